@@ -43,7 +43,8 @@ pub struct ModelAccount {
     pub joules: f64,
 }
 
-/// The name for the models beyond the first few hundred: names may come from clients.
+/// The name for the models beyond the first few hundred, and for one with an empty name, which is nobody's in metrics: names may come
+/// from clients.
 const OTHERS: &str = "other";
 
 const MOST_MODELS: usize = 256;
@@ -51,8 +52,8 @@ const MOST_MODELS: usize = 256;
 impl Accounts {
     pub(crate) fn model(&mut self, name: &Arc<str>) -> &mut ModelAccount {
         let is_new = !self.models.contains_key(name);
-        let name = if is_new && self.models.len() >= MOST_MODELS { Arc::from(OTHERS) } else { Arc::clone(name) };
-        self.models.entry(name).or_default()
+        let is_other = name.is_empty() || is_new && self.models.len() >= MOST_MODELS;
+        self.models.entry(if is_other { Arc::from(OTHERS) } else { Arc::clone(name) }).or_default()
     }
 
     /// Energy that requests were given, nJ.

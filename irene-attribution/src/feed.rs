@@ -54,7 +54,7 @@ fn nanoseconds(time: Duration) -> u64 {
 #[derive(Debug, Default)]
 struct Sums {
     total_nj: u128,
-    nobody_nj: u64,
+    nobody_nj: u128,
     unknown_ns: u64,
 }
 
@@ -232,11 +232,11 @@ impl Feed {
             self.idle.learn(energy, to - from);
         }
         let idle = self.idle.take(energy, to - from);
-        sums.nobody_nj += match self.shared.options.idle {
+        sums.nobody_nj += u128::from(match self.shared.options.idle {
             Idle::Shared => share_idle(&mut present, [from, to], idle),
             Idle::Apart => idle,
-        };
-        sums.nobody_nj += share_work(&mut present, &works, [from, to], energy - idle);
+        });
+        sums.nobody_nj += u128::from(share_work(&mut present, &works, [from, to], energy - idle));
         sums.total_nj += u128::from(energy);
         for request in present {
             request.given.covered_ns += request.time(from, to);
@@ -258,7 +258,7 @@ impl Feed {
                 account.idle_nj += idle;
             }
         }
-        accounts.nobody_nj += u128::from(sums.nobody_nj);
+        accounts.nobody_nj += sums.nobody_nj;
         accounts.total_nj += sums.total_nj;
         accounts.unknown_ns += sums.unknown_ns;
         accounts.idle_watts = self.idle.watts();

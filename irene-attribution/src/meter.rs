@@ -40,7 +40,7 @@ impl Meter {
     /// [`Error::IdlePower`] if the options are wrong; [`Error::Thread`] if the system cannot start a thread.
     pub fn new(sampler: Arc<Sampler>, options: Options) -> Result<Self, Error> {
         let clock = sampler.clock();
-        let now = move || nanoseconds(clock.now());
+        let now = move || billionths(clock.now());
         let Some(steps) = sampler.look(Steps::new) else {
             return Ok(Self::fed(now, Provenance::Measured, options)?.0);
         };
@@ -104,28 +104,29 @@ impl Meter {
 /// The longest time between two looks at what requests do.
 const TICK: Duration = Duration::from_millis(10);
 
-fn nanoseconds(seconds: f64) -> u64 {
-    (seconds * 1e9).round() as u64
+fn billionths(number: f64) -> u64 {
+    (number * 1e9).round() as u64
 }
 
 fn follow(sampler: &Sampler, mut steps: Steps, mut feed: Feed, stop: &AtomicBool) {
     let mut found: Vec<Step> = Vec::new();
-    let (mut joules, mut given) = (0.0, 0);
+    // Less than a nanojoule, which the steps so far have left over.
+    let mut rest = 0.0;
     let mut is_first = true;
     while !stop.load(Ordering::Relaxed) {
         sampler.wait_past(sampler.clock().now(), TICK);
         sampler.look(|recording| steps.advance(recording, |step| found.push(step)));
         for step in found.drain(..) {
             if std::mem::take(&mut is_first) {
-                feed.start_at(nanoseconds(step.from));
+                feed.start_at(billionths(step.from));
             }
-            // The sum is rounded, not each step.
-            let energy = step.joules.map(|more| {
-                joules += more;
-                nanoseconds(joules).saturating_sub(given)
+            let energy = step.joules.map(|joules| {
+                rest += joules;
+                let whole = billionths(rest);
+                rest -= whole as f64 * 1e-9;
+                whole
             });
-            given += energy.unwrap_or(0);
-            feed.reading(nanoseconds(step.to), energy);
+            feed.reading(billionths(step.to), energy);
         }
         feed.tick();
     }

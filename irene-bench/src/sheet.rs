@@ -1,6 +1,6 @@
 use std::{
-    fs::{File, OpenOptions},
-    io::Write,
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -173,15 +173,21 @@ pub struct SheetFile {
 }
 
 impl SheetFile {
-    /// Opens a new sheet, or with `resume` one with rows of the same identity. An unfinished line at its end is cut off.
+    /// Opens a new sheet, or with `resume` one with rows of the same identity. An unfinished line at its end is cut off. It is locked until
+    /// this is dropped.
     ///
     /// # Errors
-    /// [`Error::Resume`] if the file has something else, [`Error::Io`] if it cannot be read or written.
+    /// [`Error::Resume`] if the file has something else or another process has it open, [`Error::Io`] if it cannot be read or written.
     pub fn open(path: &Path, identity: Identity, resume: bool) -> Result<Self> {
         let io = || Error::io(format!("cannot write {}", path.display()));
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io())?;
-        let bytes = std::fs::read(path).map_err(io())?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io())?;
         let refuse = |line: Option<u64>, reason: String| Error::Resume { path: path.to_owned(), line, reason };
+        // A file system without locks has none to respect.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(refuse(None, "another bench writes here: wait for it, or choose another file".into()));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io())?;
         if !bytes.is_empty() && !resume {
             return Err(refuse(None, "it exists; --resume goes on with it, or choose another file".into()));
         }
@@ -318,6 +324,19 @@ mod tests {
             }
             assert_eq!(fs::read_to_string(&path).unwrap(), whole, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_sheet_is_written_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sheet.csv");
+        let first = SheetFile::open(&path, identity(), false).unwrap();
+        for resume in [false, true] {
+            let error = SheetFile::open(&path, identity(), resume).unwrap_err().to_string();
+            assert!(error.contains("sheet.csv: another bench writes here"), "{error}");
+        }
+        drop(first);
+        assert!(SheetFile::open(&path, identity(), true).is_ok());
     }
 
     #[test]

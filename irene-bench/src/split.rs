@@ -37,7 +37,7 @@ struct Point {
 }
 
 /// Parts the energy of requests by differences over their lengths: energy = request + prompt × prompt token + generated × token, for each
-/// number of requests at once. It is that above idle power, where that is known.
+/// number of requests at once. It is that above idle power, where that is known; settings of which it is not known are then left out.
 ///
 /// Least squares of the relative errors; the intervals are of 95%, by Student's t over the settings beyond the parts that are told apart.
 pub fn split(rows: &[RequestRow]) -> Vec<Split> {
@@ -48,7 +48,13 @@ pub fn split(rows: &[RequestRow]) -> Vec<Split> {
             groups.entry(concurrency.to_bits()).or_default().push(point);
         }
     }
-    groups.into_iter().map(|(concurrency, points)| Split::of(f64::from_bits(concurrency), &points)).collect()
+    let split = |(concurrency, mut points): (u64, Vec<Point>)| {
+        // The two are no differences of one another.
+        let is_known = points.iter().any(|point| !point.includes_idle);
+        points.retain(|point| point.includes_idle != is_known);
+        Split::of(f64::from_bits(concurrency), &points)
+    };
+    groups.into_iter().map(split).collect()
 }
 
 fn concurrency(row: &RequestRow) -> Option<f64> {
@@ -245,6 +251,17 @@ mod tests {
         let means = [found.request, found.prompt_token, found.token].map(|part| part.unwrap().mean);
         assert!([2.0, 0.01, 0.3].iter().zip(means).all(|(law, found)| (found / law - 1.0).abs() < 1e-6), "{means:?}");
         assert!(!found.includes_idle && found.worst.unwrap() < 1e-9 && found.lacking.is_none());
+    }
+
+    #[test]
+    fn energies_with_and_without_that_of_idling_are_not_mixed() {
+        let all = |prompt: f64, generated: f64| (2.0 + 0.01 * prompt + 0.3 * generated) / 0.8;
+        let mut rows = grid(all);
+        rows.iter_mut().for_each(|row| row.set_further("idle_w", "20"));
+        let known = split(&rows);
+        rows.extend(grid(all));
+        assert_eq!(split(&rows), known, "eight settings, of which four tell the idle power");
+        assert_eq!((known[0].settings, known[0].includes_idle), (4, false));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     Channel, ChannelId, Findings, Missing, Sensor, Sensors, Series, Stamp, Total, Window, WindowError,
@@ -188,13 +188,13 @@ impl Probing {
         let mut place = 0;
         for sensor in &self.sensors {
             for channel in sensor.channels() {
-                let is_silent = || {
-                    let newest = recording.series[place].points().next_back();
-                    newest.is_none_or(|(time, _)| stamp.time - time > channel.longest_gap.as_secs_f64())
-                };
                 if recording.totals().contains(&place) {
-                    let trouble = sensor.trouble(stamp);
-                    if trouble.is_some() || is_silent() {
+                    let series = &recording.series[place];
+                    let longest_gap = series.longest_gap();
+                    let newest = series.points().next_back();
+                    let is_silent = newest.is_none_or(|(time, _)| stamp.time - time > longest_gap);
+                    let trouble = sensor.trouble(stamp, longest_gap);
+                    if trouble.is_some() || is_silent {
                         let why = trouble.unwrap_or_else(|| "it gives no reading".into());
                         return Err(Silent { id: channel.id.clone(), why });
                     }
@@ -222,9 +222,16 @@ pub struct Recorder {
 impl Recorder {
     /// Keeps the newest `capacity` readings of each channel.
     pub fn new(sensors: impl Into<Sensors>, capacity: usize) -> Self {
+        Self::sampled_every(Duration::ZERO, sensors, capacity)
+    }
+
+    /// The same, for samples that lie so far apart: one that comes late makes no gap.
+    pub(crate) fn sampled_every(period: Duration, sensors: impl Into<Sensors>, capacity: usize) -> Self {
         let Sensors { probes: mut sensors, meters, findings } = sensors.into();
+        let patient =
+            |channel: &Channel| Channel { longest_gap: channel.longest_gap.max(2 * period), ..channel.clone() };
         let channels = |sensors: &[Box<dyn Sensor>]| -> Vec<Channel> {
-            sensors.iter().flat_map(|sensor| sensor.channels()).cloned().collect()
+            sensors.iter().flat_map(|sensor| sensor.channels()).map(patient).collect()
         };
         let (probed, metered) = (channels(&sensors), channels(&meters));
         let missing: Vec<Missing> = meters.iter().flat_map(|sensor| sensor.missing()).cloned().collect();

@@ -68,12 +68,17 @@ pub enum SocPart {
 const SOC_PARTS: [(SocPart, &str); 4] =
     [(SocPart::All, "soc"), (SocPart::Cpu, "soc.cpu"), (SocPart::Gpu, "soc.gpu"), (SocPart::Ane, "soc.ane")];
 
+/// The name of a server's management controller among the meters.
+pub(crate) const IPMI: &str = "ipmi";
+
 impl Resource {
     /// Whether the energy of this resource includes that of the other one, so that the two must not be added.
     ///
     /// None if only the maker of the board knows. An estimate for all processors gives way to any counter of theirs.
     pub fn covers(&self, other: &Self) -> Option<bool> {
         Some(match (self, other) {
+            // The management controller measures behind the outlet.
+            (Self::Meter(own), Self::Meter(inner)) if inner == IPMI => own != IPMI,
             (Self::Meter(_) | Self::Host, Self::Meter(_)) | (Self::Host, Self::Host) => false,
             (Self::Process | Self::ProcessTree(_), _) => false,
             (Self::Meter(_) | Self::Host, _) | (_, Self::Process | Self::ProcessTree(_)) => true,
@@ -106,7 +111,7 @@ impl Resource {
             Self::Card(_) | Self::Apu(_) => "drm",
             Self::Soc(_) => "powermetrics",
             Self::Board { .. } => "hwmon",
-            Self::Meter(name) if name == "ipmi" => "ipmi",
+            Self::Meter(name) if name == IPMI => IPMI,
             Self::Meter(_) => "log",
         }
     }
@@ -220,8 +225,9 @@ impl fmt::Display for Package {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const NAMES: [&str; 19] = [
+    pub(crate) const NAMES: [&str; 20] = [
         "strip.outlet",
+        "ipmi",
         "host",
         "rapl.psys",
         "rapl.psys-1",

@@ -24,7 +24,7 @@ impl Default for SamplerOptions {
 }
 
 /// The shortest and the longest time between samples.
-const PERIODS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(10)];
+pub(crate) const PERIODS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(10)];
 
 /// The longest time from a reading's moment to its arrival.
 const LAG: Duration = Duration::from_secs(3);
@@ -99,9 +99,9 @@ impl Sampler {
     /// # Errors
     /// The system's error if it cannot start a thread.
     pub fn start(sensors: impl Into<Sensors>, options: SamplerOptions) -> std::io::Result<Self> {
-        let Recorder { probing, recording } = Recorder::new(sensors, options.capacity);
-        let clock = Clock::new();
         let period = options.period.clamp(PERIODS[0], PERIODS[1]);
+        let Recorder { probing, recording } = Recorder::sampled_every(period, sensors, options.capacity);
+        let clock = Clock::new();
         let patience = LAG + 2 * period;
         let shared = Arc::new(Shared {
             probing: Mutex::new(probing),

@@ -140,7 +140,7 @@ impl Series {
     fn integrate(&mut self, time: f64, watts: f64) {
         let Some(&(last_time, last_watts)) = self.points.back() else { return };
         let seconds = time - last_time;
-        if seconds <= self.longest_gap {
+        if seconds <= self.longest_gap || seconds <= self.longest_gap() {
             self.integral += (last_watts + watts) / 2.0 * seconds;
         } else {
             self.gaps += 1;
@@ -222,6 +222,12 @@ impl Series {
         self.told_period.map(|told| learned.map_or(told, |learned| told.min(learned))).or(learned)
     }
 
+    /// Power is not interpolated over a longer time without readings, seconds: that of its channel, or two lines of a log that is written
+    /// less often.
+    pub fn longest_gap(&self) -> f64 {
+        self.longest_gap.max(UPDATES * self.updates.told().unwrap_or(0.0))
+    }
+
     /// An energy needs a window at least this long, seconds: two updates, and twice the time of which a reading is the mean. 0 if
     /// neither is known.
     pub fn shortest_window(&self) -> f64 {
@@ -267,8 +273,9 @@ impl Series {
             return Err(WindowError::Broken);
         }
         let steps = || (first..last).map(|i| (self.points[i], self.points[i + 1]));
+        let longest_gap = self.longest_gap();
         if self.metric == Metric::Power
-            && let Some(gap) = steps().map(|((start, _), (end, _))| end - start).find(|&gap| gap > self.longest_gap)
+            && let Some(gap) = steps().map(|((start, _), (end, _))| end - start).find(|&gap| gap > longest_gap)
         {
             return Err(WindowError::Gap(gap));
         }

@@ -33,7 +33,6 @@ pub struct Step {
 struct Followed {
     place: usize,
     is_counter: bool,
-    longest_gap: f64,
     /// The number of readings that were followed.
     pushed: u64,
     /// The last of them.
@@ -108,7 +107,6 @@ impl Followed {
         Self {
             place,
             is_counter: channel.id.metric == Metric::Energy,
-            longest_gap: channel.longest_gap.as_secs_f64(),
             pushed: series.pushed().saturating_sub(1),
             last: None,
             usual: channel.update_period.map_or(Self::RENEWED, |period| period.as_secs_f64()),
@@ -130,15 +128,15 @@ impl Followed {
                     is_known: true,
                 }),
                 Some(last) if self.is_counter => self.count(last, (time, value), series),
-                Some(last) => self.integrate(last, (time, value)),
+                Some(last) => self.integrate(last, (time, value), series.longest_gap()),
             }
             self.last = Some((time, value));
         }
     }
 
-    fn integrate(&mut self, (last, before): (f64, f64), (time, watts): (f64, f64)) {
+    fn integrate(&mut self, (last, before): (f64, f64), (time, watts): (f64, f64), longest_gap: f64) {
         let joules = self.news.back().map_or(0.0, |news| news.joules) + (before + watts) / 2.0 * (time - last);
-        self.news.push_back(News { time, joules, is_known: time - last <= self.longest_gap });
+        self.news.push_back(News { time, joules, is_known: time - last <= longest_gap });
     }
 
     fn count(&mut self, (_, before): (f64, f64), (time, total): (f64, f64), series: &Series) {

@@ -14,6 +14,8 @@ pub(crate) struct Updates {
     last: Option<f64>,
     gaps: [f64; KEPT],
     seen: usize,
+    /// Whether the sensor itself tells when it has something new.
+    are_told: bool,
 }
 
 impl Updates {
@@ -21,6 +23,7 @@ impl Updates {
     /// (`is_new`) also if the value is the same.
     pub(crate) fn read(&mut self, time: f64, value: f64, is_new: bool) {
         let is_first = self.value.is_none();
+        self.are_told = is_new;
         if !is_new && self.value == Some(value) {
             return;
         }
@@ -45,6 +48,11 @@ impl Updates {
     /// The same, if enough of them were seen to rely on it.
     pub(crate) fn learned(&self) -> Option<f64> {
         self.observed().filter(|_| self.seen >= LEAST)
+    }
+
+    /// The same, if the sensor itself tells when it has something new: a log, by its lines. A steady power that is polled may change seldom.
+    pub(crate) fn told(&self) -> Option<f64> {
+        if self.are_told { self.learned() } else { None }
     }
 }
 

@@ -53,3 +53,22 @@ fn metrics_are_the_accounts() {
     let sum: f64 = energies.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
     assert!((sum - 5.2).abs() < 1e-12, "all that is known, {sum} J");
 }
+
+#[test]
+fn a_model_without_a_name_is_not_nobody() {
+    let mut scripted = Scripted::new(Options { idle_power: IdlePower::Given(2.0), ..Options::default() });
+    let mut registry = Registry::default();
+    scripted.meter.register(&mut registry);
+    let unnamed = scripted.begin("");
+    scripted.look(500 * MS);
+    unnamed.tokens(10);
+    drop(unnamed);
+    scripted.reading(500 * MS, Some(5000 * MS));
+    scripted.reading(600 * MS, Some(200 * MS));
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let of = |labels: &str| text.lines().filter(|line| line.contains(labels)).count();
+    assert_eq!(of(r#"{model="",kind="idle"}"#), 1, "that of nobody alone:\n{text}");
+    assert_eq!(of(r#"model="""#), 1, "{text}");
+    assert!(text.contains(r#"irene_energy_joules_total{model="other",kind="decode"} 4.0"#), "{text}");
+}

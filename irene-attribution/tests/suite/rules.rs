@@ -1,9 +1,11 @@
 //! Who gets what, one rule a test.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use irene_attribution::{Error, Idle, IdlePower, Meter, Operation, Options, RequestInfo, Value, Weights};
-use irene_sampler::{Pending, Provenance, Sampler, SamplerOptions, Sensors};
+use irene_sampler::{
+    Channel, Metric, Pending, Provenance, Readings, Resource, Sampler, SamplerOptions, Sensor, Sensors,
+};
 
 use crate::scripted_time::{MS, Scripted, all, share};
 
@@ -327,6 +329,33 @@ fn without_a_meter_shares_come_with_the_end_and_know_no_energy() {
     drop(meter.begin("model"));
     let account = &meter.accounts().models["model"];
     assert_eq!((account.ended, account.cancelled, account.running), (1, 1, 0));
+}
+
+/// A counter that goes on by a gigajoule at each reading.
+struct Gigajoules([Channel; 1], f64);
+
+impl Sensor for Gigajoules {
+    fn channels(&self) -> &[Channel] {
+        &self.0
+    }
+
+    fn sample(&mut self, readings: &mut Readings<'_>) {
+        self.1 += 1e9;
+        readings.push(0, self.1);
+    }
+}
+
+#[test]
+fn energies_go_on_beyond_the_nanojoules_that_64_bits_count() {
+    let channel = Channel { limit_watts: f64::INFINITY, ..Channel::new(Resource::Gpu(0), Metric::Energy) };
+    let sensors = vec![Box::new(Gigajoules([channel], 0.0)) as Box<dyn Sensor>];
+    let options = SamplerOptions { period: Duration::from_millis(1), ..SamplerOptions::default() };
+    let meter = Meter::new(Sampler::start(sensors, options).unwrap().into(), given(0.0)).unwrap();
+    let start = Instant::now();
+    while meter.accounts().total_nj <= u128::from(u64::MAX) {
+        assert!(start.elapsed() < Duration::from_secs(60), "it stands at {:?}", meter.accounts());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use irene_bench::{
     Bench, Error, FindOptions, Identity, Limits, Measured, Prompts, Server, Setting, SheetFile, Split, Target,
 };
@@ -159,6 +159,9 @@ fn concurrency(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.subtract_idle && args.stand_by.is_zero() {
+        return Err(Usage("--subtract-idle needs the idle power: leave --stand-by 0 out".into()).into());
+    }
     let stop = interrupt::flag()?;
     let target = target(&args.served, &args.url)?;
     let (device, engine) = names(&args.served)?;
@@ -180,7 +183,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         api: server.api().to_owned(),
         meter: selection.sensors.total().names().join(" + "),
         channels: energies(&selection),
-        subtracts_idle: args.subtract_idle,
+        // Without a meter there is no energy to leave anything out of.
+        subtracts_idle: args.subtract_idle && !selection.meters.is_empty(),
         shares_prefix: args.served.shared_prefix,
     };
     let mut sheet = SheetFile::open(&args.output, identity, args.resume)?;
@@ -272,6 +276,10 @@ fn measure(
         }
     };
     let idle_w = idle_power(args, sampler, stop).map_err(stopped)?;
+    ensure!(
+        !args.subtract_idle || idle_w.is_some() || sampler.look(|recording| recording.totals().is_empty()),
+        "--subtract-idle needs the idle power, which is not known; a longer --stand-by may tell it"
+    );
     let (limits, subtracts_idle) = (args.limits.limits(), args.subtract_idle);
     let bench = Bench { server, sampler, limits, idle_w, subtracts_idle, stop };
     let all = Prompts::new(args.served.shared_prefix);

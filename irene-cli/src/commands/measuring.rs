@@ -50,7 +50,7 @@ pub(crate) struct ProtocolArgs {
     /// The greatest number of rounds [paper: 20, quick: 10]
     #[arg(long, value_name = "N", value_parser = size)]
     most_rounds: Option<usize>,
-    /// Pause before each round [paper: 5, quick: 0]
+    /// Pause before each round, and before idle power is read [paper: 5, quick: 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     cool_down: Option<Duration>,
     /// How long idle power is read before each node [paper: 5, quick: 0]

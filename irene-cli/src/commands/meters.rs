@@ -122,6 +122,11 @@ pub(crate) fn tell_meter(selection: &Selection) {
     for remark in total.remarks() {
         output::tell(&remark);
     }
+    tell_passed_over(selection);
+}
+
+/// Says which meters of this machine are not used, and why.
+pub(super) fn tell_passed_over(selection: &Selection) {
     for (kind, why) in &selection.passed_over {
         output::tell(&format!("{kind} is not used: {why}"));
     }

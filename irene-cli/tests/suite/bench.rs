@@ -121,6 +121,30 @@ fn settings_that_fail_are_named_and_the_others_measured() {
 }
 
 #[test]
+fn idling_is_left_out_where_its_power_is_known_and_nothing_is_said_of_it_without_a_meter() {
+    let folder = Folder::new("bench-idle");
+    let server = ScriptedServer::start(Script::default(), &folder.0.join("sys")).unwrap();
+    let (url, output) = (server.url(), folder.path("sheet.csv"));
+    let one = ["--prompt", "16", "--generate", "4", "--concurrency", "1", "--subtract-idle"];
+    let of = |more: &[&str]| {
+        let mut command = command(&[&["bench", &url, "-o", &output], &one[..], more].concat());
+        command.env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", "/nothing.so");
+        command.output().unwrap()
+    };
+    let none = of(&["--stand-by", "0"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(text(&none.stderr).contains("leave --stand-by 0 out"), "{}", text(&none.stderr));
+    // No reading but one at most comes in that time.
+    let short = of(&["--stand-by", "0.01", "--period", "500"]);
+    assert_eq!((short.status.code(), sheet(&folder).lines().count()), (Some(1), 0));
+    assert!(text(&short.stderr).contains("error: --subtract-idle needs the idle power"), "{}", text(&short.stderr));
+    let unmetered = ["--meter", "none", "--seconds", "0.3", "--warm-up", "0"];
+    assert!(of(&unmetered).status.success());
+    let resumed = of(&[&unmetered[..], &["--resume"]].concat());
+    assert!(text(&resumed.stderr).contains("has every setting already"), "{}", text(&resumed.stderr));
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_in_one_line() {
     let folder = Folder::new("bench-refused");
     let output = folder.path("sheet.csv");

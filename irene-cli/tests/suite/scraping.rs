@@ -294,6 +294,14 @@ fn a_sensor_that_vanishes_is_absent_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_counter_that_is_read_seldom_has_a_power() {
+    let machine = Machine::new("seldom");
+    let _moving = machine.moving();
+    let served = Served::start(&mut machine.command(&["sample", "--prometheus", "0", "--period", "1500"]));
+    served.until("no power", |scrape| scrape.get("irene_power_watts", PACKAGE).is_some_and(|watts| watts > 0.0));
+}
+
+#[test]
 fn each_client_gets_the_format_that_it_asks_for() {
     let machine = Machine::new("formats");
     let _moving = machine.moving();

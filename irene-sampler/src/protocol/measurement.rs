@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, MeasuringProtocol};
+use super::{Estimate, MOST_REPROBES, MeasuringProtocol};
 use crate::{ChannelId, NoEnergy, Provenance, Recording, Sampler};
 
 /// A closure's cost in time and energy, with how it was measured.
@@ -26,6 +26,9 @@ pub struct Measurement {
     pub reached_target: bool,
     /// Whether power was near idle power before every round, where both could be read.
     pub settled: bool,
+    /// How often it began again, because the meter turned out to need longer rounds.
+    #[serde(default)]
+    pub restarts: usize,
     /// The settings.
     pub protocol: MeasuringProtocol,
 }
@@ -73,6 +76,7 @@ impl Measurement {
             channels: Vec::new(),
             reached_target: false,
             settled: true,
+            restarts: 0,
             protocol: protocol.clone(),
         }
     }
@@ -89,6 +93,20 @@ impl Measurement {
             Round::of(end - start)
         }));
         self.summarise();
+    }
+
+    /// Begins again, a few times at most, if a round has an energy that rests on too few readings: it is shorter than the meter needs, which
+    /// was not known then, seconds.
+    pub(super) fn begins_again(&mut self, shortest: f64) -> bool {
+        let is_short = |round: &Round| round.joules.is_some() && round.seconds < shortest;
+        if self.restarts == MOST_REPROBES || !self.rounds.iter().any(is_short) {
+            return false;
+        }
+        self.rounds.clear();
+        self.channels.clear();
+        (self.energy, self.no_energy, self.settled) = (None, None, true);
+        self.restarts += 1;
+        true
     }
 
     /// Takes a round into the means of the channels that were read in every round.

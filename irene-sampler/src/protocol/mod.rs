@@ -31,7 +31,7 @@ pub struct MeasuringProtocol {
     pub least_rounds: usize,
     /// The greatest number of rounds.
     pub most_rounds: usize,
-    /// The pause before each round.
+    /// The pause before idle power is read, and before each round.
     #[serde(rename = "cool_down_s", with = "seconds")]
     pub cool_down: Duration,
     /// Idle power is read for this long before the first round; zero leaves it out.
@@ -104,7 +104,8 @@ pub enum MeasureError<E> {
 /// The pause is repeated so often at most; then the round is measured all the same, and marked.
 const MOST_COOL_DOWNS: usize = 4;
 
-/// A first round that is far too short is run again with more repeats, so often at most.
+/// A first round that is far too short is run again with more repeats, so often at most, and so often a measurement begins again whose
+/// meter turns out to need longer rounds.
 const MOST_REPROBES: usize = 3;
 
 /// A round is stretched for a slow meter up to so many seconds; a meter that is slower gives no energy, and says why.
@@ -227,20 +228,25 @@ impl MeasuringProtocol {
         measurement: &mut Measurement,
         run: &mut impl FnMut() -> Result<(), E>,
     ) -> Result<(), MeasureError<E>> {
-        let settled = self.settle(sampler, stop, measurement.idle_watts);
-        let (mut start, mut end) = self.repeat(sampler, stop, measurement.repeats, run)?;
-        // If the machine was busy with something else during the probe, the round is too short for a meter.
-        for _ in 0..MOST_REPROBES {
-            if !measurement.rounds.is_empty() || self.is_long_enough(sampler, end - start) {
-                break;
+        loop {
+            let settled = self.settle(sampler, stop, measurement.idle_watts);
+            let (mut start, mut end) = self.repeat(sampler, stop, measurement.repeats, run)?;
+            // If the machine was busy with something else during the probe, the round is too short for a meter.
+            for _ in 0..MOST_REPROBES {
+                if !measurement.rounds.is_empty() || self.is_long_enough(sampler, end - start) {
+                    break;
+                }
+                let more = (self.round_for(sampler) / (end - start)).min(1e3) * f64::from(measurement.repeats);
+                measurement.repeats = more.ceil().clamp(1.0, 1e9) as u32;
+                (start, end) = self.repeat(sampler, stop, measurement.repeats, run)?;
             }
-            let more = (self.round_for(sampler) / (end - start)).min(1e3) * f64::from(measurement.repeats);
-            measurement.repeats = more.ceil().clamp(1.0, 1e9) as u32;
-            (start, end) = self.repeat(sampler, stop, measurement.repeats, run)?;
+            sampler.wait_until_covered(start, end);
+            measurement.add(sampler, (start, end), settled);
+            // How often the meter has something new may have been learned meanwhile.
+            if !measurement.begins_again(stretch(sampler)) {
+                return Ok(());
+            }
         }
-        sampler.wait_until_covered(start, end);
-        measurement.add(sampler, (start, end), settled);
-        Ok(())
     }
 
     /// Runs the closure so many times; the times of the start and the end.
@@ -268,6 +274,8 @@ impl MeasuringProtocol {
         if self.stand_by.is_zero() {
             return None;
         }
+        // The warm-up and the probe have heated the device.
+        pause(self.cool_down, stop);
         let start = sampler.clock().now();
         pause(self.stand_by, stop);
         power(sampler, start, sampler.clock().now())

@@ -101,7 +101,8 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
         let reason = format!("{}: no sensor of power or energy", root.display());
         return Err(match hwmon.missing.into_iter().next() {
             Some(missing) => {
-                Unavailable { reason: format!("{reason} that can be read; {}", missing.why.reason), ..missing.why }
+                let reason = format!("{reason} that can be read; {}", missing.why.reason);
+                Unavailable { reason, is_there: true, ..missing.why }
             }
             None => Unavailable::new(reason),
         });

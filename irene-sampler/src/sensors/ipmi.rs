@@ -17,7 +17,7 @@
 //! an old number. The time is that of the controller's own clock: in its zone, on some versions with the name of it, as C prints it or
 //! in the order of the locale.
 
-use crate::{Channel, Metric, Readings, Resource, Sensor, Stamp};
+use crate::{Channel, Metric, Readings, Resource, Sensor, Stamp, resource::IPMI};
 
 use super::{
     Kind, Places, Unavailable,
@@ -26,7 +26,7 @@ use super::{
 };
 
 pub(super) const KIND: Kind =
-    Kind { name: "ipmi", what: "a whole server by its management controller (ipmi:FILE)", open };
+    Kind { name: IPMI, what: "a whole server by its management controller (ipmi:FILE)", open };
 
 const FIX: &str = "append readings to a file, `while sleep 1; do sudo ipmitool dcmi power reading; done >> ipmi.log &` (without /dev/ipmi0 first `sudo \
      modprobe ipmi_devintf ipmi_si`), and give it by --meter ipmi:ipmi.log";
@@ -37,7 +37,7 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     };
     let file = GrowingFile::open(path, ROOM as u64);
     let file = file.map_err(|error| Unavailable::new(format!("{}: {error}", path.display())).fixed_by(FIX))?;
-    let channel = Channel::new(Resource::Meter("ipmi".into()), Metric::Power);
+    let channel = Channel::new(Resource::Meter(IPMI.into()), Metric::Power);
     Ok(Box::new(Ipmi { channel, file, log: Log { ahead: places.power_log_ahead, ..Log::default() } }))
 }
 
@@ -184,15 +184,13 @@ impl Sensor for Ipmi {
         }
     }
 
-    fn trouble(&self, now: Stamp) -> Option<String> {
+    fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {
         let unset = "the management controller's clock is not set; `sudo ipmitool sel time set now` sets it";
         match (self.log.trouble, self.log.newest) {
             (Some(trouble), _) => Some(trouble.into()),
             (None, None) => Some("the log has no whole record of `ipmitool dcmi power reading` yet".into()),
             (None, Some(newest)) if newest < 1e9 => Some(unset.into()),
-            (None, Some(newest)) => {
-                not_of_now(newest, now.wall, self.log.ahead, self.channel.longest_gap.as_secs_f64())
-            }
+            (None, Some(newest)) => not_of_now(newest, now.wall, self.log.ahead, longest_gap),
         }
     }
 }

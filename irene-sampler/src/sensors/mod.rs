@@ -46,8 +46,8 @@ pub trait Sensor: Send {
         &[]
     }
 
-    /// Why it has no reading of this moment, if it knows better than that there is none.
-    fn trouble(&self, _now: Stamp) -> Option<String> {
+    /// Why it has no reading of this moment, if it knows better than that there is none. A reading counts for `_longest_gap` seconds.
+    fn trouble(&self, _now: Stamp, _longest_gap: f64) -> Option<String> {
         None
     }
 }
@@ -118,11 +118,13 @@ pub struct Unavailable {
     pub reason: String,
     /// The way out, if there is one.
     pub fix: Option<String>,
+    /// Whether the machine has it all the same: a permission is lacking, or a driver is broken.
+    pub is_there: bool,
 }
 
 impl Unavailable {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), fix: None }
+        Self { reason: reason.into(), fix: None, is_there: false }
     }
 
     pub(crate) fn fixed_by(mut self, fix: impl Into<String>) -> Self {

@@ -86,9 +86,7 @@ fn load(places: &Places) -> Result<Nvml, NvmlError> {
 /// The library and the visible cards; None on a machine without NVIDIA's driver or GPU.
 pub(super) fn library_if_any(places: &Places) -> Result<Option<(Nvml, Vec<u32>)>, Unavailable> {
     let nvml = match load(places) {
-        Err(NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound | NvmlError::DriverNotLoaded) => {
-            return Ok(None);
-        }
+        Err(error) if is_absent(&error) => return Ok(None),
         nvml => nvml.map_err(|error| refusal("NVML", &error))?,
     };
     if nvml.device_count().is_ok_and(|count| count == 0) {
@@ -218,7 +216,8 @@ fn visible(nvml: &Nvml, list: Option<&str>) -> Result<Vec<u32>, Unavailable> {
     }
     if indices.is_empty() {
         let reason = format!("CUDA_VISIBLE_DEVICES is `{list}`, which shows none of the {count} GPUs");
-        return Err(Unavailable::new(reason).fixed_by("unset it, or name GPUs by a number or id of `nvidia-smi -L`"));
+        let why = Unavailable::new(reason).fixed_by("unset it, or name GPUs by a number or id of `nvidia-smi -L`");
+        return Err(Unavailable { is_there: true, ..why });
     }
     Ok(indices)
 }
@@ -239,17 +238,24 @@ fn card_of_instance(nvml: &Nvml, count: u32, id: &str) -> Result<u32, Unavailabl
     }
     let parent = nvml.device_by_uuid(id).and_then(|instance| instance.mig_parent_device()?.index());
     parent.map_err(|error| {
-        Unavailable::new(format!("CUDA_VISIBLE_DEVICES has {id}, whose card cannot be told: {error}"))
-            .fixed_by("`nvidia-smi -L` lists the instances there are")
+        let why = Unavailable::new(format!("CUDA_VISIBLE_DEVICES has {id}, whose card cannot be told: {error}"))
+            .fixed_by("`nvidia-smi -L` lists the instances there are");
+        Unavailable { is_there: true, ..why }
     })
+}
+
+/// Whether an error says that the machine has no GPU of NVIDIA, or not its driver.
+fn is_absent(error: &NvmlError) -> bool {
+    matches!(error, NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound | NvmlError::DriverNotLoaded)
 }
 
 /// An error of NVML, with what to do about it.
 pub(super) fn refusal(what: &str, error: &NvmlError) -> Unavailable {
-    let unavailable = Unavailable::new(match error {
+    let reason = match error {
         NvmlError::LibloadingError(error) => format!("NVIDIA's management library cannot be loaded: {error}"),
         _ => format!("{what}: {error}"),
-    });
+    };
+    let unavailable = Unavailable { is_there: !is_absent(error), ..Unavailable::new(reason) };
     let fix = match error {
         NvmlError::LibloadingError(_) | NvmlError::FailedToLoadSymbol(_) | NvmlError::LibraryNotFound => {
             "install the NVIDIA driver, or point to its library libnvidia-ml.so.1 (on Windows nvml.dll)"

@@ -61,7 +61,7 @@ impl Rapl {
             }
         }
         match rapl.missing.first() {
-            Some(missing) if rapl.channels.is_empty() => Err(missing.why.clone()),
+            Some(missing) if rapl.channels.is_empty() => Err(Unavailable { is_there: true, ..missing.why.clone() }),
             _ => Ok(rapl),
         }
     }

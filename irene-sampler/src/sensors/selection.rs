@@ -40,10 +40,15 @@ impl Selection {
     /// Counters are read for a moment first, up to three seconds where one stands still: those that cannot be right are left out.
     pub fn automatic(places: &Places) -> Self {
         let is_candidate = |kind: &&Kind| PROBES.contains(&kind.name) || CHOICES.concat().contains(&kind.name);
-        let open = |kind: &Kind| Some((kind.name, (kind.open)(places).ok()?));
-        let opened: Vec<Opened> = KINDS.iter().filter(is_candidate).filter_map(open).collect();
+        let (mut opened, mut passed_over): (Vec<Opened>, _) = (Vec::new(), Vec::new());
+        for kind in KINDS.iter().filter(is_candidate) {
+            match (kind.open)(places) {
+                Ok(sensor) => opened.push((kind.name, sensor)),
+                Err(why) if why.is_there => passed_over.push((kind.name, why)),
+                Err(_) => {}
+            }
+        }
         let (opened, trial) = Trial::of(opened, Findings::default());
-        let mut passed_over = Vec::new();
         let mut usable = Vec::new();
         for (name, sensor) in opened.iter().filter(|(_, sensor)| reads_energy(&**sensor)) {
             match trial.check(&**sensor) {
@@ -166,8 +171,8 @@ fn open_named(names: &[&str], places: &Places) -> Result<Vec<Opened>, Unavailabl
     Ok(opened)
 }
 
-fn of_kind(name: &str, Unavailable { reason, fix }: Unavailable) -> Unavailable {
-    Unavailable { reason: format!("{name}: {reason}"), fix }
+fn of_kind(name: &str, why: Unavailable) -> Unavailable {
+    Unavailable { reason: format!("{name}: {}", why.reason), ..why }
 }
 
 /// A short reading of the counters inside the machine.

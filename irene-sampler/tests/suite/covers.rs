@@ -68,6 +68,8 @@ fn resources_cover_what_is_inside_them() {
     let wholes = [("host", "host"), ("host", "outlet"), ("outlet", "strip"), ("process.sm-time", "impact-tracker")];
     assert!(wholes.iter().all(|(one, other)| covers(one, other) == Some(false)));
     assert_eq!(covers("outlet", "host"), Some(true));
+    let controller = [("outlet", "ipmi"), ("ipmi", "outlet"), ("ipmi", "ipmi")].map(|(one, other)| covers(one, other));
+    assert_eq!(controller, [Some(true), Some(false), Some(false)], "it is behind the outlet");
 }
 
 #[test]

@@ -366,6 +366,18 @@ mod now {
     }
 
     #[test]
+    fn a_meter_that_writes_seldom_is_of_now_until_two_lines_are_lacking() {
+        let machine = Machine::new();
+        machine.write(LOG, (0..10).map(|i| line(15.0 * f64::from(i) - 135.0, 50.0)).collect::<String>());
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        recorder.sample_at(at(12.0));
+        assert_eq!(recorder.check(at(12.0)), Ok(()));
+        assert_eq!((joules(&recorder, "log", -120.0, 0.0) - 6000.0).round(), 0.0);
+        let why = recorder.check(at(31.0)).unwrap_err().why;
+        assert!(why.contains("the newest is 31 s old"), "{why}");
+    }
+
+    #[test]
     fn the_reason_is_said_where_there_is_no_reading_of_now() {
         assert_eq!(
             why(line(-3600.0, 50.0)),

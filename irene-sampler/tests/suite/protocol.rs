@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::sleep,
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use irene_sampler::{
     Channel, ChannelId, Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Package, Provenance, Resource,
-    Sensor, Sensors, Stamp,
+    Round, Sensor, Sensors, Stamp,
 };
 
 use crate::scripted::{WATTS, counter, meter, power, sampler, samples, sensor};
@@ -216,6 +216,18 @@ fn a_round_is_stretched_to_what_its_meter_needs() {
     assert!(measured.rounds.iter().all(|round| round.seconds >= 0.12), "{:?}", measured.rounds);
 }
 
+/// Before it is known how often a meter has something new, rounds rest on readings that are too old.
+#[test]
+fn a_measurement_begins_again_when_its_meter_turns_out_to_be_slow() {
+    let slow = meter("slow", Metric::Power, |stamp| (stamp.time / 0.06).floor());
+    let measured = measure(&round_a_run(12), vec![slow]);
+    assert!(measured.energy.is_some(), "{:?}", measured.no_energy);
+    assert_eq!(measured.rounds.len(), 12);
+    // Two updates, as far as a busy machine sees them; the work alone takes 0.03 s.
+    let is_long = |round: &&Round| round.joules.is_none() || round.seconds > 0.08;
+    assert_eq!(measured.rounds.iter().filter(is_long).count(), 12, "{:?}", measured.rounds);
+}
+
 #[test]
 fn a_closure_that_fails_ends_it() {
     for fails_at in 1..6 {
@@ -292,6 +304,23 @@ fn power_that_does_not_come_down_between_rounds_is_said() {
     assert!(!hot.settled);
     assert_eq!(hot.rounds.len(), 2, "measured all the same");
     assert!(heated(10.5, false).settled, "within the tolerance of 10%");
+}
+
+#[test]
+fn idle_power_is_read_when_the_device_has_cooled_down() {
+    let milliseconds = Duration::from_millis;
+    let ended = Arc::new(AtomicU64::new(0));
+    let theirs = Arc::clone(&ended);
+    // It stays hot for a while after each run, longer than idle power is read for.
+    let is_hot = move |stamp: Stamp| stamp.time < 1e-3 * theirs.load(Ordering::Relaxed) as f64 + 0.15;
+    let sampler = sampler(vec![meter("power", Metric::Power, move |stamp| if is_hot(stamp) { 100.0 } else { 10.0 })]);
+    let protocol = MeasuringProtocol { stand_by: milliseconds(60), cool_down: milliseconds(400), ..round_a_run(1) };
+    let run = || {
+        work();
+        ended.store((1e3 * sampler.clock().now()) as u64, Ordering::Relaxed);
+    };
+    let measured = protocol.measure(&sampler, &never(), run).unwrap();
+    assert!(measured.idle_watts.unwrap() < 50.0, "{:?}", measured.idle_watts);
 }
 
 #[test]

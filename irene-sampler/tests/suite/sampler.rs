@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread::sleep, time::Duration};
 
-use irene_sampler::{Channel, Metric, Resource, Sampler, SamplerOptions};
+use irene_sampler::{Channel, Metric, Resource, Sampler, SamplerOptions, Series};
 
 use crate::scripted::{WATTS, counter, meter, power, sampler, sensor};
 
@@ -63,6 +63,19 @@ fn one_that_is_dropped_stops_at_once_even_in_the_middle_of_a_long_period() {
     assert!(!sampler.wait_past(clock.now() + 1e6, Duration::from_millis(1)), "it did not come");
     drop(sampler);
     assert!(clock.now() < 8.0);
+}
+
+#[test]
+fn samples_at_the_longest_period_leave_no_gap_though_each_comes_a_little_late() {
+    let options = SamplerOptions { period: Duration::from_secs(10), capacity: 8 };
+    let sampler = Sampler::start(vec![power()], options).unwrap();
+    let mut series = Series::new(&sampler.look(|recording| recording.channels()[0].clone()), 8);
+    [0.0, 10.002, 20.001, 30.003].into_iter().for_each(|time| series.push(time, WATTS));
+    assert_eq!(series.gaps(), 0);
+    let [counted, window] = [series.joules(), series.window(0.0, 30.003).unwrap().energy].map(Option::unwrap);
+    assert!((counted - WATTS * 30.003).abs() < 1e-9 && (window - counted).abs() < 1e-9, "{counted} J, {window} J");
+    series.push(60.0, WATTS);
+    assert_eq!(series.gaps(), 1, "two that are lacking do");
 }
 
 #[test]

@@ -61,9 +61,12 @@ fn meters_that_overlap_count_once() {
     let machine = bare();
     let _counting = add_rapl(&machine, "package-0\n");
     machine.write("meter.csv", "time,watts\n");
-    let places = Places { power_log: Some(machine.path("meter.csv")), tdp_watts: Some(65.0), ..places(&machine) };
+    machine.write("ipmi.log", "");
+    let [power_log, ipmi_log] = ["meter.csv", "ipmi.log"].map(|log| Some(machine.path(log)));
+    let places = Places { power_log, ipmi_log, tdp_watts: Some(65.0), ..places(&machine) };
     let total = |meters: &[&str]| totals(&Recorder::new(Selection::of(meters, &places).unwrap().sensors, 8));
     assert_eq!(total(&["rapl", "log"]), ["log"], "the package is behind the meter at the wall");
+    assert_eq!(total(&["log", "ipmi"]), ["log"], "so is what the management controller measures");
     assert_eq!(total(&["tdp", "rapl"]), ["rapl.package-0"], "an estimate gives way to a counter");
     assert_eq!(Selection::of(&["log", "rapl"], &places).unwrap().meters, ["rapl", "log"], "in the order of the kinds");
     add_hwmon(&machine);
@@ -109,6 +112,21 @@ fn a_counter_that_stands_still_leaves_the_meter_to_the_next() {
     assert!(why.reason.starts_with("rapl.package-0 stands still: the same reading for 1."), "{why}");
     let refusal = Selection::of(&["rapl"], &places(&machine)).err().unwrap().to_string();
     assert!(refusal.starts_with("rapl: rapl.package-0 stands still"), "{refusal}");
+}
+
+#[test]
+fn a_meter_that_is_there_and_cannot_be_read_is_said_beside_the_one_that_is_taken() {
+    let machine = bare();
+    assert!(Selection::automatic(&places(&machine)).passed_over.is_empty(), "there is none");
+    machine.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+    // It cannot be read by anyone: the one who runs the tests may be root.
+    std::fs::create_dir(machine.path("sys/class/powercap/intel-rapl:0/energy_uj")).unwrap();
+    add_hwmon(&machine);
+    let selection = Selection::automatic(&places(&machine));
+    assert_eq!(selection.meters, ["hwmon"]);
+    let [(kind, why)] = &selection.passed_over[..] else { unreachable!("{:?}", selection.passed_over) };
+    assert_eq!(*kind, "rapl");
+    assert!(why.reason.contains("intel-rapl:0/energy_uj: "), "{why}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) struct Exposition<'a> {
 
 type Labels = Vec<(&'static str, String)>;
 
-/// The power of a counter is the mean over so many seconds, or over ten updates of its sensor.
+/// The power of a counter is the mean over so many seconds, or over ten updates of its sensor, and two readings at least.
 const POWER_SPAN: f64 = 1.0;
 const UPDATES: f64 = 10.0;
 
@@ -67,7 +67,12 @@ impl<'a> Exposition<'a> {
                 "A process tree's part of the meter's energy since the start.",
                 self.process(),
             ),
-            ("power_watts", Gauge, "Power: the newest reading, or a counter's mean of about a second.", self.powers()),
+            (
+                "power_watts",
+                Gauge,
+                "Power: the newest reading, or a counter's mean of about a second or two readings.",
+                self.powers(),
+            ),
             (
                 "utilisation_ratio",
                 Gauge,
@@ -99,8 +104,8 @@ impl<'a> Exposition<'a> {
 
     /// Whether a channel has a reading of now. One that vanished is absent: a figure that stands still would be taken for one of now.
     fn is_fresh(&self, place: usize) -> bool {
-        let longest = self.recording.channels()[place].longest_gap.as_secs_f64();
-        self.recording.series(place).points().next_back().is_some_and(|(time, _)| self.now - time <= longest)
+        let series = self.recording.series(place);
+        series.points().next_back().is_some_and(|(time, _)| self.now - time <= series.longest_gap())
     }
 
     fn each(&self, of: impl Fn(usize, &'a Channel) -> Option<(Labels, f64)>) -> Vec<(Labels, f64)> {
@@ -168,12 +173,14 @@ impl<'a> Exposition<'a> {
 
     fn powers(&self) -> Vec<(Labels, f64)> {
         self.fresh(|place, channel| {
-            let (time, newest) = self.recording.series(place).points().next_back()?;
+            let series = self.recording.series(place);
+            let (time, newest) = series.points().next_back()?;
             let watts = match channel.id.metric {
                 Metric::Power => newest,
                 Metric::Energy => {
-                    let update = self.recording.series(place).update_period().unwrap_or(0.0);
-                    self.recording.window(place, time - POWER_SPAN.max(UPDATES * update), time).ok()?.mean
+                    let span = POWER_SPAN.max(UPDATES * series.update_period().unwrap_or(0.0));
+                    let third_last = series.points().nth_back(2).map_or(time, |(time, _)| time);
+                    series.window(third_last.min(time - span), time).ok()?.mean
                 }
                 _ => return None,
             };

@@ -16,7 +16,11 @@ use anyhow::Result;
 use irene_sampler::{Recording, Sampler, SamplerOptions, sensors::Selection};
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
-use super::{Exit, Usage, meters::MeterArgs, refuse};
+use super::{
+    Exit, Usage,
+    meters::{MeterArgs, tell_passed_over},
+    refuse,
+};
 use crate::{interrupt, output};
 
 /// Records power and energy, for a time or while a command runs
@@ -95,6 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let listener = args.prometheus.map(prometheus::listen).transpose()?;
     let stop = interrupt::flag()?;
     let mut selection = args.meter.select()?;
+    tell_passed_over(&selection);
     if selection.meters.contains(&"impact-tracker") && !args.command.is_empty() {
         return Err(Usage("impact-tracker measures the process it runs in, not a command".into()).into());
     }

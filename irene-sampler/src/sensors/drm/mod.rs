@@ -59,7 +59,7 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     }
     match cards.missing.first() {
         _ if !cards.channels.is_empty() => Ok(Box::new(cards)),
-        Some(missing) => Err(missing.why.clone()),
+        Some(missing) => Err(Unavailable { is_there: true, ..missing.why.clone() }),
         None => {
             Err(Unavailable::new(format!("{}: no GPU of AMD or Intel that tells anything", root.display()))
                 .fixed_by(FIX))

@@ -110,7 +110,7 @@ impl Sensor for Tail {
         }
     }
 
-    fn trouble(&self, now: Stamp) -> Option<String> {
+    fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {
         let log = &self.log;
         let Some(newest) = log.newest else {
             return Some(match (log.form, log.unread.as_str()) {
@@ -122,7 +122,7 @@ impl Sensor for Tail {
         if log.has_several {
             return Some("the log's lines are about several devices; write the log of one".into());
         }
-        not_of_now(newest, now.wall, log.ahead, self.channel.longest_gap.as_secs_f64())
+        not_of_now(newest, now.wall, log.ahead, longest_gap)
     }
 }
 

@@ -121,13 +121,13 @@ impl Sensor for PowerMetrics {
         }
     }
 
-    fn trouble(&self, now: Stamp) -> Option<String> {
+    fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {
         match self.counters.end {
             None if self.parser.lacks_power() => {
                 Some("its samples have no power; run powermetrics with `-s cpu_power,gpu_power,ane_power`".into())
             }
             None => Some("the file has no whole sample of powermetrics yet".into()),
-            Some(end) => not_of_now(end, now.wall, self.counters.ahead, self.channels[0].longest_gap.as_secs_f64()),
+            Some(end) => not_of_now(end, now.wall, self.counters.ahead, longest_gap),
         }
     }
 }

@@ -177,7 +177,7 @@ impl Sensor for ProcessTree {
         }
     }
 
-    fn trouble(&self, _now: Stamp) -> Option<String> {
+    fn trouble(&self, _now: Stamp, _longest_gap: f64) -> Option<String> {
         self.over.clone()
     }
 }

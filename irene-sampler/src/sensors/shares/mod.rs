@@ -3,7 +3,7 @@
 #[cfg_attr(not(feature = "nvml"), path = "no_gpu.rs")]
 mod gpu;
 
-use crate::{Channel, ChannelId, Reach, Recorder, Resource, Sensor, Stamp};
+use crate::{Channel, ChannelId, Reach, Recorder, Resource, Sensor, Stamp, sampler::PERIODS};
 
 use self::gpu::GpuShare;
 use super::{
@@ -114,7 +114,8 @@ impl Sharing {
         ids: &[ChannelId],
         idle: Idle,
     ) -> Result<Self, Unavailable> {
-        let recorder = Recorder::new(sensors, 2);
+        // Nobody says how often energy will be shared out.
+        let recorder = Recorder::sampled_every(PERIODS[1], sensors, 2);
         let shared = |(place, channel): (usize, &Channel)| {
             let method = ShareMethod::of(channel).filter(|_| ids.contains(&channel.id))?;
             let gpu = if let Resource::Gpu(gpu) = channel.id.resource { Some(gpu) } else { None };

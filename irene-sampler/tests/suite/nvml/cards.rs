@@ -3,6 +3,7 @@
 use irene_sampler::sensors::Selection;
 
 use super::*;
+use crate::machine::Machine;
 
 /// Some drivers answer 0 for ever (codecarbon's report 1316).
 #[test]
@@ -98,6 +99,20 @@ fn errors_say_what_to_do() {
         );
         write_script("count = 0");
         assert_eq!(refusal(&here).reason, "NVML: the driver finds no GPU");
+    });
+}
+
+#[test]
+fn a_card_whose_driver_does_not_answer_is_said_where_no_meter_was_named() {
+    scripted("init = error 18", |library| {
+        let here = Places { nvml_library: Some(library), ..Machine::new().places() };
+        let selection = Selection::automatic(&here);
+        let [(kind, why)] = &selection.passed_over[..] else { unreachable!("{:?}", selection.passed_over) };
+        assert_eq!((*kind, why.fix.as_ref().map(|fix| fix.starts_with("reboot: "))), ("nvml", Some(true)));
+        for absent in ["init = error 9", "count = 0"] {
+            write_script(absent);
+            assert!(Selection::automatic(&here).passed_over.is_empty(), "{absent}: the machine has no such card");
+        }
     });
 }
 
