@@ -342,13 +342,13 @@ impl Held<'_> {
             let prediction = &self.predictions[id.index()];
             let is_composed = prediction.is_sum && !self.tree.is_leaf(id);
             let (cost, joules) = (prediction.cost?, self.truth(id)?);
-            if is_composed != kinds.contains(&Kind::Own) {
+            let of = if is_composed { energies[id.index()] } else { cost.energy };
+            if is_composed != kinds.contains(&Kind::Own) || of <= 0.0 {
                 return None;
             }
             let [down, up] = composition.reach(self.tree, id, prediction, spread)?;
             let error = joules - cost.energy;
             let lacks = if error < 0.0 { -error - down } else { error - up };
-            let of = if is_composed { energies[id.index()] } else { cost.energy };
             let lack = if lacks > 0.0 { (lacks / of).ln_1p() } else { 0.0 };
             Some((self.tree.node(id).level(), lack))
         };
