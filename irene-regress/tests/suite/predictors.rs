@@ -117,6 +117,30 @@ fn leaves_that_are_linear_in_a_feature_are_fitted_exactly_by_the_paper() {
     assert!(evaluation.mean(Level::Module).unwrap() < 60.0);
 }
 
+/// The tree with each child run four times by its parent, which costs nothing else.
+fn repeated(tree: &Tree) -> Tree {
+    let mut tree = tree.clone();
+    for id in tree.ids().rev() {
+        if !tree.is_leaf(id) {
+            let energies = tree.children(id).filter_map(|child| tree.node(child).get(Quantity::GroundTruthEnergy));
+            let parts: f64 = energies.sum();
+            tree.node_mut(id).set(Quantity::GroundTruthEnergy, 4.0 * parts);
+        }
+    }
+    tree.nodes_mut()[1..].iter_mut().for_each(|node| node.set_times(4.0));
+    tree
+}
+
+#[test]
+fn the_paper_learns_from_nodes_that_run_several_times_as_it_predicts_them() {
+    let trees: Vec<Tree> = data().iter().map(repeated).collect();
+    let predictor = PaperTrainer::default().train(&trees.iter().collect::<Vec<_>>()).unwrap();
+    let mut evaluation = irene_regress::Evaluation::default();
+    trees.iter().for_each(|tree| evaluation.add(&predicted(predictor.as_ref(), tree)).unwrap());
+    let error = evaluation.mean(Level::Module).unwrap();
+    assert!(error < 5.0, "{error}");
+}
+
 #[test]
 fn a_predictor_survives_its_file() {
     for trainer in trainers() {
