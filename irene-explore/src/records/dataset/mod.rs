@@ -189,6 +189,11 @@ impl Dataset {
         self.records.iter().find_map(|record| record.conditions.seq_len)
     }
 
+    /// Whether a power model estimated the energy of some record.
+    pub(crate) fn has_estimates(&self) -> bool {
+        self.records.iter().any(|record| record.energy_provenance.as_deref() == Some("estimated"))
+    }
+
     /// The measures that some record has.
     pub fn measures(&self) -> Vec<Measure> {
         let some_has = |measure: &Measure| self.records.iter().any(|record| record.measures.get(*measure).is_some());
