@@ -8,7 +8,7 @@ use irene_regress::{
     DeviceProfile, Explanation, LeaveOut, PaperTrainer, Predictor, Provenance, Result, Store, Term, Track, Trainer,
     crossvalidate, evaluate,
 };
-use irene_tree::{Level, Mark, NodeId, Quantity, Size, Tree, TreeBuilder};
+use irene_tree::{Level, Mark, NodeId, Parallel, Quantity, Size, Tree, TreeBuilder};
 use proptest::{prelude::*, sample::Index};
 
 use crate::made_up::{data, model, predicted, traced, train, trainers};
@@ -254,6 +254,22 @@ fn what_is_missing_is_named() {
     let one_model = &data()[..6];
     let error = crossvalidate(one_model, &Track::Specs, LeaveOut::Model, &|| ()).unwrap_err().to_string();
     assert!(error.contains("needs at least two groups, found only google/bert"), "{error}");
+}
+
+/// Their energies are sums over the GPUs, which a prediction multiplies one GPU's by.
+#[test]
+fn runs_on_several_gpus_are_not_learned_from() {
+    let profile = train(&Track::Specs);
+    let mut spread = data().to_vec();
+    spread[4].parallel = Parallel { tensor: 4, ..Parallel::default() };
+    let refused = format!("training data: {} ran on 4 GPUs, and predictors learn from runs on one", spread[4]);
+    for trainer in trainers() {
+        let of_trees = trainer.train(&spread.iter().collect::<Vec<_>>()).err().unwrap().to_string();
+        let of_source = trainer.train_on(&spread).err().unwrap().to_string();
+        assert!(of_trees.starts_with(&refused) && of_source.starts_with(&refused), "{of_trees} {of_source}");
+    }
+    let error = profile.calibrated(&spread[4..5], "elsewhere").err().unwrap().to_string();
+    assert!(error.starts_with(&refused), "{error}");
 }
 
 #[test]
