@@ -53,8 +53,9 @@ fn score(criterion: &mut Criterion) {
     let candidates: Vec<&Candidate> = candidates.iter().collect();
     let law = || -> Box<dyn Surrogate> { CostLawLearner.fit(&candidates, &figures, 0).unwrap() };
     let measures: BTreeMap<_, _> = Measure::ALL.map(|measure| (measure, law())).into();
+    let device = "bench".into();
     let surrogates =
-        Surrogates { device: "bench".into(), records: RECORDS, space: space.clone(), seq_len: 128, measures };
+        Surrogates { device, records: RECORDS, space: space.clone(), seq_len: 128, estimated: false, measures };
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: None };
     let designs: Vec<Design> = describe(&describer, DESIGNS, 1).into_iter().map(|candidate| candidate.design).collect();
     let mut group = criterion.benchmark_group("explore");

@@ -4,7 +4,8 @@
 //! - Fits: [`least_squares`], [`nonnegative_least_squares`], both also of more rows than memory holds ([`Triangle`], [`NormalEquations`]),
 //!   [`LevenbergMarquardt`], [`ConstantsFit`] (the constants of any formula, with priors), [`Adam`].
 //! - Gaussian processes: [`CovarianceFactor`]; the kernels [`matern52`] and [`linear_and_matern52`].
-//! - Distributions: [`quantile`], [`conformal_quantile`], [`median`], [`standard_normal`].
+//! - Distributions: [`median`] and [`quantile`] for reports, [`upper_median`], [`rank_quantile`] and [`conformal_quantile`] for fits;
+//!   [`standard_normal`].
 //! - Several costs: [`dominates`].
 //!
 //! Matrices and vectors are those of [nalgebra](https://docs.rs/nalgebra).
@@ -45,7 +46,7 @@ pub use levenberg_marquardt::LevenbergMarquardt;
 pub use nonnegative::{NormalEquations, nonnegative_least_squares, nonnegative_minimum};
 pub use normal::{NORMAL_90, standard_normal};
 pub use polynomial::PolynomialFeatures;
-pub use quantile::{conformal_quantile, median, quantile};
+pub use quantile::{conformal_quantile, median, quantile, rank_quantile, upper_median};
 pub use standardise::{StandardScaler, mean, moments};
 pub use triangle::Triangle;
 

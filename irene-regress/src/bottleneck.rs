@@ -5,7 +5,7 @@ use irene_tree::{Level, Quantity, Tree};
 /// The energy of all nodes of one instance type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bottleneck {
-    /// The class, e.g. `Linear`.
+    /// The class, e.g. `Linear`, in the spelling of its first node.
     pub instance_type: String,
     /// The level: a primitive, or a module whose own part this is.
     pub level: Level,
@@ -25,24 +25,18 @@ pub fn bottlenecks(tree: &Tree, energy: Quantity) -> Vec<Bottleneck> {
     let Some(total) = tree.root().get(energy).filter(|joules| *joules > 0.0) else {
         return Vec::new();
     };
-    let mut by_type: BTreeMap<(&str, Level), (usize, f64)> = BTreeMap::new();
+    let mut by_type: BTreeMap<(String, Level), Bottleneck> = BTreeMap::new();
     for id in tree.ids() {
         let node = tree.node(id);
         let Some(spent) = tree.spent_itself(id, energy) else { continue };
-        let entry = by_type.entry((node.instance_type(), node.level())).or_default();
-        entry.0 += 1;
-        entry.1 += spent;
+        let (instance_type, level) = (node.instance_type(), node.level());
+        let new = || Bottleneck { instance_type: instance_type.into(), level, count: 0, energy_j: 0.0, share: 0.0 };
+        let row = by_type.entry((instance_type.to_ascii_lowercase(), level)).or_insert_with(new);
+        row.count += 1;
+        row.energy_j += spent;
     }
-    let mut rows: Vec<Bottleneck> = by_type
-        .into_iter()
-        .map(|((instance_type, level), (count, energy_j))| Bottleneck {
-            instance_type: instance_type.to_owned(),
-            level,
-            count,
-            energy_j,
-            share: energy_j / total,
-        })
-        .collect();
+    let mut rows: Vec<Bottleneck> =
+        by_type.into_values().map(|row| Bottleneck { share: row.energy_j / total, ..row }).collect();
     rows.sort_by(|a, b| b.energy_j.total_cmp(&a.energy_j));
     rows
 }
@@ -74,6 +68,17 @@ mod tests {
         let found: Vec<_> = rows.iter().map(|row| (row.instance_type.as_str(), row.count, row.energy_j)).collect();
         assert_eq!(found, [("Linear", 2, 7.0), ("M", 1, 3.0)]);
         assert_eq!(rows.iter().map(|row| row.share).sum::<f64>(), 1.0);
+    }
+
+    #[test]
+    fn a_class_is_the_same_however_it_is_spelt() {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, 3.0);
+        builder.leaf("a", "MatMul", Level::Ml, None).set(Quantity::PredictedEnergy, 2.0);
+        builder.leaf("b", "matmul", Level::Ml, None).set(Quantity::PredictedEnergy, 1.0);
+        builder.leave();
+        let rows = bottlenecks(&builder.finish().unwrap(), Quantity::PredictedEnergy);
+        assert_eq!((rows[0].instance_type.as_str(), rows[0].count, rows[0].energy_j), ("MatMul", 2, 3.0));
     }
 
     #[test]

@@ -62,8 +62,8 @@ impl CrossValidation {
 
     /// How many nodes of an instance type were judged.
     pub fn count_of(&self, instance_type: &str) -> usize {
-        let errors = |fold: &Fold| fold.evaluation.by_instance_type.get(instance_type).map(Errors::count);
-        self.folds.iter().filter_map(errors).sum()
+        let all = self.folds.iter().flat_map(|fold| &fold.evaluation.by_instance_type);
+        all.filter(|(name, _)| name.eq_ignore_ascii_case(instance_type)).map(|(_, errors)| errors.count()).sum()
     }
 
     /// The mean over the folds of the mean error of one instance type, %.
@@ -72,15 +72,14 @@ impl CrossValidation {
         means.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(instance_type)).map(|(_, mean)| mean)
     }
 
-    /// The mean over the folds of their mean errors, by instance type.
+    /// The mean over the folds of their mean errors, by instance type in the spelling of its first fold.
     pub fn by_instance_type(&self) -> BTreeMap<String, f64> {
-        let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for fold in &self.folds {
-            for (instance_type, errors) in &fold.evaluation.by_instance_type {
-                means.entry(instance_type).or_default().extend(errors.mean());
-            }
+        let mut means: BTreeMap<String, (&str, Vec<f64>)> = BTreeMap::new();
+        for (name, errors) in self.folds.iter().flat_map(|fold| &fold.evaluation.by_instance_type) {
+            let (_, means) = means.entry(name.to_ascii_lowercase()).or_insert_with(|| (name.as_str(), Vec::new()));
+            means.extend(errors.mean());
         }
-        means.into_iter().filter_map(|(name, means)| Some((name.to_owned(), mean(&means)?))).collect()
+        means.into_values().filter_map(|(name, means)| Some((name.to_owned(), mean(&means)?))).collect()
     }
 }
 
@@ -166,4 +165,29 @@ fn predicted(trees: &[Tree], trainer: &dyn Trainer, split: &Split) -> Result<imp
         predictor.predict(&mut tree)?;
         Ok(tree)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{Size, TreeBuilder};
+
+    use super::*;
+
+    /// A fold of one node of this class, predicted so much too high.
+    fn held_out(instance_type: &'static str, percent: f64) -> HeldOut {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        let node = builder.leaf("root", instance_type, Level::Ml, None);
+        node.set(Quantity::GroundTruthEnergy, 100.0);
+        node.set(Quantity::PredictedEnergy, 100.0 + percent);
+        HeldOut { left_out: instance_type.into(), trees: vec![builder.finish().unwrap()] }
+    }
+
+    #[test]
+    fn a_class_is_the_same_in_all_folds_however_it_is_spelt() {
+        let folds = [held_out("MatMul", 2.0), held_out("matmul", 4.0), held_out("Linear", 1.0)];
+        let result = CrossValidation::of(&folds).unwrap();
+        let expected = BTreeMap::from([("MatMul".to_owned(), 3.0), ("Linear".to_owned(), 1.0)]);
+        assert_eq!(result.by_instance_type(), expected);
+        assert_eq!((result.count_of("matMul"), result.of_instance_type("MATMUL")), (2, Some(3.0)));
+    }
 }

@@ -22,7 +22,7 @@ impl Errors {
         mean(&self.percentages)
     }
 
-    /// The error that this share of the nodes does not exceed; None without errors.
+    /// The error that this share of the nodes does not exceed, between two of theirs in proportion; None without errors.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let mut sorted = self.percentages.clone();
         sorted.sort_by(f64::total_cmp);
@@ -173,6 +173,15 @@ mod tests {
         assert_eq!(evaluation.mean(Level::Ml), Some(25.0));
         assert_eq!(evaluation.by_instance_type["Linear"].share_within(24.0), Some(0.0));
         assert_eq!(evaluation.by_instance_type["Linear"].quantile(0.9), Some(25.0));
+    }
+
+    #[test]
+    fn the_median_of_an_even_count_is_the_mean_of_the_two_in_the_middle() {
+        let mut evaluation = Evaluation::default();
+        for predicted in [2.0, 2.5, 3.0, 9.0] {
+            evaluation.add(&tree(2.0, Some(predicted))).unwrap();
+        }
+        assert_eq!(evaluation.by_level[&Level::Ml].quantile(0.5), Some(37.5));
     }
 
     #[test]

@@ -1,5 +1,18 @@
 use irene_tree::{Quantity, Tree};
 
+use crate::{Error, Result};
+
+/// Refuses to learn from a run on several GPUs: its energies are sums over them, where a predictor has one GPU's, which
+/// [`sum_over_gpus`] multiplies.
+pub(crate) fn on_one_gpu(tree: &Tree) -> Result<()> {
+    if tree.parallel.is_single() {
+        return Ok(());
+    }
+    let gpus = tree.parallel.gpus();
+    let reason = format!("{tree} ran on {gpus} GPUs, and predictors learn from runs on one; leave the tree out");
+    Err(Error::Training(reason))
+}
+
 /// Turns the energies of a tree that was predicted as if on one GPU into those of all GPUs that run its nodes. A pipeline counts as full,
 /// as serving engines keep it: while one stage has this batch, the others have other batches.
 pub(crate) fn sum_over_gpus(tree: &mut Tree) {

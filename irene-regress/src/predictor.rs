@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     Error, Explanation, MemoryUse, Provenance, Result, Store, TreeSource,
-    gpus::sum_over_gpus,
+    gpus::{on_one_gpu, sum_over_gpus},
     paper,
     tracks::{Calibrated, Measured, Method, Primitives, Specs, Track},
 };
@@ -59,8 +59,8 @@ pub trait Trainer: Send + Sync {
     /// Trains.
     ///
     /// # Errors
-    /// [`Error::Training`] if there is too little; [`Error::MissingFeature`], [`Error::GroundTruth`] and [`Error::Latency`] naming the
-    /// node.
+    /// [`Error::Training`] if there is too little, or a tree ran on several GPUs; [`Error::MissingFeature`], [`Error::GroundTruth`] and
+    /// [`Error::Latency`] naming the node.
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>>;
 
     /// Trains on trees that memory may not hold. By default a method holds them all.
@@ -204,11 +204,12 @@ impl DeviceProfile {
     /// Carries the profile over to another machine, from trees that were measured there: one tree scales it, more fit it to that machine.
     ///
     /// # Errors
-    /// [`Error::Training`] for no trees, or a method that has nothing to carry over; those of training.
+    /// [`Error::Training`] for no trees, one that ran on several GPUs, or a method that has nothing to carry over; those of training.
     pub fn calibrated(&self, trees: &[Tree], device: impl Into<String>) -> Result<Self> {
         if trees.is_empty() {
             return Err(Error::Training("no trees; one that was measured on the other machine is the least".into()));
         }
+        trees.iter().try_for_each(on_one_gpu)?;
         let plain: Vec<Tree> = trees.iter().map(Tree::without_math).collect();
         let predictor = self.predictor.adapted(&plain.iter().collect::<Vec<_>>())?;
         Ok(Self { predictor, provenance: self.provenance.carried_over(device, trees) })

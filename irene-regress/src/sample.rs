@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use irene_tree::{Level, Tree};
 
-use crate::{Result, TreeSource};
+use crate::{Result, TreeSource, gpus::on_one_gpu};
 
 /// Nodes, without single operations, of the trees that a predictor keeps while it is trained.
 pub(crate) const MOST_NODES: usize = 100_000;
@@ -27,11 +27,12 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// All trees, or those whose places have the least ranks, so that they have at most so many nodes.
+    /// All trees, or those whose places have the least ranks, so that they have at most so many nodes. A tree of several GPUs is refused.
     pub(crate) fn of(source: &dyn TreeSource, most_nodes: usize) -> Result<Self> {
         let (mut kept, mut nodes, mut place) = (BTreeMap::new(), 0, 0);
         let mut least_refused = u64::MAX;
         source.each(&mut |tree| {
+            on_one_gpu(tree)?;
             let key = rank(&[place]);
             place += 1;
             if key >= least_refused {

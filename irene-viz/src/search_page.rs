@@ -15,6 +15,8 @@ use crate::chart::escaped;
 pub struct SearchPage<'a> {
     /// The device whose surrogates were asked.
     pub device: &'a str,
+    /// What their figures rest on: [`Surrogates::basis`](irene_explore::learning::Surrogates::basis).
+    pub basis: &'a str,
     /// The search.
     pub outcome: &'a Outcome<Design>,
     /// The place in the front of the design that the page shows.
@@ -53,12 +55,13 @@ impl SearchPage<'_> {
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n<title>irene explore search</title>\n\
              <style>{STYLE}</style>\n<h1>{} designs for {}</h1>\n\
-             <p>Objective {}{}{}; {method}, {evaluations} evaluations, seed {seed}. All figures are predicted, of {whose}.</p>\n",
+             <p>Objective {}{}{}; {method}, {evaluations} evaluations, seed {seed}. All figures are {}, of {whose}.</p>\n",
             front.len(),
             escaped(self.device),
             escaped(objective),
             if constraints.is_empty() { "" } else { ", subject to " },
             escaped(constraints),
+            escaped(self.basis),
         );
         html += &self.scatter();
         html += &self.front_table();
@@ -281,7 +284,8 @@ mod tests {
         let [tree, other] = [0, 1].map(|at| energy_tree("a", &designs[at], 16, &profile).unwrap());
         let differences = differences(&tree, &other);
         let (device, beside) = ("<img src=x onerror=alert(2)>", "a & b");
-        SearchPage { device, outcome, winner, tree: &tree, profile: "<i>", beside, differences: &differences }.to_html()
+        let (basis, profile) = ("predicted & guessed", "<i>");
+        SearchPage { device, basis, outcome, winner, tree: &tree, profile, beside, differences: &differences }.to_html()
     }
 
     #[test]
@@ -295,6 +299,7 @@ mod tests {
                 && page.contains("&quot;quoted&quot; &amp; &lt;b&gt;")
         );
         assert!(page.contains("&lt;img src=x onerror=alert(2)&gt;"));
+        assert!(page.contains("All figures are predicted &amp; guessed, of a sequence."));
         // It asks for nothing from elsewhere.
         assert!(!page.contains("src=\"") && !page.contains("href=") && !page.contains("url("));
     }

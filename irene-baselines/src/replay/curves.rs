@@ -1,6 +1,7 @@
 use std::fmt::Write;
 
 use irene_explore::Measure;
+use irene_numerics::median;
 
 use super::MeanErrors;
 
@@ -31,7 +32,7 @@ pub struct Samples {
     /// The mean: at least so many where `missed` is above 0.
     pub mean: f64,
     /// The median.
-    pub median: usize,
+    pub median: f64,
     /// The most.
     pub most: usize,
     /// Seeds that did not converge.
@@ -57,12 +58,12 @@ impl Curve {
     /// Samples to converge.
     pub fn samples(&self) -> Samples {
         let last = |seed: usize| self.steps.get(seed).and_then(|steps| steps.last()).map_or(0, |step| step.samples);
-        let mut all: Vec<usize> =
+        let all: Vec<usize> =
             self.converged.iter().enumerate().map(|(seed, samples)| samples.unwrap_or_else(|| last(seed))).collect();
-        all.sort_unstable();
         let missed = self.converged.iter().filter(|samples| samples.is_none()).count();
         let mean = all.iter().sum::<usize>() as f64 / all.len().max(1) as f64;
-        let [median, most] = [all.len() / 2, all.len().saturating_sub(1)].map(|at| all.get(at).copied().unwrap_or(0));
+        let median = median(all.iter().map(|&samples| samples as f64)).unwrap_or_default();
+        let most = all.iter().copied().max().unwrap_or_default();
         Samples { mean, median, most, missed }
     }
 
@@ -150,6 +151,18 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeds_that_do_not_converge_count_with_all_their_samples() {
+        let step = |samples: usize| Step { samples, errors: Vec::new(), expected: 0.0 };
+        let curve = |converged: &[Option<usize>]| {
+            let seed: Vec<Step> = (4..=20).map(step).collect();
+            Curve { name: "way".into(), steps: vec![seed; converged.len()], converged: converged.to_vec() }
+        };
+        let found = curve(&[Some(9), None, Some(6), Some(5)]).samples();
+        assert_eq!(found, Samples { mean: 10.0, median: 7.5, most: 20, missed: 1 });
+        assert_eq!(curve(&[]).samples(), Samples { mean: 0.0, median: 0.0, most: 0, missed: 0 });
+    }
 
     #[test]
     fn errors_have_to_stay_low() {

@@ -88,7 +88,7 @@ pub struct ReplayOptions {
     pub start: usize,
     /// Records measured between two fits.
     pub batch: usize,
-    /// Most records that are measured.
+    /// Most records that are measured, those to start with among them.
     pub limit: Option<usize>,
     /// The records that surrogates are judged by.
     pub judged: Judged,
@@ -114,7 +114,7 @@ impl Default for ReplayOptions {
 /// Replays a device's records as if each was measured when it is asked for. `progress` hears how many of all runs are done.
 ///
 /// # Errors
-/// [`Error::Data`] for too few records, a missing figure, or if `stop` is raised before the end; what describing a design says.
+/// [`Error::Data`] for too few records, a limit below those to start with, a missing figure, or if `stop` is raised before the end; what describing a design says.
 pub fn replay(
     data: &Dataset,
     describer: &Describer,
@@ -169,6 +169,11 @@ impl<'a> Pool<'a> {
                  {there_are} records",
                 held + fewest,
                 options.batch
+            )));
+        }
+        if let Some(limit) = options.limit.filter(|limit| *limit < start) {
+            return Err(Error::Data(format!(
+                "{device}: a replay from {start} records cannot end at {limit}; raise the limit, or start with fewer"
             )));
         }
         Ok(pool)

@@ -105,6 +105,8 @@ fn what_cannot_work_is_refused_in_a_line() {
     assert!(of(&data, few(0)).starts_with("made-up: a replay from 0 records"));
     assert!(of(&data, ReplayOptions { judged: Judged::HeldOut(0.9), ..few(4) }).contains("does not work with 12"));
     assert!(of(&data, ReplayOptions { judged: Judged::HeldOut(f64::NAN), batch: 0, ..few(4) }).contains("0 a round"));
+    let early = of(&data, ReplayOptions { judged: Judged::Rest(2), limit: Some(3), ..few(4) });
+    assert!(early.starts_with("made-up: a replay from 4 records cannot end at 3"), "{early}");
     let tiny = ReplayOptions { judged: Judged::Rest(1), ..few(2) };
     assert!(of(&data, tiny).contains("at least 3 designs"));
     data.records[5].measures = data.records[5].measures.with(Measure::Energy, None);

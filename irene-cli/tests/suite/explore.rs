@@ -118,6 +118,31 @@ fn a_step_of_training_is_learned_and_bounded_beside_a_sequence() {
 }
 
 #[test]
+fn surrogates_of_estimated_energies_say_so_wherever_they_are_asked() {
+    let folder = Folder::new("explore-estimated");
+    let mut records = crate::command::records("12", "small");
+    records[3]["energy_provenance"] = json!("estimated");
+    let data = device_file(&folder, "toy", &records);
+    let [all, times, front, page] =
+        ["all.json", "times.json", "front.json", "front.html"].map(|name| folder.path(name));
+    good(&["explore", "fit", &data, "--space", "small", "-o", &all]);
+    good(&["explore", "fit", &data, "--space", "small", "--measure", "latency", "-o", &times]);
+    let said = "predicted from estimated energies";
+    let text = good(&["explore", "predict", &all, &data]);
+    // Whatever the width.
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(&format!("({said})")), "{text}");
+    assert_eq!(json_lines(&good(&["explore", "predict", &all, &data, "--format", "json"]))[0]["provenance"], said);
+    // Times need no power model.
+    assert!(good(&["explore", "predict", &times, &data]).contains("(predicted)"));
+    let text = good(&["explore", "search", &all, "--budget", "200", "-o", &front, "--html", &page]);
+    assert!(text.contains(&format!("figures of a sequence ({said})")), "{text}");
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&front).unwrap()).unwrap();
+    assert_eq!(found["provenance"], said);
+    assert!(std::fs::read_to_string(&page).unwrap().contains(&format!("All figures are {said}")));
+}
+
+#[test]
 fn learners_are_compared_by_the_same_folds() {
     let folder = Folder::new("explore-evaluate");
     let (one, other) = (device_file(&folder, "one", &records()), device_file(&folder, "other", &records()));

@@ -2,6 +2,14 @@
 
 use std::fs;
 
+use irene_baselines::Contest;
+use irene_explore::{
+    Dataset, Measure,
+    learning::{CostLawLearner, Surrogates},
+    search::Predicted,
+    space::DesignSpace,
+};
+
 use crate::command::{Folder, device_file, good, irene, records, refused, training_data};
 
 const QUICK: [&str; 6] = ["--repeats", "1", "--seeds", "1", "--limit", "6"];
@@ -66,8 +74,7 @@ fn a_report_has_all_sections_and_no_cell_without_a_figure_or_a_reason() {
     assert_eq!(text.matches("![").count(), 4, "three pictures of trees, one of a device that has enough records");
 
     // A second machine's trees have tables of their own in the same sections.
-    let other = folder.path("other.jsonl");
-    fs::copy(&trees, &other).unwrap();
+    let other = folder.write("other.jsonl", &format!("\n{}", fs::read_to_string(&trees).unwrap()));
     good(&["reproduce", &trees, &other, "-o", &report]);
     let text = fs::read_to_string(folder.0.join("report/reproduction.md")).unwrap();
     assert_eq!(faults(&folder, &text), Vec::<String>::new());
@@ -76,6 +83,26 @@ fn a_report_has_all_sections_and_no_cell_without_a_figure_or_a_reason() {
         "{text}"
     );
     assert_eq!(text.matches("![").count(), 4);
+}
+
+#[test]
+fn a_report_searches_at_the_length_of_the_records() {
+    let folder = Folder::new("reproduce-length");
+    let mut short = records("12", "flexibert");
+    short.iter_mut().for_each(|record| record["seq_len"] = 16.into());
+    let (device, report) = (device_file(&folder, "short", &short), folder.path("report"));
+    good(&[&["reproduce", &device, "-o", &report][..], &QUICK].concat());
+    let text = fs::read_to_string(folder.0.join("report/reproduction.md")).unwrap();
+
+    let data = Dataset::read(device.as_ref()).unwrap();
+    let measures = data.measures();
+    let surrogates = Surrogates::learn(&CostLawLearner, &data, &DesignSpace::published(), &measures, 0).unwrap();
+    let worst = |measure: &Measure| data.figures(*measure).unwrap().into_iter().fold(0.0, f64::max);
+    let reference: Vec<f64> = measures.iter().map(worst).collect();
+    let describer = surrogates.describer();
+    let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: None };
+    let found = Contest::hold(&predicted, &reference, 4000, 1).unwrap().evolution[0];
+    assert!(text.contains(&format!("| short (12) | {found:.3} to {found:.3} |")), "{found} {text}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use irene_numerics::{ConstantsFit, LevenbergMarquardt, NORMAL_90, Prior, quantile};
+use irene_numerics::{ConstantsFit, LevenbergMarquardt, NORMAL_90, Prior, rank_quantile};
 
 use super::{constants_of, with_constants};
 use crate::{Device, KernelLaw, Work};
@@ -103,7 +103,7 @@ impl KernelFit {
             let sizes = residuals.iter().filter(|(group, _)| of_it(group)).map(|(_, residual)| residual.abs());
             let mut sizes: Vec<f64> = sizes.collect();
             sizes.sort_by(f64::total_cmp);
-            Some((*name, quantile(&sizes, 0.9)? / NORMAL_90))
+            Some((*name, rank_quantile(&sizes, 0.9)? / NORMAL_90))
         });
         with_constants(&law, spreads).unwrap_or(law)
     }

@@ -55,7 +55,7 @@
 //! let latencies = [0.011, 0.012, 0.013, 0.014]; // s, measured
 //! let surrogate = PerFlopLearner.fit(&candidates.iter().collect::<Vec<_>>(), &latencies, 0)?;
 //! let measures = [(Measure::Latency, surrogate)].into();
-//! let learned = Surrogates { device: "mine".into(), records: 4, space, seq_len: 128, measures };
+//! let learned = Surrogates { device: "mine".into(), records: 4, space, seq_len: 128, estimated: false, measures };
 //!
 //! let read = Surrogates::parse_with("mine.surrogates.json", &learned.to_json()?, READERS)?;
 //! assert_eq!(read.predict(Measure::Latency, &candidates[0]), learned.predict(Measure::Latency, &candidates[0]));

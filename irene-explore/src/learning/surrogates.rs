@@ -26,6 +26,8 @@ pub struct Surrogates {
     pub space: DesignSpace,
     /// Tokens in a sequence that was measured.
     pub seq_len: usize,
+    /// Whether energies or peak powers that they learned from are a power model's estimates rather than a meter's readings.
+    pub estimated: bool,
     /// One a measure.
     pub measures: BTreeMap<Measure, Box<dyn Surrogate>>,
 }
@@ -40,6 +42,9 @@ struct SurrogatesFile {
     /// Older files learned from features at the published length.
     #[serde(default = "published_seq_len")]
     seq_len: usize,
+    /// Absent where a meter gave the energies, and in older files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
     measures: BTreeMap<Measure, Box<RawValue>>,
 }
 
@@ -75,12 +80,13 @@ impl Surrogates {
         let candidates = Describer::new(space.clone()).describe_all(data)?;
         let candidates: Vec<&Candidate> = candidates.iter().collect();
         let learn = |&measure: &Measure| Ok((measure, learner.fit(&candidates, &data.figures(measure)?, seed)?));
-        let measures = measures.iter().map(learn).collect::<Result<_>>()?;
+        let measures = measures.iter().map(learn).collect::<Result<BTreeMap<_, _>>>()?;
         Ok(Self {
             device: data.device.clone(),
             records: data.records.len(),
             space: space.clone(),
             seq_len: data.seq_len().unwrap_or(PUBLISHED_SEQ_LEN),
+            estimated: measures.keys().any(|measure| !measure.is_time()) && data.has_estimates(),
             measures,
         })
     }
@@ -109,14 +115,14 @@ impl Surrogates {
     pub fn parse_with(origin: &str, text: &str, readers: &[(&str, Reader)]) -> Result<Self> {
         let refuse = |reason: String| Error::File { origin: origin.to_owned(), reason };
         let file: SurrogatesFile = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
-        let SurrogatesFile { device, records, space, seq_len, measures, .. } = file;
+        let SurrogatesFile { device, records, space, seq_len, estimated, measures, .. } = file;
         let read = |(measure, fields): (Measure, Box<RawValue>)| {
             let surrogate =
                 surrogate(fields.get(), readers).map_err(|reason| refuse(format!("{}: {reason}", measure.name())))?;
             Ok((measure, surrogate))
         };
         let measures = measures.into_iter().map(read).collect::<Result<_>>()?;
-        Ok(Self { device, records, space, seq_len, measures })
+        Ok(Self { device, records, space, seq_len, estimated, measures })
     }
 
     /// The text of a file.
@@ -136,9 +142,15 @@ impl Surrogates {
             records: self.records,
             space: self.space.clone(),
             seq_len: self.seq_len,
+            estimated: self.estimated,
             measures,
         };
         serde_json::to_string(&file).map_err(|error| Error::Data(error.to_string()))
+    }
+
+    /// The word for their figures: `predicted`, or what they rest on beside that.
+    pub fn basis(&self) -> &'static str {
+        if self.estimated { "predicted from estimated energies" } else { "predicted" }
     }
 
     /// Describes designs for these surrogates: of their space, at the length of their sequences.

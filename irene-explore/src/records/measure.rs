@@ -87,6 +87,11 @@ impl Measure {
         }
     }
 
+    /// Whether it is a time, which no power model is needed for.
+    pub(crate) fn is_time(self) -> bool {
+        self.dimension() == Dimension::Time
+    }
+
     /// Its dimension.
     pub(crate) fn dimension(self) -> Dimension {
         match self {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use irene_devices::{FigureSpread, Law, Vendor};
-use irene_numerics::{NORMAL_90, quantile};
+use irene_numerics::{NORMAL_90, rank_quantile};
 use rayon::prelude::*;
 
 use super::{Measured, fit_law};
@@ -91,7 +91,7 @@ pub fn with_spreads(mut law: Law, measured: &[&Measured], left_out: &[LeftOut]) 
 fn spread(residuals: Residuals, unknown: FigureSpread) -> FigureSpread {
     let [time, power, energy] = residuals.map(|mut sizes| {
         sizes.sort_by(f64::total_cmp);
-        quantile(&sizes, 0.9).filter(|_| sizes.len() >= LEAST).map(|bound| bound / NORMAL_90)
+        rank_quantile(&sizes, 0.9).filter(|_| sizes.len() >= LEAST).map(|bound| bound / NORMAL_90)
     });
     let time = time.unwrap_or(unknown.time);
     let power = power.unwrap_or(unknown.power);

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::LazyLock};
 
 use irene_devices::{KernelFit, KernelLaw, KernelMeasurement, constants_of};
-use irene_numerics::{NORMAL_90, quantile};
+use irene_numerics::{NORMAL_90, rank_quantile};
 use irene_predict::{KernelsLeftOut, PublicData, PublicFile, training_steps};
 use irene_requests::PercentErrors;
 
@@ -88,7 +88,7 @@ fn steps_of_training_on_devices_that_are_left_out_are_predicted() {
     let [of_backward, of_step] = [summary("backward", &backward), summary("step", &step)];
     let mut sizes: Vec<f64> = step.iter().map(|ratio| ratio.ln().abs()).collect();
     sizes.sort_by(f64::total_cmp);
-    let spread = quantile(&sizes, 0.9).unwrap() / NORMAL_90;
+    let spread = rank_quantile(&sizes, 0.9).unwrap() / NORMAL_90;
     println!("spread of a step: {spread:.4}");
     assert!(step.len() == 25 && of_step[0] <= 9.0 && of_step[1] <= 13.0, "{of_step:?}");
     assert!(of_backward[0] <= 7.0 && of_backward[1] <= 7.0, "{of_backward:?}");

@@ -119,8 +119,8 @@ impl Spread {
         }
     }
 
-    /// The reach of own parts, the mismatch and the correlation, so that composed intervals hold by each protocol at each level: those that
-    /// are narrowest.
+    /// The reach of own parts, the mismatch and the correlation: of those with which composed intervals hold by each protocol at each level,
+    /// the narrowest; where none holds, the widest.
     fn learn_wholes(&mut self, folds: &[Vec<Fold<'_>>]) {
         let sums: Vec<Vec<Vec<Sum>>> = folds
             .iter()
@@ -130,7 +130,7 @@ impl Spread {
             })
             .collect();
         let pairs = CORRELATIONS.into_iter().flat_map(|of| MISMATCHES.map(|mismatch| [of, mismatch]));
-        let tried = pairs.filter_map(|[correlation, mismatch]| {
+        let tried = |[correlation, mismatch]: [f64; 2]| {
             let needed = |protocol: &Vec<Vec<Sum>>, level: Level| {
                 let of_level = |sums: &Vec<Sum>| {
                     let scores = sums.iter().filter(|sum| sum.level == level);
@@ -139,15 +139,18 @@ impl Spread {
                 multiple(protocol.iter().map(of_level).collect())
             };
             let each = sums.iter().flat_map(|protocol| WHOLES.map(|level| needed(protocol, level)));
-            let own =
-                each.flatten().fold(None, |most: Option<f64>, own| Some(most.map_or(own, |most| most.max(own))))?;
+            let own = each.flatten().reduce(f64::max)?;
             let widths: Vec<f64> =
                 sums.iter().flatten().flatten().map(|sum| sum.width(correlation, mismatch, own)).collect();
             Some((mean(&widths)?, [correlation, mismatch, own]))
-        });
-        if let Some((_, [correlation, mismatch, own])) = tried.min_by(|(a, _), (b, _)| a.total_cmp(b)) {
+        };
+        let tried: Vec<(f64, [f64; 3])> = pairs.filter_map(tried).collect();
+        let holding = tried.iter().filter(|(_, [.., own])| own.is_finite());
+        let narrowest = holding.min_by(|(a, _), (b, _)| a.total_cmp(b));
+        // The last one tried is the widest.
+        if let Some(&(_, [correlation, mismatch, own])) = narrowest.or(tried.last()) {
             (self.correlation, self.mismatch) = (correlation, mismatch);
-            self.reaches.set(Kind::Own, [Some(Reach { multiple: own, power: 0.0 }); 3]);
+            self.reaches.set(Kind::Own, [Some(Reach { multiple: own.min(MOST), power: 0.0 }); 3]);
         }
     }
 
@@ -221,7 +224,7 @@ impl Sum {
         combined(correlation, squares, sum) + beyond + mismatch * self.alone
     }
 
-    /// The reach that own parts must have, e-folds, so that its interval holds the truth; [`MOST`] where none does.
+    /// The reach that own parts must have, e-folds, so that its interval holds the truth; without an end where none up to [`MOST`] does.
     fn own_needed(&self, correlation: f64, mismatch: f64) -> f64 {
         const HALVINGS: usize = 12;
         let side = usize::from(self.error >= 0.0);
@@ -230,7 +233,7 @@ impl Sum {
             return 0.0;
         }
         if !holds(MOST) {
-            return MOST;
+            return f64::INFINITY;
         }
         let (mut low, mut high) = (0.0, MOST);
         for _ in 0..HALVINGS {
@@ -342,13 +345,13 @@ impl Held<'_> {
             let prediction = &self.predictions[id.index()];
             let is_composed = prediction.is_sum && !self.tree.is_leaf(id);
             let (cost, joules) = (prediction.cost?, self.truth(id)?);
-            if is_composed != kinds.contains(&Kind::Own) {
+            let of = if is_composed { energies[id.index()] } else { cost.energy };
+            if is_composed != kinds.contains(&Kind::Own) || of <= 0.0 {
                 return None;
             }
             let [down, up] = composition.reach(self.tree, id, prediction, spread)?;
             let error = joules - cost.energy;
             let lacks = if error < 0.0 { -error - down } else { error - up };
-            let of = if is_composed { energies[id.index()] } else { cost.energy };
             let lack = if lacks > 0.0 { (lacks / of).ln_1p() } else { 0.0 };
             Some((self.tree.node(id).level(), lack))
         };
@@ -368,4 +371,60 @@ fn narrowest(splits: &[&[Miss]]) -> Option<Reach> {
         Some((width, reach))
     });
     tried.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, reach)| reach)
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{Size, TreeBuilder};
+
+    use super::*;
+    use crate::prediction::{self, PredictedCost};
+
+    /// A model of so many primitives of a joule, which all took a few percent more.
+    fn tree(primitives: usize, more: f64) -> Tree {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        let joules = primitives as f64 * (1.0 + more);
+        builder.enter("root", "M", Level::Model).set(Quantity::GroundTruthEnergy, joules);
+        for place in 0..primitives {
+            let leaf = builder.leaf(&place.to_string(), "Linear", Level::Ml, None);
+            leaf.set(Quantity::GroundTruthEnergy, 1.0 + more);
+        }
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
+    /// Each primitive in a group of its own; the model has no own part.
+    fn held(tree: &Tree) -> Held<'_> {
+        let part = |id: NodeId| {
+            let (kind, energy) = if tree.is_leaf(id) { (Kind::Leaf, 1.0) } else { (Kind::Own, 0.0) };
+            let group = id.index() as u64;
+            let uncertainty = Uncertainty { kind, group, deviation: 1.0, is_seen: true, ..Uncertainty::default() };
+            Ok(NodePrediction::of(PredictedCost { energy, ..PredictedCost::default() }, uncertainty))
+        };
+        Held { tree, predictions: prediction::sum_up(tree, part).unwrap() }
+    }
+
+    #[test]
+    fn errors_that_all_parts_share_are_learned_although_narrower_intervals_could_be_had() {
+        let leaf = [Some(Reach { multiple: 0.05, power: 0.0 }); 3];
+        let learned = |more: f64| {
+            let tree = tree(20, more);
+            let mut spread = Spread {
+                reaches: Reaches { leaf, ..Reaches::default() },
+                correlation: 1.0,
+                mismatch: 0.0,
+                strangers: Strangers::default(),
+                families: Vec::new(),
+                noise: 0.0,
+            };
+            spread.learn_wholes(&[vec![Fold { known: vec![held(&tree)], strangers: Vec::new() }]]);
+            (spread.correlation, spread.mismatch)
+        };
+        // 20 independent errors of 5% make about 1% of the whole.
+        assert_eq!(learned(0.005), (0.0, 0.0));
+        let (correlation, _) = learned(0.04);
+        assert!(correlation >= 0.75, "{correlation}");
+        // None holds.
+        assert_eq!(learned(0.2), (1.0, 0.04));
+    }
 }

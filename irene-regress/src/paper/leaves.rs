@@ -5,7 +5,7 @@ use irene_numerics::StandardScaler;
 use irene_tree::{Level, Node, NodeId, Tree};
 
 use super::{measured_energy, rows::Rows};
-use crate::{Error, Result, Store, Term, TreeSource};
+use crate::{Error, Result, Store, Term, TreeSource, gpus::on_one_gpu};
 
 /// One ordinary least squares regressor per primitive, on standardised features (equation 1).
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,7 @@ impl Leaves {
         let (mut unmeasured, mut is_empty) = (BTreeSet::new(), true);
         trees.each(&mut |tree| {
             is_empty = false;
+            on_one_gpu(tree)?;
             for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
                 let mut row = features.row(tree, id)?;
                 let instance_type = tree.node(id).instance_type().to_ascii_lowercase();

@@ -52,6 +52,8 @@ struct Sample {
     /// Its place among the tree's distinct rows of features.
     row: u32,
     parent: u32,
+    /// How often it runs in its parent.
+    times: f64,
     /// Its true energy, J; NaN where it was not measured.
     truth: f64,
     /// For a leaf its predicted energy, J.
@@ -158,6 +160,7 @@ fn prepare(tree: &Tree, features: &FeatureSet, leaves: &Leaves) -> Result<Proble
         samples.push(Sample {
             row: rows.insert(&values, 1),
             parent: tree.parent(id).map_or(0, |parent| new_index[parent.index()]),
+            times: node.times(),
             truth,
             leaf: match node.level() {
                 Level::Ml => Some(leaves.predict(tree, id, &values)?.unwrap_or(0.0)),
@@ -175,12 +178,12 @@ impl Problem {
     fn slopes(&self, scores: &[f64], strategy: Strategy) -> Vec<f64> {
         match strategy {
             Strategy::Unstructured => self.unstructured_slopes(scores),
-            Strategy::StepWise => self.weighted_sum_slopes(scores, true),
-            Strategy::End2End | Strategy::PredictedSum => self.weighted_sum_slopes(scores, false),
+            sum => self.weighted_sum_slopes(scores, sum == Strategy::StepWise),
         }
     }
 
-    /// E(n) = Σ α(c)·E(c), or with the children's true energies Σ α(c)·G(c), which is learned from only where all of them are known.
+    /// E(n) = Σ t(c)·α(c)·E(c) of children that run t times, or with their true energies Σ t(c)·α(c)·G(c), which is learned from only where all
+    /// of them are known.
     fn weighted_sum_slopes(&self, scores: &[f64], on_truth: bool) -> Vec<f64> {
         let shares: Vec<f64> = scores.iter().map(|&score| Weighting::share(score)).collect();
         let mut energies: Vec<f64> = self.samples.iter().map(|sample| sample.leaf.unwrap_or(0.0)).collect();
@@ -190,7 +193,7 @@ impl Problem {
         };
         for index in (1..self.samples.len()).rev() {
             let sample = &self.samples[index];
-            energies[sample.parent as usize] += shares[sample.row as usize] * handed(index, &energies);
+            energies[sample.parent as usize] += sample.times * shares[sample.row as usize] * handed(index, &energies);
         }
 
         // Down the tree: ∂L/∂E of a node is the sum of its own loss's and of its share of its parent's.
@@ -198,7 +201,7 @@ impl Problem {
         let mut by_score = vec![0.0; scores.len()];
         for (index, sample) in self.samples.iter().enumerate() {
             if index > 0 {
-                let above = by_energy[sample.parent as usize];
+                let above = sample.times * by_energy[sample.parent as usize];
                 let row = sample.row as usize;
                 // Above 0 all energies of its siblings are known.
                 if above != 0.0 {
@@ -235,14 +238,14 @@ mod tests {
     use super::*;
 
     fn problem() -> Problem {
-        let sample = |row, parent, truth, leaf| Sample { row, parent, truth, leaf };
-        // root(a(leaf, leaf), leaf), two leaves alike
+        let sample = |row, parent, times, truth, leaf| Sample { row, parent, times, truth, leaf };
+        // root(3 a(leaf, leaf), leaf), two leaves alike
         let samples = vec![
-            sample(0, 0, 10.0, None),
-            sample(1, 0, 6.0, None),
-            sample(2, 1, 2.0, Some(2.1)),
-            sample(2, 1, 2.0, Some(2.1)),
-            sample(3, 0, 3.0, Some(2.9)),
+            sample(0, 0, 1.0, 20.0, None),
+            sample(1, 0, 3.0, 6.0, None),
+            sample(2, 1, 1.0, 2.0, Some(2.1)),
+            sample(2, 1, 1.0, 2.0, Some(2.1)),
+            sample(3, 0, 1.0, 3.0, Some(2.9)),
         ];
         Problem { samples, rows: Table::new(0) }
     }
@@ -253,13 +256,13 @@ mod tests {
         let relative = |energy: f64, truth: f64| ((energy - truth) / truth).powi(2);
         let (module, root) = match strategy {
             Strategy::Unstructured => (scores[1], scores[0]),
-            Strategy::StepWise => (2.0 * share(2) * 2.0, share(1) * 6.0 + share(3) * 3.0),
+            Strategy::StepWise => (2.0 * share(2) * 2.0, 3.0 * share(1) * 6.0 + share(3) * 3.0),
             _ => {
                 let module = 2.0 * share(2) * 2.1;
-                (module, share(1) * module + share(3) * 2.9)
+                (module, 3.0 * share(1) * module + share(3) * 2.9)
             }
         };
-        relative(module, 6.0) + relative(root, 10.0)
+        relative(module, 6.0) + relative(root, 20.0)
     }
 
     #[test]

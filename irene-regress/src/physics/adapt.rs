@@ -5,7 +5,7 @@
 //! finds its own coefficients. It is the most likely shift under normal priors, by Levenberg and Marquardt, around the start that
 //! suits the data best: as it is, or scaled as a whole.
 
-use irene_numerics::{CovarianceFactor, LevenbergMarquardt, median};
+use irene_numerics::{CovarianceFactor, LevenbergMarquardt, upper_median};
 use nalgebra::{DMatrix, DVector};
 
 use super::Sample;
@@ -76,7 +76,7 @@ pub(crate) fn scale<L: Transferable>(known: &[Known<'_, L>]) -> f64 {
         let off = |(sample, target): (&Sample, &f64)| target - known.law.at(sample).0.max(f64::MIN_POSITIVE).ln();
         known.samples.iter().zip(&known.targets).map(off).collect()
     };
-    median(known.iter().flat_map(off)).unwrap_or_default()
+    upper_median(known.iter().flat_map(off)).unwrap_or_default()
 }
 
 fn fit_from_here<L: Transferable>(known: &[Known<'_, L>]) -> Shifts {

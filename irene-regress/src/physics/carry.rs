@@ -93,7 +93,9 @@ fn in_formats_of(
 ) -> BTreeMap<String, Primitive> {
     let mut all = primitives.clone();
     for key in samples.keys().filter(|key| !primitives.contains_key(*key)) {
-        if let Some(like) = primitives.get(without_formats(key)) {
+        // That in 32-bit floats comes first.
+        let like = primitives.iter().find(|(known, _)| without_formats(known) == without_formats(key));
+        if let Some((_, like)) = like {
             all.insert(key.clone(), like.clone());
         }
     }

@@ -1,4 +1,4 @@
-use irene_numerics::{LevenbergMarquardt, median};
+use irene_numerics::{LevenbergMarquardt, upper_median};
 use nalgebra::{Matrix3, Vector3};
 
 use super::{Sample, Shape, adapt::Transferable};
@@ -53,7 +53,7 @@ impl TimeCurve {
             let with_work = samples.iter().filter(|sample| sample.shape[column] > 0.0);
             let rates = with_work.map(|sample| sample.log_time.exp() / sample.shape[column]);
             // FLOPs and bytes share the work: half of the time each.
-            median(rates).map_or(0.0, |rate| rate / 2.0)
+            upper_median(rates).map_or(0.0, |rate| rate / 2.0)
         };
         Self { launch: least, per_mflop: rate(0), per_mib: rate(1) }
     }

@@ -11,6 +11,7 @@ use irene_tree::{NodeId, Tree};
 
 use crate::{
     Error, Explanation, Predictor, Result, Store, Trainer, TreeSource,
+    gpus::on_one_gpu,
     interval::Spread,
     prediction::{self, NodePrediction},
     sample::{MOST_NODES, Plain, Sample},
@@ -51,6 +52,7 @@ impl Trainer for Track {
     }
 
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
+        trees.iter().try_for_each(|tree| on_one_gpu(tree))?;
         // A module's own operations are in its own part, whether or not the trees show them as nodes.
         let stripped: Vec<Tree> =
             trees.iter().filter(|tree| tree.shows_math()).map(|tree| tree.without_math()).collect();

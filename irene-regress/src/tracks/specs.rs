@@ -148,8 +148,9 @@ impl Method for Specs {
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
         let samples = measured_samples(trees)?;
-        let is_known = |key: &String| self.primitives.contains_key(without_formats(key));
-        if !samples.keys().any(|key| self.primitives.contains_key(key) || is_known(key)) {
+        let is_known =
+            |key: &String| self.primitives.keys().any(|known| without_formats(known) == without_formats(key));
+        if !samples.keys().any(is_known) {
             let known = self.primitives.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(Error::Training(format!("the trees have none of the primitives to carry over: {known}")));
         }

@@ -279,6 +279,35 @@ fn jittered(tree: &Tree, share: f64) -> Tree {
     tree
 }
 
+/// The tree as a machine would measure it that runs a module's parts side by side: each module takes a little less than they do together.
+fn overlapping(tree: &Tree) -> Tree {
+    let mut tree = tree.clone();
+    let words = tree.to_string();
+    for id in tree.ids().rev() {
+        if tree.is_leaf(id) {
+            continue;
+        }
+        let parts: f64 = tree.children(id).filter_map(|child| tree.node(child).get(Quantity::GroundTruthEnergy)).sum();
+        let jitter = (0.01 * normal(&format!("{words} {}", tree.node(id).scope()))).exp();
+        tree.node_mut(id).set(Quantity::GroundTruthEnergy, 0.95 * jitter * parts);
+    }
+    tree
+}
+
+#[test]
+fn modules_that_cost_less_than_their_parts_leave_a_profile_and_its_intervals_whole() {
+    let trees: Vec<Tree> = data().iter().map(overlapping).collect();
+    for track in [Track::Specs, Track::Primitives] {
+        let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+        let profile = DeviceProfile { predictor, provenance: Provenance::new("overlapping", &trees) };
+        let read = DeviceProfile::from_bytes("memory", &profile.to_bytes().unwrap()).unwrap();
+        // Neither of the two families that it was trained on.
+        let stranger = measured(&model("distilbert-base-uncased"), 16, 128);
+        let stranger = predicted(read.predictor.as_ref(), &stranger);
+        assert!(stranger.root().get(Quantity::PredictedHigh).is_some(), "{}", track.name());
+    }
+}
+
 fn estimated(tree: &Tree) -> Tree {
     let mut tree = tree.clone();
     for node in tree.nodes_mut() {

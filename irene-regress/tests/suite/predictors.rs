@@ -8,7 +8,7 @@ use irene_regress::{
     DeviceProfile, Explanation, LeaveOut, PaperTrainer, Predictor, Provenance, Result, Store, Term, Track, Trainer,
     crossvalidate, evaluate,
 };
-use irene_tree::{Level, Mark, NodeId, Quantity, Size, Tree, TreeBuilder};
+use irene_tree::{Level, Mark, NodeId, Parallel, Quantity, Size, Tree, TreeBuilder};
 use proptest::{prelude::*, sample::Index};
 
 use crate::made_up::{data, model, predicted, traced, train, trainers};
@@ -115,6 +115,30 @@ fn leaves_that_are_linear_in_a_feature_are_fitted_exactly_by_the_paper() {
     }
     assert!(evaluation.mean(Level::Ml).unwrap() < 1e-6, "{:?}", evaluation.mean(Level::Ml));
     assert!(evaluation.mean(Level::Module).unwrap() < 60.0);
+}
+
+/// The tree with each child run four times by its parent, which costs nothing else.
+fn repeated(tree: &Tree) -> Tree {
+    let mut tree = tree.clone();
+    for id in tree.ids().rev() {
+        if !tree.is_leaf(id) {
+            let energies = tree.children(id).filter_map(|child| tree.node(child).get(Quantity::GroundTruthEnergy));
+            let parts: f64 = energies.sum();
+            tree.node_mut(id).set(Quantity::GroundTruthEnergy, 4.0 * parts);
+        }
+    }
+    tree.nodes_mut()[1..].iter_mut().for_each(|node| node.set_times(4.0));
+    tree
+}
+
+#[test]
+fn the_paper_learns_from_nodes_that_run_several_times_as_it_predicts_them() {
+    let trees: Vec<Tree> = data().iter().map(repeated).collect();
+    let predictor = PaperTrainer::default().train(&trees.iter().collect::<Vec<_>>()).unwrap();
+    let mut evaluation = irene_regress::Evaluation::default();
+    trees.iter().for_each(|tree| evaluation.add(&predicted(predictor.as_ref(), tree)).unwrap());
+    let error = evaluation.mean(Level::Module).unwrap();
+    assert!(error < 5.0, "{error}");
 }
 
 #[test]
@@ -230,6 +254,22 @@ fn what_is_missing_is_named() {
     let one_model = &data()[..6];
     let error = crossvalidate(one_model, &Track::Specs, LeaveOut::Model, &|| ()).unwrap_err().to_string();
     assert!(error.contains("needs at least two groups, found only google/bert"), "{error}");
+}
+
+/// Their energies are sums over the GPUs, which a prediction multiplies one GPU's by.
+#[test]
+fn runs_on_several_gpus_are_not_learned_from() {
+    let profile = train(&Track::Specs);
+    let mut spread = data().to_vec();
+    spread[4].parallel = Parallel { tensor: 4, ..Parallel::default() };
+    let refused = format!("training data: {} ran on 4 GPUs, and predictors learn from runs on one", spread[4]);
+    for trainer in trainers() {
+        let of_trees = trainer.train(&spread.iter().collect::<Vec<_>>()).err().unwrap().to_string();
+        let of_source = trainer.train_on(&spread).err().unwrap().to_string();
+        assert!(of_trees.starts_with(&refused) && of_source.starts_with(&refused), "{of_trees} {of_source}");
+    }
+    let error = profile.calibrated(&spread[4..5], "elsewhere").err().unwrap().to_string();
+    assert!(error.starts_with(&refused), "{error}");
 }
 
 #[test]

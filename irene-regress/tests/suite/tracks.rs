@@ -233,23 +233,41 @@ fn other_number_formats_are_marked() {
     assert!(energy(&half) < energy(&full));
 }
 
-/// Trained on both formats, each primitive has a law of its own, and neither is strange to the predictor.
-#[test]
-fn formats_are_learned_apart() {
+/// A model at four sizes in a format, on a machine that takes so many seconds a kernel and a MiB.
+fn in_format(dtype: &str, seconds: f64) -> [Tree; 4] {
     let spec = irene_models::ModelSpec::find("distilgpt2").unwrap();
-    let measured = |size: Size, dtype: &str, seconds_a_kernel: f64| {
+    [(1, 32), (2, 64), (4, 64), (8, 128)].map(|(batch, len)| {
+        let size = Size::new(batch, len);
         let run = irene_models::Run { precision: dtype.parse().unwrap(), shows_math: false, ..size.into() };
         let mut tree = spec.trace(run).unwrap();
         for node in tree.nodes_mut() {
             let work = node.get(Quantity::Kernels).unwrap() + node.get(Quantity::MovedBytes).unwrap();
-            node.set(Quantity::Latency, seconds_a_kernel * work);
-            node.set(Quantity::GroundTruthEnergy, 100.0 * seconds_a_kernel * work);
+            node.set(Quantity::Latency, seconds * work);
+            node.set(Quantity::GroundTruthEnergy, 100.0 * seconds * work);
         }
         tree
-    };
-    let sizes = [(1, 32), (2, 64), (4, 64), (8, 128)].map(|(batch, len)| Size::new(batch, len));
-    let each = |dtype: &'static str, seconds: f64| sizes.map(|size| measured(size, dtype, seconds));
-    let trees = [each("f32", 1e-4), each("bf16", 1e-5)].concat();
+    })
+}
+
+#[test]
+fn a_profile_of_one_format_is_carried_over_to_a_machine_that_ran_another() {
+    let trees = in_format("bf16", 1e-5);
+    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+    let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
+    for dtype in ["f32", "f16"] {
+        let there = in_format(dtype, 2e-5);
+        let carried = profile.calibrated(&there[..1], "there").unwrap();
+        let tree = predicted(carried.predictor.as_ref(), &there[2]);
+        let [found, truth] =
+            [Quantity::PredictedEnergy, Quantity::GroundTruthEnergy].map(|energy| tree.root().get(energy).unwrap());
+        assert!((0.7..1.4).contains(&(found / truth)), "{dtype}: {found} {truth}");
+    }
+}
+
+/// Trained on both formats, each primitive has a law of its own, and neither is strange to the predictor.
+#[test]
+fn formats_are_learned_apart() {
+    let trees = [in_format("f32", 1e-4), in_format("bf16", 1e-5)].concat();
     let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
     let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
     assert_eq!(profile.provenance.precisions.len(), 2);

@@ -1,4 +1,4 @@
-use irene_numerics::mean;
+use irene_numerics::{mean, quantile};
 
 /// Absolute percentage errors 100·|P - M| / M of predictions P of measurements M, each given by its ratio P / M.
 ///
@@ -41,7 +41,7 @@ impl PercentErrors {
         mean(&self.percentages)
     }
 
-    /// The error that nine predictions in ten do not exceed, percent; None without errors.
+    /// The error that nine in ten do not exceed, percent; None without errors.
     pub fn p90(&self) -> Option<f64> {
         self.at_share(0.9)
     }
@@ -51,13 +51,10 @@ impl PercentErrors {
         (self.with_interval > 0).then(|| self.inside as f64 / self.with_interval as f64)
     }
 
-    /// The error at a share of the sorted ones, between two of them in proportion.
     fn at_share(&self, share: f64) -> Option<f64> {
         let mut sorted = self.percentages.clone();
         sorted.sort_by(f64::total_cmp);
-        let place = share * sorted.len().checked_sub(1)? as f64;
-        let (low, high) = (sorted.get(place.floor() as usize)?, sorted.get(place.ceil() as usize)?);
-        Some(low + (high - low) * place.fract())
+        quantile(&sorted, share)
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use irene_bench::Mark;
 use irene_devices::{Catalogue, Device};
+use irene_numerics::median;
 use irene_predict::{Calibration, Law, Measured, Service, ServiceOptions};
 use irene_requests::{RequestReader, RequestRow};
 
@@ -175,9 +176,7 @@ fn tell(args: &Args, calibration: &Calibration, measured: &[Measured], others: u
     }
     for (place, name) in ["time", "power at the measured time", "energy"].into_iter().enumerate() {
         let off = |law: &dyn Fn(&Measured) -> Option<f64>| {
-            let mut errors: Vec<f64> = measured.iter().filter_map(law).map(|log| 100.0 * log.exp_m1().abs()).collect();
-            errors.sort_by(f64::total_cmp);
-            errors.get(errors.len() / 2).copied()
+            median(measured.iter().filter_map(law).map(|log| 100.0 * log.exp_m1().abs()))
         };
         let before = off(&|one| one.residuals(Law::shipped())[place]);
         let after = off(&|one| one.residuals(&calibration.law_of(one))[place]);

@@ -118,7 +118,7 @@ fn measure(text: &str) -> Result<Measure, String> {
 }
 
 /// The records of a file, or of standard input.
-fn read_records(path: &Path) -> Result<Dataset> {
+pub(super) fn read_records(path: &Path) -> Result<Dataset> {
     if !input::is_standard(path) && !parquet::is_named(path) {
         return Ok(Dataset::read(path)?);
     }

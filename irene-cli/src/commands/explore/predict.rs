@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     match args.format.format() {
         Format::Text => output::print_text(&text(&surrogates, args.later, &rows)),
-        Format::Json => output::print(&json_lines(&rows)),
+        Format::Json => output::print(&json_lines(surrogates.basis(), &rows)),
         Format::Csv => output::print(&sheet(&surrogates, &rows).csv()),
     }
 }
@@ -81,8 +81,9 @@ fn text(surrogates: &Surrogates, later: bool, rows: &[Row]) -> String {
     }
     let when = if later { " for later measurements" } else { "" };
     format!(
-        "{device}, learned from {records}; {}, with 90% intervals{when} (predicted)\n\n{}",
+        "{device}, learned from {records}; {}, with 90% intervals{when} ({})\n\n{}",
         Measure::whose(surrogates.measures.keys().copied()),
+        surrogates.basis(),
         grid.text(output::width())
     )
 }
@@ -106,9 +107,14 @@ fn sheet(surrogates: &Surrogates, rows: &[Row]) -> Sheet {
     sheet
 }
 
-fn json_lines(rows: &[Row]) -> String {
+fn json_lines(basis: &str, rows: &[Row]) -> String {
     let line = |row: &Row| {
-        let mut line = json!({ (output::SCHEMA_FIELD): output::SCHEMA_VERSION, "hash": ModelHash::of(&row.design).to_string(), "model_dict": row.design });
+        let mut line = json!({
+            (output::SCHEMA_FIELD): output::SCHEMA_VERSION,
+            "hash": ModelHash::of(&row.design).to_string(),
+            "model_dict": row.design,
+            "provenance": basis,
+        });
         for (measure, prediction) in &row.predictions {
             let (low, high) = prediction.interval();
             line[measure.name()] = json!({

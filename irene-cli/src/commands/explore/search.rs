@@ -112,6 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let all = json!({
             (output::SCHEMA_FIELD): output::SCHEMA_VERSION,
             "device": surrogates.device,
+            "provenance": surrogates.basis(),
             "search": outcome,
             "winner": winner,
             "beside": usual.design,
@@ -122,6 +123,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.html {
         let page = SearchPage {
             device: &surrogates.device,
+            basis: surrogates.basis(),
             outcome: &outcome,
             winner,
             tree: &tree,
@@ -131,7 +133,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         };
         output::write_text(path, &page.to_html())?;
     }
-    let mut out = text(&outcome, winner);
+    let mut out = text(&outcome, winner, surrogates.basis());
     writeln!(out, "\nParts of design {} beside {beside}; J by {}", winner + 1, device)?;
     let mut grid = Grid::new([Heading::left("part"), Heading::right("design"), Heading::right("other")]);
     for part in differences.iter().filter(|part| part.difference() != 0.0).take(8) {
@@ -210,7 +212,7 @@ fn usual(describer: &Describer, predicted: &Predicted<'_>, objective: &Objective
     scored.into_iter().nth(middle).map(|(_, candidate)| candidate).context("the design space has no designs")
 }
 
-fn text(outcome: &Outcome<Design>, winner: usize) -> String {
+fn text(outcome: &Outcome<Design>, winner: usize, basis: &str) -> String {
     const ROWS: usize = 20;
     let Outcome { method, objective, constraints, evaluations, front, stopped, .. } = outcome;
     let found = count(front.len(), "design");
@@ -245,7 +247,7 @@ fn text(outcome: &Outcome<Design>, winner: usize) -> String {
         grid.row(cells);
     }
     let whose = Measure::whose(known.iter().filter_map(|criterion| criterion.measure()));
-    out += &format!("figures of {whose} (predicted)\n");
+    out += &format!("figures of {whose} ({basis})\n");
     out + &grid.text(output::width())
 }
 

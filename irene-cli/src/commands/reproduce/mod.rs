@@ -15,10 +15,11 @@ use irene_tree::Tree;
 
 use self::markdown::Section;
 use super::{
+    explore::read_records,
     import, size,
     trees::{self, count},
 };
-use crate::output;
+use crate::{input, output};
 
 /// Computes the papers' tables and figures from their public data
 ///
@@ -129,10 +130,10 @@ impl Data {
             ensure!(is_known, "{}: {UNKNOWN_CSV}", path.display());
             return Ok(());
         }
-        if is_file_of_trees(path)? {
+        if input::begins_with_tree(path)? {
             self.trees.push((origin, trees::read_to_learn(path)?.trees));
         } else {
-            self.push(Dataset::read(path)?)?;
+            self.push(read_records(path)?)?;
         }
         Ok(())
     }
@@ -146,7 +147,7 @@ impl Data {
         let mut is_any = false;
         for path in paths {
             if has_extension(&path, &["json", "jsonl"]) && path.file_name().is_some_and(|name| name != LIST) {
-                self.push(Dataset::read(&path)?)?;
+                self.push(read_records(&path)?)?;
                 is_any = true;
             } else if has_extension(&path, &["csv"]) {
                 is_any |= self.read_public(&path)?;
@@ -185,17 +186,6 @@ const UNKNOWN_CSV: &str = "no public measurements of language models that are kn
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {
     path.extension().is_some_and(|extension| known.iter().any(|known| extension.eq_ignore_ascii_case(known)))
-}
-
-/// Whether a file's first line is of a tree; whoever reads it next says what is wrong with it.
-fn is_file_of_trees(path: &Path) -> Result<bool> {
-    use std::io::{BufRead, BufReader, Read};
-    /// The name of the tree stands near the beginning of its line.
-    const BEGINNING: u64 = 4096;
-    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-    let mut line = Vec::new();
-    BufReader::new(file.take(BEGINNING)).read_until(b'\n', &mut line).with_context(|| path.display().to_string())?;
-    Ok(String::from_utf8_lossy(&line).contains("\"frontend_tree\""))
 }
 
 fn introduction(args: &Args, data: &Data) -> String {

@@ -63,7 +63,7 @@ pub(super) fn sections(data: &[Dataset], effort: Effort) -> Result<Vec<Section>>
         intervals(&devices, effort, &bar),
         learning(&devices, &describer, effort, &bar),
         transfer(&devices, &bar),
-        search(&devices, &describer, effort, &bar),
+        search(&devices, describer.space(), effort, &bar),
     ];
     bar.finish_and_clear();
     sections.into_iter().collect()
@@ -300,7 +300,7 @@ fn transfer(devices: &[Device<'_>], bar: &ProgressBar) -> Result<Section> {
     ))
 }
 
-fn search(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: &ProgressBar) -> Result<Section> {
+fn search(devices: &[Device<'_>], space: &DesignSpace, effort: Effort, bar: &ProgressBar) -> Result<Section> {
     let mut table = Table::new(["device (records)", "NSGA-II", "random", "seeds in which NSGA-II finds more"]);
     for device in devices {
         go_on()?;
@@ -309,11 +309,13 @@ fn search(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: &P
             table.row([device.name().into(), evolution, random, wins]);
             continue;
         }
-        let surrogates = Surrogates::learn(&CostLawLearner, device.data, describer.space(), &device.measures, 0)?;
+        let surrogates = Surrogates::learn(&CostLawLearner, device.data, space, &device.measures, 0)?;
         let worst = |measure: &Measure| Ok(device.data.figures(*measure)?.into_iter().fold(0.0, f64::max));
         // Nothing worse than what was measured counts.
         let reference: Vec<f64> = device.measures.iter().map(worst).collect::<Result<_>>()?;
-        let predicted = Predicted { describer, surrogates: &surrogates, accuracy: None };
+        // At the length that was measured.
+        let describer = surrogates.describer();
+        let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: None };
         let contest = Contest::hold(&predicted, &reference, BUDGET, effort.seeds as u64)?;
         let range = |shares: &[f64]| {
             let (low, high) =

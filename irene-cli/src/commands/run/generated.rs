@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use irene_models::ModelSpec;
+use irene_numerics::quantile;
 use irene_tree::render;
 use serde_json::{Map, Value, json};
 
@@ -113,8 +114,9 @@ impl Outcome {
         writeln!(out, "first token        {} (measured)", seconds(self.latencies[0]))?;
         let mut steps = self.latencies[1..].to_vec();
         steps.sort_by(f64::total_cmp);
-        let (Some(mean), Some(rate)) = (self.mean_step(), self.rate()) else { return Ok(()) };
-        let (median, range) = (seconds(steps[steps.len() / 2]), render::range(steps[0], steps[steps.len() - 1], "s"));
+        let known = (self.mean_step(), self.rate(), quantile(&steps, 0.5));
+        let (Some(mean), Some(rate), Some(median)) = known else { return Ok(()) };
+        let (median, range) = (seconds(median), render::range(steps[0], steps[steps.len() - 1], "s"));
         writeln!(out, "a token after it   mean {}, median {median}, {range} (measured)", seconds(mean))?;
         writeln!(out, "tokens per second  {rate:.1} after the first")?;
         Ok(())

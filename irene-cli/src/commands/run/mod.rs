@@ -11,6 +11,7 @@ use std::{fmt::Write, path::PathBuf, time::Instant};
 use anyhow::Result;
 use candle_core::Device;
 use irene_models::{Batch, Cx, Model, ModelFiles, ModelOutput, ModelSpec, TaskHead, Tensor};
+use irene_numerics::quantile;
 use irene_tree::{Kernels, Size, render};
 
 use self::input::Reader;
@@ -130,7 +131,7 @@ fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f6
     let mut sorted = latencies.to_vec();
     sorted.sort_by(f64::total_cmp);
     let seconds = |value: f64| render::si(value, "s");
-    let median = sorted[sorted.len() / 2];
+    let Some(median) = quantile(&sorted, 0.5) else { return Ok(out) };
     writeln!(
         out,
         "latency            median {}, least {}, greatest {} of {} runs (measured)",

@@ -5,6 +5,7 @@ use std::{fmt::Write, time::Instant};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use irene_models::{ByHeart, Gradients, ModelSpec, NewHead, RandomWeights, Run, TaskHead, Trainer};
+use irene_numerics::median;
 use irene_tree::{Size, Training, render};
 use serde_json::{Map, Value, json};
 
@@ -184,13 +185,14 @@ impl Plan {
         if let [first, .., last] = steps {
             writeln!(out, "loss               {:.4} to {:.4}", first.loss, last.loss)?;
         }
-        let seconds = |of: &dyn Fn(&Step) -> f64| render::si(median(steps.iter().map(of).collect()), "s");
+        let median = |of: &dyn Fn(&Step) -> f64| median(steps.iter().map(of)).unwrap_or(f64::NAN);
+        let seconds = |of: &dyn Fn(&Step) -> f64| render::si(median(of), "s");
         writeln!(out, "time of a step     {} (measured, median)", seconds(&Step::seconds))?;
         for (at, name) in PHASES.iter().enumerate() {
             writeln!(out, "  {name:<17}{}", seconds(&|step| step.phases[at]))?;
         }
         let tokens = (self.size.tokens() * self.training.accumulate) as f64;
-        writeln!(out, "tokens per second  {:.0}", tokens / median(steps.iter().map(Step::seconds).collect()))?;
+        writeln!(out, "tokens per second  {:.0}", tokens / median(&Step::seconds))?;
         writeln!(out, "optimizer states   {}", render::bytes(trainer.state_bytes() as f64))?;
         if let Some(peak) = peak {
             writeln!(out, "peak memory        {} (measured)", render::bytes(peak as f64))?;
@@ -227,11 +229,6 @@ impl Plan {
         }
         output::json(fields)
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn parameters(trainer: &Trainer) -> u64 {

@@ -8,7 +8,7 @@ mod in_campaign;
 pub use clock::Clock;
 pub use drift::Drift;
 pub use in_campaign::{InCampaign, crossvalidate_in_campaign};
-use irene_numerics::median;
+use irene_numerics::upper_median;
 use serde::Serialize;
 
 use crate::{
@@ -91,7 +91,7 @@ pub(crate) fn residuals(held_out: &[HeldOutRecord], records: usize) -> Vec<f64> 
 fn spread(residuals: &[f64]) -> f64 {
     const OF_NORMAL: f64 = 1.4826;
     let sizes = residuals.iter().map(|residual| residual.abs()).filter(|size| size.is_finite());
-    OF_NORMAL * median(sizes).unwrap_or_default()
+    OF_NORMAL * upper_median(sizes).unwrap_or_default()
 }
 
 #[cfg(test)]

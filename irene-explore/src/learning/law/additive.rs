@@ -1,4 +1,4 @@
-use irene_numerics::{median, nonnegative_minimum};
+use irene_numerics::{nonnegative_minimum, upper_median};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ impl Additive {
             }
             prices = nonnegative_minimum(&gram, &weighted.tr_mul(&weights), prices);
             let misses: Vec<f64> = (&rows * &prices).iter().map(|fit| (fit - 1.0).abs()).collect();
-            let far = (2.5 * median(misses.iter().copied()).unwrap_or_default()).max(1e-3);
+            let far = (2.5 * upper_median(misses.iter().copied()).unwrap_or_default()).max(1e-3);
             for (weight, miss) in weights.iter_mut().zip(&misses) {
                 *weight = (far / miss.max(far)).sqrt();
             }

@@ -10,7 +10,7 @@ mod blend;
 mod process;
 mod surface;
 
-use irene_numerics::median;
+use irene_numerics::upper_median;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -155,7 +155,7 @@ impl Views {
         let left: Vec<f64> = logs.iter().zip(&laws).map(|(log, law)| log - law).collect();
         let narrow: Vec<_> = features.iter().map(|features| coordinates(features)).collect();
         let wide: Vec<_> = features.iter().zip(&laws).map(|(features, law)| with_law(features, *law)).collect();
-        let centre = median(logs.iter().copied()).unwrap_or_default();
+        let centre = upper_median(logs.iter().copied()).unwrap_or_default();
         let (on_law, _) = Surface::fit(&wide, &left, 0.0, scales.map(|scales| scales.on_law));
         let (with_law, _) = Surface::fit(&wide, &logs, centre, scales.map(|scales| scales.with_law));
         let (without_law, weights) = Surface::fit(&narrow, &logs, centre, scales.map(|scales| scales.without_law));

@@ -78,18 +78,21 @@ impl Record {
             None => Ok(found),
         }
     }
+}
 
-    /// The size that another record was measured at and this one was not. Figures of different sizes are not learned together.
-    fn differs_in_size(&self, other: &Self) -> Option<String> {
-        let (ours, theirs) = (&self.conditions, &other.conditions);
-        let sizes =
-            [("batch size", ours.batch_size, theirs.batch_size), ("length in tokens", ours.seq_len, theirs.seq_len)];
-        let different =
-            sizes.into_iter().find(|(_, ours, theirs)| ours.is_some() && theirs.is_some() && ours != theirs);
-        let (what, ours, theirs) = different?;
-        let (ours, theirs) = (ours?, theirs?);
-        Some(format!("has a {what} of {ours}, record {} of {theirs}; put them into files of their own", other.hash))
-    }
+/// The first record that was measured at another size than one before it, and what is different. Figures of different sizes are not learned
+/// together.
+fn of_another_size(records: &[Record]) -> Option<(&Record, String)> {
+    const SIZES: [(&str, fn(&Conditions) -> Option<usize>); 2] =
+        [("batch size", |of| of.batch_size), ("length in tokens", |of| of.seq_len)];
+    SIZES.into_iter().find_map(|(what, size)| {
+        let mut stated = records.iter().filter_map(|record| Some((record, size(&record.conditions)?)));
+        let (first, theirs) = stated.next()?;
+        let (other, ours) = stated.find(|(_, ours)| *ours != theirs)?;
+        let reason =
+            format!("has a {what} of {ours}, record {} of {theirs}; put them into files of their own", first.hash);
+        Some((other, reason))
+    })
 }
 
 /// The records of one device, in the order of the campaign.
@@ -163,14 +166,14 @@ impl Dataset {
         if records.is_empty() {
             return Err(refuse(String::new(), "has no records".into()));
         }
+        if let Some((record, reason)) = of_another_size(&records) {
+            return Err(refuse(format!(", record {}", record.hash), reason));
+        }
         let mut places: HashMap<ModelHash, usize> = HashMap::new();
         let mut kept: Vec<Record> = Vec::with_capacity(records.len());
         for record in records {
             let refuse = |reason| refuse(format!(", record {}", record.hash), reason);
             let hash = record.check().map_err(refuse)?;
-            if let Some(reason) = kept.first().and_then(|first| record.differs_in_size(first)) {
-                return Err(refuse(reason));
-            }
             match places.get(&hash).map(|&place| &kept[place]) {
                 Some(other) if other.measures == record.measures && other.accuracy == record.accuracy => {}
                 Some(_) => return Err(refuse("stands twice with different figures; keep one of them".into())),
@@ -187,6 +190,11 @@ impl Dataset {
     /// Tokens in a sequence, if a record says how many; records that say otherwise are refused.
     pub fn seq_len(&self) -> Option<usize> {
         self.records.iter().find_map(|record| record.conditions.seq_len)
+    }
+
+    /// Whether a power model estimated the energy of some record.
+    pub(crate) fn has_estimates(&self) -> bool {
+        self.records.iter().any(|record| record.energy_provenance.as_deref() == Some("estimated"))
     }
 
     /// The measures that some record has.

@@ -71,6 +71,12 @@ fn records_of_different_sizes_do_not_go_together() {
     let error = refused(|records| sized(records, "batch_size"));
     assert!(error.contains(&format!("has a batch size of 16, record {first} of 8")), "{error}");
     assert!(refused(|records| sized(records, "seq_len")).contains("has a length in tokens of 16"));
+    // Also where the first record does not say its own.
+    let error = refused(|records| {
+        sized(records, "seq_len");
+        records.insert(0, record(96));
+    });
+    assert!(error.contains(&format!("has a length in tokens of 16, record {first} of 8")), "{error}");
 }
 
 #[test]

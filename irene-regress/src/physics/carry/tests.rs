@@ -69,6 +69,20 @@ fn a_primitive_in_other_formats_starts_from_the_one_it_is_like() {
     assert_eq!(known["linear"], primitives["linear"]);
 }
 
+#[test]
+fn a_primitive_that_is_known_in_other_formats_alone_starts_from_there() {
+    let (mut primitives, any) = here();
+    let linear = primitives.remove("linear").unwrap();
+    primitives.insert("linear@bf16".into(), linear);
+    for key in ["linear", "linear@f16"] {
+        let known = in_formats_of(&primitives, &named([(key, by_law(&TIME, |_| 1.0))]));
+        assert_eq!(known[key], primitives["linear@bf16"], "{key}");
+    }
+    let there = by_law(&scaled(0.5), |_| 1.0);
+    let (carried, _) = carried_over(&primitives, &any, &named([("linear", there[..2].to_vec())]));
+    close(seconds(&carried["linear"], &there[1].shape), there[1].log_time.exp(), 0.02);
+}
+
 /// Departures of 25% from the law at some shapes: where they are the same there, they hold at shapes that were measured here alone.
 #[test]
 fn departures_are_carried_as_far_as_they_hold() {

@@ -1,5 +1,6 @@
 //! Figures.
 
+use irene_numerics::quantile;
 use irene_regress::{Ablation, ERRORS_WITHIN, Tried};
 use irene_tree::{Level, Quantity, Tree};
 use irene_viz::{Axis, Mark, Panel, chart};
@@ -90,9 +91,8 @@ pub(super) fn against_measured(machines: &[Machine<'_>]) -> Section {
         for tried in drawn(machine) {
             let mut ratios: Vec<f64> = ratios(tried).into_iter().map(|(_, ratio)| ratio).collect();
             ratios.sort_by(f64::total_cmp);
-            let at = |place: usize| Cell::of(ratios.get(place).map(|ratio| format!("{ratio:.3}")), NOT_MEASURED);
-            let last = ratios.len().saturating_sub(1);
-            table.row([machine.name().into(), tried.ablation.name().into(), at(0), at(ratios.len() / 2), at(last)]);
+            let at = |share: f64| Cell::of(quantile(&ratios, share).map(|ratio| format!("{ratio:.3}")), NOT_MEASURED);
+            table.row([machine.name().into(), tried.ablation.name().into(), at(0.0), at(0.5), at(1.0)]);
         }
     }
     Section::new(AGAINST_MEASURED)
