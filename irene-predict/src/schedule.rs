@@ -226,14 +226,15 @@ impl Schedule {
         let ttft_s = prompts.seconds / prompts.passes + wait;
         // The passes that most tokens wait for; a mean has the prompts of others in it.
         let usual = if self.is_mixed && prompts.passes > steps.passes { prompts } else { steps };
-        let mean_gap_s = seconds / self.gaps.max(1.0);
+        // Little's law: as many requests are there all the time, and so each stays as long as all of them take to be replaced.
+        let latency_s = if self.is_steady { seconds * (1.0 + self.waiting / self.requests) } else { seconds };
         Figures {
             energy_per_request_j: joules / self.requests,
             energy_per_token_j: of_tokens(joules / tokens),
             power_w: joules / seconds,
-            ttft_s: of_tokens(ttft_s),
+            ttft_s: of_tokens(ttft_s.min(latency_s)),
             itl_s: of_tokens(usual.seconds / usual.passes).filter(|_| self.gaps > 0.0),
-            latency_s: if self.is_steady { ttft_s + mean_gap_s * (self.generated - 1.0).max(0.0) } else { seconds },
+            latency_s,
             tokens_per_s: of_tokens(tokens / seconds),
         }
     }

@@ -216,6 +216,19 @@ fn arrivals_settle_at_a_concurrency_that_rises_with_the_rate() {
 }
 
 #[test]
+fn as_many_requests_are_served_as_their_latency_tells() {
+    for engine in ["vllm-0.11", "vllm-0.5"] {
+        let case = Case::new(MODELS[0], "h100-sxm", engine);
+        for (running, prompt, generated) in [(1.0, 8000, 16), (8.0, 4000, 64), (64.0, 500, 200)] {
+            let found = case.good(Load::Concurrency(running), prompt, generated).figures;
+            let served = found.tokens_per_s.unwrap() / generated as f64 * found.latency_s;
+            assert!((served / running - 1.0).abs() < 0.02, "{case:?} with {running}: {served}");
+            assert!(found.ttft_s.unwrap() <= found.latency_s, "{case:?} with {running}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn a_rate_of_next_to_nothing_is_refused() {
     let case = Case::new("Llama-3.1-8B", "h100-sxm", "vllm-0.11");
     let error = case.of(Load::Rate(1e-320), 500, 200).unwrap_err().to_string();
