@@ -117,7 +117,10 @@ impl Schedule {
 
     pub(crate) fn followed(model: Followed<'_>, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
         match request.load {
-            Load::Concurrency(running) if engine.is_continuous => Self::steady(model, engine, request, running, most),
+            // Requests for which nothing is generated leave no tokens behind for others to join.
+            Load::Concurrency(running) if engine.is_continuous && request.generated > 0 => {
+                Self::steady(model, engine, request, running, most)
+            }
             Load::Concurrency(running) => Self::batch(model, request, running, most),
             Load::Sequences(sequences) => Self::batch(model, request, sequences as f64, most),
             Load::Rate(_) => Err(Error::Load),
@@ -157,9 +160,8 @@ impl Schedule {
     ) -> Result<Self, Error> {
         let running = concurrency.min(most);
         let share = Share::of(running, request);
-        let count =
-            if engine.mixes_prompts { request.generated.max(1) } else { request.generated.saturating_sub(1) } as f64;
-        let last = request.prompt.saturating_add(request.generated.saturating_sub(1));
+        let count = if engine.mixes_prompts { request.generated } else { request.generated - 1 } as f64;
+        let last = request.prompt.saturating_add(request.generated - 1);
         let of_share = |(sequences, part)| step_sizes(sequences, [request.prompt, last], count * part);
         let step_sizes: Vec<(Size, f64)> = share.around().into_iter().flat_map(of_share).collect();
         let steps = self::passes(model, request, &step_sizes)?;

@@ -213,15 +213,11 @@ fn settled(
     settled.map(Some)
 }
 
-/// Requests for which nothing is generated leave no tokens behind for others to join: those that run at once are a batch.
+/// Requests that run at once are one at least, and whole ones where each is a single pass.
 fn one_pass(request: Request) -> Request {
-    match request.load {
-        Load::Concurrency(running) if request.generated == 0 => {
-            Request { load: Load::Sequences(running.round().max(1.0) as usize), ..request }
-        }
-        Load::Concurrency(running) => Request { load: Load::Concurrency(running.max(1.0)), ..request },
-        _ => request,
-    }
+    let Load::Concurrency(running) = request.load else { return request };
+    let running = if request.generated == 0 { running.round() } else { running };
+    Request { load: Load::Concurrency(running.max(1.0)), ..request }
 }
 
 /// Sequences that run at once.

@@ -281,6 +281,19 @@ fn a_model_that_generates_nothing_is_a_pass() {
 }
 
 #[test]
+fn requests_that_generate_nothing_are_single_passes_for_a_server_too() {
+    for (model, engine) in [(MODELS[0], "vllm-0.11"), (MODELS[0], "vllm-0.5"), ("bert-large-uncased", "vllm-0.11")] {
+        let case = Case::new(model, "h100-sxm", engine);
+        let alone = case.good(Load::Concurrency(1.0), 384, 0);
+        let rare = case.good(Load::Rate(1e-3), 384, 0);
+        assert!((rare.figures.latency_s / alone.figures.latency_s - 1.0).abs() < 1e-3, "{case:?}: {rare:?} {alone:?}");
+        assert_eq!((rare.token, rare.sizes().count()), (None, 1), "{case:?}");
+        let Err(Error::Overload { greatest, .. }) = case.of(Load::Rate(1e6), 384, 0) else { panic!("{case:?}") };
+        assert!((greatest * alone.figures.latency_s - 1.0).abs() < 1e-9, "{case:?}: {greatest}");
+    }
+}
+
+#[test]
 fn a_format_without_a_unit_is_said() {
     let case = Case::new(MODELS[0], "t4", "vllm");
     let request = Request {
