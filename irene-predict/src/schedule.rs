@@ -129,11 +129,13 @@ impl Schedule {
 
     fn batch(model: Followed<'_>, request: &Request, sequences: f64, most: f64) -> Result<Self, Error> {
         let waves = (sequences / most).max(1.0);
-        let share = Share::of(sequences / waves, request);
-        let prompt = Size::new(share.sequences, request.prompt);
+        let share = Share::of(sequences.min(most).round(), request);
+        // All wait for the copy or stage that has the most; those with one fewer count as full.
+        let fullest = share.mean.ceil().max(1.0) as usize;
+        let prompt = Size::new(fullest, request.prompt);
         let count = request.generated.saturating_sub(1);
         let last = request.prompt.saturating_add(count.saturating_sub(1));
-        let steps = step_sizes(share.sequences, [request.prompt, last], waves * count as f64);
+        let steps = step_sizes(fullest, [request.prompt, last], waves * count as f64);
         Ok(Self {
             prompts: vec![(model.pass(request, prompt)?, waves)],
             steps: passes(model, request, &steps)?,
@@ -242,18 +244,17 @@ impl Schedule {
     }
 }
 
-/// The sequences of one pass of one copy of the model: a pipeline splits a batch among its stages.
+/// The mean number of sequences in one pass of one copy of the model: a pipeline splits a batch among its stages.
 struct Share {
     mean: f64,
-    sequences: usize,
     filled: f64,
 }
 
 impl Share {
     fn of(sequences: f64, request: &Request) -> Self {
         let passes = (request.parallel.data * request.parallel.pipeline).max(1) as f64;
-        let each = sequences / passes;
-        Self { mean: each, sequences: each.round().max(1.0) as usize, filled: each.min(1.0) }
+        let mean = sequences / passes;
+        Self { mean, filled: mean.min(1.0) }
     }
 
     /// The whole numbers of sequences whose mean it is, and the part of the passes that have each.
@@ -261,8 +262,9 @@ impl Share {
         /// Nearer ones are taken for whole.
         const NEAR: f64 = 0.02;
         let (whole, rest) = (self.mean.floor(), self.mean.fract());
-        if self.mean <= 1.0 || (self.mean - self.sequences as f64).abs() < NEAR * self.mean {
-            return vec![(self.sequences, 1.0)];
+        let nearest = self.mean.round().max(1.0);
+        if self.mean <= 1.0 || (self.mean - nearest).abs() < NEAR * self.mean {
+            return vec![(nearest as usize, 1.0)];
         }
         vec![(whole as usize, 1.0 - rest), (whole as usize + 1, rest)]
     }

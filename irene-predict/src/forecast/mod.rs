@@ -131,7 +131,7 @@ pub(crate) fn forecast_by<'a>(
         }
     }
     let running = running(load, most);
-    notes.extend(of_memory(&needs, load, running, schedule.waiting));
+    notes.extend(of_memory(&needs, &schedule, running));
     let [prompts, steps] = apart(&schedule, cost, law, device, engine);
     let tokens = schedule.requests * schedule.gaps;
     let spread = law.on(device, engine, schedule.is_served()).spread();
@@ -242,12 +242,8 @@ fn idle_between(figures: &mut Figures, settled: Settled, rate: f64, idle_w: f64)
 }
 
 /// The notes on memory.
-fn of_memory(needs: &Needs, load: Load, running: f64, waiting: f64) -> Vec<Note> {
-    let waves = match load {
-        Load::Sequences(sequences) => sequences as f64 / running,
-        _ => 1.0,
-    };
-    let memory = needs.with(running);
+fn of_memory(needs: &Needs, schedule: &Schedule, running: f64) -> Vec<Note> {
+    let (memory, waiting, waves) = (needs.with(running), schedule.waiting, schedule.requests / running);
     let tight = needs.is_tight().then(|| Note::TightMemory { needed: memory.total(), usable: memory.usable });
     let full = (waiting > 0.5).then_some(Note::CacheFull { running, waiting });
     let waves = (waves > 1.0).then_some(Note::Waves { running, waves });

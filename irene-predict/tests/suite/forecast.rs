@@ -264,9 +264,28 @@ fn more_than_the_cache_holds_waits() {
     assert!((waiting.figures.latency_s / full.figures.latency_s - 2.0).abs() < 0.05, "{waiting:?}");
     assert_eq!(waiting.figures.tokens_per_s, full.figures.tokens_per_s);
     assert!(waiting.notes.iter().any(|note| matches!(note, Note::CacheFull { .. })));
-    let waves = case.good(Load::Sequences(10 * most), 4000, 500);
-    assert!(waves.notes.iter().any(|note| note.mark() == "waves"), "{:?}", waves.notes);
-    assert!(waves.memory.total() <= waves.memory.usable && full.memory.total() <= full.memory.usable);
+    let in_turn = Case::new(MODELS[0], "l4", "transformers");
+    let most_in_turn = in_turn.good(Load::Concurrency(1.0), 4000, 500).memory.most_sequences;
+    for waves in [
+        case.good(Load::Sequences(10 * most), 4000, 500),
+        in_turn.good(Load::Concurrency(10.0 * most_in_turn as f64), 4000, 500),
+    ] {
+        assert!(waves.notes.iter().any(|note| note.mark() == "waves"), "{:?}", waves.notes);
+        assert!(waves.memory.total() <= waves.memory.usable && full.memory.total() <= full.memory.usable);
+    }
+}
+
+#[test]
+fn copies_wait_for_the_one_with_the_most_sequences() {
+    let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
+    let of = |sequences: usize| {
+        let parallel = Parallel { data: 8, ..Parallel::default() };
+        let request = Request { parallel, ..request(Load::Sequences(sequences), 500, 50) };
+        forecast(&case.spec, &case.device, case.engine, &request, &case.law).unwrap().figures
+    };
+    let [eight, eleven, sixteen] = [8, 11, 16].map(of);
+    assert!(eight.latency_s < eleven.latency_s && eleven.latency_s == sixteen.latency_s, "{eleven:?} {sixteen:?}");
+    assert!(eleven.energy_per_request_j >= sixteen.energy_per_request_j, "{eleven:?} {sixteen:?}");
 }
 
 #[test]
