@@ -190,27 +190,11 @@ fn settled_schedule(
         }
         last.as_ref().map(|(_, (schedule, cost))| schedule.figures(cost)).ok_or(Error::Load)
     };
-    let settled = settled(request, engine, most, figures)?;
+    let settled = Settled::of(request, engine, most, figures)?;
     let load = settled.map_or(request.load, |settled| settled.load);
     figures(load)?;
     let (_, costed) = last.into_inner().ok_or(Error::Load)?;
     Ok((settled, load, costed))
-}
-
-/// The steady state of requests that arrive at a rate; None if no rate is asked for.
-fn settled(
-    request: &Request,
-    engine: &Engine,
-    most: f64,
-    figures: impl Fn(Load) -> Result<Figures, Error>,
-) -> Result<Option<Settled>, Error> {
-    let Load::Rate(rate) = request.load else { return Ok(None) };
-    let settled = if engine.is_continuous && request.generated > 0 {
-        Settled::one_by_one(rate, most, |running| figures(Load::Concurrency(running)))
-    } else {
-        Settled::in_turn(rate, request.parallel.data.max(1), figures)
-    };
-    settled.map(Some)
 }
 
 /// Requests that run at once are one at least, and whole ones where each is a single pass.
