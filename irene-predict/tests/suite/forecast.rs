@@ -1,8 +1,11 @@
 //! What every forecast has to keep to, whatever the law's constants are.
 
 use irene_devices::{Catalogue, Peaks};
-use irene_predict::{Device, Engine, Error, Forecast, Law, Load, ModelSpec, Note, Request, forecast};
-use irene_tree::{Format, Kernels, Parallel, Precision, Quantity};
+use irene_predict::{
+    Device, Engine, Error, Forecast, Law, Load, ModelSpec, Note, Request, Service, ServiceOptions, forecast,
+};
+use irene_requests::RequestRow;
+use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Size};
 use proptest::prelude::*;
 
 const MODELS: [&str; 3] = ["meta-llama/Llama-3.1-8B", "Qwen/Qwen3-30B-A3B", "google/gemma-2-2b-it"];
@@ -172,6 +175,28 @@ fn a_token_gets_cheaper_with_the_batch_until_arithmetic_binds() {
         let tokens: Vec<f64> = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0].map(token).to_vec();
         assert!(tokens.windows(2).all(|pair| pair[1] < pair[0]), "{device}: {tokens:?}");
         assert!(tokens[6] < 0.2 * tokens[0], "{device}: {tokens:?}");
+    }
+}
+
+#[test]
+fn more_tokens_of_each_sequence_in_a_pass_take_no_less() {
+    for engine in Engine::all() {
+        let asked = RequestRow {
+            model: Some(MODELS[0].into()),
+            device: Some("h100-sxm".into()),
+            engine: Some(engine.name.into()),
+            load: Some(Load::Concurrency(8.0)),
+            prompt: Some(1000.0),
+            generated: Some(100.0),
+            ..RequestRow::default()
+        };
+        let setting = Service::new(ServiceOptions::default()).setting(&asked).unwrap();
+        let found = setting.forecast().unwrap();
+        let passes: Vec<_> = (1..=8).map(|new| setting.pass(&found, Size::new(8, new).after(1000)).unwrap()).collect();
+        for (new, pair) in passes.windows(2).enumerate() {
+            let rises = is_at_least(pair[1].seconds, pair[0].seconds) && is_at_least(pair[1].joules, pair[0].joules);
+            assert!(rises, "{} after {} tokens: {pair:?}", engine.name, new + 1);
+        }
     }
 }
 
