@@ -187,6 +187,19 @@ fn requests_at_a_rate_are_those_of_the_server_that_was_measured() {
 }
 
 #[test]
+fn a_limit_on_the_power_takes_as_long_in_a_measurement_as_in_a_forecast() {
+    let options = ServiceOptions { power_limit_w: Some(220.0), ..ServiceOptions::default() };
+    let mut service = Service::new(options);
+    let asked = row(MODELS[0], "vllm-0.11", Load::Sequences(8), Figures::default());
+    let [limited, free] = [&mut service, &mut plain()].map(|by| forecast(by, &asked).figures.latency_s);
+    assert!(limited > 1.2 * free, "{limited} {free}");
+    let figures = Figures { latency_s: Some(limited), ..Figures::default() };
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut service).unwrap();
+    let [time, ..] = measured.residuals(Law::shipped());
+    assert!(time.unwrap().abs() < 0.05, "{time:?}");
+}
+
+#[test]
 fn passes_of_a_server_are_calibrated_apart_from_a_batch() {
     let with_load =
         |load: Load| RequestRow { generated: None, ..row(MODELS[0], "vllm-0.11", load, Figures::default()) };

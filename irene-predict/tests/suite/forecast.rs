@@ -338,6 +338,26 @@ fn requests_that_generate_nothing_are_single_passes_for_a_server_too() {
 }
 
 #[test]
+fn a_lower_power_limit_takes_time_once_a_lower_voltage_saves_no_more() {
+    let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
+    let tdp = case.device.tdp_w;
+    let load = Load::Concurrency(32.0);
+    let limited = |share: f64| {
+        let device = case.device.clone().with_power_limit(share * tdp).unwrap();
+        forecast(&case.spec, &device, case.engine, &request(load, 500, 200), &case.law).unwrap().figures
+    };
+    let found = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.35, 0.3, 0.27].map(limited);
+    assert_eq!(found[0], case.good(load, 500, 200).figures);
+    for pair in found.windows(2) {
+        assert!(is_at_least(pair[1].itl_s.unwrap(), pair[0].itl_s.unwrap()), "{pair:?}");
+        assert!(pair[1].power_w > 0.9 * case.law.power.loaded_share * tdp, "{pair:?}");
+    }
+    let [half, least] = [found[5], found[9]];
+    assert!(least.itl_s.unwrap() > 2.0 * half.itl_s.unwrap(), "{half:?} {least:?}");
+    assert!(least.energy_per_request_j > half.energy_per_request_j, "{half:?} {least:?}");
+}
+
+#[test]
 fn a_format_without_a_unit_is_said() {
     let case = Case::new(MODELS[0], "t4", "vllm");
     let request = Request {
