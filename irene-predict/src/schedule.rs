@@ -45,6 +45,14 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// A pass of one GPU on so many, of which a share has something to do.
+    pub(crate) fn of(cost: &PassCost, filled: f64, gpus: f64) -> Self {
+        // The others wait with a model loaded, and draw no less than an idle device.
+        let waiting = (cost.joules - cost.dynamic_joules).max(cost.idle_joules);
+        let joules = filled * cost.joules + (1.0 - filled) * waiting;
+        Self { passes: 1.0, seconds: cost.seconds, joules: joules * gpus }
+    }
+
     /// This cost, `times` over.
     #[must_use]
     pub fn times(self, times: f64) -> Self {
@@ -214,8 +222,7 @@ impl Schedule {
 
     /// The cost of a pass of one GPU, over all GPUs.
     pub(crate) fn spent(&self, cost: &PassCost) -> Spent {
-        let joules = cost.joules - (1.0 - self.filled) * cost.dynamic_joules;
-        Spent { passes: 1.0, seconds: cost.seconds, joules: joules * self.gpus }
+        Spent::of(cost, self.filled, self.gpus)
     }
 
     /// The figures of the schedule, from the cost of its passes.

@@ -358,6 +358,18 @@ fn a_lower_power_limit_takes_time_once_a_lower_voltage_saves_no_more() {
 }
 
 #[test]
+fn copies_with_nothing_to_do_draw_what_idle_devices_draw() {
+    for (device, data) in [("a40", 8), ("a40", 2), ("l40s", 8), ("h100-sxm", 4)] {
+        let case = Case::new("google/gemma-2-2b-it", device, "vllm-0.11");
+        let request =
+            Request { parallel: Parallel { data, ..Parallel::default() }, ..request(Load::Sequences(1), 200, 50) };
+        let found = forecast(&case.spec, &case.device, case.engine, &request, &case.law).unwrap().figures;
+        let idle = data as f64 * case.device.idle_w.unwrap();
+        assert!(is_at_least(found.power_w, idle), "{data} of {device}: {} of {idle} W", found.power_w);
+    }
+}
+
+#[test]
 fn a_format_without_a_unit_is_said() {
     let case = Case::new(MODELS[0], "t4", "vllm");
     let request = Request {
