@@ -77,7 +77,7 @@ pub enum Error {
         device: String,
         /// The limit that was asked for, W.
         found: f64,
-        /// The power when idle, or 0 where it is unknown, W.
+        /// The power that it draws whatever it runs, W.
         lowest: f64,
         /// The highest limit, W.
         highest: f64,

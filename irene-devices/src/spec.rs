@@ -102,6 +102,10 @@ impl Device {
         if let Some(idle) = self.idle_w.filter(|idle| *idle >= self.limit_w()) {
             return fault("idle_w", format!("expected less than the {} W under load, found {idle}", self.limit_w()));
         }
+        if let Some(limit) = self.power_limit_w.filter(|limit| *limit <= self.lowest_w()) {
+            let lowest = self.lowest_w();
+            return fault("power_limit_w", format!("expected more than the {lowest} W whatever runs, found {limit}"));
+        }
         let is_figure =
             |key: &str| ["data_sheet", "peaks", "chip"].contains(&key) || RANGES.iter().any(|range| range.0 == key);
         match self.sources.keys().find(|key| !is_figure(key)) {
@@ -182,6 +186,11 @@ mod tests {
                 "line 14: idle_w: expected less than the 72 W under load, found 72",
             ),
             ("tdp_w = 72.0", "tdp_w = 72.0\npower_limit_w = 40\nidle_w = 50", "idle_w: expected less than the 40 W"),
+            (
+                "tdp_w = 72.0",
+                "tdp_w = 72.0\npower_limit_w = 5",
+                "line 14: power_limit_w: expected more than the 18.3 W",
+            ),
             ("name = \"l4\"", "name = \"My L4\"", "line 1: name: expected lower-case letters"),
             ("\"nvidia\"", "\"nvidea\"", "line 3: unknown variant `nvidea`, expected one of `nvidia`"),
             ("year = 2023", "year = 23", "line 6: year: expected a year"),
@@ -210,7 +219,8 @@ mod tests {
         #[test]
         fn a_power_limit_is_kept_or_refused(place in 0..Catalogue::all().len(), watts in -10.0..3000.0f64) {
             let device = Catalogue::all()[place].clone();
-            let is_allowed = watts > device.idle_w.unwrap_or(0.0) && watts <= 1.5 * device.tdp_w;
+            let is_allowed = watts > device.lowest_w() && watts <= 1.5 * device.tdp_w;
+            prop_assert!(device.lowest_w() >= device.idle_w.unwrap_or(0.0) && device.lowest_w() < 0.4 * device.tdp_w);
             match device.clone().with_power_limit(watts) {
                 Ok(limited) => {
                     prop_assert!(is_allowed && limited.limit_w() == watts && limited.tdp_w == device.tdp_w);
@@ -230,6 +240,7 @@ mod tests {
         let device = || Catalogue::find("a100-sxm-80gb").unwrap();
         assert!(device().with_power_limit(f64::NAN).is_err());
         let said = device().with_power_limit(80.0).unwrap_err().to_string();
-        assert_eq!(said, "power limit of 80 W: a100-sxm-80gb takes more than 80 W and at most 600 W");
+        assert_eq!(said, "power limit of 80 W: a100-sxm-80gb takes more than 101.2 W and at most 600 W");
+        assert!(device().with_power_limit(1.0).is_err());
     }
 }

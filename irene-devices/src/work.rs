@@ -196,6 +196,13 @@ impl Work {
         }
     }
 
+    /// Whether an attention has few queries of each sequence, as in a step that reads the whole cache for a token, or for the tokens of a draft.
+    pub(crate) fn has_few_queries(&self) -> bool {
+        /// The least rows that units for matrices multiply at a time.
+        const TILE: f64 = 16.0;
+        self.rows <= 1.0 || self.cache_bytes > 0.0 && self.rows <= TILE
+    }
+
     /// Whether both read the same weights, so that one kernel can do both.
     pub fn shares_weights(&self, other: &Self) -> bool {
         let is_product = matches!(self.kind, WorkKind::Product | WorkKind::Grouped) && self.weight_bytes > 0.0;

@@ -45,6 +45,14 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// A pass of one GPU on so many, of which a share has something to do.
+    pub(crate) fn of(cost: &PassCost, filled: f64, gpus: f64) -> Self {
+        // The others wait with a model loaded, and draw no less than an idle device.
+        let waiting = (cost.joules - cost.dynamic_joules).max(cost.idle_joules);
+        let joules = filled * cost.joules + (1.0 - filled) * waiting;
+        Self { passes: 1.0, seconds: cost.seconds, joules: joules * gpus }
+    }
+
     /// This cost, `times` over.
     #[must_use]
     pub fn times(self, times: f64) -> Self {
@@ -117,7 +125,10 @@ impl Schedule {
 
     pub(crate) fn followed(model: Followed<'_>, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
         match request.load {
-            Load::Concurrency(running) if engine.is_continuous => Self::steady(model, engine, request, running, most),
+            // Requests for which nothing is generated leave no tokens behind for others to join.
+            Load::Concurrency(running) if engine.is_continuous && request.generated > 0 => {
+                Self::steady(model, engine, request, running, most)
+            }
             Load::Concurrency(running) => Self::batch(model, request, running, most),
             Load::Sequences(sequences) => Self::batch(model, request, sequences as f64, most),
             Load::Rate(_) => Err(Error::Load),
@@ -126,11 +137,13 @@ impl Schedule {
 
     fn batch(model: Followed<'_>, request: &Request, sequences: f64, most: f64) -> Result<Self, Error> {
         let waves = (sequences / most).max(1.0);
-        let share = Share::of(sequences / waves, request);
-        let prompt = Size::new(share.sequences, request.prompt);
+        let share = Share::of(sequences.min(most).round(), request);
+        // All wait for the copy or stage that has the most; those with one fewer count as full.
+        let fullest = share.mean.ceil().max(1.0) as usize;
+        let prompt = Size::new(fullest, request.prompt);
         let count = request.generated.saturating_sub(1);
         let last = request.prompt.saturating_add(count.saturating_sub(1));
-        let steps = step_sizes(share.sequences, [request.prompt, last], waves * count as f64);
+        let steps = step_sizes(fullest, [request.prompt, last], waves * count as f64);
         Ok(Self {
             prompts: vec![(model.pass(request, prompt)?, waves)],
             steps: passes(model, request, &steps)?,
@@ -157,9 +170,8 @@ impl Schedule {
     ) -> Result<Self, Error> {
         let running = concurrency.min(most);
         let share = Share::of(running, request);
-        let count =
-            if engine.mixes_prompts { request.generated.max(1) } else { request.generated.saturating_sub(1) } as f64;
-        let last = request.prompt.saturating_add(request.generated.saturating_sub(1));
+        let count = if engine.mixes_prompts { request.generated } else { request.generated - 1 } as f64;
+        let last = request.prompt.saturating_add(request.generated - 1);
         let of_share = |(sequences, part)| step_sizes(sequences, [request.prompt, last], count * part);
         let step_sizes: Vec<(Size, f64)> = share.around().into_iter().flat_map(of_share).collect();
         let steps = self::passes(model, request, &step_sizes)?;
@@ -210,8 +222,7 @@ impl Schedule {
 
     /// The cost of a pass of one GPU, over all GPUs.
     pub(crate) fn spent(&self, cost: &PassCost) -> Spent {
-        let joules = cost.joules - (1.0 - self.filled) * cost.dynamic_joules;
-        Spent { passes: 1.0, seconds: cost.seconds, joules: joules * self.gpus }
+        Spent::of(cost, self.filled, self.gpus)
     }
 
     /// The figures of the schedule, from the cost of its passes.
@@ -226,31 +237,31 @@ impl Schedule {
         let ttft_s = prompts.seconds / prompts.passes + wait;
         // The passes that most tokens wait for; a mean has the prompts of others in it.
         let usual = if self.is_mixed && prompts.passes > steps.passes { prompts } else { steps };
-        let mean_gap_s = seconds / self.gaps.max(1.0);
+        // Little's law: as many requests are there all the time, and so each stays as long as all of them take to be replaced.
+        let latency_s = if self.is_steady { seconds * (1.0 + self.waiting / self.requests) } else { seconds };
         Figures {
             energy_per_request_j: joules / self.requests,
             energy_per_token_j: of_tokens(joules / tokens),
             power_w: joules / seconds,
-            ttft_s: of_tokens(ttft_s),
+            ttft_s: of_tokens(ttft_s.min(latency_s)),
             itl_s: of_tokens(usual.seconds / usual.passes).filter(|_| self.gaps > 0.0),
-            latency_s: if self.is_steady { ttft_s + mean_gap_s * (self.generated - 1.0).max(0.0) } else { seconds },
+            latency_s,
             tokens_per_s: of_tokens(tokens / seconds),
         }
     }
 }
 
-/// The sequences of one pass of one copy of the model: a pipeline splits a batch among its stages.
+/// The mean number of sequences in one pass of one copy of the model: a pipeline splits a batch among its stages.
 struct Share {
     mean: f64,
-    sequences: usize,
     filled: f64,
 }
 
 impl Share {
     fn of(sequences: f64, request: &Request) -> Self {
         let passes = (request.parallel.data * request.parallel.pipeline).max(1) as f64;
-        let each = sequences / passes;
-        Self { mean: each, sequences: each.round().max(1.0) as usize, filled: each.min(1.0) }
+        let mean = sequences / passes;
+        Self { mean, filled: mean.min(1.0) }
     }
 
     /// The whole numbers of sequences whose mean it is, and the part of the passes that have each.
@@ -258,8 +269,9 @@ impl Share {
         /// Nearer ones are taken for whole.
         const NEAR: f64 = 0.02;
         let (whole, rest) = (self.mean.floor(), self.mean.fract());
-        if self.mean <= 1.0 || (self.mean - self.sequences as f64).abs() < NEAR * self.mean {
-            return vec![(self.sequences, 1.0)];
+        let nearest = self.mean.round().max(1.0);
+        if self.mean <= 1.0 || (self.mean - nearest).abs() < NEAR * self.mean {
+            return vec![(nearest as usize, 1.0)];
         }
         vec![(whole as usize, 1.0 - rest), (whole as usize + 1, rest)]
     }

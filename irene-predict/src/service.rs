@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, Vendor};
+use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, PassCost, Vendor};
 use irene_models::{ModelSpec, TaskHead};
 use irene_requests::RequestRow;
 use irene_tree::{Format, Parallel, Precision, Size, Tree};
@@ -219,10 +219,7 @@ impl Setting {
     /// # Errors
     /// [`Error::Model`] for a pass that the model cannot run.
     pub fn pass(&self, forecast: &Forecast, size: Size) -> Result<Spent, Error> {
-        let Self { spec, device, engine, request, passes, .. } = self;
-        let schedule = forecast.schedule();
-        let pass = Followed { spec, passes }.pass(request, size)?;
-        Ok(schedule.spent(&self.law(schedule).pass(&pass, device, engine)))
+        Ok(forecast.schedule().spent(&self.pass_of_gpu(forecast, size)?))
     }
 
     /// The same of one copy, with nothing else in its pipeline.
@@ -230,13 +227,16 @@ impl Setting {
     /// # Errors
     /// As [`pass`](Self::pass).
     pub fn lone_pass(&self, forecast: &Forecast, size: Size) -> Result<Spent, Error> {
+        let Parallel { tensor, pipeline, .. } = self.request.parallel;
+        let cost = self.pass_of_gpu(forecast, size)?;
+        // One stage works at a time.
+        Ok(Spent::of(&cost, 1.0 / pipeline.max(1) as f64, (tensor * pipeline) as f64))
+    }
+
+    fn pass_of_gpu(&self, forecast: &Forecast, size: Size) -> Result<PassCost, Error> {
         let Self { spec, device, engine, request, passes, .. } = self;
         let pass = Followed { spec, passes }.pass(request, size)?;
-        let cost = self.law(forecast.schedule()).pass(&pass, device, engine);
-        // One stage works at a time.
-        let idle = 1.0 - 1.0 / request.parallel.pipeline.max(1) as f64;
-        let joules = pass.gpus * (cost.joules - idle * cost.dynamic_joules);
-        Ok(Spent { passes: 1.0, seconds: cost.seconds, joules })
+        Ok(self.law(forecast.schedule()).pass(&pass, device, engine))
     }
 
     fn law(&self, schedule: &Schedule) -> Cow<'_, Law> {

@@ -301,6 +301,27 @@ fn measured_requests_that_cannot_count_are_named() {
 }
 
 #[test]
+fn energies_of_more_than_the_gpus_are_told() {
+    let folder = Folder::new("whole-machines");
+    let told = |meter: &str| {
+        let cell = |place: usize| if place == 0 { "meter" } else { meter };
+        let sheet: String =
+            MEASURED.lines().enumerate().map(|(place, line)| format!("{line},{}\n", cell(place))).collect();
+        let (sheet, mine) = (folder.write("m.csv", &sheet), folder.path("mine.safetensors"));
+        let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
+        assert!(said.status.success(), "{meter}");
+        String::from_utf8(said.stderr).unwrap()
+    };
+    for whole in ["gpu0.energy + rapl.package-0", "wall", "my-plug"] {
+        let told = told(whole);
+        assert!(told.contains(&format!("the meter `{whole}` of 3 rows counts more than the GPUs")), "{told}");
+    }
+    for alone in ["", "gpu0.energy + gpu1.power", "card1.energy", "NVML every 0.25 s"] {
+        assert!(!told(alone).contains("counts more"), "{alone}");
+    }
+}
+
+#[test]
 fn a_calibration_by_requests_answers_for_requests_alone() {
     let folder = Folder::new("requests-alone");
     let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));

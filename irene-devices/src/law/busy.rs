@@ -6,7 +6,7 @@ use crate::{Device, Work, WorkKind};
 pub struct BusyTimes {
     /// Products and the attention of prompts.
     pub products: f64,
-    /// Attention by single queries.
+    /// Attention by few queries.
     pub queries: f64,
     /// Reading the cache for it at the bandwidth, which no engine is faster than.
     pub cache_reads: f64,
@@ -35,7 +35,7 @@ impl BusyTimes {
                 return;
             }
             WorkKind::Exchange => &mut self.exchanges,
-            WorkKind::Attention if work.rows <= 1.0 => {
+            WorkKind::Attention if work.has_few_queries() => {
                 self.cache_reads += times * work.bytes() / (device.bandwidth_gb_s * 1e9);
                 &mut self.queries
             }

@@ -19,7 +19,7 @@ pub struct EngineLaw {
     pub launch_s: f64,
     /// The share of norms, element-wise kernels and moves that is not fused into other kernels.
     pub elementwise: f64,
-    /// The time of attention by single queries over that of [`PassLaw`](super::PassLaw).
+    /// The time of attention by few queries over that of [`PassLaw`](super::PassLaw).
     pub attention: f64,
     /// The time of exchanges between GPUs over that of the libraries that were measured alone.
     pub exchange: f64,

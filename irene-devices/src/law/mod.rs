@@ -130,6 +130,11 @@ impl LawOn<'_> {
         WorkCost { seconds, joules: self.law.power.dynamic_joules(work, self.device) }
     }
 
+    /// The device.
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
     /// The engine's constants.
     pub fn engine(&self) -> EngineLaw {
         self.engine

@@ -48,7 +48,7 @@ pub struct PassLaw {
     pub int8_kernels: f64,
     /// The time of a prompt's attention over that of a kernel alone.
     pub prompt_attention: f64,
-    /// The share of the peak that attention by single queries reaches, where each head of keys and values has one; it grows with the root of
+    /// The share of the peak that attention by few queries reaches, where each head of keys and values has one; it grows with the root of
     /// their number, because a tile has room for many.
     pub query_share: f64,
     /// The share of the bandwidth that such attention reads the cache at.
@@ -57,7 +57,7 @@ pub struct PassLaw {
     pub query_overlap: f64,
 }
 
-/// The most that attention by single queries reaches of the peak.
+/// The most that attention by few queries reaches of the peak.
 const MOST_QUERY_SHARE: f64 = 0.6;
 
 impl PassLaw {
@@ -67,15 +67,16 @@ impl PassLaw {
         match work.kind {
             WorkKind::Product => product(),
             WorkKind::Grouped => self.grouped.max(1.0) * product(),
-            WorkKind::Attention if work.rows <= 1.0 => self.single_queries(work, device),
+            WorkKind::Attention if work.has_few_queries() => self.few_queries(work, device),
             WorkKind::Attention => self.prompt_attention.max(1.0) * (alone.seconds - alone.launch_s),
             _ => alone.seconds - alone.launch_s,
         }
     }
 
-    fn single_queries(&self, work: &Work, device: &Device) -> f64 {
+    fn few_queries(&self, work: &Work, device: &Device) -> f64 {
         let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
-        let share = (self.query_share * work.group.max(1.0).sqrt()).min(MOST_QUERY_SHARE);
+        let queries = work.group.max(1.0) * work.rows.max(1.0);
+        let share = (self.query_share * queries.sqrt()).min(MOST_QUERY_SHARE);
         let arithmetic = work.flops / (share * peak);
         let memory = work.bytes() / (self.cache_share.min(1.0) * device.bandwidth_gb_s * 1e9);
         overlapped(&[arithmetic, memory], self.query_overlap)
@@ -109,6 +110,10 @@ pub struct PassCost {
     pub joules: f64,
     /// The part of the energy that the kernels' arithmetic and traffic take, J.
     pub dynamic_joules: f64,
+    /// The energy of a device that does nothing in this time, J: 0 where its idle power is not known.
+    pub idle_joules: f64,
     /// The energy over what it would be if the device had no power limit: at most 1.
     pub kept: f64,
+    /// The time of the kernels over what it would be at the device's TDP or above: at least 1.
+    pub slowed: f64,
 }

@@ -36,6 +36,10 @@ pub struct PowerLaw {
 
 const PJ: f64 = 1e-12;
 
+/// The least part of the energy of arithmetic and traffic that is left at a lower clock and voltage: an assumption, the square of a lowest voltage
+/// of about three quarters of the highest.
+const LEAST_DYNAMIC: f64 = 0.6;
+
 impl PowerLaw {
     /// Joules of a kernel beyond what the device draws anyway.
     pub fn dynamic_joules(&self, work: &Work, device: &Device) -> f64 {
@@ -53,16 +57,37 @@ impl PowerLaw {
             + byte_pj * PJ * work.bytes()
     }
 
+    /// The power with a kernel running that computes and moves nothing, W.
+    pub(crate) fn running_w(&self, device: &Device) -> f64 {
+        device.tdp_w * (self.loaded_share + self.running_share)
+    }
+
     /// The cost of kernels that take so long and so much, and of a time beside them, with the power limit kept.
     pub fn whole(&self, busy_seconds: f64, dynamic_joules: f64, idle_seconds: f64, device: &Device) -> PassCost {
-        let seconds = busy_seconds + idle_seconds;
-        let unlimited =
-            device.tdp_w * (self.loaded_share * seconds + self.running_share * busy_seconds) + dynamic_joules;
+        let limit = device.limit_w();
+        let standing =
+            |busy: f64| device.tdp_w * (self.loaded_share * (busy + idle_seconds) + self.running_share * busy);
         // The whole is below both the limit and what it would be without.
-        let over = unlimited / (device.limit_w() * seconds).max(f64::MIN_POSITIVE);
-        let kept = (1.0 + over.powf(self.limit_sharpness)).powf(-self.limit_sharpness.recip());
+        let kept = |busy: f64, limit: f64| {
+            let over = (standing(busy) + dynamic_joules) / (limit * (busy + idle_seconds)).max(f64::MIN_POSITIVE);
+            (1.0 + over.powf(self.limit_sharpness)).powf(-self.limit_sharpness.recip())
+        };
+        // The law was fitted at the TDP. A lower limit saves what a lower voltage can, and the rest takes its time.
+        let at_tdp = kept(busy_seconds, device.tdp_w);
+        let least = |busy: f64| at_tdp * (standing(busy) + LEAST_DYNAMIC * dynamic_joules);
+        let powered_s = (least(0.0) - limit * idle_seconds) / (limit - at_tdp * self.running_w(device));
+        let busy = busy_seconds.max(powered_s);
+        let (seconds, unlimited) = (busy + idle_seconds, standing(busy) + dynamic_joules);
+        let kept = kept(busy, limit).max(least(busy) / unlimited);
         // A device whose idle power was measured draws no less.
-        let joules = (kept * unlimited).max(device.idle_w.unwrap_or(0.0) * seconds);
-        PassCost { seconds, joules, dynamic_joules: kept * dynamic_joules, kept }
+        let idle_joules = device.idle_w.unwrap_or(0.0) * seconds;
+        PassCost {
+            seconds,
+            joules: (kept * unlimited).max(idle_joules),
+            dynamic_joules: kept * dynamic_joules,
+            idle_joules,
+            kept,
+            slowed: 1.0 + (busy - busy_seconds) / busy_seconds.max(f64::MIN_POSITIVE),
+        }
     }
 }

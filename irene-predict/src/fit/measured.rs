@@ -1,4 +1,6 @@
-use irene_devices::{BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, Pass, PassLaw, Work};
+use irene_devices::{
+    BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, Pass, PassCost, PassLaw, Work,
+};
 use irene_requests::{Figure, Figures, Load, RequestRow};
 
 use crate::{Error, Schedule, Service, service::Fault};
@@ -58,18 +60,25 @@ impl Serving {
             let [kernels, beside] = on.times(busy, &of.pass);
             sum = [sum[0] + times * kernels, sum[1] + times * beside];
         }
-        sum
+        // A limit at the TDP slows nothing down: fits need not look.
+        let is_limited = self.device.limit_w() < self.device.tdp_w;
+        let slowed = if is_limited { self.cost(law, sum).slowed } else { 1.0 };
+        [slowed * sum[0], sum[1]]
     }
 
     /// The mean power of all GPUs, W, if kernels and engine share the time as here.
-    pub(crate) fn power(&self, law: &Law, [kernels, beside]: [f64; 2]) -> f64 {
+    pub(crate) fn power(&self, law: &Law, times: [f64; 2]) -> f64 {
+        let cost = self.cost(law, times);
+        self.schedule.gpus * cost.joules / cost.seconds
+    }
+
+    fn cost(&self, law: &Law, [kernels, beside]: [f64; 2]) -> PassCost {
         let dynamic = |of: &ServedPass| {
             let of_works = of.pass.works.iter();
             of.times * of_works.map(|(work, times)| times * law.power.dynamic_joules(work, &self.device)).sum::<f64>()
         };
         let dynamic: f64 = self.passes.iter().map(dynamic).sum();
-        let cost = law.power.whole(kernels, self.schedule.filled * dynamic, beside, &self.device);
-        self.schedule.gpus * cost.joules / cost.seconds
+        law.power.whole(kernels, self.schedule.filled * dynamic, beside, &self.device)
     }
 }
 

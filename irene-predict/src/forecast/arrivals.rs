@@ -1,6 +1,8 @@
 //! Requests that arrive at a rate: how many run at once in the long run.
 
-use crate::{Error, Figures, Load};
+use irene_devices::Engine;
+
+use crate::{Error, Figures, Load, Request};
 
 /// The steady state of requests that arrive at random.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,13 +21,27 @@ fn busy_share(mean: f64) -> f64 {
 }
 
 impl Settled {
+    /// The steady state of requests that arrive at a rate, where at most so many run at once; None if no rate is asked for.
+    pub(super) fn of(
+        request: &Request,
+        engine: &Engine,
+        most: f64,
+        figures: impl Fn(Load) -> Result<Figures, Error>,
+    ) -> Result<Option<Self>, Error> {
+        let Load::Rate(rate) = request.load else { return Ok(None) };
+        let copies = request.parallel.data.max(1);
+        // Where a copy has room for one alone, none joins it.
+        let settled = if engine.is_continuous && request.generated > 0 && most > copies as f64 {
+            Self::one_by_one(rate, most, |running| figures(Load::Concurrency(running)))
+        } else {
+            Self::in_turn(rate, copies, figures)
+        };
+        settled.map(Some)
+    }
+
     /// The concurrency of an engine that takes up requests one by one, by Little's law: the mean number that runs is the rate times the time
     /// that each takes, which grows with that number. `figures` gives the figures at a concurrency.
-    pub(super) fn one_by_one(
-        rate: f64,
-        most: f64,
-        figures: impl Fn(f64) -> Result<Figures, Error>,
-    ) -> Result<Self, Error> {
+    fn one_by_one(rate: f64, most: f64, figures: impl Fn(f64) -> Result<Figures, Error>) -> Result<Self, Error> {
         // While some run there are as many as this, less what the latency brings in.
         let excess = |running: f64| {
             let mean = rate * figures(running)?.latency_s;
@@ -36,9 +52,10 @@ impl Settled {
             return Err(Error::Overload { rate, greatest: most / figures(most)?.latency_s });
         }
         let (mut low, mut high) = ((1.0, excess(1.0)?.0), (most, at_most));
-        let mut running = 1.0;
+        // Just below the greatest rate, as many as there is room for run all the time.
+        let mut running = if at_most < 0.0 { most } else { 1.0 };
         // Regula falsi, with the weight of an end that stays halved (Illinois).
-        while low.1 < 0.0 && high.0 - low.0 > 0.01 * low.0 {
+        while low.1 < 0.0 && high.1 >= 0.0 && high.0 - low.0 > 0.01 * low.0 {
             running = (low.0 * high.1 - high.0 * low.1) / (high.1 - low.1);
             let found = excess(running)?.0;
             if found.abs() < 0.005 * running {
@@ -57,11 +74,7 @@ impl Settled {
     }
 
     /// The queue of an engine that runs one request of each copy after another: arrivals at random, and the same time for all (M/D/1).
-    pub(super) fn in_turn(
-        rate: f64,
-        copies: usize,
-        figures: impl Fn(Load) -> Result<Figures, Error>,
-    ) -> Result<Self, Error> {
+    fn in_turn(rate: f64, copies: usize, figures: impl Fn(Load) -> Result<Figures, Error>) -> Result<Self, Error> {
         // Requests of a server, one beside the other on its copies; a batch would be one of a script.
         let load = Load::Concurrency(copies as f64);
         let seconds = figures(load)?.latency_s;
@@ -75,6 +88,8 @@ impl Settled {
 
 #[cfg(test)]
 mod tests {
+    use irene_tree::{Format, Kernels, Parallel, Precision};
+
     use super::*;
 
     /// A request takes a second, and a tenth more for each that runs beside it.
@@ -91,6 +106,11 @@ mod tests {
         })
     }
 
+    /// A request takes a second, whatever runs beside it.
+    fn a_second<T>(_: T) -> Result<Figures, Error> {
+        Ok(Figures { latency_s: 1.0, ..figures(0.0)? })
+    }
+
     #[test]
     fn arrivals_settle_where_as_many_leave() {
         // n = r (1 + 0.1 n), so n = r / (1 - 0.1 r).
@@ -100,6 +120,37 @@ mod tests {
         let rare = Settled::one_by_one(0.01, 1000.0, figures).unwrap();
         assert!(matches!(rare.load, Load::Concurrency(running) if running < 1.01), "{rare:?}");
         assert!((rare.busy - 0.011).abs() < 1e-4, "{rare:?}");
+    }
+
+    #[test]
+    fn an_engine_with_room_for_one_sequence_has_a_queue() {
+        let settled = |rate: f64| {
+            let request = Request {
+                prompt: 100,
+                generated: 10,
+                load: Load::Rate(rate),
+                precision: Precision::of(Format::BF16),
+                kernels: Kernels::Fused,
+                parallel: Parallel::default(),
+                head: None,
+            };
+            Settled::of(&request, Engine::find("vllm").unwrap(), 1.0, a_second).map(Option::unwrap)
+        };
+        let found = settled(0.67).unwrap();
+        assert!((found.wait_s - 1.0).abs() < 0.05 && (found.busy - 0.67).abs() < 1e-9, "{found:?}");
+        assert!(settled(0.999).is_ok());
+        let Err(Error::Overload { greatest, .. }) = settled(1.0) else { panic!() };
+        assert_eq!(greatest, 1.0);
+    }
+
+    #[test]
+    fn no_more_settle_than_there_is_room_for() {
+        for rate in [0.5, 1.0, 1.5, 1.8, 1.9, 1.99, 2.0] {
+            let settled = Settled::one_by_one(rate, 2.0, a_second).unwrap();
+            let Load::Concurrency(running) = settled.load else { panic!("{settled:?}") };
+            assert!((1.0..=2.0).contains(&running), "{rate}: {settled:?}");
+        }
+        assert!(Settled::one_by_one(2.01, 2.0, a_second).is_err());
     }
 
     #[test]

@@ -131,7 +131,7 @@ pub(crate) fn forecast_by<'a>(
         }
     }
     let running = running(load, most);
-    notes.extend(of_memory(&needs, load, running, schedule.waiting));
+    notes.extend(of_memory(&needs, &schedule, running));
     let [prompts, steps] = apart(&schedule, cost, law, device, engine);
     let tokens = schedule.requests * schedule.gaps;
     let spread = law.on(device, engine, schedule.is_served()).spread();
@@ -190,38 +190,18 @@ fn settled_schedule(
         }
         last.as_ref().map(|(_, (schedule, cost))| schedule.figures(cost)).ok_or(Error::Load)
     };
-    let settled = settled(request, engine, most, figures)?;
+    let settled = Settled::of(request, engine, most, figures)?;
     let load = settled.map_or(request.load, |settled| settled.load);
     figures(load)?;
     let (_, costed) = last.into_inner().ok_or(Error::Load)?;
     Ok((settled, load, costed))
 }
 
-/// The steady state of requests that arrive at a rate; None if no rate is asked for.
-fn settled(
-    request: &Request,
-    engine: &Engine,
-    most: f64,
-    figures: impl Fn(Load) -> Result<Figures, Error>,
-) -> Result<Option<Settled>, Error> {
-    let Load::Rate(rate) = request.load else { return Ok(None) };
-    let settled = if engine.is_continuous && request.generated > 0 {
-        Settled::one_by_one(rate, most, |running| figures(Load::Concurrency(running)))
-    } else {
-        Settled::in_turn(rate, request.parallel.data.max(1), figures)
-    };
-    settled.map(Some)
-}
-
-/// Requests for which nothing is generated leave no tokens behind for others to join: those that run at once are a batch.
+/// Requests that run at once are one at least, and whole ones where each is a single pass.
 fn one_pass(request: Request) -> Request {
-    match request.load {
-        Load::Concurrency(running) if request.generated == 0 => {
-            Request { load: Load::Sequences(running.round().max(1.0) as usize), ..request }
-        }
-        Load::Concurrency(running) => Request { load: Load::Concurrency(running.max(1.0)), ..request },
-        _ => request,
-    }
+    let Load::Concurrency(running) = request.load else { return request };
+    let running = if request.generated == 0 { running.round() } else { running };
+    Request { load: Load::Concurrency(running.max(1.0)), ..request }
 }
 
 /// Sequences that run at once.
@@ -246,12 +226,8 @@ fn idle_between(figures: &mut Figures, settled: Settled, rate: f64, idle_w: f64)
 }
 
 /// The notes on memory.
-fn of_memory(needs: &Needs, load: Load, running: f64, waiting: f64) -> Vec<Note> {
-    let waves = match load {
-        Load::Sequences(sequences) => sequences as f64 / running,
-        _ => 1.0,
-    };
-    let memory = needs.with(running);
+fn of_memory(needs: &Needs, schedule: &Schedule, running: f64) -> Vec<Note> {
+    let (memory, waiting, waves) = (needs.with(running), schedule.waiting, schedule.requests / running);
     let tight = needs.is_tight().then(|| Note::TightMemory { needed: memory.total(), usable: memory.usable });
     let full = (waiting > 0.5).then_some(Note::CacheFull { running, waiting });
     let waves = (waves > 1.0).then_some(Note::Waves { running, waves });

@@ -18,6 +18,8 @@ struct Costing<'a> {
     static_w: f64,
     /// The energy that the power limit leaves.
     kept: f64,
+    /// The time of kernels over what it would be without the power limit.
+    slowed: f64,
     /// The kernels that a prompt shares its pass with.
     beside: &'a [(Work, f64)],
 }
@@ -33,7 +35,7 @@ impl Costing<'_> {
             }
             None => self.law.work(work),
         };
-        let dynamic = self.filled * self.kept * joules;
+        let (seconds, dynamic) = (self.slowed * seconds, self.filled * self.kept * joules);
         Spent { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + dynamic) }
     }
 }
@@ -56,7 +58,8 @@ impl<'a> Setting<'a> {
         let Self { schedule, law, device, engine } = *self;
         let law = law.on(device, engine, schedule.is_served());
         let static_w = (cost.joules - cost.dynamic_joules) / cost.seconds;
-        Costing { law, gpus: schedule.gpus, filled: schedule.filled, static_w, kept: cost.kept, beside }
+        let PassCost { kept, slowed, .. } = *cost;
+        Costing { law, gpus: schedule.gpus, filled: schedule.filled, static_w, kept, slowed, beside }
     }
 
     /// The cost of a pass of this size, and how its kernels are costed.

@@ -83,7 +83,8 @@ impl Phases {
         let exposed = exposed_s(exchange_s, (bytes / BUCKET).ceil(), beside);
         // The rest is sent during the backward pass, whose power limit holds for both.
         let hidden_j = if exchange_s > 0.0 { exchange_j * (1.0 - exposed / exchange_s).max(0.0) } else { 0.0 };
-        backward.joules += backward.kept * hidden_j;
+        let most = law.device().limit_w() * backward.seconds;
+        backward.joules = (backward.joules + backward.kept * hidden_j).min(most);
         backward.dynamic_joules += backward.kept * hidden_j;
         PhaseCosts {
             forward,

@@ -60,7 +60,7 @@ impl TrainingForecast {
         // A kernel runs on the GPUs of its own stage.
         let (gpus, of_stage) = (parallel.gpus() as f64, parallel.gpus_of_stage() as f64);
         let static_w = (cost.joules - cost.dynamic_joules) / cost.seconds.max(f64::MIN_POSITIVE);
-        let shown = if name == "allreduce" { cost.seconds / costs.exchange_s } else { 1.0 };
+        let shown = if name == "allreduce" { cost.seconds / costs.exchange_s } else { cost.slowed };
         let ids: Vec<NodeId> = tree.ids().skip(phase.index()).take(tree.subtree(phase).len()).collect();
         for &id in &ids {
             let Some(operation) = tree.node(id).operation.as_deref().filter(|_| tree.is_leaf(id)) else { continue };

@@ -187,6 +187,33 @@ fn requests_at_a_rate_are_those_of_the_server_that_was_measured() {
 }
 
 #[test]
+fn a_limit_on_the_power_takes_as_long_in_a_measurement_as_in_a_forecast() {
+    let options = ServiceOptions { power_limit_w: Some(220.0), ..ServiceOptions::default() };
+    let mut service = Service::new(options);
+    let asked = row(MODELS[0], "vllm-0.11", Load::Sequences(8), Figures::default());
+    let [limited, free] = [&mut service, &mut plain()].map(|by| forecast(by, &asked).figures.latency_s);
+    assert!(limited > 1.2 * free, "{limited} {free}");
+    let figures = Figures { latency_s: Some(limited), ..Figures::default() };
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut service).unwrap();
+    let [time, ..] = measured.residuals(Law::shipped());
+    assert!(time.unwrap().abs() < 0.05, "{time:?}");
+}
+
+#[test]
+fn passes_of_a_server_are_calibrated_apart_from_a_batch() {
+    let with_load =
+        |load: Load| RequestRow { generated: None, ..row(MODELS[0], "vllm-0.11", load, Figures::default()) };
+    let asked = with_load(Load::Concurrency(1.0));
+    let latency_s = Some(1.2 * forecast(&mut plain(), &asked).figures.latency_s);
+    let mut service =
+        with(&calibration(&[RequestRow { figures: Figures { latency_s, ..Figures::default() }, ..asked }]));
+    let found = forecast(&mut service, &with_load(Load::Rate(1e-3)));
+    assert_eq!(found.provenance, "calibrated on 1 measured request of h100-sxm");
+    let batch = forecast(&mut service, &with_load(Load::Sequences(1)));
+    assert_eq!(batch.provenance, FROM_DATA_SHEET);
+}
+
+#[test]
 fn a_file_predicts_as_what_it_was_written_from() {
     let made = calibration(&slower(1.2, 0.9, 4));
     let bytes = made.to_bytes().unwrap();

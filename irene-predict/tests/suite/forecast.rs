@@ -1,8 +1,11 @@
 //! What every forecast has to keep to, whatever the law's constants are.
 
 use irene_devices::{Catalogue, Peaks};
-use irene_predict::{Device, Engine, Error, Forecast, Law, Load, ModelSpec, Note, Request, forecast};
-use irene_tree::{Format, Kernels, Parallel, Precision, Quantity};
+use irene_predict::{
+    Device, Engine, Error, Forecast, Law, Load, ModelSpec, Note, Request, Service, ServiceOptions, forecast,
+};
+use irene_requests::RequestRow;
+use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Size};
 use proptest::prelude::*;
 
 const MODELS: [&str; 3] = ["meta-llama/Llama-3.1-8B", "Qwen/Qwen3-30B-A3B", "google/gemma-2-2b-it"];
@@ -176,6 +179,28 @@ fn a_token_gets_cheaper_with_the_batch_until_arithmetic_binds() {
 }
 
 #[test]
+fn more_tokens_of_each_sequence_in_a_pass_take_no_less() {
+    for engine in Engine::all() {
+        let asked = RequestRow {
+            model: Some(MODELS[0].into()),
+            device: Some("h100-sxm".into()),
+            engine: Some(engine.name.into()),
+            load: Some(Load::Concurrency(8.0)),
+            prompt: Some(1000.0),
+            generated: Some(100.0),
+            ..RequestRow::default()
+        };
+        let setting = Service::new(ServiceOptions::default()).setting(&asked).unwrap();
+        let found = setting.forecast().unwrap();
+        let passes: Vec<_> = (1..=8).map(|new| setting.pass(&found, Size::new(8, new).after(1000)).unwrap()).collect();
+        for (new, pair) in passes.windows(2).enumerate() {
+            let rises = is_at_least(pair[1].seconds, pair[0].seconds) && is_at_least(pair[1].joules, pair[0].joules);
+            assert!(rises, "{} after {} tokens: {pair:?}", engine.name, new + 1);
+        }
+    }
+}
+
+#[test]
 fn a_mean_concurrency_lies_between_whole_ones() {
     let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
     let [two, between, three] = [2.0, 2.5, 3.0].map(|running| case.good(Load::Concurrency(running), 300, 200).figures);
@@ -216,6 +241,19 @@ fn arrivals_settle_at_a_concurrency_that_rises_with_the_rate() {
 }
 
 #[test]
+fn as_many_requests_are_served_as_their_latency_tells() {
+    for engine in ["vllm-0.11", "vllm-0.5"] {
+        let case = Case::new(MODELS[0], "h100-sxm", engine);
+        for (running, prompt, generated) in [(1.0, 8000, 16), (8.0, 4000, 64), (64.0, 500, 200)] {
+            let found = case.good(Load::Concurrency(running), prompt, generated).figures;
+            let served = found.tokens_per_s.unwrap() / generated as f64 * found.latency_s;
+            assert!((served / running - 1.0).abs() < 0.02, "{case:?} with {running}: {served}");
+            assert!(found.ttft_s.unwrap() <= found.latency_s, "{case:?} with {running}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn a_rate_of_next_to_nothing_is_refused() {
     let case = Case::new("Llama-3.1-8B", "h100-sxm", "vllm-0.11");
     let error = case.of(Load::Rate(1e-320), 500, 200).unwrap_err().to_string();
@@ -251,9 +289,28 @@ fn more_than_the_cache_holds_waits() {
     assert!((waiting.figures.latency_s / full.figures.latency_s - 2.0).abs() < 0.05, "{waiting:?}");
     assert_eq!(waiting.figures.tokens_per_s, full.figures.tokens_per_s);
     assert!(waiting.notes.iter().any(|note| matches!(note, Note::CacheFull { .. })));
-    let waves = case.good(Load::Sequences(10 * most), 4000, 500);
-    assert!(waves.notes.iter().any(|note| note.mark() == "waves"), "{:?}", waves.notes);
-    assert!(waves.memory.total() <= waves.memory.usable && full.memory.total() <= full.memory.usable);
+    let in_turn = Case::new(MODELS[0], "l4", "transformers");
+    let most_in_turn = in_turn.good(Load::Concurrency(1.0), 4000, 500).memory.most_sequences;
+    for waves in [
+        case.good(Load::Sequences(10 * most), 4000, 500),
+        in_turn.good(Load::Concurrency(10.0 * most_in_turn as f64), 4000, 500),
+    ] {
+        assert!(waves.notes.iter().any(|note| note.mark() == "waves"), "{:?}", waves.notes);
+        assert!(waves.memory.total() <= waves.memory.usable && full.memory.total() <= full.memory.usable);
+    }
+}
+
+#[test]
+fn copies_wait_for_the_one_with_the_most_sequences() {
+    let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
+    let of = |sequences: usize| {
+        let parallel = Parallel { data: 8, ..Parallel::default() };
+        let request = Request { parallel, ..request(Load::Sequences(sequences), 500, 50) };
+        forecast(&case.spec, &case.device, case.engine, &request, &case.law).unwrap().figures
+    };
+    let [eight, eleven, sixteen] = [8, 11, 16].map(of);
+    assert!(eight.latency_s < eleven.latency_s && eleven.latency_s == sixteen.latency_s, "{eleven:?} {sixteen:?}");
+    assert!(eleven.energy_per_request_j >= sixteen.energy_per_request_j, "{eleven:?} {sixteen:?}");
 }
 
 #[test]
@@ -265,6 +322,51 @@ fn a_model_that_generates_nothing_is_a_pass() {
     let f32 = Request { precision: Precision::F32, kernels: Kernels::Eager, ..request(Load::Sequences(8), 384, 0) };
     let slower = forecast(&case.spec, &case.device, case.engine, &f32, &case.law).unwrap();
     assert!(slower.figures.latency_s > 2.0 * found.figures.latency_s);
+}
+
+#[test]
+fn requests_that_generate_nothing_are_single_passes_for_a_server_too() {
+    for (model, engine) in [(MODELS[0], "vllm-0.11"), (MODELS[0], "vllm-0.5"), ("bert-large-uncased", "vllm-0.11")] {
+        let case = Case::new(model, "h100-sxm", engine);
+        let alone = case.good(Load::Concurrency(1.0), 384, 0);
+        let rare = case.good(Load::Rate(1e-3), 384, 0);
+        assert!((rare.figures.latency_s / alone.figures.latency_s - 1.0).abs() < 1e-3, "{case:?}: {rare:?} {alone:?}");
+        assert_eq!((rare.token, rare.sizes().count()), (None, 1), "{case:?}");
+        let Err(Error::Overload { greatest, .. }) = case.of(Load::Rate(1e6), 384, 0) else { panic!("{case:?}") };
+        assert!((greatest * alone.figures.latency_s - 1.0).abs() < 1e-9, "{case:?}: {greatest}");
+    }
+}
+
+#[test]
+fn a_lower_power_limit_takes_time_once_a_lower_voltage_saves_no_more() {
+    let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
+    let tdp = case.device.tdp_w;
+    let load = Load::Concurrency(32.0);
+    let limited = |share: f64| {
+        let device = case.device.clone().with_power_limit(share * tdp).unwrap();
+        forecast(&case.spec, &device, case.engine, &request(load, 500, 200), &case.law).unwrap().figures
+    };
+    let found = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.35, 0.3, 0.27].map(limited);
+    assert_eq!(found[0], case.good(load, 500, 200).figures);
+    for pair in found.windows(2) {
+        assert!(is_at_least(pair[1].itl_s.unwrap(), pair[0].itl_s.unwrap()), "{pair:?}");
+        assert!(pair[1].power_w > 0.9 * case.law.power.loaded_share * tdp, "{pair:?}");
+    }
+    let [half, least] = [found[5], found[9]];
+    assert!(least.itl_s.unwrap() > 2.0 * half.itl_s.unwrap(), "{half:?} {least:?}");
+    assert!(least.energy_per_request_j > half.energy_per_request_j, "{half:?} {least:?}");
+}
+
+#[test]
+fn copies_with_nothing_to_do_draw_what_idle_devices_draw() {
+    for (device, data) in [("a40", 8), ("a40", 2), ("l40s", 8), ("h100-sxm", 4)] {
+        let case = Case::new("google/gemma-2-2b-it", device, "vllm-0.11");
+        let request =
+            Request { parallel: Parallel { data, ..Parallel::default() }, ..request(Load::Sequences(1), 200, 50) };
+        let found = forecast(&case.spec, &case.device, case.engine, &request, &case.law).unwrap().figures;
+        let idle = data as f64 * case.device.idle_w.unwrap();
+        assert!(is_at_least(found.power_w, idle), "{data} of {device}: {} of {idle} W", found.power_w);
+    }
 }
 
 #[test]

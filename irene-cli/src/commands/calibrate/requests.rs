@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use irene_bench::Mark;
-use irene_devices::{Catalogue, Device};
+use irene_devices::{Catalogue, Device, DeviceClass};
 use irene_numerics::median;
 use irene_predict::{Calibration, Law, Measured, Service, ServiceOptions};
-use irene_requests::{RequestReader, RequestRow};
+use irene_requests::{Figures, METER, RequestReader, RequestRow};
 
 use super::{Args, write};
 use crate::{
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
     );
     let power_limit_w = args.requests.power_limit;
     let mut service = Service::new(ServiceOptions { device: Some(device), power_limit_w, ..ServiceOptions::default() });
-    let mut measured = Vec::new();
+    let (mut measured, mut whole_machines) = (Vec::new(), BTreeMap::<String, usize>::new());
     for row in &mut rows {
         row.engine = row.engine.take().or_else(|| args.requests.engine.clone());
         if let Some(fault) = without_idle(&origin, row) {
@@ -80,6 +80,9 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
         match Measured::of(&origin, row, &mut service) {
             Ok(one) => {
                 tell_if_far_off(&origin, row, &one);
+                if let Some(meter) = whole_machine(row, &one.device) {
+                    *whole_machines.entry(meter.to_owned()).or_default() += 1;
+                }
                 measured.push(one);
             }
             Err(fault) => faults.push(row.fault(&origin, fault.column, fault.to_string()).to_string()),
@@ -87,6 +90,13 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
     }
     faults.iter().for_each(|fault| output::tell(fault));
     ensure!(!measured.is_empty(), "{origin}: no measured request to calibrate on");
+    for (meter, count) in whole_machines {
+        output::tell(&format!(
+            "{origin}: the meter `{meter}` of {} counts more than the GPUs, and all of it is taken for theirs: predict without --meter wall, or measure \
+             with --meter nvml",
+            trees::count(count, "row")
+        ));
+    }
     let calibration = Calibration::of(&measured)?;
     write(&args.output, &calibration.to_bytes()?)?;
     tell(args, &calibration, &measured, others);
@@ -136,6 +146,18 @@ fn without_idle(origin: &str, row: &RequestRow) -> Option<String> {
     let is_without = marks.split(' ').any(|mark| mark == Mark::IdleSubtracted.name());
     let reason = "its energies leave idling out; measure without --subtract-idle";
     is_without.then(|| row.fault(origin, "marks", reason).to_string())
+}
+
+/// The meter of a row's energies, if it counts more than the GPUs. A chip that is a machine of its own has no other meter.
+fn whole_machine<'a>(row: &'a RequestRow, device: &Device) -> Option<&'a str> {
+    /// Each channel and each meter of GPUs alone has one of these in its name.
+    const OF_GPUS: [&str; 3] = ["gpu", "card", "nvml"];
+    let is_card = matches!(device.class, DeviceClass::Datacenter | DeviceClass::Workstation | DeviceClass::Consumer);
+    let Figures { energy_per_request_j, energy_per_token_j, power_w, .. } = row.figures;
+    let has_energy = energy_per_request_j.or(energy_per_token_j).or(power_w).is_some();
+    let is_of_gpus = |part: &str| OF_GPUS.iter().any(|word| part.to_lowercase().contains(word));
+    let meter = row.further(METER).filter(|meter| is_card && has_energy && !meter.is_empty())?;
+    (!meter.split(" + ").all(is_of_gpus)).then_some(meter)
 }
 
 /// Units go wrong easily.

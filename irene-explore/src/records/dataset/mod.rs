@@ -83,8 +83,8 @@ impl Record {
 /// The first record that was measured at another size than one before it, and what is different. Figures of different sizes are not learned
 /// together.
 fn of_another_size(records: &[Record]) -> Option<(&Record, String)> {
-    const SIZES: [(&str, fn(&Conditions) -> Option<usize>); 2] =
-        [("batch size", |of| of.batch_size), ("length in tokens", |of| of.seq_len)];
+    type SizeOf = fn(&Conditions) -> Option<usize>;
+    const SIZES: [(&str, SizeOf); 2] = [("batch size", |of| of.batch_size), ("length in tokens", |of| of.seq_len)];
     SIZES.into_iter().find_map(|(what, size)| {
         let mut stated = records.iter().filter_map(|record| Some((record, size(&record.conditions)?)));
         let (first, theirs) = stated.next()?;
