@@ -68,12 +68,15 @@ function fromReport(url) {
 
 // Answers by request: the same question always has the same answer, and the back button should not wait for it.
 const answers = new Map();
+// Every page needs these, a saved one too.
+const LISTS = ["models", "devices", "engines", "grids"].map((name) => BASE + name);
 
+// Each goes to the end whenever it is asked for, so that the first is the one that was not asked for the longest.
 function keep(key, answer) {
-  // Kept from when it is asked for, so that two views that ask at once share it; a failure is not kept.
+  answers.delete(key);
   answers.set(key, answer);
-  answer.catch(() => answers.delete(key));
-  if (answers.size > KEPT_ANSWERS) answers.delete(answers.keys().next().value);
+  const others = [...answers.keys()].filter((each) => !LISTS.includes(each));
+  if (others.length > KEPT_ANSWERS) answers.delete(others[0]);
   return answer;
 }
 
@@ -86,8 +89,11 @@ function withQuery(path, query) {
 function ask(path, query = {}, body = undefined, contentType = "application/json") {
   const url = withQuery(path, query);
   const key = body === undefined ? url : `${url}\n${body}`;
-  if (answers.has(key)) return answers.get(key);
-  return keep(key, send(url, body, contentType));
+  if (answers.has(key)) return keep(key, answers.get(key));
+  const answer = send(url, body, contentType);
+  // Kept from when it is asked for, so that two views that ask at once share it; a failure is not kept.
+  answer.catch(() => answers.delete(key));
+  return keep(key, answer);
 }
 
 async function send(url, body, contentType, method = body === undefined ? "GET" : "POST") {
@@ -130,7 +136,9 @@ const withMath = (state) => ({ ...howAndWhere(state), math: state.math ? "true" 
 // About the model of the state: a built-in one by its name, one of a person's own by its config in the body.
 async function askOfModel(path, state, query) {
   if (!isOwn(state)) return ask(path, { model: state.model, ...query });
-  return ask(path, { ...query, name: state.model }, await unpackConfig(state.config));
+  // A report holds the answer itself, and a large config stays in the tab that it was opened in.
+  const config = isReport ? "" : await unpackConfig(state.config);
+  return ask(path, { ...query, name: state.model }, config);
 }
 
 const of = async (answer) => (await answer).data;

@@ -251,7 +251,9 @@ function showTrouble(error) {
 }
 
 // The views that a report has no answers for are left out, and named; those of the tree need none but the prediction.
+// Links that lead to a server go too.
 function hideAbsent() {
+  for (const link of document.querySelectorAll(".served")) link.hidden = true;
   const absent = Object.keys(VIEWS).filter((view) => view in OPERATIONS && !holdsAnswersOf(OPERATIONS[view]));
   const names = tabs.hide(absent);
   byId("absent").hidden = names.length === 0;
