@@ -99,7 +99,7 @@ const form = createForm(act);
 const details = createDetails(act);
 const headline = createHeadline(act);
 const misfit = createMisfit(act);
-const shown = () => ({ prediction, state, view: views[state.view] });
+const shown = () => ({ prediction, state, view: shownView });
 const downloads = createDownloads(shown);
 createDrop(act, form);
 createGlossary(byId("open-glossary"));
@@ -197,8 +197,11 @@ function show(problem, part) {
   byId("trouble").replaceChildren(problem ? misfit(state, problem) : "");
   byId("explore").hidden = false;
   if (prediction) showAnswer();
+  else showNoAnswer();
   tabs.show(state.view);
   showView(part);
+  // Once the view has what it would save.
+  downloads.enable();
   if (problem) say("");
 }
 
@@ -206,11 +209,16 @@ function showAnswer() {
   const { selection, predictor } = prediction;
   headline.show(state, prediction, titleOf(state.device));
   byId("fit").replaceChildren(memoryBar(prediction.memory));
-  downloads.enable(state.view);
   const status = `${byId("headline").textContent}; ${predictor.provenance}`;
   // Said again only where it changed: a screen reader would read it at every step.
   if (byId("status").textContent !== status) byId("status").textContent = status;
   document.title = `${selection?.model ?? state.model} on ${state.device}: ${joules(prediction.root.energy)} – irene`;
+}
+
+// The trouble says why; what is said of another selection goes.
+function showNoAnswer() {
+  byId("status").textContent = "";
+  document.title = `${state.model} on ${state.device} – irene`;
 }
 
 const titleOf = (device) => choices?.[1].find(({ name }) => name === device)?.title;

@@ -3,6 +3,7 @@
 mod leaderboard;
 mod measuring;
 mod sizes;
+mod taking;
 
 use serde_json::{Value, json};
 
