@@ -152,7 +152,7 @@ export const getGrids = async () => (await of(ask("grids"))).grids;
 export const getPrediction = (state) => askOfModel("predict", state, withMath(state));
 
 // `changes` as in `num_hidden_layers=6;batch=1`: the baseline is the state's selection.
-export const getWhatIf = (state, changes) => of(askOfModel("whatif", state, { ...howAndWhere(state), set_b: changes }));
+export const getWhatIf = (state, changes) => of(askOfModel("whatif", state, { ...withMath(state), set_b: changes }));
 
 const bounds = (state) => ({
   max_ttft_s: state.max_ttft,

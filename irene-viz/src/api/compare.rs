@@ -17,6 +17,12 @@ use super::{
 };
 use crate::{app::App, problem::Problem};
 
+/// The selection that is compared with another, both node by node.
+fn selection(fields: &mut Fields<'_>, model: Option<String>) -> Result<Selection, Problem> {
+    let selection = fields.selection(model)?;
+    Ok(Selection { shows_math: fields.shows_math()?, ..selection })
+}
+
 /// A selection, and what is changed of it.
 pub(super) struct WhatIf {
     selection: Selection,
@@ -27,7 +33,7 @@ impl Question for WhatIf {
     type Answer = Comparison;
 
     fn read(fields: &mut Fields<'_>, model: Option<String>) -> Result<Self, Problem> {
-        let selection = fields.selection(model)?;
+        let selection = selection(fields, model)?;
         let about = "What differs, as NAME=VALUE with semicolons between them: names of these parameters, model among them, or else fields \
                      of the model's config.";
         let changes = fields.required("set_b", about, Changes)?;
@@ -62,9 +68,7 @@ impl Question for Compare {
     type Answer = Compared;
 
     fn read(fields: &mut Fields<'_>, model: Option<String>) -> Result<Self, Problem> {
-        let selection = fields.selection(model)?;
-        let shows_math = fields.shows_math()?;
-        let selection = Selection { shows_math, ..selection };
+        let selection = selection(fields, model)?;
         let mut changes = Vec::new();
         let mut change =
             |name: &str, value: Option<String>| changes.extend(value.map(|value| Change::new(name, value)));
