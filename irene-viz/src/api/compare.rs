@@ -100,9 +100,9 @@ impl Question for Compare {
 pub(super) struct Compared {
     a: Side,
     b: Side,
-    /// b's energy minus a's, J: of the batch, or of a request where there is none.
+    /// b's energy minus a's, J: of the batch, or of a request where there is none; where one of them alone has a batch, that of `energy`.
     difference_j: f64,
-    /// b's energy over a's.
+    /// b's energy over a's, of the same measure.
     ratio: f64,
     /// The effect of each difference by itself.
     changes: Vec<Effect>,
@@ -121,7 +121,11 @@ impl Compared {
     fn of(app: &App, comparison: Comparison) -> Self {
         let Comparison { a, b, changes, energy, latency, memory, components, by_type, nodes } = comparison;
         let [a, b] = [a, b].map(|whole| Side::of(app, whole));
-        let (difference_j, ratio) = (b.energy_j - a.energy_j, b.energy_j / a.energy_j);
+        let (difference_j, ratio) = match (a.batch_size, b.batch_size) {
+            // A request is not set beside a whole batch.
+            (Some(_), None) | (None, Some(_)) => (energy.difference_j, energy.ratio),
+            _ => (b.energy_j - a.energy_j, b.energy_j / a.energy_j),
+        };
         Self { a, b, difference_j, ratio, changes, energy, latency, memory, components, by_type, nodes }
     }
 }
