@@ -52,6 +52,8 @@ const VIEWS_WITHOUT_PREDICTION = ["plan", "leaderboard"];
 const CHANGES_TREE = ["model", "config", "set", "device", "math"];
 
 let state = readState();
+// The state with what was asked for since and has not come yet: the next change is made to this.
+let wanted = state;
 let prediction;
 let choices;
 let shownView;
@@ -61,7 +63,8 @@ let latest = 0;
 let atWork = 0;
 
 const act = {
-  // Shows what the changes ask for and makes it a step of the history.
+  // Shows what the changes ask for and makes it a step of the history. They may be a function of the state that they are
+  // made to.
   go: (changes) => attempt(() => load(changes)),
   load,
   attempt,
@@ -75,6 +78,7 @@ const act = {
   // Keeps a change in the address that the view has shown already.
   note(changes) {
     state = { ...state, ...changes };
+    wanted = { ...wanted, ...changes };
     replaceStateSoon(state);
   },
   select(node) {
@@ -136,9 +140,10 @@ function say(message) {
   if (byId("error").textContent !== message) byId("error").textContent = message;
 }
 
-function withChanges(changes) {
-  const next = { ...state, ...changes };
-  const isOtherTree = CHANGES_TREE.some((name) => next[name] !== state[name]);
+function withChanges(asked) {
+  const changes = typeof asked === "function" ? asked(wanted) : asked;
+  const next = { ...wanted, ...changes };
+  const isOtherTree = CHANGES_TREE.some((name) => next[name] !== wanted[name]);
   if (isOtherTree && changes.toggled === undefined) next.toggled = "";
   if (isOtherTree && changes.layers === undefined) next.layers = next.layers === "all" ? "all" : "";
   if (!(next.view in VIEWS)) next.view = RENAMED[next.view] ?? "tree";
@@ -166,18 +171,21 @@ async function predictionOf(next) {
 
 async function load(changes, remember = pushState) {
   const next = withChanges(changes);
+  wanted = next;
   latest += 1;
   const mine = latest;
   let found;
   try {
     found = await Promise.all([predictionOf(next), answerOf(next.view, next)]);
   } catch (error) {
-    if (mine === latest) throw error;
+    if (mine !== latest) return;
+    wanted = state;
+    throw error;
   }
   if (mine !== latest) return;
   const [whole, part] = found;
-  const isOtherForm = next.layers !== state.layers;
-  state = next;
+  const isOtherForm = wanted.layers !== state.layers;
+  state = wanted;
   if (whole.problem) prediction = undefined;
   else if (whole.answer.text !== prediction?.text || isOtherForm) prediction = readPrediction(whole.answer);
   if (state.config && prediction) rememberConfig(state);
@@ -311,8 +319,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   byId("main").focus();
 });
 addEventListener("popstate", () => {
-  const wanted = readState();
-  attempt(() => load(wanted, () => {}));
+  const asked = readState();
+  attempt(() => load(asked, () => {}));
 });
 new ResizeObserver(() => shownView?.resize?.()).observe(byId("views"));
 await attempt(start);

@@ -1,5 +1,6 @@
 //! The views that compare, suggest and plan, against what the API answers.
 
+mod changing;
 mod comparing;
 mod leaderboard;
 mod measuring;
