@@ -68,12 +68,15 @@ function fromReport(url) {
 
 // Answers by request: the same question always has the same answer, and the back button should not wait for it.
 const answers = new Map();
+// Every page needs these, a saved one too.
+const LISTS = ["models", "devices", "engines", "grids"].map((name) => BASE + name);
 
+// Each goes to the end whenever it is asked for, so that the first is the one that was not asked for the longest.
 function keep(key, answer) {
-  // Kept from when it is asked for, so that two views that ask at once share it; a failure is not kept.
+  answers.delete(key);
   answers.set(key, answer);
-  answer.catch(() => answers.delete(key));
-  if (answers.size > KEPT_ANSWERS) answers.delete(answers.keys().next().value);
+  const others = [...answers.keys()].filter((each) => !LISTS.includes(each));
+  if (others.length > KEPT_ANSWERS) answers.delete(others[0]);
   return answer;
 }
 
@@ -86,8 +89,11 @@ function withQuery(path, query) {
 function ask(path, query = {}, body = undefined, contentType = "application/json") {
   const url = withQuery(path, query);
   const key = body === undefined ? url : `${url}\n${body}`;
-  if (answers.has(key)) return answers.get(key);
-  return keep(key, send(url, body, contentType));
+  if (answers.has(key)) return keep(key, answers.get(key));
+  const answer = send(url, body, contentType);
+  // Kept from when it is asked for, so that two views that ask at once share it; a failure is not kept.
+  answer.catch(() => answers.delete(key));
+  return keep(key, answer);
 }
 
 async function send(url, body, contentType, method = body === undefined ? "GET" : "POST") {
@@ -125,17 +131,15 @@ function howAndWhere(state) {
   return query;
 }
 
-// About the model of the state: a built-in one by its name, one of a person's own by its config in the body.
-async function askOfModel(path, state, more = {}) {
-  const query = { ...howAndWhere(state), ...more };
-  if (!isOwn(state)) return ask(path, { model: state.model, ...query });
-  return ask(path, { ...query, name: state.model }, await unpackConfig(state.config));
-}
+const withMath = (state) => ({ ...howAndWhere(state), math: state.math ? "true" : "" });
 
-const onlyBuiltIn = (state, subject) => {
-  if (isOwn(state)) throw new Problem(`A config of your own has no ${subject} yet: choose a built-in model for it.`);
-  return state.model;
-};
+// About the model of the state: a built-in one by its name, one of a person's own by its config in the body.
+async function askOfModel(path, state, query) {
+  if (!isOwn(state)) return ask(path, { model: state.model, ...query });
+  // A report holds the answer itself, and a large config stays in the tab that it was opened in.
+  const config = isReport ? "" : await unpackConfig(state.config);
+  return ask(path, { ...query, name: state.model }, config);
+}
 
 const of = async (answer) => (await answer).data;
 
@@ -145,10 +149,10 @@ export const getEngines = async () => (await of(ask("engines"))).engines;
 export const getGrids = async () => (await of(ask("grids"))).grids;
 
 // The prediction and the text it came as, for the download.
-export const getPrediction = (state) => askOfModel("predict", state, { math: state.math ? "true" : "" });
+export const getPrediction = (state) => askOfModel("predict", state, withMath(state));
 
 // `changes` as in `num_hidden_layers=6;batch=1`: the baseline is the state's selection.
-export const getWhatIf = (state, changes) => of(askOfModel("whatif", state, { set_b: changes }));
+export const getWhatIf = (state, changes) => of(askOfModel("whatif", state, { ...withMath(state), set_b: changes }));
 
 const bounds = (state) => ({
   max_ttft_s: state.max_ttft,
@@ -156,27 +160,31 @@ const bounds = (state) => ({
   max_latency_s: state.max_latency,
 });
 
-export const getSuggestions = (state) => of(askOfModel("suggest", state, bounds(state)));
+export const getSuggestions = (state) => of(askOfModel("suggest", state, { ...howAndWhere(state), ...bounds(state) }));
 
-export const getGeneration = (state, points = 24) => of(askOfModel("generation", state, { points }));
+export const getGeneration = (state, points = 24) =>
+  of(askOfModel("generation", state, { ...howAndWhere(state), points }));
 
-// For the state's model and lengths, at the plan's own rate.
-export async function getPlan(state) {
-  const query = {
-    seq_len: state.seq,
-    generate: state.generate,
-    rate: state.plan_rate,
-    max_ttft_s: state.max_ttft,
-    max_itl_s: state.max_itl,
-    devices: state.plan_devices,
-    formats: state.plan_formats,
-    max_gpus: state.plan_max_gpus,
-    gpu_hour_usd: state.plan_hire,
-    price_per_kwh: state.price,
-  };
-  if (!isOwn(state)) return of(ask("plan", { model: state.model, ...query }));
-  return of(ask("plan", { ...query, name: state.model }, await unpackConfig(state.config)));
-}
+// For what is selected but its load, at the plan's own rate; the plan chooses the machines.
+export const getPlan = (state) =>
+  of(
+    askOfModel("plan", state, {
+      seq_len: state.seq,
+      generate: state.generate,
+      engine: state.engine,
+      cache: state.cache,
+      kernels: state.kernels,
+      set: state.set,
+      rate: state.plan_rate,
+      max_ttft_s: state.max_ttft,
+      max_itl_s: state.max_itl,
+      devices: state.plan_devices,
+      formats: state.plan_formats,
+      max_gpus: state.plan_max_gpus,
+      gpu_hour_usd: state.plan_hire,
+      price_per_kwh: state.price,
+    }),
+  );
 
 export const getLeaderboard = (state) =>
   of(
@@ -194,10 +202,8 @@ export const getTradeoff = async (state, csv) =>
   (await of(ask("tradeoff", { ...howAndWhere(state), set: "" }, csv, "text/csv"))).points;
 
 // Sizes are its axes, so that the selection has none.
-export async function getSweep(state) {
-  const query = { ...howAndWhere(state), batch_size: "", concurrency: "", rate: "", seq_len: "", set: "" };
-  return of(ask("sweep", { model: onlyBuiltIn(state, "table of sizes"), ...query }));
-}
+export const getSweep = (state) =>
+  of(askOfModel("sweep", state, { ...howAndWhere(state), batch_size: "", concurrency: "", rate: "", seq_len: "" }));
 
 // The first bytes of a file, which the server reads and does not keep.
 const MOST_READ = 16 << 20;
@@ -221,7 +227,7 @@ export async function startJob(state) {
 
 // A command that asks for the prediction of the state.
 export async function curlOf(state) {
-  const query = { ...howAndWhere(state), math: state.math ? "true" : "" };
+  const query = withMath(state);
   const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
   const address = (more) => quoted(new URL(withQuery("predict", { ...more, ...query }), location.href).href);
   if (!isOwn(state)) return `curl ${address({ model: state.model })}`;

@@ -52,6 +52,8 @@ const VIEWS_WITHOUT_PREDICTION = ["plan", "leaderboard"];
 const CHANGES_TREE = ["model", "config", "set", "device", "math"];
 
 let state = readState();
+// The state with what was asked for since and has not come yet: the next change is made to this.
+let wanted = state;
 let prediction;
 let choices;
 let shownView;
@@ -61,7 +63,8 @@ let latest = 0;
 let atWork = 0;
 
 const act = {
-  // Shows what the changes ask for and makes it a step of the history.
+  // Shows what the changes ask for and makes it a step of the history. They may be a function of the state that they are
+  // made to.
   go: (changes) => attempt(() => load(changes)),
   load,
   attempt,
@@ -75,6 +78,7 @@ const act = {
   // Keeps a change in the address that the view has shown already.
   note(changes) {
     state = { ...state, ...changes };
+    wanted = { ...wanted, ...changes };
     replaceStateSoon(state);
   },
   select(node) {
@@ -99,7 +103,7 @@ const form = createForm(act);
 const details = createDetails(act);
 const headline = createHeadline(act);
 const misfit = createMisfit(act);
-const shown = () => ({ prediction, state, view: views[state.view] });
+const shown = () => ({ prediction, state, view: shownView });
 const downloads = createDownloads(shown);
 createDrop(act, form);
 createGlossary(byId("open-glossary"));
@@ -136,9 +140,10 @@ function say(message) {
   if (byId("error").textContent !== message) byId("error").textContent = message;
 }
 
-function withChanges(changes) {
-  const next = { ...state, ...changes };
-  const isOtherTree = CHANGES_TREE.some((name) => next[name] !== state[name]);
+function withChanges(asked) {
+  const changes = typeof asked === "function" ? asked(wanted) : asked;
+  const next = { ...wanted, ...changes };
+  const isOtherTree = CHANGES_TREE.some((name) => next[name] !== wanted[name]);
   if (isOtherTree && changes.toggled === undefined) next.toggled = "";
   if (isOtherTree && changes.layers === undefined) next.layers = next.layers === "all" ? "all" : "";
   if (!(next.view in VIEWS)) next.view = RENAMED[next.view] ?? "tree";
@@ -166,18 +171,21 @@ async function predictionOf(next) {
 
 async function load(changes, remember = pushState) {
   const next = withChanges(changes);
+  wanted = next;
   latest += 1;
   const mine = latest;
   let found;
   try {
     found = await Promise.all([predictionOf(next), answerOf(next.view, next)]);
   } catch (error) {
-    if (mine === latest) throw error;
+    if (mine !== latest) return;
+    wanted = state;
+    throw error;
   }
   if (mine !== latest) return;
   const [whole, part] = found;
-  const isOtherForm = next.layers !== state.layers;
-  state = next;
+  const isOtherForm = wanted.layers !== state.layers;
+  state = wanted;
   if (whole.problem) prediction = undefined;
   else if (whole.answer.text !== prediction?.text || isOtherForm) prediction = readPrediction(whole.answer);
   if (state.config && prediction) rememberConfig(state);
@@ -197,8 +205,11 @@ function show(problem, part) {
   byId("trouble").replaceChildren(problem ? misfit(state, problem) : "");
   byId("explore").hidden = false;
   if (prediction) showAnswer();
+  else showNoAnswer();
   tabs.show(state.view);
   showView(part);
+  // Once the view has what it would save.
+  downloads.enable();
   if (problem) say("");
 }
 
@@ -206,11 +217,16 @@ function showAnswer() {
   const { selection, predictor } = prediction;
   headline.show(state, prediction, titleOf(state.device));
   byId("fit").replaceChildren(memoryBar(prediction.memory));
-  downloads.enable(state.view);
   const status = `${byId("headline").textContent}; ${predictor.provenance}`;
   // Said again only where it changed: a screen reader would read it at every step.
   if (byId("status").textContent !== status) byId("status").textContent = status;
   document.title = `${selection?.model ?? state.model} on ${state.device}: ${joules(prediction.root.energy)} – irene`;
+}
+
+// The trouble says why; what is said of another selection goes.
+function showNoAnswer() {
+  byId("status").textContent = "";
+  document.title = `${state.model} on ${state.device} – irene`;
 }
 
 const titleOf = (device) => choices?.[1].find(({ name }) => name === device)?.title;
@@ -251,7 +267,9 @@ function showTrouble(error) {
 }
 
 // The views that a report has no answers for are left out, and named; those of the tree need none but the prediction.
+// Links that lead to a server go too.
 function hideAbsent() {
+  for (const link of document.querySelectorAll(".served")) link.hidden = true;
   const absent = Object.keys(VIEWS).filter((view) => view in OPERATIONS && !holdsAnswersOf(OPERATIONS[view]));
   const names = tabs.hide(absent);
   byId("absent").hidden = names.length === 0;
@@ -301,8 +319,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   byId("main").focus();
 });
 addEventListener("popstate", () => {
-  const wanted = readState();
-  attempt(() => load(wanted, () => {}));
+  const asked = readState();
+  attempt(() => load(asked, () => {}));
 });
 new ResizeObserver(() => shownView?.resize?.()).observe(byId("views"));
 await attempt(start);

@@ -6,6 +6,9 @@ import { stateName } from "./api.js";
 // How much runs at once is said by one of these; naming one unsays the others.
 const LOAD_PARAMETERS = ["batch_size", "concurrency", "rate"];
 
+// The words that stand for the usual value of a setting.
+const USUAL = ["default", "usual"];
+
 export function readChanges(text) {
   const parts = text.split(";").filter((part) => part.includes("="));
   return new Map(
@@ -35,11 +38,15 @@ export function asState(text, state) {
   // Fields of one model's config are not those of another's.
   const isOther = changes.has("model") && changes.get("model") !== state.model;
   let set = isOther ? "" : state.set;
-  for (const [name, value] of changes) {
+  for (const [name, written] of changes) {
+    const value = USUAL.includes(written) ? "" : written;
     if (LOAD_PARAMETERS.includes(name)) for (const load of LOAD_PARAMETERS) next[stateName(load)] = "";
+    // All formats at once are those of the weights and the cache, too.
+    if (name === "dtype") [next.weights, next.cache] = ["", ""];
     if (stateName(name)) next[stateName(name)] = value;
     else set = withChange(set, name, value);
   }
+  if (next.generate === "") next.generate = "0";
   return { ...next, set, ...(isOther ? { config: "" } : {}) };
 }
 

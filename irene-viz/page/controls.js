@@ -80,6 +80,8 @@ export function createControls(onChange) {
     });
     reset.addEventListener("click", () => {
       tell(control.knob, "");
+      // With the focus it is taken for what a person types, and kept.
+      field.value = control.knob.value;
       field.focus();
     });
     return control;

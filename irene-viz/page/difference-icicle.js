@@ -2,8 +2,9 @@
 // beside it have the figures.
 
 import { make, makeSvg } from "./dom.js";
-import { labelCell, nextNode } from "./drawing.js";
-import { change, isKnown, joules } from "./format.js";
+import { labelCell, layOut, nextNode } from "./drawing.js";
+import { change, difference, isKnown, joules } from "./format.js";
+import { createKeys } from "./nodes.js";
 
 const ROW = 34;
 const LEAST_WIDTH = 280;
@@ -14,72 +15,59 @@ const DEEPEST = 5;
 // The shares that count as little, some and much of a part's energy in A.
 const STEPS = [0.01, 0.1, 0.4];
 
-// Nodes of both sides by their scope, in order where a scope occurs more than once.
-function byScope(rows) {
-  const found = new Map();
-  for (const row of rows) found.set(row.scope, [...(found.get(row.scope) ?? []), row]);
-  return (scope) => found.get(scope)?.[0];
-}
+const sum = (a, b) => (isKnown(a) || isKnown(b) ? (a ?? 0) + (b ?? 0) : undefined);
 
-function layOut(root, width) {
-  const cells = [];
-  const place = (node, x, room) => {
-    cells.push({ node, x, width: room });
-    if (node.depth >= DEEPEST) return;
-    const energies = node.children.map((child) => (isKnown(child.energy) ? Math.max(child.energy, 0) : 0));
-    const whole = Math.max(
-      energies.reduce((a, b) => a + b, 0),
-      node.energy ?? 0,
-    );
-    let left = x;
-    node.children.forEach((child, at) => {
-      const childRoom = whole > 0 ? (room * energies[at]) / whole : 0;
-      if (childRoom >= NARROWEST) place(child, left, childRoom);
-      left += childRoom;
-    });
-  };
-  place(root, 0, width);
-  return cells;
+// What both spend on each node that is shown, and on all that it stands for. The rows are A's nodes in the order of the
+// tree, and then those that only B has, whose keys lead to none.
+function amountsOf(prediction, rows) {
+  const nextKey = createKeys();
+  const amounts = new Map();
+  for (const { scope, a_j, b_j } of rows) {
+    const node = prediction.find(nextKey(scope));
+    const known = amounts.get(node);
+    amounts.set(node, { a_j: sum(known?.a_j, a_j), b_j: sum(known?.b_j, b_j) });
+  }
+  return amounts;
 }
 
 // By how much a part differs beside itself.
-function colour(row) {
-  if (!row || !isKnown(row.difference_j)) return "only";
-  const share = row.a_j > 0 ? Math.abs(row.difference_j) / row.a_j : 0;
+function colour({ a_j, b_j } = {}) {
+  const apart = difference(a_j, b_j);
+  if (!isKnown(apart)) return "only";
+  const share = a_j > 0 ? Math.abs(apart) / a_j : 0;
   const step = STEPS.filter((least) => share >= least).length;
   if (step === 0) return "same";
-  return `${row.difference_j > 0 ? "more" : "less"}-${step}`;
+  return `${apart > 0 ? "more" : "less"}-${step}`;
 }
 
-function describe(node, row) {
-  const amounts =
-    row && isKnown(row.difference_j)
-      ? `${joules(row.a_j)} in A, ${joules(row.b_j)} in B, ${change(row.difference_j)}`
-      : "only in A";
-  return `${node.scope}, ${node.type}: ${amounts}`;
+function describe(node, { a_j, b_j } = {}) {
+  const apart = difference(a_j, b_j);
+  const amounts = isKnown(apart) ? `${joules(a_j)} in A, ${joules(b_j)} in B, ${change(apart)}` : "only in A";
+  return `${node.scope}, ${node.typeText}: ${amounts}`;
 }
 
 // The drawing, and a line that says what the cell with the focus or under the pointer is.
 export function differenceIcicle(prediction, nodes, room) {
   const width = Math.max(room, LEAST_WIDTH);
-  const rowOf = byScope(nodes);
-  const cells = layOut(prediction.root, width);
+  const amounts = amountsOf(prediction, nodes);
+  const isDrawn = (cell) => !cell.isOwn && cell.node.depth <= DEEPEST && cell.width >= NARROWEST;
+  const cells = layOut(prediction.root, width).filter(isDrawn);
   const height = ROW * (1 + Math.max(...cells.map(({ node }) => node.depth)));
   const elements = new Map();
   const said = make("p", { class: "quiet", role: "status" }, "Arrow keys move from part to part.");
   const draw = ({ node, x, width: wide }) => {
-    const row = rowOf(node.scope);
+    const spent = amounts.get(node);
     const y = node.depth * ROW;
     const label = [`${node.name} ${node.type}`, node.name].find(
       (text) => text.length * CHARACTER <= wide - 2 * PADDING,
     );
     const element = makeSvg(
       "g",
-      { class: `cell still diff-${colour(row)}`, data: { scope: node.scope, joules: row?.difference_j } },
+      { class: `cell still diff-${colour(spent)}`, data: { scope: node.scope, joules: difference(spent?.a_j, spent?.b_j) } },
       makeSvg("rect", { x, y, width: Math.max(wide - 1, NARROWEST / 2), height: ROW - 1, rx: 2 }),
       label && makeSvg("text", { x: x + PADDING, y: y + ROW / 2 + 4 }, label),
     );
-    const text = describe(node, row);
+    const text = describe(node, spent);
     labelCell(element, node, label && !text.includes(label) ? `${label}, ${text}` : text);
     const say = () => (said.textContent = text);
     element.addEventListener("focus", () => {

@@ -51,8 +51,8 @@ export function save(name, type, text) {
 
 const TYPES = { csv: "text/csv", svg: "image/svg+xml", json: "application/json" };
 
-// `shown` gives the prediction, state and view of the moment. A view's `downloads` are [extension, what it is, text of
-// it]; the prediction itself can be had from all.
+// `shown` gives the state of the moment, and the prediction and the view if there are any. A view's `downloads` are
+// [extension, what it is, text of it]; the prediction itself can be had from all.
 export function createDownloads(shown) {
   const place = byId("downloads");
 
@@ -73,11 +73,10 @@ export function createDownloads(shown) {
 
   return {
     enable() {
-      const own = shown().view?.downloads?.() ?? [];
-      place.replaceChildren(
-        ...own.map((each) => button(...each)),
-        button("json", "prediction", () => shown().prediction.text),
-      );
+      const { prediction, view } = shown();
+      const own = view?.downloads?.() ?? [];
+      const all = prediction ? [...own, ["json", "prediction", () => prediction.text]] : own;
+      place.replaceChildren(...all.map((each) => button(...each)));
     },
   };
 }

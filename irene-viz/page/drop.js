@@ -1,18 +1,24 @@
 // Models of a person's own: a config.json, or a file of weights of which only the first bytes are read, chosen or
 // dropped anywhere on the page.
 
-import { readFile } from "./api.js";
+import { getModels, readFile } from "./api.js";
 import { byId } from "./dom.js";
 import { packConfig } from "./uploads.js";
 
 const baseName = (name) => name.replace(/\.(json|safetensors|gguf)$/i, "");
+
+// A built-in model's name means that model everywhere, whatever config a file has under it.
+async function ownName(name) {
+  const models = await getModels();
+  return models.some((model) => model.name === name) ? `${name} (own)` : name;
+}
 
 // The changes of the selection that the file asks for.
 async function changesOf(file) {
   const read = await readFile(file);
   const changes = read.dtype ? { weights: read.dtype } : {};
   if (read.config) {
-    const model = read.name ?? baseName(file.name);
+    const model = await ownName(read.name ?? baseName(file.name));
     return { changes: { ...changes, model, config: await packConfig(model, JSON.stringify(read.config)) }, note: read.note };
   }
   if (read.name) return { changes: { ...changes, model: read.name, config: "" }, note: read.note };

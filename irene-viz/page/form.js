@@ -72,21 +72,22 @@ export function createForm(act) {
   let devices = [];
   let shown;
 
-  // A model of a person's own is known by the name that it has in the list.
+  // A model of a person's own is known by the name that it has in the list. The one that is shown stays even where an
+  // address gave it the name of a built-in model.
   function configOf(name) {
     if (shown?.config && name === shown.model) return shown.config;
+    if (models.some((model) => model.name === name)) return "";
     return Object.fromEntries(ownConfigs())[name] ?? "";
   }
 
   function chosen() {
     const plain = Object.fromEntries(PLAIN.map((name) => [name, inputs[name].value.trim()]));
     const loads = Object.fromEntries(LOADS.map((name) => [name, name === load.value ? amount.value.trim() : ""]));
-    const isBuiltIn = models.some(({ name }) => name === plain.model);
     return {
       ...plain,
       ...loads,
       generate: plain.generate || "0",
-      config: isBuiltIn ? "" : configOf(plain.model),
+      config: configOf(plain.model),
       math: math.checked ? "true" : "",
     };
   }

@@ -52,8 +52,11 @@ export function createJobsView(panel, act) {
   panel.append(make("h2", {}, "Measure it here"), off, allowed);
 
   let current;
+  let models = [];
   let jobs = [];
-  const followed = new Map();
+  // The configs of the jobs that were begun here, by job: a list of jobs has their models' names alone.
+  const configs = new Map();
+  let followed;
 
   async function load() {
     try {
@@ -70,23 +73,44 @@ export function createJobsView(panel, act) {
     row(job);
   }
 
-  function follow(job) {
-    if (isOver(job) || followed.has(job.id)) return;
+  function keepAll(found) {
+    jobs = found;
+    for (const element of [...list.children]) {
+      if (!jobs.some(({ id }) => String(id) === element.dataset.job)) element.remove();
+    }
+    jobs.forEach(row);
+    follow();
+  }
+
+  // One at a time, as a browser has few connections to a server: the job that runs, else the one that is next.
+  function follow() {
+    const job = jobs.find(({ state: now }) => now === "running") ?? jobs.find((each) => !isOver(each));
+    if (!job || followed) return;
     const events = followJob(job.id);
-    followed.set(job.id, events);
+    followed = events;
+    const end = () => {
+      events.close();
+      followed = undefined;
+    };
     const told = (event) => {
       const now = JSON.parse(event.data);
       keep(now);
       if (!isOver(now)) return;
-      events.close();
-      followed.delete(job.id);
-      if (now.state === "done") act.attempt(() => show(now));
+      end();
+      act.attempt(async () => {
+        keepAll(await getJobs());
+        if (isShowable(now)) await show(now);
+      });
     };
     events.addEventListener("progress", told);
     events.addEventListener("end", told);
     // A server that ends says nothing more; the list can be loaded again.
-    events.addEventListener("error", () => events.readyState === EventSource.CLOSED && followed.delete(job.id));
+    events.addEventListener("error", () => events.readyState === EventSource.CLOSED && end());
   }
+
+  // The config of a job's model, the empty one of a built-in model's; undefined where it is not known here.
+  const configOf = ({ id, model }) => configs.get(id) ?? (models.some(({ name }) => name === model) ? "" : undefined);
+  const isShowable = (job) => job.state === "done" && configOf(job) !== undefined;
 
   function progressText({ nodes, measured, rounds, scope }) {
     if (nodes === 0) return "getting ready";
@@ -138,7 +162,7 @@ export function createJobsView(panel, act) {
             },
             "Cancel",
           ),
-        job.state === "done" &&
+        isShowable(job) &&
           make(
             "button",
             {
@@ -166,16 +190,21 @@ export function createJobsView(panel, act) {
   async function submit() {
     problem.textContent = "";
     try {
-      const job = await startJob(run());
+      const asked = run();
+      const job = await startJob(asked);
+      configs.set(job.id, asked.config);
       keep(job);
-      follow(job);
+      follow();
     } catch (error) {
       problem.textContent = error.message;
     }
   }
 
   // A job is of one pass over sequences of a batch: what is selected, without what only a service has.
-  const run = () => ({ ...current, batch: current.batch || current.concurrency || "1" });
+  function run() {
+    const running = Math.max(Math.round(Number(current.concurrency)), 1);
+    return { ...current, batch: current.batch || String(running) };
+  }
 
   async function show(job) {
     const { tree } = await getJob(job.id);
@@ -183,7 +212,7 @@ export function createJobsView(panel, act) {
     const asked = {
       ...bare,
       model: job.model,
-      config: job.model === current.model ? current.config : "",
+      config: configOf(job),
       device: current.device,
       batch: String(job.batch_size),
       seq: String(job.seq_len),
@@ -215,21 +244,24 @@ export function createJobsView(panel, act) {
   }
 
   return {
+    // Whether a job can be shown may be known only then.
+    offer(known) {
+      models = known;
+      jobs.forEach(row);
+    },
     load,
     render(state, prediction, answer) {
       current = state;
       allowed.hidden = Boolean(answer.problem);
       off.replaceChildren();
       if (answer.problem) return refuse(answer);
-      jobs = answer.jobs;
       const { batch, seq } = run();
       start.textContent = `Measure ${state.model}, batch ${batch} × ${seq} tokens`;
-      about.textContent = `Runs the model with made-up weights on the server’s machine, whatever device is selected, one pass of ${batch} sequences of ${seq} tokens, and measures each part. One model is measured at a time.`;
-      list.replaceChildren();
-      for (const job of jobs) {
-        row(job);
-        follow(job);
-      }
+      start.disabled = state.set !== "";
+      about.textContent = start.disabled
+        ? `A job is of a model as its config says, and fields are changed here: ${state.set}. Measure a config of your own that has them.`
+        : `Runs the model with made-up weights on the server’s machine, whatever device is selected, one pass of ${batch} sequences of ${seq} tokens, and measures each part. One model is measured at a time.`;
+      keepAll(answer.jobs);
     },
   };
 }

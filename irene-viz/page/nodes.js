@@ -14,6 +14,17 @@ function rangeName(first, last) {
   return from && to && from[1] === to[1] ? `${first}–${to[2]}` : first;
 }
 
+// Gives each scope its key, in the order of a tree: a scope may occur more than once (two matmuls of one module), and the
+// second is `scope~2`.
+export function createKeys() {
+  const seen = new Map();
+  return (scope) => {
+    const times = (seen.get(scope) ?? 0) + 1;
+    seen.set(scope, times);
+    return times === 1 ? scope : `${scope}~${times}`;
+  };
+}
+
 const scaled = (value, by) => (isKnown(value) ? value * by : undefined);
 const short = (count) => Number(count.toPrecision(6));
 
@@ -24,22 +35,19 @@ function countsToFold(repeats, layers) {
   return new Map(repeats.filter(({ scope }) => !opened.includes(scope)).map(({ scope, count }) => [scope, count]));
 }
 
-// Nodes in the tree's own order, parents before children. A scope may occur more than once (two matmuls of one module),
-// so the second is told apart in the URL as `scope~2`. Keys and indices are those of the whole tree, folded or not; the
-// key of a node that is folded away finds the one that stands for it.
+// Nodes in the tree's own order, parents before children. Keys and indices are those of the whole tree, folded or not;
+// the key of a node that is folded away finds the one that stands for it.
 export function indexNodes(tree, repeats = [], layers = "") {
   const nodes = [];
   const byKey = new Map();
-  const seen = new Map();
+  const nextKey = createKeys();
   const counts = countsToFold(repeats, layers);
   const total = tree.predicted_energy;
   let index = -1;
 
   function keyOf(raw) {
     index += 1;
-    const times = (seen.get(raw.scope) ?? 0) + 1;
-    seen.set(raw.scope, times);
-    return times === 1 ? raw.scope : `${raw.scope}~${times}`;
+    return nextKey(raw.scope);
   }
 
   // A node that another stands for, and all below it.

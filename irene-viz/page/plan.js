@@ -20,6 +20,10 @@ const AXES = {
     unit: undefined,
   },
 };
+// What may be selected and no plan is asked with: it says the GPUs and the formats itself.
+const NOT_PLANNED = Object.fromEntries(
+  ["tp", "pp", "ep", "dp", "power", "past", "dtype", "head"].map((name) => [name, ""]),
+);
 const MONEY = {
   "": "Costs are hire at public prices, electricity included, which are known for some devices only and change by the month.",
   none: "Costs are electricity alone.",
@@ -82,7 +86,7 @@ export function createPlanView(panel, act) {
   axis.addEventListener("change", draw);
 
   // The selection of a plan, in the view that was asked for.
-  const opened = (plan) => ({ ...asState(plan.set, current), view: "tree" });
+  const opened = (plan) => ({ ...NOT_PLANNED, ...asState(plan.set, current), view: "tree" });
 
   function card(what, plan) {
     const title = BEST[what][0].toUpperCase() + BEST[what].slice(1);

@@ -2,7 +2,8 @@
 // whole model and as wide as its energy.
 
 import { make } from "./dom.js";
-import { heat, isKnown, joules, percent } from "./format.js";
+import { spent } from "./drawing.js";
+import { heat, joules, percent } from "./format.js";
 import { pathTo } from "./nodes.js";
 
 const add = (into, type, energy) => {
@@ -11,8 +12,6 @@ const add = (into, type, energy) => {
   entry.energy += energy;
   return entry;
 };
-
-const spent = (node) => (isKnown(node.energy) ? Math.max(node.energy, 0) : 0);
 
 // The nodes of a type that are in no other of it.
 const ofType = ({ nodes }, type) =>

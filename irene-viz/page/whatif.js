@@ -12,7 +12,9 @@ import { words } from "./columns.js";
 
 export function createWhatIfView(panel, act) {
   const questions = make("div", { class: "presets", role: "group", "aria-label": "Usual questions" });
-  const controls = createControls((name, value) => act.go({ set_b: withChange(current.set_b, name, value) }));
+  const controls = createControls((name, value) =>
+    act.go((wanted) => ({ set_b: withChange(wanted.set_b, name, value) })),
+  );
   const answer = make("p", { class: "verdict", role: "status", id: "whatif-verdict" });
   const problem = make("p", { class: "wrong", id: "whatif-problem" });
   const sure = make("p", { id: "whatif-certainty", class: "quiet" });

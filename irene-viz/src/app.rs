@@ -51,23 +51,13 @@ pub(crate) struct Device {
 
 impl App {
     pub(crate) fn new(options: Options) -> Result<Self, irene_regress::Error> {
-        let device = |name: String, profile| Device { name, profile: Arc::new(profile) };
-        let bundled = |name: &str| Ok(device(name.to_owned(), DeviceProfile::bundled(name)?));
-        let mut devices =
-            DeviceProfile::bundled_names().map(bundled).collect::<Result<Vec<Device>, irene_regress::Error>>()?;
-        for (name, profile) in options.devices {
-            devices.retain(|known| known.name != name);
-            devices.push(device(name, profile));
-        }
-        let mut lookup = Lookup::bundled();
-        devices.iter().for_each(|device| lookup.add_profile(device.name.as_str(), Arc::clone(&device.profile)));
         let (limits, metrics) = (options.limits, Metrics::default());
         // At least two, so that those that compute for long never have all.
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).max(2);
         let jobs = options.profiler.map(|profiler| Arc::new(Jobs::new(profiler, limits, metrics.jobs.clone())));
-        Ok(Self {
-            devices,
-            lookup,
+        let mut app = Self {
+            devices: Vec::new(),
+            lookup: Lookup::bundled(),
             limits,
             metrics,
             allow_origin: options.allow_origin,
@@ -81,7 +71,20 @@ impl App {
             answers: Room::new(limits.answers),
             kept: Kept::new(),
             document: OnceLock::new(),
-        })
+        };
+        for name in DeviceProfile::bundled_names() {
+            app.add_device(name.to_owned(), DeviceProfile::bundled(name)?);
+        }
+        options.devices.into_iter().for_each(|(name, profile)| app.add_device(name, profile));
+        Ok(app)
+    }
+
+    /// Adds a machine, in place of one of the same name.
+    pub(crate) fn add_device(&mut self, name: String, profile: DeviceProfile) {
+        let profile = Arc::new(profile);
+        self.lookup.add_profile(name.as_str(), Arc::clone(&profile));
+        self.devices.retain(|known| known.name != name);
+        self.devices.push(Device { name, profile });
     }
 
     /// The first device if none is named.

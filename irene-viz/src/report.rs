@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     Error, Options,
     api::{self, Question, Sizes},
-    app::{App, Device},
+    app::App,
     page,
 };
 
@@ -21,10 +21,9 @@ use crate::{
 /// [`Error::Report`] for a size or a model that cannot be predicted; [`Error::Profile`] for a bundled profile that cannot be read.
 pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size) -> Result<String, Error> {
     let mut app = App::new(Options::default())?;
-    let device = Device { name: device.to_owned(), profile: Arc::new(profile) };
-    app.lookup.add_profile(device.name.as_str(), Arc::clone(&device.profile));
-    let answers = answers(&app, &device, spec, size).map_err(|problem| Error::Report(problem.detail().to_owned()))?;
-    let (model, on) = (encoded(spec.name()), encoded(&device.name));
+    app.add_device(device.to_owned(), profile);
+    let answers = answers(&app, device, spec, size).map_err(|problem| Error::Report(problem.detail().to_owned()))?;
+    let (model, on) = (encoded(spec.name()), encoded(device));
     let state = format!("model={model}&device={on}&batch={}&seq={}", size.sequences, size.new);
     Ok(filled(&state, answers))
 }
@@ -69,7 +68,8 @@ const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'";
 
 /// The answers by the address that the page would ask for.
-fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<Map<String, Value>, crate::Problem> {
+fn answers(app: &App, device: &str, spec: &ModelSpec, size: Size) -> Result<Map<String, Value>, crate::Problem> {
+    let device = app.device(Some(device))?;
     let (model, on) = (&encoded(spec.name()), &encoded(&device.name));
     let at = format!("batch_size={}&seq_len={}", size.sequences, size.new);
     let mut selection = Selection::batch(spec.name(), size.sequences, size.new);

@@ -179,13 +179,15 @@ impl Lookup {
     }
 }
 
-/// The changes that make a selection of a way.
-fn set_of(device: &str, parallel: Degrees, weights: Format, rate: f64) -> String {
-    let degree = |name: &str, degree: usize| (degree > 1).then(|| Change::new(name, degree.to_string()));
+/// The changes that make of the selection that was asked with one of a way.
+fn set_of(asked: &Selection, device: &str, parallel: Degrees, weights: Format, rate: f64) -> String {
+    let own = Degrees::from(asked.parallel());
+    let degree = |name: &str, degree: usize, own: usize| (degree != own).then(|| Change::new(name, degree.to_string()));
     let degrees = [
-        degree("tensor_parallel", parallel.tensor),
-        degree("pipeline_parallel", parallel.pipeline),
-        degree("data_parallel", parallel.data),
+        degree("tensor_parallel", parallel.tensor, own.tensor),
+        degree("pipeline_parallel", parallel.pipeline, own.pipeline),
+        degree("expert_parallel", parallel.expert, own.expert),
+        degree("data_parallel", parallel.data, own.data),
     ];
     let ends = [Change::new("weights", weights.name()), Change::new("rate", rate.to_string())];
     let changes: Vec<Change> =

@@ -235,7 +235,7 @@ impl OnDevice<'_> {
             usd_per_million_tokens: usd,
             ttft_s: estimate.figures.ttft_s,
             itl_s: estimate.figures.itl_s,
-            set: set_of(self.name, degrees, weights, self.rate),
+            set: set_of(self.selection, self.name, degrees, weights, self.rate),
             is_on_front: false,
             best_of: Vec::new(),
         })

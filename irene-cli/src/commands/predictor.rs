@@ -88,6 +88,11 @@ impl PredictorArgs {
         Ok(self.calibration.get_or_init(|| found).clone())
     }
 
+    /// Whether a predictor file is asked for, on the command line or by the settings.
+    pub(crate) fn has_file(&self) -> bool {
+        self.file().is_some()
+    }
+
     /// Whether a predictor file is asked for on the command line.
     pub(crate) fn names_file(&self) -> bool {
         self.predictor.is_some()

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::{Folder, fed, good, irene, refused};
+use crate::command::{Folder, command, fed, good, irene, refused, training_data};
 
 const SERVICE: [&str; 8] = ["--device", "h100-sxm", "--prompt", "512", "--generate", "256", "--concurrency", "32"];
 
@@ -69,6 +69,21 @@ fn a_model_of_ones_own_is_asked_about() {
     let fed = fed(&["whatif", "-", "-b", "2", "-s", "64", "--set", "num_hidden_layers=2", "--format", "json"], config);
     let from_input: Value = serde_json::from_slice(&fed.stdout).unwrap();
     assert_eq!(from_file["energy"]["ratio"], from_input["energy"]["ratio"]);
+}
+
+#[test]
+fn the_predictor_of_the_configuration_file_answers_as_the_flag_does() {
+    let folder = Folder::new("advice-settings");
+    let mine = folder.path("mine.safetensors");
+    good(&["calibrate", "--device", "gtx-1080-ti", &training_data(&folder), "--name", "made up", "-o", &mine]);
+    let file = folder.write("config.toml", &format!("predictor = {mine:?}\n"));
+    for args in [&["whatif", "gpt2", "--set", "n_layer=6"][..], &["suggest", "gpt2"]] {
+        let args = [args, &["--format", "json"]].concat();
+        let by_flag = good(&[&args[..], &["--predictor", &mine]].concat());
+        assert!(by_flag.contains("gpt2 on made up"), "{by_flag}");
+        let by_settings = command(&args).env("IRENE_CONFIG", &file).output().unwrap();
+        assert_eq!(String::from_utf8(by_settings.stdout).unwrap(), by_flag, "{args:?}");
+    }
 }
 
 #[test]

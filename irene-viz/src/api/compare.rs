@@ -17,6 +17,12 @@ use super::{
 };
 use crate::{app::App, problem::Problem};
 
+/// The selection that is compared with another, both node by node.
+fn selection(fields: &mut Fields<'_>, model: Option<String>) -> Result<Selection, Problem> {
+    let selection = fields.selection(model)?;
+    Ok(Selection { shows_math: fields.shows_math()?, ..selection })
+}
+
 /// A selection, and what is changed of it.
 pub(super) struct WhatIf {
     selection: Selection,
@@ -27,7 +33,7 @@ impl Question for WhatIf {
     type Answer = Comparison;
 
     fn read(fields: &mut Fields<'_>, model: Option<String>) -> Result<Self, Problem> {
-        let selection = fields.selection(model)?;
+        let selection = selection(fields, model)?;
         let about = "What differs, as NAME=VALUE with semicolons between them: names of these parameters, model among them, or else fields \
                      of the model's config.";
         let changes = fields.required("set_b", about, Changes)?;
@@ -62,9 +68,7 @@ impl Question for Compare {
     type Answer = Compared;
 
     fn read(fields: &mut Fields<'_>, model: Option<String>) -> Result<Self, Problem> {
-        let selection = fields.selection(model)?;
-        let shows_math = fields.shows_math()?;
-        let selection = Selection { shows_math, ..selection };
+        let selection = selection(fields, model)?;
         let mut changes = Vec::new();
         let mut change =
             |name: &str, value: Option<String>| changes.extend(value.map(|value| Change::new(name, value)));
@@ -96,9 +100,9 @@ impl Question for Compare {
 pub(super) struct Compared {
     a: Side,
     b: Side,
-    /// b's energy minus a's, J: of the batch, or of a request where there is none.
+    /// b's energy minus a's, J: of the batch, or of a request where there is none; where one of them alone has a batch, that of `energy`.
     difference_j: f64,
-    /// b's energy over a's.
+    /// b's energy over a's, of the same measure.
     ratio: f64,
     /// The effect of each difference by itself.
     changes: Vec<Effect>,
@@ -117,7 +121,11 @@ impl Compared {
     fn of(app: &App, comparison: Comparison) -> Self {
         let Comparison { a, b, changes, energy, latency, memory, components, by_type, nodes } = comparison;
         let [a, b] = [a, b].map(|whole| Side::of(app, whole));
-        let (difference_j, ratio) = (b.energy_j - a.energy_j, b.energy_j / a.energy_j);
+        let (difference_j, ratio) = match (a.batch_size, b.batch_size) {
+            // A request is not set beside a whole batch.
+            (Some(_), None) | (None, Some(_)) => (energy.difference_j, energy.ratio),
+            _ => (b.energy_j - a.energy_j, b.energy_j / a.energy_j),
+        };
         Self { a, b, difference_j, ratio, changes, energy, latency, memory, components, by_type, nodes }
     }
 }

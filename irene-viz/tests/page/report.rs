@@ -10,6 +10,7 @@ use super::{BERT, energy, root};
 use crate::{
     access,
     visit::{File, KEPT, Visit, small_bert},
+    webdriver::Browser,
 };
 
 #[test]
@@ -95,14 +96,65 @@ fn the_page_saves_itself_with_what_it_shows() {
     let browser = &visit.browser;
     let total = visit.total();
     access::choose(browser, "list");
+    let _file = open_saved(browser);
+    visit.shows_total(total);
+    browser.wait_for("the same view", "return document.getElementById('panel-list').checkVisibility()", json!([]));
+    let console = browser.console();
+    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+}
+
+/// The page saved by its button, opened as a file.
+fn open_saved(browser: &Browser) -> File {
     let page = "return new Promise((done) => {
         URL.createObjectURL = (blob) => { blob.text().then(done); return 'data:,'; };
         document.getElementById('download-page').click(); })";
     let page = browser.run(page, json!([]));
     let file = File::write("saved.html", page.as_str().unwrap());
     browser.open(&format!("file://{}", file.0.display()));
+    browser.wait_for("its prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    file
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_page_that_is_saved_after_many_answers_still_has_what_it_needs() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let total = visit.total();
+    let many = "const parts = ['api', 'state'].map((name) => import(`/assets/${name}.js`));
+        return Promise.all(parts).then(async ([{ getPrediction }, { readState }]) => {
+          const state = readState();
+          for (let seq = 1; seq <= 70; seq += 1) await getPrediction({ ...state, seq: String(seq) });
+        })";
+    browser.run(many, json!([]));
+    access::choose(browser, "list");
+    let _file = open_saved(browser);
     visit.shows_total(total);
-    browser.wait_for("the same view", "return document.getElementById('panel-list').checkVisibility()", json!([]));
-    let console = browser.console();
-    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+    browser.click("#model");
+    let models = browser.run("return document.querySelectorAll('#model-list [role=option]').length", json!([]));
+    assert!(models.as_u64().unwrap() > 100, "{models}");
+    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    // A link to the server's API would lead nowhere.
+    let links = "return [...document.querySelectorAll('nav a')].filter((link) => link.checkVisibility()).map((link) => link.protocol)";
+    let links = browser.run(links, json!([]));
+    assert!(links.as_array().unwrap().iter().all(|protocol| protocol == "https:"), "{links}");
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_saved_page_shows_a_config_that_is_too_large_for_its_address() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let mut config = small_bert();
+    // Words that no compression makes shorter.
+    let words = (1..2000_u64).map(|word| format!("{:x}", word.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    config["task_specific_params"] = json!({"words": words.collect::<Vec<_>>()});
+    let config = config.to_string();
+    let (_, answer) = visit.upload(&config);
+    let own = File::write("large-bert.json", &config);
+    browser.type_into("#config-file", own.0.to_str().unwrap());
+    browser.wait_for("the config", "return location.search.includes('config=kept')", json!([]));
+    visit.shows_total(energy(root(&answer)));
+    let _file = open_saved(browser);
+    visit.shows_total(energy(root(&answer)));
 }

@@ -88,3 +88,32 @@ fn a_file_dropped_on_the_page_is_predicted() {
     assert_eq!(browser.run(INPUTS, json!([]))[0], "dropped-bert");
     visit.end(&[]);
 }
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_model_of_ones_own_with_the_name_of_a_built_in_one_stays_ones_own() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let mut config = small_bert();
+    config["_name_or_path"] = json!("bert-base-uncased");
+    let config = config.to_string();
+    let file = File::write("named-bert.json", &config);
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let (_, answer) = visit.upload(&config);
+    visit.shows_total(energy(root(&answer)));
+    assert_eq!(browser.run(INPUTS, json!([]))[0], "bert-base-uncased (own)");
+    let predicts_at = |tokens: &str| {
+        browser.fill("#seq", tokens);
+        browser.click("#predict");
+        let is_there = "return location.search.includes(arguments[0])";
+        browser.wait_for("the other length", is_there, json!([format!("seq={tokens}")]));
+        let (_, answer) = visit.upload(&config);
+        visit.shows_total(energy(root(&answer)));
+    };
+    predicts_at("64");
+    // An address that was shared before such a model had a name of its own.
+    browser.open(&browser.url().replace("+%28own%29", ""));
+    browser.wait_for("its prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    predicts_at("32");
+    visit.end(&[]);
+}

@@ -192,6 +192,29 @@ fn figures_that_rest_on_estimates_say_so_everywhere() {
 }
 
 #[test]
+fn a_report_names_the_predictor_that_its_figures_are_from() {
+    let spec = irene_models::ModelSpec::builtin("distilgpt2").unwrap();
+    for estimated in [false, true] {
+        let mut profile = DeviceProfile::bundled("gtx-1070").unwrap();
+        profile.provenance.estimated = estimated;
+        let method = profile.predictor.method();
+        let page = irene_viz::report("mine.safetensors", profile, &spec, irene_tree::Size::new(4, 64)).unwrap();
+        let (_, rest) = page.split_once("id=\"answers\"").unwrap();
+        let (answers, _) = rest.split_once("\">").unwrap().1.split_once("</script>").unwrap();
+        let answers: Value = serde_json::from_str(answers).unwrap();
+        let of = |path: &str| {
+            let mut found = answers.as_object().unwrap().iter();
+            found.find(|(known, _)| known.starts_with(&format!("/api/v1/{path}?"))).unwrap().1.clone()
+        };
+        let predictor = &of("predict")["predictor"];
+        assert_eq!((&predictor["method"], &predictor["device"]), (&json!(method), &json!("mine.safetensors")));
+        for answer in [predictor, &of("sweep"), &of("leaderboard")] {
+            assert_eq!(answer["estimated"], estimated, "{answer}");
+        }
+    }
+}
+
+#[test]
 fn answers_are_compressed_once_and_not_sent_twice() {
     let server = Running::start(Limits::default());
     for path in [

@@ -154,6 +154,28 @@ fn what_if_compares_two_predictions_and_says_what_each_change_does() {
 }
 
 #[test]
+fn a_batch_beside_single_requests_is_compared_by_the_token() {
+    let server = Running::start(Limits::default());
+    let compared = get(&server, &format!("compare?{SERVED}&other_batch_size=8"));
+    let energy = &compared["energy"];
+    assert!(energy["by"] == "token" && compared["a"].get("batch_size").is_none() && compared["b"]["batch_size"] == 8);
+    assert_eq!((&compared["ratio"], &compared["difference_j"]), (&energy["ratio"], &energy["difference_j"]));
+}
+
+#[test]
+fn what_if_shows_single_operations_where_they_are_asked_for() {
+    let server = Running::start(Limits::default());
+    let operations = |more: &str| {
+        let compared = get(&server, &format!("whatif?model=gpt2&batch_size=2&seq_len=16&set_b=seq_len=8{more}"));
+        let nodes = compared["nodes"].as_array().unwrap().clone();
+        nodes.into_iter().filter(|node| node["type"] == "math").collect::<Vec<Value>>()
+    };
+    assert!(operations("").is_empty());
+    let found = operations("&math=true");
+    assert!(!found.is_empty() && found.iter().all(|node| node["a_j"].is_number() && node["b_j"].is_number()));
+}
+
+#[test]
 fn suggestions_save_what_their_comparison_shows() {
     let server = Running::start(Limits::default());
     let answer = get(&server, &format!("suggest?{SERVED}&max_itl_s=0.2"));

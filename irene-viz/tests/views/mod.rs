@@ -1,13 +1,17 @@
 //! The views that compare, suggest and plan, against what the API answers.
 
+mod changing;
+mod comparing;
 mod leaderboard;
 mod measuring;
+mod sizes;
+mod taking;
 
 use serde_json::{Value, json};
 
 use crate::{
     access,
-    page::{GPT2, assert_close},
+    page::{GPT2, LLAMA, assert_close},
     visit::Visit,
 };
 
@@ -112,20 +116,25 @@ fn a_bound_on_latency_leaves_out_suggestions_and_is_in_the_address() {
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn a_plan_opens_as_the_selection() {
-    let visit = Visit::start("?view=plan&plan_rate=20");
-    let answer = api(&visit, "plan?model=Llama-3.1-8B&seq_len=512&generate=256&rate=20&gpu_hour_usd=public");
-    let first = &answer["plans"][0];
-    let cell = look(&visit, "return document.querySelector('#panel-plan tbody [data-field=energy]').dataset.joules");
-    assert_close(&cell, first["energy_per_token_j"].as_f64().unwrap());
-    visit.browser.click("#panel-plan tbody button.link");
-    visit.browser.wait_for("its tree", "return document.getElementById('panel-tree').checkVisibility()", json!([]));
-    let device = look(&visit, "return document.getElementById('device').value");
-    assert_eq!(device, first["device"]);
-    let energy = look(&visit, "return document.getElementById('energy').dataset.joules");
-    let shown: f64 = energy.as_str().unwrap().parse().unwrap();
-    let planned = first["energy_per_token_j"].as_f64().unwrap();
-    assert!((shown - planned).abs() < 0.01 * planned, "{shown} for {planned}: {first}");
-    visit.end(&[]);
+    let fields = "&set=num_hidden_layers%3D16&engine=vllm-0.5";
+    for (page, asked) in [(String::new(), ""), (format!("&tp=2{fields}"), fields)] {
+        let visit = Visit::start(&format!("{LLAMA}&view=plan&plan_rate=20{page}"));
+        let path = "plan?model=Llama-3.1-8B&seq_len=512&generate=256&rate=20&gpu_hour_usd=public";
+        let answer = api(&visit, &format!("{path}{asked}"));
+        let first = &answer["plans"][0];
+        let cell =
+            look(&visit, "return document.querySelector('#panel-plan tbody [data-field=energy]').dataset.joules");
+        assert_close(&cell, first["energy_per_token_j"].as_f64().unwrap());
+        visit.browser.click("#panel-plan tbody button.link");
+        visit.browser.wait_for("its tree", "return document.getElementById('panel-tree').checkVisibility()", json!([]));
+        let device = look(&visit, "return document.getElementById('device').value");
+        assert_eq!(device, first["device"]);
+        let energy = look(&visit, "return document.getElementById('energy').dataset.joules");
+        let shown: f64 = energy.as_str().unwrap().parse().unwrap();
+        let planned = first["energy_per_token_j"].as_f64().unwrap();
+        assert!((shown - planned).abs() < 0.01 * planned, "{shown} for {planned}: {first}");
+        visit.end(&[]);
+    }
 }
 
 #[test]

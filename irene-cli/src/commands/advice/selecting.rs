@@ -93,7 +93,7 @@ impl SelectionArgs {
         };
         let selection = self.completed(&spec, device, has_machine)?;
         lookup.add_model(self.model.clone(), spec);
-        if self.setting.predictor.names_file() && calibration.is_none() {
+        if self.setting.predictor.has_file() && !has_machine {
             let named = self.setting.predictor.load()?;
             let device = named.profile.provenance.device.clone();
             lookup.add_profile(device.clone(), named.profile.into());
@@ -133,7 +133,7 @@ impl SelectionArgs {
             .into());
         }
         let is_decoder = spec.cache(Kernels::Fused)?.is_some();
-        fill_in(&mut selection, is_decoder, has_machine || self.setting.predictor.names_file());
+        fill_in(&mut selection, is_decoder, has_machine || self.setting.predictor.has_file());
         Ok(selection)
     }
 }

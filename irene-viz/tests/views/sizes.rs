@@ -1,0 +1,40 @@
+//! Sizes: those of what is selected, with its changed fields, and of models of a person's own.
+
+use serde_json::{Value, json};
+
+use super::{api, look};
+use crate::{
+    page::{BERT, GPT2, assert_close},
+    visit::{File, Visit, small_bert},
+};
+
+/// The cell of a batch size and a sequence length.
+fn cell(visit: &Visit, batch: usize, seq: usize) -> Value {
+    let cell = format!("#panel-sizes td[data-batch='{batch}'][data-seq='{seq}']");
+    look(visit, &format!("return document.querySelector(\"{cell}\").dataset.joules"))
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn sizes_are_those_of_the_changed_fields() {
+    let visit = Visit::start(&format!("{GPT2}&view=sizes&set=num_hidden_layers%3D6"));
+    let one = "sweep?model=gpt2&device=gtx-1080-ti&batch_sizes=4&seq_lens=64&set=num_hidden_layers=6";
+    assert_close(&cell(&visit, 4, 64), api(&visit, one)["cells"][0]["energy_j"].as_f64().unwrap());
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn sizes_of_a_model_of_ones_own_are_shown() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let config = small_bert().to_string();
+    let file = File::write("sizes-bert.json", &config);
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    browser.wait_for("the config", "return location.search.includes('config=')", json!([]));
+    browser.click("#tab-sizes");
+    browser.wait_for("its sizes", "return document.querySelector('#panel-sizes td button') !== null", json!([]));
+    let one = visit.server.post("/api/v1/sweep?device=gtx-1080-ti&batch_sizes=8&seq_lens=128", &config);
+    assert_close(&cell(&visit, 8, 128), one.json()["cells"][0]["energy_j"].as_f64().unwrap());
+    visit.end(&[]);
+}
