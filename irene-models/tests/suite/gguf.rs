@@ -40,7 +40,9 @@ fn a_file_is_followed_with_the_format_of_each_tensor() {
     let spec = find(written.path());
     let own = spec.config().precision().unwrap();
     assert_eq!((spec.model_type(), own), ("gpt2", Precision { weights: Format::Q8_0, ..Precision::of(Format::F16) }));
-    assert_eq!(parameter_bytes(&followed(&spec, own)), file.tensor_bytes());
+    let tree = followed(&spec, own);
+    assert_eq!(parameter_bytes(&tree), file.tensor_bytes());
+    assert_eq!(Some(spec.num_parameters(TaskHead::Lm).unwrap() as f64), tree.root().get(Quantity::NumParameters));
     // In another precision than the file's, every parameter has it.
     let half = followed(&spec, Precision::of(Format::F16));
     assert_eq!(parameter_bytes(&half), 2 * half.root().get(Quantity::NumParameters).unwrap() as u64);
