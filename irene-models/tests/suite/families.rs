@@ -42,7 +42,7 @@ fn gpt2_with(field: &str) -> String {
 fn a_config_of_text_and_images_is_followed_by_its_text_model() {
     let text = r#"{"model_type":"llama4_text","hidden_size":32,"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,
         "head_dim":8,"intermediate_size":24,"intermediate_size_mlp":40,"vocab_size":100,"num_local_experts":4,"no_rope_layers":[],
-        "interleave_moe_layer_step":2,"attn_temperature_tuning":4,"for_llm_compressor":false}"#;
+        "interleave_moe_layer_step":2,"attn_temperature_tuning":4,"for_llm_compressor":false,"torch_dtype":null}"#;
     let whole = format!(
         r#"{{"architectures":["Llama4ForConditionalGeneration"],"model_type":"llama4","torch_dtype":"bfloat16","text_config":{text},
         "vision_config":{{"hidden_size":48}}}}"#
