@@ -232,7 +232,7 @@ impl Config {
         Ok(Precision { weights, activations, cache: activations })
     }
 
-    /// The number of classes that a classification head tells apart: `num_labels`, else the number of names in `id2label`, else 2.
+    /// The number of classes that a classification head tells apart: the number of names in `id2label`, else `num_labels`, else 2.
     ///
     /// # Errors
     /// [`Error::Config`] if either is there and not such a number.
