@@ -103,6 +103,18 @@ fn a_prompt_of_whole_chunks_costs_its_tokens() {
     assert_eq!(prompt(8), f64::from(products + projections + convolution + norm + passing));
 }
 
+/// Null says that there are none, where a missing field says nothing.
+#[test]
+fn latent_attention_needs_no_experts() {
+    let json = r#"{"model_type":"deepseek_v3","hidden_size":32,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":4,
+        "intermediate_size":24,"vocab_size":100,"max_position_embeddings":64,"q_lora_rank":null,"kv_lora_rank":6,"qk_nope_head_dim":4,
+        "qk_rope_head_dim":4,"v_head_dim":4,"n_routed_experts":null}"#;
+    let tree = spec(json).unwrap().trace(Size::new(1, 2)).unwrap();
+    assert!(tree.find("root.1.mlp.gate_proj").is_some());
+    let missing = refused(&json.replace(r#","n_routed_experts":null"#, ""));
+    assert!(missing.ends_with("field `n_routed_experts`: is missing"), "{missing}");
+}
+
 #[test]
 fn a_pattern_of_layers_that_is_not_followed_is_refused() {
     assert!(refused(&NEMOTRON.replace("M-*M", "MEM*")).contains("field `hybrid_override_pattern`: a layer is `E`"));
