@@ -399,7 +399,14 @@ fn a_header_of_safetensors_and_a_config_are_read_and_other_files_refused() {
     let config = br#" {"model_type":"gpt2","n_layer":1,"n_embd":8,"n_head":2,"n_positions":16,"vocab_size":10}"#;
     let head = read(config).unwrap();
     assert_eq!((head.kind, head.config.unwrap()["n_layer"].as_u64()), (FileKind::Config, Some(1)));
-    assert!(head.parameters.unwrap() > 80);
+    // Tables, then a layer's two norms, products with their biases, and the last norm; the head is tied.
+    let layer = 2 * 16 + (8 * 24 + 24) + (8 * 8 + 8) + (8 * 32 + 32) + (32 * 8 + 8);
+    assert_eq!(head.parameters, Some(10 * 8 + 16 * 8 + layer + 16));
+    // A head of its own is among a language model's parameters.
+    let untied = br#"{"model_type":"llama","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
+        "intermediate_size":12,"vocab_size":10,"max_position_embeddings":16,"tie_word_embeddings":false}"#;
+    let layer = 2 * 8 + 2 * 8 * 8 + 2 * 4 * 8 + 3 * 8 * 12;
+    assert_eq!(read(untied).unwrap().parameters, Some(2 * 10 * 8 + layer + 8));
     for (bytes, part) in [
         (&b""[..], "is neither"),
         (b"PK\x03\x04 a zip file of some kind", "is neither"),
