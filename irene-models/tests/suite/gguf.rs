@@ -386,6 +386,31 @@ fn the_first_bytes_of_a_file_say_what_the_model_is() {
 }
 
 #[test]
+fn a_window_of_no_tokens_is_none() {
+    for architecture in ["gemma2", "gemma3"] {
+        let windows = |window: u32| {
+            let mut file = tiny_gpt2();
+            file.text("general.architecture", architecture);
+            for (key, size) in [
+                ("embedding_length", 64),
+                ("block_count", 2),
+                ("attention.head_count", 4),
+                ("feed_forward_length", 256),
+                ("context_length", 32),
+                ("attention.sliding_window", window),
+            ] {
+                file.whole(&format!("{architecture}.{key}"), size);
+            }
+            let config = FileHead::read("tiny.gguf", &file.header()).unwrap().config.unwrap();
+            let config = Config::from_json("config.json", &serde_json::to_vec(&config).unwrap()).unwrap();
+            let cache = ModelSpec::from_config("tiny", config).unwrap().cache(irene_tree::Kernels::Fused).unwrap();
+            cache.unwrap().0.iter().map(|layer| layer.window).collect::<Vec<_>>()
+        };
+        assert_eq!((windows(0), windows(7)[0]), (vec![None, None], Some(7)), "{architecture}");
+    }
+}
+
+#[test]
 fn a_header_of_safetensors_and_a_config_are_read_and_other_files_refused() {
     let header = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
     let read = |bytes: &[u8]| FileHead::read("file", bytes);
