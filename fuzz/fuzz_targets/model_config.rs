@@ -28,7 +28,7 @@ irene_fuzz::fuzz_text!(|json| {
             check(&tree);
         }
         if let Ok(precision) = model.config().precision() {
-            let _ = model.weight_bytes(run.head, precision);
+            let _ = model.share_bytes(Run { precision, ..run });
         }
     }
     let _ = (

@@ -1,7 +1,7 @@
 //! The first bytes of a model's file, and the file itself: GGUF, safetensors or a config.
 #![no_main]
 
-use irene_models::{FileHead, FileKind, ModelSpec};
+use irene_models::{FileHead, FileKind, ModelSpec, Run};
 use irene_tree::Size;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -17,7 +17,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     {
         tree.check().expect("a traced tree is valid");
         if let Ok(precision) = model.config().precision() {
-            let _ = model.weight_bytes(Default::default(), precision);
+            let _ = model.share_bytes(Run { precision, ..Size::new(1, 2).into() });
         }
     }
 });

@@ -37,7 +37,7 @@
 //! | neg, cos, sin | 1, 4, 4 x E | 2·E·w |
 //! | sum, scatter | elements of the input | operands + E·w |
 //! | topk, gather | 0 | operands + E·w |
-//! | grouped linear: rows (r, n) by the experts' weights (experts, p, n) | 2·r·n·p | rows + E·w + the weights of the experts that a row is sent to |
+//! | grouped linear: rows (r, n) by the experts' weights (experts, p, n) | 2·r·n·p | rows + E·w + the weights and biases of the experts that a row is sent to |
 //!
 //! Several GPUs exchange what each of them has; the counts are those of one GPU. n GPUs add up n tensors by n - 1 additions a number,
 //! which they share as a ring does. [`link_bytes`] has what a GPU sends.
@@ -253,17 +253,21 @@ fn rms_norm_passes(op: &Operation) -> u64 {
     elements.saturating_mul(5 * wide + 2 * own + casts - own)
 }
 
-/// Bytes of the weights that a grouped product reads.
+/// Bytes of the weights that a grouped product reads, and of as large a part of the biases behind them, one row for each expert.
 fn touched_bytes(op: &Operation) -> u64 {
-    op.inputs.get(1).map_or(0, |weight| weight.format.bytes(op.touched))
+    let whole = op.inputs.get(1).map_or(1, |weight| weight.shape.elements().max(1));
+    let of_biases = |bias: &Operand| {
+        let numbers = u128::from(bias.shape.elements()) * u128::from(op.touched) / u128::from(whole);
+        bias.format.bytes(numbers.try_into().unwrap_or(u64::MAX))
+    };
+    let weights = op.inputs.get(1).map_or(0, |weight| weight.format.bytes(op.touched));
+    op.inputs.iter().skip(2).map(of_biases).fold(weights, u64::saturating_add)
 }
 
-/// Bytes of a grouped product: its rows, its result, and the weights that it reads.
+/// Bytes of a grouped product: its rows, its result, and the weights and biases that it reads.
 fn grouped_bytes(op: &Operation) -> u64 {
     let rows = op.inputs.first().map_or(0, Operand::bytes);
-    // Behind the weight stand its biases, if any, one row for each expert.
-    let biases = op.inputs.iter().skip(2).map(Operand::bytes).fold(0, u64::saturating_add);
-    rows.saturating_add(op.output.bytes()).saturating_add(touched_bytes(op)).saturating_add(biases)
+    rows.saturating_add(op.output.bytes()).saturating_add(touched_bytes(op))
 }
 
 /// FLOPs of a grouped product's tiles, its rows spread evenly over the experts that are read.

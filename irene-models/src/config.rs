@@ -214,7 +214,7 @@ impl Config {
 
     /// Whether it says in which format activations are.
     pub fn has_precision(&self) -> bool {
-        ["torch_dtype", "dtype"].iter().any(|field| self.fields.contains_key(*field))
+        ["torch_dtype", "dtype"].iter().any(|field| self.value(field).is_some())
     }
 
     /// The number formats that the model is stored and run in, by `torch_dtype` (or `dtype`) and `quantization_config`; 32-bit floats
@@ -223,7 +223,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] for a type or a quantisation that is unknown here; `--dtype` says another.
     pub fn precision(&self) -> Result<Precision> {
-        let field = if self.fields.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
+        let field = if self.value("torch_dtype").is_some() { "torch_dtype" } else { "dtype" };
         let word = self.word_or(field, "f32")?;
         let activations = word.parse().ok().filter(|format: &Format| format.holds_activations());
         let unknown = || self.error(field, format!("`{word}` is unknown here; give --dtype"));
@@ -232,7 +232,7 @@ impl Config {
         Ok(Precision { weights, activations, cache: activations })
     }
 
-    /// The number of classes that a classification head tells apart: `num_labels`, else the number of names in `id2label`, else 2.
+    /// The number of classes that a classification head tells apart: the number of names in `id2label`, else `num_labels`, else 2.
     ///
     /// # Errors
     /// [`Error::Config`] if either is there and not such a number.

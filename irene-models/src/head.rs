@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use irene_tree::{Format, Size};
+use irene_tree::{Format, Kernels, Size};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::{BuiltinModel, Config, Error, ModelSpec, Result, gguf::Gguf};
+use crate::{BuiltinModel, Config, Error, ModelSpec, Result, Run, TaskHead, gguf::Gguf};
 
 /// A model as the first bytes of its file tell it.
 ///
@@ -30,7 +30,7 @@ pub struct FileHead {
     pub config: Option<Map<String, Value>>,
     /// The format that most of its numbers are stored in, by its name in the file where it is none of ours.
     pub dtype: Option<String>,
-    /// Numbers in its tensors.
+    /// Numbers in its tensors; by a config, those of the model with a language model's head, if it has one.
     pub parameters: Option<u64>,
     /// Its tensors.
     pub tensors: Option<usize>,
@@ -88,7 +88,11 @@ impl FileHead {
         let named = named.map(str::to_owned);
         let dtype = config.precision().ok().filter(|_| config.has_precision()).map(|own| own.weights.name().to_owned());
         let spec = ModelSpec::from_config(name, config)?;
-        let parameters = spec.trace(Size::new(1, 1))?.root().get(irene_tree::Quantity::NumParameters);
+        // As in the list of built-in models: a language model's head is among its parameters.
+        let generates = spec.cache(Kernels::Eager)?.is_some() && spec.heads().contains(&TaskHead::Lm);
+        let head = if generates { TaskHead::Lm } else { TaskHead::None };
+        let tree = spec.trace(Run { head, ..Size::new(1, 1).into() })?;
+        let parameters = tree.root().get(irene_tree::Quantity::NumParameters);
         let parameters = parameters.map(|count| count as u64);
         let note = spec.notes().first().cloned();
         Ok(Self { config: Some(fields), name: named, dtype, parameters, note, ..Self::of(FileKind::Config) })

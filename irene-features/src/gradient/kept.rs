@@ -28,14 +28,12 @@ pub fn kept(op: &Operation, results: usize, needs: impl Fn(usize) -> bool) -> Ke
     };
     let weights = |from: usize| (from..op.inputs.len()).any(&needs);
     let one_of_two = || inputs(&[of(1).then_some(0), of(0).then_some(1)].into_iter().flatten().collect::<Vec<_>>());
+    let activated = if op.fused.iter().any(|kind| is_activation(*kind)) { output } else { 0 };
     match op.kind {
-        OpKind::Linear | OpKind::Conv1D => {
-            let activation = op.fused.iter().any(|kind| is_activation(*kind));
-            Kept { beside: if activation { output } else { 0 }, ..inputs(if weights(1) { &[0] } else { &[] }) }
-        }
+        OpKind::Linear | OpKind::Conv1D => Kept { beside: activated, ..inputs(if weights(1) { &[0] } else { &[] }) },
         OpKind::GroupedLinear => inputs(if weights(1) { &[0] } else { &[] }),
         // One operation computes all its gradients, so that its operand is kept whichever are wanted.
-        OpKind::Convolution => inputs(&[0]),
+        OpKind::Convolution => Kept { beside: activated, ..inputs(&[0]) },
         OpKind::MatMul | OpKind::Mul => one_of_two(),
         OpKind::Div if of(1) => inputs(&[0, 1]),
         OpKind::Div => inputs(&[1]),

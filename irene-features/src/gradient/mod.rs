@@ -111,7 +111,7 @@ impl Of<'_> {
 
     /// Activations in the kernel of a product: their gradient comes first, from the numbers that they were given.
     fn through_fused(&self, all: &mut Vec<Gradient>) {
-        if !matches!(self.op.kind, OpKind::Linear | OpKind::Conv1D) {
+        if !matches!(self.op.kind, OpKind::Linear | OpKind::Conv1D | OpKind::Convolution) {
             return;
         }
         if let Some(&kind) = self.op.fused.iter().find(|kind| is_activation(**kind)) {

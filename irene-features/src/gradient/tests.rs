@@ -187,6 +187,11 @@ fn experts_and_convolutions_have_a_gradient_for_each_operand() {
     assert_gradients(&op, &[0, 1, 2], &[of_x, of_weight, of_bias]);
     assert_gradients(&op, &[2], &[of_bias]);
     assert_eq!(of(&op, &[0, 1]).iter().map(|one| one.operation.is_gradient).collect::<Vec<_>>(), [false, true]);
+    // The gradient of an activation in its kernel comes first, from 5 x 8 x 9 numbers that are kept.
+    let activated = op.fused_with(&[OpKind::Silu]);
+    let names: Vec<_> = of(&activated, &[0, 1, 2]).iter().map(|one| one.name).collect();
+    assert_eq!(names, ["activation", "input", "weight", "bias"]);
+    assert_eq!(kept_of(&activated, &[1]), Kept { beside: 4 * 5 * 8 * 9, ..inputs(&[0]) });
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn text_model(config: &Config) -> Option<Config> {
     }
     let mut fields = text.clone();
     for field in SHARED {
-        if let (None, Some(value)) = (text.get(field), config.value(field)) {
+        if let (None | Some(Value::Null), Some(value)) = (text.get(field), config.value(field)) {
             fields.insert(field.to_owned(), value.clone());
         }
     }

@@ -243,10 +243,10 @@ impl Fields<'_> {
         Ok(())
     }
 
-    /// The sliding window; none where its size is 0.
+    /// The sliding window; null, which is none whatever the family's own, where its size is 0.
     fn window(&mut self) -> Result<()> {
-        if let Some(size) = self.size_if(WINDOW)?.filter(|size| *size > 0) {
-            self.set("sliding_window", size);
+        if let Some(size) = self.size_if(WINDOW)? {
+            self.set("sliding_window", Some(size).filter(|size| *size > 0));
         }
         Ok(())
     }
@@ -354,7 +354,7 @@ fn gemma2(fields: &mut Fields<'_>) -> Result<()> {
     gemma(fields)?;
     fields.set("model_type", "gemma2");
     fields.set("query_pre_attn_scalar", query_scale(fields, 46)?);
-    fields.set("sliding_window", fields.size_or(WINDOW, 4096)?);
+    fields.window()?;
     fields.set("attn_logit_softcapping", fields.number_if("attn_logit_softcapping")?.unwrap_or(50.0));
     fields.set("final_logit_softcapping", fields.number_if("final_logit_softcapping")?.unwrap_or(30.0));
     Ok(())

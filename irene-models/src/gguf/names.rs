@@ -163,7 +163,7 @@ impl Names {
         Self {
             norms_after: is(&["gemma2", "gemma3", "olmo2"]),
             norms_added: is(&["gemma", "gemma2", "gemma3"]),
-            halves_alternate: is(&["llama", "granite", "granitemoe"]),
+            halves_alternate: is(&["llama", "granite"]),
             by_kind: is(&["gptneox", "bloom", "falcon"]),
             is_conv1d: is(&["gpt2"]),
             heads,

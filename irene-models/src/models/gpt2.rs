@@ -53,9 +53,6 @@ const CLASS: &str = "GPT2Model";
 const CLASSES: HeadClasses =
     HeadClasses { trunk: "transformer", lm: "GPT2LMHeadModel", classification: "GPT2ForSequenceClassification" };
 
-/// Score given to keys after the query (causal masking).
-const MASKED: f64 = -10_000.0;
-
 /// The sizes in a GPT config.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
@@ -212,7 +209,7 @@ impl Module for Gpt2Attention {
         let (heads, kept) = cx.remember(past, heads, None)?;
         let how = Attention {
             scaling: if self.scaled { Scaling::Scores(heads::root_of_width(&heads)) } else { Scaling::None },
-            causal: Causal::Chosen { mask: &masks.causal, otherwise: MASKED },
+            causal: Causal::Chosen { mask: &masks.causal, otherwise: heads::MASKED },
             padding: masks.padding(),
             dropout: self.dropout,
             ..Attention::PLAIN

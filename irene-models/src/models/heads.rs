@@ -36,8 +36,8 @@ pub(super) fn root_of_width([query, ..]: &[Tensor; 3]) -> f64 {
     (query.dim(3) as f64).sqrt()
 }
 
-/// Number added to the scores (batch, heads, query, key) where the mask (batch, key) is 0.
-const MASKED: f64 = -10_000.0;
+/// Score of a masked key, or the number added to it, in the first models' code.
+pub(super) const MASKED: f64 = -10_000.0;
 
 /// (1 - mask) · -10000, as (batch, 1, 1, key).
 pub(super) fn additive_mask(cx: &mut Cx<'_>, mask: &Tensor, format: Format) -> Result<Tensor> {

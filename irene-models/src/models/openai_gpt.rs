@@ -62,9 +62,6 @@ const CLASSES: HeadClasses = HeadClasses {
     classification: "OpenAIGPTForSequenceClassification",
 };
 
-/// Number added to scores of keys after the query (causal masking).
-const MASKED: f64 = -10_000.0;
-
 struct OpenAiGptModel {
     label: Label,
     activations: Format,
@@ -172,7 +169,7 @@ impl Module for GptAttention {
         let (heads, kept) = cx.remember(past, heads, None)?;
         let how = Attention {
             scaling: Scaling::Scores(heads::root_of_width(&heads)),
-            causal: Causal::Blended { mask: &masks.causal, otherwise: MASKED },
+            causal: Causal::Blended { mask: &masks.causal, otherwise: heads::MASKED },
             padding: masks.padding(),
             dropout: self.dropout,
             ..Attention::PLAIN

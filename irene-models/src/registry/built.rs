@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use irene_tree::{Parallel, Precision};
+use irene_tree::{Parallel, Precision, Size};
 
 use super::{Model, ModelSpec};
 use crate::{Result, Run, TaskHead, registry::Counted};
@@ -11,8 +11,9 @@ use crate::{Result, Run, TaskHead, registry::Counted};
 /// One GPU's share of a model as shapes, which passes of any size follow.
 pub(crate) struct BuiltShare {
     pub(crate) model: Box<dyn Model>,
-    /// Bytes of its parameters.
-    pub(crate) bytes: u64,
+    /// Numbers in its parameters, and their bytes.
+    numbers: u64,
+    bytes: u64,
 }
 
 /// Shares that were built, the latest last: a request is several passes of one, and a sheet has many requests to few.
@@ -44,7 +45,8 @@ impl ModelSpec {
         }
         let counted = Counted::new(self.shapes(run)?);
         let model = self.build_share(&counted, run.head, run.parallel, lora_rank)?;
-        let share = Arc::new(BuiltShare { model, bytes: counted.bytes() });
+        let (numbers, bytes) = (counted.numbers.get(), counted.bytes.get());
+        let share = Arc::new(BuiltShare { model, numbers, bytes });
         let mut shares = shares();
         if shares.len() == MOST {
             shares.remove(0);
@@ -60,5 +62,13 @@ impl ModelSpec {
     /// As [`build_with_head`](Self::build_with_head).
     pub fn share_bytes(&self, run: Run) -> Result<u64> {
         Ok(self.model_of(run)?.bytes)
+    }
+
+    /// Numbers in the parameters of the whole model with this head. Tied ones count once.
+    ///
+    /// # Errors
+    /// As [`build_with_head`](Self::build_with_head).
+    pub fn num_parameters(&self, head: TaskHead) -> Result<u64> {
+        Ok(self.model_of(Run { head, ..Size::new(1, 1).into() })?.numbers)
     }
 }

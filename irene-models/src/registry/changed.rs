@@ -36,6 +36,10 @@ impl ModelSpec {
             families::other_names(self.model_type(), &own).for_each(|other| config.remove(other));
             config.set(&own, value.clone());
         }
+        // Names of classes would say another number of them.
+        if changes.contains_key("num_labels") && !changes.contains_key("id2label") {
+            config.remove("id2label");
+        }
         self.resize_lists(&mut config, changes);
         let changed = Self::from_config(self.name.clone(), config)?;
         let notes = self.notes.iter().chain(&changed.notes).cloned().collect();
@@ -146,6 +150,15 @@ mod tests {
             let half = changed(&name, "num_hidden_layers", json!(layers / 2)).unwrap();
             assert!(half.trace(Size::new(1, 4)).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_number_of_labels_stands_for_their_names() {
+        let config = br#"{"model_type":"bert","hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,
+            "vocab_size":9,"max_position_embeddings":16,"id2label":{"0":"no","1":"yes","2":"perhaps"}}"#;
+        let spec = ModelSpec::from_config("mine", Config::from_json("config.json", config).unwrap()).unwrap();
+        let five = spec.with_fields(&Map::from_iter([("num_labels".to_owned(), json!(5))])).unwrap();
+        assert_eq!([&spec, &five].map(|spec| spec.config().num_labels().unwrap()), [3, 5]);
     }
 
     #[test]

@@ -210,20 +210,6 @@ impl ModelSpec {
         Ok(shape.map(|shape| shape.bytes(tokens, precision).saturating_mul(sequences as u64)))
     }
 
-    /// Bytes of the weights with this head: in these formats, or as a GGUF file stores them. Tied weights count once.
-    ///
-    /// # Errors
-    /// As [`build_with_head`](Self::build_with_head).
-    pub fn weight_bytes(&self, head: TaskHead, precision: Precision) -> Result<u64> {
-        let shapes: Box<dyn WeightSource> = match &self.stored {
-            Some(file) => Box::new(StoredShapes::new(file.clone(), precision)?),
-            None => Box::new(ShapesOnly(precision)),
-        };
-        let counted = Counted::new(shapes);
-        self.build_with_head(&counted, head)?;
-        Ok(counted.bytes())
-    }
-
     /// The tokens that end a text: `eos_token_id` of these files' generation_config.json, or else of the config; none if neither says.
     ///
     /// # Errors
@@ -439,23 +425,22 @@ impl ModelSpec {
     }
 }
 
-/// Counts the bytes of the parameters that are asked for.
+/// Counts the parameters that are asked for.
 struct Counted<'a> {
     shapes: Box<dyn WeightSource + 'a>,
+    numbers: Cell<u64>,
     bytes: Cell<u64>,
 }
 
 impl<'a> Counted<'a> {
     fn new(shapes: Box<dyn WeightSource + 'a>) -> Self {
-        Self { shapes, bytes: Cell::new(0) }
-    }
-
-    fn bytes(&self) -> u64 {
-        self.bytes.get()
+        Self { shapes, numbers: Cell::new(0), bytes: Cell::new(0) }
     }
 
     fn counted(&self, parameter: Tensor) -> Tensor {
-        self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));
+        let operand = parameter.operand();
+        self.numbers.set(self.numbers.get().saturating_add(operand.shape.elements()));
+        self.bytes.set(self.bytes.get().saturating_add(operand.bytes()));
         parameter
     }
 }

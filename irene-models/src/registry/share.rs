@@ -39,10 +39,16 @@ impl ModelSpec {
             return Err(self.refuse(reason));
         }
         let of_stage = parallel.gpus_of_stage();
-        if !of_stage.is_multiple_of(expert) || !(tensor.is_multiple_of(expert) || expert.is_multiple_of(tensor)) {
+        if !of_stage.is_multiple_of(expert) {
             return Err(self.refuse(format!(
                 "--expert-parallel {expert} does not divide the {of_stage} GPUs of a stage, over which experts are spread: they are \
                  --tensor-parallel {tensor} x --data-parallel {data}"
+            )));
+        }
+        if !tensor.is_multiple_of(expert) && !expert.is_multiple_of(tensor) {
+            return Err(self.refuse(format!(
+                "--expert-parallel {expert} must divide --tensor-parallel {tensor} or be a multiple of it: experts are spread over GPUs of \
+                 one copy of the model or over whole copies"
             )));
         }
         Ok(())

@@ -92,7 +92,26 @@ impl Tensor {
         if let Some(joined) = blocks.collect::<Option<Vec<_>>>().and_then(Quantised::below_each_other) {
             return Ok(Self::quantised(joined));
         }
-        let all: Vec<_> = matrices.iter().filter_map(Self::candle).cloned().collect();
+        let all: Option<Vec<_>> = matrices.iter().map(|matrix| matrix.candle().cloned()).collect();
+        let all = all.ok_or_else(|| {
+            layout::mismatch("grouped_linear", "some of an expert's weights are in blocks and others are not".into())
+        })?;
         Ok(Form::Candle(candle_core::Tensor::cat(&all, 0)?).into())
+    }
+}
+
+#[cfg(all(test, feature = "candle"))]
+mod tests {
+    use candle_core::{DType, Device, quantized::GgmlDType};
+
+    use super::*;
+
+    #[test]
+    fn plain_matrices_do_not_stand_below_blocks() {
+        let blocks = Quantised::new(&[0; 34], GgmlDType::Q8_0, [1, 32], &Device::Cpu).unwrap();
+        let plain = candle_core::Tensor::zeros((1, 32), DType::F32, &Device::Cpu).unwrap();
+        let both = [Tensor::quantised(blocks), Tensor::from_candle(plain).unwrap()];
+        let error = Tensor::below_each_other(&both).unwrap_err().to_string();
+        assert!(error.contains("in blocks and others are not"), "{error}");
     }
 }

@@ -194,6 +194,10 @@ fn a_config_says_the_formats_that_a_model_is_followed_in() {
     assert_eq!(precision("").unwrap(), "f32");
     assert_eq!(precision(r#","torch_dtype":"bfloat16""#).unwrap(), "bf16");
     assert_eq!(precision(r#","dtype":"float16","quantization_config":null"#).unwrap(), "f16");
+    // A field of null is as one that is not there.
+    assert_eq!(precision(r#","torch_dtype":null,"dtype":"bfloat16""#).unwrap(), "bf16");
+    let has_one = |json: &[u8]| Config::from_json("config.json", json).unwrap().has_precision();
+    assert_eq!((has_one(br#"{"dtype":"float16"}"#), has_one(br#"{"torch_dtype":null}"#)), (true, false));
     let awq = r#","torch_dtype":"float16","quantization_config":{"quant_method":"awq","bits":4}"#;
     assert_eq!(precision(awq).unwrap(), "int4 weights, f16 activations");
     let nf4 = r#","torch_dtype":"bfloat16","quantization_config":{"load_in_4bit":true}"#;

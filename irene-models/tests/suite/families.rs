@@ -42,7 +42,7 @@ fn gpt2_with(field: &str) -> String {
 fn a_config_of_text_and_images_is_followed_by_its_text_model() {
     let text = r#"{"model_type":"llama4_text","hidden_size":32,"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,
         "head_dim":8,"intermediate_size":24,"intermediate_size_mlp":40,"vocab_size":100,"num_local_experts":4,"no_rope_layers":[],
-        "interleave_moe_layer_step":2,"attn_temperature_tuning":4,"for_llm_compressor":false}"#;
+        "interleave_moe_layer_step":2,"attn_temperature_tuning":4,"for_llm_compressor":false,"torch_dtype":null}"#;
     let whole = format!(
         r#"{{"architectures":["Llama4ForConditionalGeneration"],"model_type":"llama4","torch_dtype":"bfloat16","text_config":{text},
         "vision_config":{{"hidden_size":48}}}}"#
@@ -101,6 +101,18 @@ fn a_prompt_of_whole_chunks_costs_its_tokens() {
     let projections = 2 * 8 * 32 * (32 + 96 + 8) + 2 * 8 * 32 * 32;
     let (convolution, norm, passing) = ((2 * 4 + 5) * 96 * 8, (4 + 5 + 1 + 1) * 32 * 8, 2 * 8 * 4 * 16);
     assert_eq!(prompt(8), f64::from(products + projections + convolution + norm + passing));
+}
+
+/// Null says that there are none, where a missing field says nothing.
+#[test]
+fn latent_attention_needs_no_experts() {
+    let json = r#"{"model_type":"deepseek_v3","hidden_size":32,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":4,
+        "intermediate_size":24,"vocab_size":100,"max_position_embeddings":64,"q_lora_rank":null,"kv_lora_rank":6,"qk_nope_head_dim":4,
+        "qk_rope_head_dim":4,"v_head_dim":4,"n_routed_experts":null}"#;
+    let tree = spec(json).unwrap().trace(Size::new(1, 2)).unwrap();
+    assert!(tree.find("root.1.mlp.gate_proj").is_some());
+    let missing = refused(&json.replace(r#","n_routed_experts":null"#, ""));
+    assert!(missing.ends_with("field `n_routed_experts`: is missing"), "{missing}");
 }
 
 #[test]

@@ -40,7 +40,9 @@ fn a_file_is_followed_with_the_format_of_each_tensor() {
     let spec = find(written.path());
     let own = spec.config().precision().unwrap();
     assert_eq!((spec.model_type(), own), ("gpt2", Precision { weights: Format::Q8_0, ..Precision::of(Format::F16) }));
-    assert_eq!(parameter_bytes(&followed(&spec, own)), file.tensor_bytes());
+    let tree = followed(&spec, own);
+    assert_eq!(parameter_bytes(&tree), file.tensor_bytes());
+    assert_eq!(Some(spec.num_parameters(TaskHead::Lm).unwrap() as f64), tree.root().get(Quantity::NumParameters));
     // In another precision than the file's, every parameter has it.
     let half = followed(&spec, Precision::of(Format::F16));
     assert_eq!(parameter_bytes(&half), 2 * half.root().get(Quantity::NumParameters).unwrap() as u64);
@@ -384,6 +386,31 @@ fn the_first_bytes_of_a_file_say_what_the_model_is() {
 }
 
 #[test]
+fn a_window_of_no_tokens_is_none() {
+    for architecture in ["gemma2", "gemma3"] {
+        let windows = |window: u32| {
+            let mut file = tiny_gpt2();
+            file.text("general.architecture", architecture);
+            for (key, size) in [
+                ("embedding_length", 64),
+                ("block_count", 2),
+                ("attention.head_count", 4),
+                ("feed_forward_length", 256),
+                ("context_length", 32),
+                ("attention.sliding_window", window),
+            ] {
+                file.whole(&format!("{architecture}.{key}"), size);
+            }
+            let config = FileHead::read("tiny.gguf", &file.header()).unwrap().config.unwrap();
+            let config = Config::from_json("config.json", &serde_json::to_vec(&config).unwrap()).unwrap();
+            let cache = ModelSpec::from_config("tiny", config).unwrap().cache(irene_tree::Kernels::Fused).unwrap();
+            cache.unwrap().0.iter().map(|layer| layer.window).collect::<Vec<_>>()
+        };
+        assert_eq!((windows(0), windows(7)[0]), (vec![None, None], Some(7)), "{architecture}");
+    }
+}
+
+#[test]
 fn a_header_of_safetensors_and_a_config_are_read_and_other_files_refused() {
     let header = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
     let read = |bytes: &[u8]| FileHead::read("file", bytes);
@@ -397,7 +424,14 @@ fn a_header_of_safetensors_and_a_config_are_read_and_other_files_refused() {
     let config = br#" {"model_type":"gpt2","n_layer":1,"n_embd":8,"n_head":2,"n_positions":16,"vocab_size":10}"#;
     let head = read(config).unwrap();
     assert_eq!((head.kind, head.config.unwrap()["n_layer"].as_u64()), (FileKind::Config, Some(1)));
-    assert!(head.parameters.unwrap() > 80);
+    // Tables, then a layer's two norms, products with their biases, and the last norm; the head is tied.
+    let layer = 2 * 16 + (8 * 24 + 24) + (8 * 8 + 8) + (8 * 32 + 32) + (32 * 8 + 8);
+    assert_eq!(head.parameters, Some(10 * 8 + 16 * 8 + layer + 16));
+    // A head of its own is among a language model's parameters.
+    let untied = br#"{"model_type":"llama","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
+        "intermediate_size":12,"vocab_size":10,"max_position_embeddings":16,"tie_word_embeddings":false}"#;
+    let layer = 2 * 8 + 2 * 8 * 8 + 2 * 4 * 8 + 3 * 8 * 12;
+    assert_eq!(read(untied).unwrap().parameters, Some(2 * 10 * 8 + layer + 8));
     for (bytes, part) in [
         (&b""[..], "is neither"),
         (b"PK\x03\x04 a zip file of some kind", "is neither"),

@@ -312,6 +312,8 @@ fn sizes_that_do_not_divide_are_refused_with_the_field_and_the_flag() {
     assert!(experts.contains("--expert-parallel spreads a mixture of experts, and this model is none"), "{experts}");
     let gpus = of_llama(Parallel { expert: 8, ..Parallel::default() });
     assert!(gpus.contains("--expert-parallel 8 does not divide the 1 GPUs of a stage"), "{gpus}");
+    let across = of_llama(Parallel { data: 3, expert: 6, ..tensor(4) });
+    assert!(across.contains("--expert-parallel 6 must divide --tensor-parallel 4 or be a multiple of it"), "{across}");
     let copies = of_llama(Parallel { data: 3, ..Parallel::default() });
     assert!(copies.ends_with("--data-parallel 3 does not divide the batch of 4 sequences"), "{copies}");
     let mixtral = config("mixtral", 1, 3, 1, 3).replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":12");
@@ -322,7 +324,9 @@ fn sizes_that_do_not_divide_are_refused_with_the_field_and_the_flag() {
     );
     let none = of_llama(tensor(0));
     assert!(none.contains("a run is on 1 to 1048576 GPUs, found 0"), "{none}");
-    assert!([heads, inner, groups, stages, experts, gpus, copies].iter().all(|error| error.lines().count() == 1));
+    assert!(
+        [heads, inner, groups, stages, experts, gpus, across, copies].iter().all(|error| error.lines().count() == 1)
+    );
 }
 
 #[test]

@@ -72,8 +72,18 @@ fn every_family_is_trained() {
         }
         let phases = spec.training_phases(step(Training::default())).unwrap();
         let ratio = products(&phases.backward) / products(&phases.forward);
-        // Mamba's convolutions of states are summed by other operations.
+        // Mamba's convolutions are activated in their own kernel.
         assert!((1.97..=2.0001).contains(&ratio), "{name}: {ratio}");
+    }
+}
+
+/// Mamba-2's convolutions, steps, decays and norms, beside the products around them.
+#[test]
+fn every_parameter_of_layers_of_states_is_updated() {
+    let spec = ModelSpec::find("NVIDIA-Nemotron-Nano-9B-v2").unwrap();
+    for kernels in [Kernels::Eager, Kernels::Fused] {
+        let memory = spec.training_memory(Run { kernels, ..step(Training::default()) }).unwrap();
+        assert_eq!(memory.gradients, memory.weights, "{kernels:?}");
     }
 }
 

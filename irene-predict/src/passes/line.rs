@@ -17,19 +17,18 @@ pub(super) struct Traced {
     choices: Vec<f64>,
 }
 
-/// The weights of a product of experts, and the numbers of them that are read.
-#[derive(Clone, Copy)]
+/// A product of experts, and the size of its weights.
 struct Grouped {
+    operation: Operation,
     experts: f64,
     numbers_of_one: f64,
-    touched: u64,
 }
 
 impl Grouped {
     fn of(operation: &Operation) -> Option<Self> {
         let dims = operation.inputs.get(1).filter(|_| operation.kind == OpKind::GroupedLinear)?.shape.dims();
         let numbers_of_one = dims.iter().skip(1).map(|&dim| dim as f64).product();
-        Some(Self { experts: *dims.first()? as f64, numbers_of_one, touched: operation.touched })
+        Some(Self { operation: operation.clone(), experts: *dims.first()? as f64, numbers_of_one })
     }
 
     /// The numbers that are read where each token is sent to this share of the experts, as irene-models counts them.
@@ -91,7 +90,9 @@ impl Straight {
             let explains = |share: &&f64| {
                 found.iter().all(|traced| {
                     let grouped = traced.grouped.get(nth).filter(|(other, _)| other == place);
-                    grouped.is_some_and(|(_, grouped)| grouped.touched(**share, traced.tokens) == grouped.touched)
+                    grouped.is_some_and(|(_, grouped)| {
+                        grouped.touched(**share, traced.tokens) == grouped.operation.touched
+                    })
                 })
             };
             first.choices.iter().find(explains).copied()
@@ -99,7 +100,7 @@ impl Straight {
         // Where several routers choose, passes that read all experts do not tell whose share it is.
         let least = found.into_iter().min_by(|a, b| a.tokens.total_cmp(&b.tokens))?;
         let leaves_out = |(_, grouped): &(usize, Grouped)| {
-            (grouped.touched as f64) < 0.999 * grouped.experts * grouped.numbers_of_one
+            (grouped.operation.touched as f64) < 0.999 * grouped.experts * grouped.numbers_of_one
         };
         if first.choices.len() > 1 && !least.grouped.iter().all(leaves_out) {
             return None;
@@ -120,7 +121,8 @@ impl Straight {
             between.map(|(a, b)| on_line(ends, a, b, sequences as f64)).collect::<Option<_>>()?;
         let tokens = a.tokens / ends[0] * sequences as f64;
         for ((place, grouped), share) in a.grouped.iter().zip(&self.shares) {
-            spread(&mut works.get_mut(*place)?.0, grouped.touched(*share, tokens));
+            let touched = grouped.touched(*share, tokens);
+            spread(&mut works.get_mut(*place)?.0, &Operation { touched, ..grouped.operation.clone() });
         }
         Some(works)
     }
@@ -145,13 +147,13 @@ fn on_line([from, to]: [f64; 2], (a, times): &(Work, f64), (b, of_b): &(Work, f6
     (times == of_b && kind(a) == kind(b)).then_some((work, *times))
 }
 
-/// Spreads the rows of a product of experts over those that are read.
-fn spread(work: &mut Work, touched: u64) {
+/// Spreads the rows of a product of experts over those that are read, which this operation has.
+fn spread(work: &mut Work, read: &Operation) {
     if work.kind != WorkKind::Grouped {
         return;
     }
     let rows = work.flops / (2.0 * work.inner * work.columns);
-    work.weight_bytes = work.weights.bytes(touched) as f64;
-    work.batch = (touched.div_ceil((work.inner * work.columns) as u64)).max(1) as f64;
+    work.weight_bytes = Work::of(read).weight_bytes;
+    work.batch = (read.touched.div_ceil((work.inner * work.columns) as u64)).max(1) as f64;
     work.rows = (rows / work.batch).ceil();
 }

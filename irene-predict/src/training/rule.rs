@@ -1,16 +1,15 @@
 //! The parameters of the rule of thumb that a step takes 6 FLOPs for each parameter and token.
 
 use irene_models::{ModelSpec, Run};
-use irene_tree::{Format, OpKind, Parallel, Precision, Size};
+use irene_tree::{OpKind, Parallel, Precision, Size};
 
 use crate::Error;
 
 /// Parameters that take part in a token, on average: all of them, but of a mixture's experts those that the token goes to.
 pub(super) fn parameters(spec: &ModelSpec, run: Run) -> Result<f64, Error> {
-    let single = Precision::of(Format::F32);
-    let all = spec.weight_bytes(run.head, single)? as f64 / Format::F32.bytes(1) as f64;
+    let all = spec.num_parameters(run.head)? as f64;
     let size = Size { sequences: 1, ..run.size };
-    let pass = Run { size, precision: single, parallel: Parallel::default(), training: None, ..run };
+    let pass = Run { size, precision: Precision::F32, parallel: Parallel::default(), training: None, ..run };
     let resting: f64 = spec
         .launches(pass)?
         .iter()

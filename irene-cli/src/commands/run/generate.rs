@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use candle_core::Device;
 use irene_models::{Batch, Cache, Cx, Generator, Model, ModelSpec, Run, Sampling, TaskHead, TextEncoder, TextStream};
-use irene_tree::{Size, render};
+use irene_tree::{Precision, Size, render};
 
 use super::{
     Args,
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args, count: usize) -> Result<()> {
         file.write(path)?;
     }
     let memory = Memory {
-        weights: plan.spec.weight_bytes(TaskHead::Lm, args.model.place.precision())?,
+        weights: weight_bytes(args, &plan.spec)?,
         cache,
         room: plan.room,
         peak: irene_sampler::peak_memory(&meters::places()),
@@ -160,13 +160,22 @@ fn lens(prompts: &Batch) -> Result<Vec<usize>> {
     }
 }
 
+/// Bytes of the weights: those of a GGUF file stay in its blocks, others and random ones are in the format of `--dtype`.
+fn weight_bytes(args: &Args, spec: &ModelSpec) -> Result<u64> {
+    let place = args.model.place.precision();
+    let own = spec.config().precision().ok().filter(|_| args.model.random_weights.is_none());
+    let blocks = own.map(|own| own.weights).filter(|weights| !weights.holds_activations());
+    let precision = Precision { weights: blocks.unwrap_or(place.weights), ..place };
+    Ok(spec.share_bytes(Run { head: TaskHead::Lm, precision, ..Size::new(1, 1).into() })?)
+}
+
 /// Refuses a cache that does not fit in memory beside the weights, where it is known how much there is.
 fn check_memory(args: &Args, spec: &ModelSpec, sequences: usize, room: usize) -> Result<()> {
     let precision = args.model.place.precision();
     let available = irene_sampler::available_memory(&meters::places()).filter(|_| args.model.place.is_on_cpu());
     let cache = spec.cache_bytes(sequences, room, precision)?;
     let (Some(available), Some(cache)) = (available, cache) else { return Ok(()) };
-    let weights = spec.weight_bytes(TaskHead::Lm, precision)?;
+    let weights = weight_bytes(args, spec)?;
     if weights.saturating_add(cache) <= available {
         return Ok(());
     }

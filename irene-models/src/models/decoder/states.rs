@@ -44,36 +44,34 @@ impl StateMixer {
         Operand::new([batch, heads, width, size], Format::F32, Role::Cache)
     }
 
-    /// The convolution of the last tokens and its activation, in one kernel.
-    fn convolved(&self, cx: &mut Cx<'_>, projected: &Tensor, has_past: bool) -> Result<()> {
-        let (batch, tokens, format) = (projected.dim(0), projected.dim(1), projected.format());
+    /// The convolution of the last tokens and its activation, in one kernel: (batch, channels, tokens).
+    fn convolved(&self, cx: &mut Cx<'_>, channels: &Tensor, has_past: bool) -> Result<Tensor> {
+        let (batch, tokens, format) = (channels.dim(0), channels.dim(2), channels.format());
         let of_channels = |tokens: usize| [batch, self.states.channels(), tokens];
         let moved = Operand::activation(of_channels(tokens), format);
         let last = Operand::new(of_channels(self.states.kernel - 1), format, Role::Cache);
         let [weight, bias] = &self.convolution;
         // The last tokens are read if there are any, and written.
         let inputs = [vec![moved, weight.operand(), bias.operand(), last], vec![last; usize::from(has_past)]].concat();
-        cx.follow(Operation::new(OpKind::Convolution, &inputs, moved).fused_with(&[OpKind::Silu]), &[projected])?;
-        Ok(())
+        cx.follow(Operation::new(OpKind::Convolution, &inputs, moved).fused_with(&[OpKind::Silu]), &[channels])
     }
 
     /// One token of each sequence: its state decays, takes what the token brings, and gives the result.
-    fn step(&self, cx: &mut Cx<'_>, projected: &Tensor) -> Result<()> {
-        let (batch, format) = (projected.dim(0), projected.format());
+    fn step(&self, cx: &mut Cx<'_>, convolved: &Tensor) -> Result<Tensor> {
+        let (batch, format) = (convolved.dim(0), convolved.format());
         let of_token = |numbers: usize| Operand::activation([batch, numbers], format);
         let [brought, result] = [self.states.channels() + self.states.heads, self.states.inner()].map(of_token);
         let heads = self.of_heads.iter().map(Tensor::operand);
         let inputs: Vec<Operand> = [self.state(batch), brought, result].into_iter().chain(heads).collect();
         let others = [OpKind::Mul, OpKind::Add, OpKind::Mul, OpKind::Add];
-        cx.follow(Operation::new(OpKind::Mul, &inputs, self.state(batch)).fused_with(&others), &[projected])?;
-        Ok(())
+        cx.follow(Operation::new(OpKind::Mul, &inputs, self.state(batch)).fused_with(&others), &[convolved])
     }
 
     /// A prompt in chunks (section 6 of the paper): the decays; the products of ways out and in within a chunk; each chunk's state; the
     /// states from chunk to chunk; and the results, from the chunk's own tokens and from the state before it.
-    fn scan(&self, cx: &mut Cx<'_>, projected: &Tensor) -> Result<()> {
+    fn scan(&self, cx: &mut Cx<'_>, convolved: &Tensor, steps: &Tensor) -> Result<Tensor> {
         let States { heads, width, groups, size, chunk, .. } = self.states;
-        let (batch, tokens, format) = (projected.dim(0), projected.dim(1), projected.format());
+        let (batch, tokens, format) = (convolved.dim(0), convolved.dim(2), convolved.format());
         let chunk = chunk.min(tokens);
         let parts = batch * tokens.div_ceil(chunk);
         let of_group = heads / groups * width;
@@ -88,14 +86,18 @@ impl StateMixer {
         let results = narrow([parts * groups, chunk, of_group]);
         let both = narrow([parts * groups, chunk, chunk + size]);
         let sources = narrow([parts * groups, chunk + size, of_group]);
-        let operations = [
-            Operation::new(OpKind::CumSum, &[narrow([batch, tokens, heads]), bias, decay], decays),
-            Operation::new(OpKind::MatMul, &[ways, ways], within),
-            Operation::new(OpKind::MatMul, &[brought, ways, decays], states),
-            Operation::new(OpKind::Mul, &[states, self.state(batch)], states).fused_with(&[OpKind::Add]),
+        let cumulated = Operation::new(OpKind::CumSum, &[narrow([batch, tokens, heads]), bias, decay], decays);
+        let cumulated = cx.follow(cumulated, &[steps])?;
+        let within = cx.follow(Operation::new(OpKind::MatMul, &[ways, ways], within), &[convolved, convolved])?;
+        let of_chunk = Operation::new(OpKind::MatMul, &[brought, ways, decays], states);
+        let of_chunk = cx.follow(of_chunk, &[convolved, convolved, &cumulated])?;
+        let passed = Operation::new(OpKind::Mul, &[states, self.state(batch)], states).fused_with(&[OpKind::Add]);
+        let passed = cx.follow(passed, &[&of_chunk])?;
+        // The ways out stand beside the products within the chunk, and what the tokens bring above the states.
+        cx.follow(
             Operation::new(OpKind::MatMul, &[both, sources, decays, direct], results),
-        ];
-        operations.into_iter().try_for_each(|operation| cx.follow(operation, &[projected]).map(drop))
+            &[&within, &passed, &cumulated],
+        )
     }
 }
 
@@ -110,15 +112,19 @@ impl Module for StateMixer {
         }
         let projected = cx.call(&self.into, hidden)?;
         let has_past = matches!(past, Past::Tokens(_));
-        self.convolved(cx, &projected, has_past)?;
-        match (has_past, hidden.dim(1)) {
-            (true, 1) => self.step(cx, &projected)?,
-            _ => self.scan(cx, &projected)?,
-        }
-        let results =
-            Operand::activation(Shape::from([hidden.dim(0), hidden.dim(1), self.states.inner()]), hidden.format());
+        let (inner, channels) = (self.states.inner(), self.states.channels());
+        let gate = cx.narrow(&projected, 2, 0, inner)?;
+        let steps = cx.narrow(&projected, 2, inner + channels, self.states.heads)?;
+        let channels = cx.narrow(&projected, 2, inner, channels)?;
+        let channels = cx.transpose(&channels, 1, 2)?;
+        let convolved = self.convolved(cx, &channels, has_past)?;
+        let scanned = match (has_past, hidden.dim(1)) {
+            (true, 1) => self.step(cx, &convolved)?,
+            _ => self.scan(cx, &convolved, &steps)?,
+        };
+        let results = Operand::activation(Shape::from([hidden.dim(0), hidden.dim(1), inner]), hidden.format());
         let norm = Operation::new(OpKind::RmsNorm, &[results, results, self.norm.operand()], results);
-        let normed = cx.follow(norm.fused_with(&[OpKind::Silu, OpKind::Mul, OpKind::Mul]), &[&projected])?;
+        let normed = cx.follow(norm.fused_with(&[OpKind::Silu, OpKind::Mul, OpKind::Mul]), &[&scanned, &gate])?;
         cx.call(&self.out, &normed)
     }
 }

@@ -91,8 +91,13 @@ pub(super) const DEEPSEEK_V3: Decoder = Decoder {
 };
 
 fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
+    const FIELD: &str = "n_routed_experts";
+    // Null says that there are none.
+    if config.has_field(FIELD) && config.value(FIELD).is_none() {
+        return Ok(None);
+    }
     let groups = [config.size_or("n_group", 1)?, config.size_or("topk_group", 1)?];
-    let experts = config.size("n_routed_experts")?;
+    let experts = config.size(FIELD)?;
     if experts % groups[0] != 0 {
         return Err(config.error("n_group", format!("{} groups do not divide {experts} experts", groups[0])));
     }
