@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::Result;
-use irene_sampler::{Recording, Sampler, SamplerOptions, sensors::Selection};
+use irene_sampler::{Recording, Sampler, SamplerOptions, Total, sensors::Selection};
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
 use super::{
@@ -92,6 +92,15 @@ struct Span {
     joules: Option<f64>,
     /// How often the energy between two readings was unknown, and is not in these joules.
     gaps: u64,
+}
+
+impl Span {
+    /// The sensors whose energy is told: those that were counted from the start on, or where all readings are kept, those that these bear
+    /// out.
+    fn total(&self, recording: &Recording) -> Total {
+        let is_counted = self.from > self.start && self.joules.is_some();
+        if is_counted { recording.total().clone() } else { recording.judged() }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
