@@ -23,7 +23,7 @@ pub(crate) struct MeterArgs {
 }
 
 /// The meters whose names are followed by a file.
-const LOGS: [&str; 3] = ["log", "ipmi", "powermetrics"];
+pub(super) const LOGS: [&str; 3] = ["log", "ipmi", "powermetrics"];
 
 fn is_log(log: &str, meter: &str) -> bool {
     meter.strip_prefix(log).is_some_and(|rest| rest.starts_with(':'))
