@@ -6,7 +6,7 @@ use anyhow::Result;
 use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
 use irene_tree::render::{Grid, Heading};
 
-use super::Usage;
+use super::{Usage, refuse};
 use crate::output;
 
 #[derive(Clone, clap::Args)]
@@ -83,6 +83,9 @@ impl MeterArgs {
     /// The probes and the meter. The counters of the meter are read for a moment, to leave out those that cannot be right.
     pub(crate) fn select(&self) -> Result<Selection> {
         let places = self.places();
+        let has_log = LOGS.iter().any(|log| self.meter.split(',').any(|meter| is_log(log, meter)));
+        let logs = "--meter log:FILE, ipmi:FILE or powermetrics:FILE";
+        refuse(!has_log, logs, &[("--log-ahead", self.log_ahead != 0.0)])?;
         for log in LOGS {
             let count = self.meter.split(',').filter(|meter| is_log(log, meter)).count();
             if count > 1 {

@@ -166,6 +166,7 @@ impl Args {
             )
             .into());
         }
+        self.processes.check(&self.command)?;
         refuse(!self.is_json(), "--format json", &[("--every", self.every.is_some())])
     }
 
