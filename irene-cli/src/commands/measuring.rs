@@ -9,7 +9,7 @@ use irene_tree::{Kernels, Level, Tree};
 use serde_json::{Value, json};
 
 use super::{
-    Usage,
+    Usage, above_0,
     meters::{LOGS, MeterArgs, tell_meter},
     running::PlaceArgs,
     seconds, size,
@@ -65,8 +65,7 @@ pub(crate) struct ProtocolArgs {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share > 0.0);
-    share.ok_or_else(|| "expected a share above 0, such as 0.05".into())
+    above_0(text, "a share above 0, such as 0.05")
 }
 
 impl ProtocolArgs {

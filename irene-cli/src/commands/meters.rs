@@ -6,7 +6,7 @@ use anyhow::Result;
 use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
 use irene_tree::render::{Grid, Heading};
 
-use super::{Usage, refuse};
+use super::{Usage, above_0, refuse};
 use crate::output;
 
 #[derive(Clone, clap::Args)]
@@ -34,10 +34,7 @@ fn finite(text: &str) -> Result<f64, String> {
 }
 
 fn watts(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(watts) if watts.is_finite() && watts > 0.0 => Ok(watts),
-        _ => Err("expected watts above 0".into()),
-    }
+    above_0(text, "watts above 0")
 }
 
 impl MeterArgs {

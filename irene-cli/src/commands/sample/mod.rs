@@ -17,7 +17,7 @@ use irene_sampler::{Recording, Sampler, SamplerOptions, Total, sensors::Selectio
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
 use super::{
-    Exit, Usage,
+    Exit, Usage, above_0,
     meters::{MeterArgs, tell_passed_over},
     refuse,
 };
@@ -70,8 +70,7 @@ enum SampleFormat {
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0);
-    seconds.ok_or_else(|| "expected seconds above 0".into())
+    above_0(text, "seconds above 0")
 }
 
 /// The most readings of a channel that are kept. Memory grows with them.
