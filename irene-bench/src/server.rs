@@ -73,11 +73,6 @@ impl Server {
         self.api.generates()
     }
 
-    /// Whether answers come token by token, so that a first token has a time.
-    pub fn streams(&self) -> bool {
-        self.streams
-    }
-
     pub(crate) fn least_generated(&self) -> usize {
         usize::from(self.generates())
     }

@@ -265,7 +265,6 @@ fn servers_that_refuse_fields_or_tell_counts_in_whole_answers_alone_are_measured
 fn whole_answers_have_no_time_to_the_first_token() {
     let machine = Machine::new(Script::default());
     let server = machine.find(&FindOptions { whole: true, ..options() }).unwrap();
-    assert!(!server.streams());
     let limits = Limits { least: Duration::from_millis(300), ..short() };
     let one = &machine.measure(&server, limits, &[Setting { prompt: 200, generate: 8, concurrency: 2 }])[0];
     let work = one.prompt * 0.001 + 8.0 * 0.02;

@@ -54,11 +54,6 @@ impl<T> Promise<T> {
             waker.wake();
         }
     }
-
-    /// Whether nobody can take the value any more.
-    pub fn is_forgotten(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
 }
 
 impl<T: Clone> Pending<T> {

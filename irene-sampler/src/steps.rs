@@ -55,10 +55,10 @@ struct News {
 impl Steps {
     /// Begins with the newest readings; None if the recording has no meter.
     pub fn new(recording: &Recording) -> Option<Self> {
-        let channels = || recording.totals().iter().map(|&place| (place, &recording.channels()[place]));
-        let provenance = channels().map(|(_, channel)| channel.provenance).max()?;
-        let followed = channels().map(|(place, channel)| Followed::new(place, channel, recording.series(place)));
-        Some(Self { followed: followed.collect(), cut: None, provenance })
+        let provenance = recording.total().provenance(recording)?;
+        let follow = |place: usize| Followed::new(place, &recording.channels()[place], recording.series(place));
+        let followed = recording.totals().iter().copied().map(follow).collect();
+        Some(Self { followed, cut: None, provenance })
     }
 
     /// Where the energy comes from: it is estimated if any part of it is.

@@ -12,7 +12,7 @@ use irene_tree::render::{Grid, Heading, si};
 use serde_json::{Map, Value, json};
 
 use super::{
-    FormatArgs,
+    FormatArgs, Usage,
     meters::{MeterArgs, add_unavailable, kinds},
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     meter: MeterArgs,
     /// How long to read the sensors
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=60))]
+    #[arg(long, value_name = "SECONDS", default_value = "2", conflicts_with = "self_check", value_parser = clap::value_parser!(u64).range(1..=60))]
     watch: u64,
     /// Check the sensors under load: half the time at rest, half with all processors at work
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "8", value_parser = clap::value_parser!(u64).range(4..=120))]
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
             (selection.sensors, selection.meters)
         }
-        Err(error) if !args.meter.exist() => return Err(error),
+        Err(error) if error.is::<Usage>() || !args.meter.exist() => return Err(error),
         Err(error) => {
             writeln!(conclusion, "no meter: {error}")?;
             (Sensors::default(), Vec::new())

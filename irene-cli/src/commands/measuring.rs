@@ -9,8 +9,8 @@ use irene_tree::{Kernels, Level, Tree};
 use serde_json::{Value, json};
 
 use super::{
-    Usage,
-    meters::{MeterArgs, tell_meter},
+    Usage, above_0,
+    meters::{LOGS, MeterArgs, tell_meter},
     running::PlaceArgs,
     seconds, size,
 };
@@ -65,8 +65,7 @@ pub(crate) struct ProtocolArgs {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share > 0.0);
-    share.ok_or_else(|| "expected a share above 0, such as 0.05".into())
+    above_0(text, "a share above 0, such as 0.05")
 }
 
 impl ProtocolArgs {
@@ -146,7 +145,7 @@ impl Measuring {
         if let (Some(watts), true) = (self.meter.tdp_watts(), meters.contains(&"tdp")) {
             settings["tdp_watts"] = json!(watts);
         }
-        if meters.contains(&"log") {
+        if meters.iter().any(|meter| LOGS.contains(meter)) {
             settings["log_ahead_s"] = json!(self.meter.log_ahead());
         }
         settings
@@ -159,5 +158,35 @@ impl Measuring {
         }
         tree.extra.insert(MEASURING_FIELD.into(), settings.clone());
         tree
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        meter: MeterArgs,
+        #[command(flatten)]
+        place: PlaceArgs,
+    }
+
+    #[test]
+    fn the_settings_tell_how_far_the_clock_of_any_log_is_ahead() {
+        let folder = tempfile::tempdir().unwrap();
+        for kind in LOGS {
+            let log = folder.path().join(kind);
+            std::fs::write(&log, "").unwrap();
+            let named = format!("{kind}:{}", log.display());
+            let Flags { meter, place } = Flags::parse_from(["irene", "--meter", &named, "--log-ahead", "3"]);
+            let (protocol, period) = (MeasuringProtocol::quick(), Duration::from_millis(10));
+            let measuring = Measuring { meter, place, protocol, period, levels: Vec::new() };
+            let settings = measuring.settings(&measuring.meter.select().unwrap());
+            assert_eq!(settings["log_ahead_s"], json!(3.0), "{kind}: {settings}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
 use irene_tree::render::{Grid, Heading};
 
-use super::Usage;
+use super::{Usage, above_0, refuse};
 use crate::output;
 
 #[derive(Clone, clap::Args)]
@@ -23,7 +23,7 @@ pub(crate) struct MeterArgs {
 }
 
 /// The meters whose names are followed by a file.
-const LOGS: [&str; 3] = ["log", "ipmi", "powermetrics"];
+pub(super) const LOGS: [&str; 3] = ["log", "ipmi", "powermetrics"];
 
 fn is_log(log: &str, meter: &str) -> bool {
     meter.strip_prefix(log).is_some_and(|rest| rest.starts_with(':'))
@@ -34,10 +34,7 @@ fn finite(text: &str) -> Result<f64, String> {
 }
 
 fn watts(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(watts) if watts.is_finite() && watts > 0.0 => Ok(watts),
-        _ => Err("expected watts above 0".into()),
-    }
+    above_0(text, "watts above 0")
 }
 
 impl MeterArgs {
@@ -83,6 +80,9 @@ impl MeterArgs {
     /// The probes and the meter. The counters of the meter are read for a moment, to leave out those that cannot be right.
     pub(crate) fn select(&self) -> Result<Selection> {
         let places = self.places();
+        let has_log = LOGS.iter().any(|log| self.meter.split(',').any(|meter| is_log(log, meter)));
+        let logs = "--meter log:FILE, ipmi:FILE or powermetrics:FILE";
+        refuse(!has_log, logs, &[("--log-ahead", self.log_ahead != 0.0)])?;
         for log in LOGS {
             let count = self.meter.split(',').filter(|meter| is_log(log, meter)).count();
             if count > 1 {

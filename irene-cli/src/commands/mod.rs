@@ -245,10 +245,15 @@ pub(crate) fn gpus(text: &str) -> Result<usize, String> {
     whole::<1, { irene_tree::Parallel::MOST }>(text)
 }
 
+/// A number above 0, with the words for what is expected.
+pub(crate) fn above_0(text: &str, expected: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| format!("expected {expected}"))
+}
+
 /// A device's memory, GiB.
 pub(crate) fn gib(text: &str) -> Result<f64, String> {
-    let gib = text.parse().ok().filter(|gib: &f64| gib.is_finite() && *gib > 0.0);
-    gib.ok_or_else(|| "expected a number of GiB above 0, such as 11".into())
+    above_0(text, "a number of GiB above 0, such as 11")
 }
 
 /// A time of less than a day.

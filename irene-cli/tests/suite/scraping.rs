@@ -356,6 +356,14 @@ fn what_cannot_be_is_said_in_a_line() {
     let said = refused(2, &mut sample(&["--pid", "100", "--cgroup", "/a"]));
     assert!(said.contains("cannot be used with"), "{said}");
     assert!(refused(2, &mut sample(&["--every", "1"])).contains("--format json"));
+    let said = refused(2, &mut sample(&["--idle", "apart"]));
+    assert!(said.contains("--idle apart works only with --pid, --cgroup or a command"), "{said}");
+    for command in [&["sample", "--duration", "1"][..], &["doctor"]] {
+        let said = refused(2, &mut machine.command(&[command, &["--log-ahead", "3"]].concat()));
+        assert!(said.contains("--log-ahead works only with --meter log:FILE"), "{said}");
+    }
+    let said = refused(2, &mut machine.command(&["doctor", "--watch", "1", "--self-check", "4"]));
+    assert!(said.contains("cannot be used with"), "{said}");
     assert!(refused(2, &mut sample(&["--format", "json", "--every", "0"])).contains("expected seconds above 0"));
 }
 
@@ -434,6 +442,15 @@ fn the_summary_says_what_a_command_used() {
     let apart = ["sample", "--duration", "1", "--pid", "100", "--idle", "apart"];
     let summary = String::from_utf8(machine.command(&apart).output().unwrap().stdout).unwrap();
     assert!(summary.contains("of which process 100: ") && summary.contains("what is idle kept apart"), "{summary}");
+}
+
+#[test]
+fn why_a_command_s_part_is_not_told_is_said_where_there_is_a_meter() {
+    let folder = Folder::new("outlet");
+    let log = format!("log:{}", folder.write("meter.csv", "time,watts\n"));
+    let output = command(&["sample", "--meter", &log, "--", "true"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the command's part of the energy is not told: log cannot be shared out"), "{said}");
 }
 
 #[test]

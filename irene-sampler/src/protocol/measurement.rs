@@ -63,8 +63,7 @@ pub struct ChannelFigure {
 
 impl Measurement {
     pub(super) fn new(protocol: &MeasuringProtocol, sampler: &Sampler, repeats: u32, idle_watts: Option<f64>) -> Self {
-        let provenance = sampler
-            .look(|recording| recording.totals().iter().map(|&place| recording.channels()[place].provenance).max());
+        let provenance = sampler.look(|recording| recording.total().provenance(recording));
         Self {
             latency: Estimate { mean: f64::NAN, half_width: None },
             energy: None,

@@ -22,7 +22,7 @@ use crate::{Channel, Metric, Readings, Resource, Sensor, Stamp, resource::IPMI};
 use super::{
     Kind, Places, Unavailable,
     growing_file::{GrowingFile, ROOM, text},
-    log_time::{LogTime, asctime, digits, moment, not_of_now, zone},
+    log_time::{LogClock, LogTime, asctime, digits, moment},
 };
 
 pub(super) const KIND: Kind =
@@ -38,7 +38,7 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let file = GrowingFile::open(path, ROOM as u64);
     let file = file.map_err(|error| Unavailable::new(format!("{}: {error}", path.display())).fixed_by(FIX))?;
     let channel = Channel::new(Resource::Meter(IPMI.into()), Metric::Power);
-    Ok(Box::new(Ipmi { channel, file, log: Log { ahead: places.power_log_ahead, ..Log::default() } }))
+    Ok(Box::new(Ipmi { channel, file, log: Log { clock: LogClock::new(places.power_log_ahead), ..Log::default() } }))
 }
 
 struct Ipmi {
@@ -50,11 +50,8 @@ struct Ipmi {
 /// The state of the log so far.
 #[derive(Default)]
 struct Log {
-    ahead: f64,
+    clock: LogClock,
     record: Record,
-    /// Seconds east of Greenwich of the controller's clock, where it does not tell.
-    zone: Option<f64>,
-    newest: Option<f64>,
     /// Why there is no reading.
     trouble: Option<&'static str>,
 }
@@ -95,35 +92,15 @@ impl Log {
             self.trouble = Some("a record of ipmitool in the log has no power, or no time");
             return;
         };
-        let now = readings.stamp().wall;
-        let time = match time {
-            LogTime::Unix(time) => time - self.ahead,
-            LogTime::Local(time) => time - self.ahead - self.zone.unwrap_or(0.0),
-        };
-        (self.newest, self.trouble) = (Some(time), None);
-        // After a time in the future every other reading would be late.
-        if time <= now + FUTURE {
+        self.trouble = None;
+        if let Some(time) = self.clock.take(time, readings.stamp().wall) {
             readings.push_at_wall(0, time, watts);
-        }
-    }
-
-    /// Takes the time zone in which the newest record is of now, where times do not tell theirs.
-    fn find_zone(&mut self, lines: &[u8], now: f64) {
-        let times = lines
-            .split(|&byte| byte == b'\n')
-            .rev()
-            .filter_map(|line| timestamp(text(line).strip_prefix(TIME)?.trim_start().strip_prefix(':')?.trim(), now));
-        if let (None, Some(LogTime::Local(time))) = (self.zone, times.into_iter().next()) {
-            self.zone = Some(zone(time - self.ahead, now));
         }
     }
 }
 
 /// The text before a record's time.
 const TIME: &str = "IPMI timestamp";
-
-/// A reading may lie so far in the future, seconds, because two clocks are apart.
-const FUTURE: f64 = 60.0;
 
 /// Watts of `240 Watts`.
 fn watts(text: &str) -> Option<f64> {
@@ -177,7 +154,10 @@ impl Sensor for Ipmi {
             return;
         }
         while let Some(lines) = self.file.next_lines() {
-            self.log.find_zone(lines, readings.stamp().wall);
+            let now = readings.stamp().wall;
+            self.log.clock.find_zone(lines, now, |line| {
+                timestamp(line.strip_prefix(TIME)?.trim_start().strip_prefix(':')?.trim(), now)
+            });
             for line in lines.split(|&byte| byte == b'\n') {
                 self.log.take_line(text(line), readings);
             }
@@ -186,11 +166,11 @@ impl Sensor for Ipmi {
 
     fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {
         let unset = "the management controller's clock is not set; `sudo ipmitool sel time set now` sets it";
-        match (self.log.trouble, self.log.newest) {
+        match (self.log.trouble, self.log.clock.newest()) {
             (Some(trouble), _) => Some(trouble.into()),
             (None, None) => Some("the log has no whole record of `ipmitool dcmi power reading` yet".into()),
             (None, Some(newest)) if newest < 1e9 => Some(unset.into()),
-            (None, Some(newest)) => not_of_now(newest, now.wall, self.log.ahead, longest_gap),
+            (None, Some(_)) => self.log.clock.not_of_now(now.wall, longest_gap),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The times in logs: seconds since 1970 or thousandths, millionths and billionths of them, ISO 8601, and the ways in which C prints them.
 
+use super::growing_file::text;
+
 /// A time as it stands in a log.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum LogTime {
@@ -136,9 +138,69 @@ pub(super) fn not_of_now(newest: f64, now: f64, ahead: f64, longest_gap: f64) ->
 /// Time zones differ by quarters of an hour, seconds.
 const QUARTER: f64 = 900.0;
 
+/// No time zone is farther from Greenwich's, seconds.
+const FARTHEST: f64 = 14.0 * 3600.0;
+
 /// Seconds east of Greenwich of a clock that shows this at a moment, if it is right.
-pub(super) fn zone(local: f64, now: f64) -> f64 {
-    ((local - now) / QUARTER).round() * QUARTER
+fn zone(local: f64, now: f64) -> f64 {
+    let zone = ((local - now) / QUARTER).round() * QUARTER;
+    if zone.abs() <= FARTHEST { zone } else { 0.0 }
+}
+
+/// A reading may lie so far in the future, seconds, because two clocks are apart.
+const FUTURE: f64 = 60.0;
+
+/// The clock of a log's meter.
+#[derive(Default)]
+pub(super) struct LogClock {
+    /// How far it is ahead of this machine's, seconds.
+    ahead: f64,
+    /// Seconds east of Greenwich, of times that do not tell.
+    zone: f64,
+    /// Whether a line was of now in this zone: an old one is of now in another.
+    is_sure: bool,
+    /// The newest time, by this machine's clock.
+    newest: Option<f64>,
+}
+
+impl LogClock {
+    pub(super) fn new(ahead: f64) -> Self {
+        Self { ahead, ..Self::default() }
+    }
+
+    /// Takes the time zone in which the newest of some lines that have a time is of now, where times do not tell theirs.
+    pub(super) fn find_zone(&mut self, lines: &[u8], now: f64, time: impl Fn(&str) -> Option<LogTime>) {
+        if self.is_sure {
+            return;
+        }
+        let newest = lines.split(|&byte| byte == b'\n').rev().find_map(|line| time(text(line)));
+        if let Some(LogTime::Local(time)) = newest {
+            let local = time - self.ahead;
+            self.zone = zone(local, now);
+            self.is_sure = (local - self.zone - now).abs() <= FUTURE;
+        }
+    }
+
+    /// When a reading was taken, by this machine's clock. None if it must be left out: nobody knows its time zone yet, or it is in the
+    /// future, after which every other one would be late.
+    pub(super) fn take(&mut self, time: LogTime, now: f64) -> Option<f64> {
+        let (time, is_known) = match time {
+            LogTime::Unix(time) => (time - self.ahead, true),
+            LogTime::Local(time) => (time - self.ahead - self.zone, self.is_sure),
+        };
+        self.newest = Some(time);
+        (is_known && time <= now + FUTURE).then_some(time)
+    }
+
+    /// The newest time that was taken, whether it was left out or not.
+    pub(super) fn newest(&self) -> Option<f64> {
+        self.newest
+    }
+
+    /// Why the log is not of now, if it is not.
+    pub(super) fn not_of_now(&self, now: f64, longest_gap: f64) -> Option<String> {
+        not_of_now(self.newest?, now, self.ahead, longest_gap)
+    }
 }
 
 #[cfg(test)]

@@ -108,6 +108,20 @@ mod readings {
     }
 
     #[test]
+    fn its_zone_is_told_by_a_record_of_now_and_not_by_an_old_one() {
+        let machine = Machine::new();
+        let at_second = |second| record(240, &format!("Tue Nov 14 {} 2023", clock(second, 5)), "activated");
+        let mut recorder = log(&machine, &at_second(0)).unwrap();
+        // In a time zone beside its own it is of six minutes later.
+        recorder.sample_at(at(540.0));
+        machine.append(LOG, &at_second(541));
+        recorder.sample_at(at(541.5));
+        assert_eq!(recorder.check(at(541.5)), Ok(()));
+        let (newest, _) = series(&recorder, "ipmi").points().next_back().unwrap();
+        assert!((newest - 541.0).abs() < 1e-3, "{newest}");
+    }
+
+    #[test]
     fn a_controller_that_does_not_measure_says_so() {
         let off = record(235, "Thu Jan  1 00:00:00 1970", "deactivated");
         assert!(why(&off).contains("does not measure power"), "{}", why(&off));

@@ -402,6 +402,23 @@ mod now {
     }
 
     #[test]
+    fn the_time_zone_is_told_by_a_line_of_now_and_not_by_an_old_one() {
+        const NOON: f64 = 1_795_867_200.0; // 2026-11-28 12:00:00 UTC
+        let machine = Machine::new();
+        machine.write(LOG, "time,watts\n2026-11-28 13:51:00,50\n");
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        // It is nine minutes old, and in a time zone beside its own it is of six minutes later.
+        recorder.sample_at(Stamp { time: 0.0, wall: NOON + 7200.0 });
+        assert!(recorder.check(Stamp { time: 0.0, wall: NOON + 7200.0 }).is_err());
+        machine.append(LOG, "2026-11-28 14:00:09,60\n");
+        let now = Stamp { time: 10.0, wall: NOON + 7210.0 };
+        recorder.sample_at(now);
+        assert_eq!(recorder.check(now), Ok(()));
+        let (newest, watts) = series(&recorder, "log").points().next_back().unwrap();
+        assert!((newest - 9.0).abs() < 1e-3 && watts == 60.0, "{watts} W at {newest} s");
+    }
+
+    #[test]
     fn a_header_of_other_things_that_comes_late_is_said() {
         let machine = Machine::new();
         machine.write(LOG, "");

@@ -87,7 +87,7 @@ impl Lines {
     /// The last line: the figures of the summary.
     pub(super) fn summary(&self, recording: &Recording, span: Span, source: &Source) -> String {
         let Span { start, from, end, joules, gaps } = span;
-        let total = recording.judged();
+        let total = span.total(recording);
         let mut line = Map::new();
         line.insert("summary".into(), true.into());
         line.insert("duration_s".into(), seconds(end - start));

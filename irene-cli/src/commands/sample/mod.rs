@@ -13,11 +13,11 @@ use std::{
 };
 
 use anyhow::Result;
-use irene_sampler::{Recording, Sampler, SamplerOptions, sensors::Selection};
+use irene_sampler::{Recording, Sampler, SamplerOptions, Total, sensors::Selection};
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
 use super::{
-    Exit, Usage,
+    Exit, Usage, above_0,
     meters::{MeterArgs, tell_passed_over},
     refuse,
 };
@@ -70,8 +70,7 @@ enum SampleFormat {
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0);
-    seconds.ok_or_else(|| "expected seconds above 0".into())
+    above_0(text, "seconds above 0")
 }
 
 /// The most readings of a channel that are kept. Memory grows with them.
@@ -92,6 +91,15 @@ struct Span {
     joules: Option<f64>,
     /// How often the energy between two readings was unknown, and is not in these joules.
     gaps: u64,
+}
+
+impl Span {
+    /// The sensors whose energy is told: those that were counted from the start on, or where all readings are kept, those that these bear
+    /// out.
+    fn total(&self, recording: &Recording) -> Total {
+        let is_counted = self.from > self.start && self.joules.is_some();
+        if is_counted { recording.total().clone() } else { recording.judged() }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -157,6 +165,7 @@ impl Args {
             )
             .into());
         }
+        self.processes.check(&self.command)?;
         refuse(!self.is_json(), "--format json", &[("--every", self.every.is_some())])
     }
 

@@ -10,7 +10,7 @@ use irene_sampler::{
 use irene_tree::render::si;
 
 use super::Span;
-use crate::output;
+use crate::{commands::refuse, output};
 
 #[derive(clap::Args)]
 pub(super) struct ProcessArgs {
@@ -67,6 +67,12 @@ impl ProcessArgs {
         by_pid.or_else(|| self.cgroup.as_ref().map(group))
     }
 
+    /// Refuses what would have no effect.
+    pub(super) fn check(&self, command: &[String]) -> Result<()> {
+        let has_tree = self.root().is_some() || !command.is_empty();
+        refuse(!has_tree, "--pid, --cgroup or a command", &[("--idle apart", self.idle == IdleArg::Apart)])
+    }
+
     /// Adds the sensor of the tree that was asked for, or of the command's. Sensors that cannot be shared out are named.
     ///
     /// # Errors
@@ -84,8 +90,13 @@ impl ProcessArgs {
         let tree = match ProcessTree::open(places, root, &sensors.total(), idle) {
             Ok(tree) => tree,
             Err(why) if asked_for.is_some() => return Err(why.into()),
-            // The total's own line says that there is no meter.
-            Err(_) => return Ok(None),
+            Err(why) => {
+                // The total's own line says that there is no meter.
+                if !sensors.meters.is_empty() {
+                    output::tell(&format!("the command's part of the energy is not told: {why}"));
+                }
+                return Ok(None);
+            }
         };
         for (id, why) in tree.not_shared() {
             output::tell(&format!("{id} is not shared out: {why}"));

@@ -31,7 +31,7 @@ pub(super) fn text(recording: &Recording, span: Span, source: &Source, no_meter:
     out += "\n\n";
     out += &channels(recording, from, end)?;
     out.push('\n');
-    let total = recording.judged();
+    let total = span.total(recording);
     for (id, left_out) in total.sensors().filter(|(id, _)| !super::processes::is_part(id)) {
         match left_out {
             None => writeln!(out, "{id} is taken")?,
@@ -112,9 +112,11 @@ pub(super) fn reason(error: WindowError) -> String {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use irene_sampler::{Readings, Resource, Sampler, SamplerOptions, Sensor};
+    use irene_sampler::{Readings, Recorder, Resource, Sampler, SamplerOptions, Sensor, Sensors, Stamp};
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::commands::sample::json::Lines;
 
     /// A counter that goes on by a millijoule.
     struct Strip([Channel; 1], f64);
@@ -154,5 +156,39 @@ mod tests {
             still.contains("strip: 2 J (measured)\n") && still.contains("strip: no figure: the readings"),
             "{still}"
         );
+    }
+
+    /// A card whose counter stands still, and whose power is there.
+    struct Card([Channel; 2]);
+
+    impl Sensor for Card {
+        fn channels(&self) -> &[Channel] {
+            &self.0
+        }
+
+        fn sample(&mut self, readings: &mut Readings<'_>) {
+            readings.push(0, 5.0);
+            readings.push(1, 50.0);
+        }
+    }
+
+    #[test]
+    fn the_sensors_of_a_long_recording_are_those_whose_joules_are_told() {
+        let card = Card([Metric::Energy, Metric::Power].map(|metric| Channel::new(Resource::Gpu(0), metric)));
+        let mut recorder = Recorder::new(vec![Box::new(card) as Box<dyn Sensor>], 8);
+        (0..20).map(f64::from).for_each(|time| recorder.sample_at(Stamp { time, wall: time }));
+        let recording = recorder.recording();
+        let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
+        let source = Source::new(Arc::new(sampler), "nvml".into(), None);
+        let long = Span { start: 0.0, from: oldest(recording), end: 19.0, joules: Some(1234.0), gaps: 0 };
+        let summary = text(recording, long, &source, "").unwrap();
+        assert!(summary.contains("gpu0.energy is taken\n"), "{summary}");
+        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, long, &source);
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["taken"], &line["total_j"]), (&json!(["gpu0.energy"]), &json!(1234.0)));
+        // Where all readings are kept, they tell that the counter stands still.
+        let short = Span { start: long.from, ..long };
+        let summary = text(recording, short, &source, "").unwrap();
+        assert!(summary.contains("gpu0.power is taken\n") && summary.contains("nvml: 350 J"), "{summary}");
     }
 }

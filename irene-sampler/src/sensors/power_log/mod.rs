@@ -12,7 +12,7 @@ use crate::{Channel, Metric, Readings, Resource, Sensor, Stamp};
 use super::{
     Kind, Places, Unavailable,
     growing_file::{GrowingFile, ROOM},
-    log_time::{LogTime, not_of_now, zone},
+    log_time::LogClock,
 };
 
 pub(super) const KIND: Kind = Kind { name: "log", what: "the log of an external power meter (log:FILE)", open };
@@ -46,22 +46,15 @@ struct Tail {
 
 /// The state of its lines so far.
 struct Log {
-    ahead: f64,
+    clock: LogClock,
     /// The form, or why there is none: numbers below a header of other things must not be taken for power.
     form: Option<Result<Form, &'static str>>,
-    /// Seconds east of Greenwich, of times that do not tell.
-    zone: Option<f64>,
-    /// The newest time, by the system's clock, and as it stands in the log.
-    newest: Option<f64>,
     /// The device of the first line; more than one has no place in a total.
     device: Option<String>,
     has_several: bool,
     /// The beginning of the first line that could not be read.
     unread: String,
 }
-
-/// A reading may lie so far in the future, seconds, because two clocks are apart.
-const FUTURE: f64 = 60.0;
 
 /// So much of a line that cannot be read is shown.
 const SHOWN: usize = 60;
@@ -80,10 +73,8 @@ impl Tail {
         let form = first.into_iter().find(|line| !is_remark(line)).and_then(Form::of_header).transpose();
         let form = form.map_err(|reason| Unavailable::new(format!("{}: {reason}", path.display())))?;
         let log = Log {
-            ahead,
+            clock: LogClock::new(ahead),
             form: form.map(Ok),
-            zone: None,
-            newest: None,
             device: None,
             has_several: false,
             unread: String::with_capacity(4 * SHOWN),
@@ -112,17 +103,17 @@ impl Sensor for Tail {
 
     fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {
         let log = &self.log;
-        let Some(newest) = log.newest else {
+        if log.clock.newest().is_none() {
             return Some(match (log.form, log.unread.as_str()) {
                 (Some(Err(reason)), _) => reason.into(),
                 (_, "") => "the log has no whole line yet; is the meter writing?".into(),
                 (_, unread) => format!("no line of the log is a reading; the first is `{unread}`"),
             });
-        };
+        }
         if log.has_several {
             return Some("the log's lines are about several devices; write the log of one".into());
         }
-        not_of_now(newest, now.wall, log.ahead, longest_gap)
+        log.clock.not_of_now(now.wall, longest_gap)
     }
 }
 
@@ -144,24 +135,18 @@ impl Log {
         match self.form.and_then(|form| form.ok()?.parse(line)) {
             Some(line) => self.take_reading(line, now, readings),
             // The header stands at the start of what is read of a short log.
-            None if self.unread.is_empty() && (self.newest.is_some() || !is_header(line)) => {
+            None if self.unread.is_empty() && (self.clock.newest().is_some() || !is_header(line)) => {
                 self.unread.extend(line.chars().take(SHOWN));
             }
             None => {}
         }
     }
 
-    /// Takes the time zone in which the newest whole line is of now, where times do not tell theirs.
+    /// The time zone comes from the newest line that is a reading.
     fn find_zone(&mut self, lines: &[u8], now: f64) {
-        if self.zone.is_some() {
-            return;
-        }
-        let text = std::str::from_utf8(lines).unwrap_or_default();
-        let Some(line) = whole_lines(text).lines().next_back().map(str::trim) else { return };
-        let form = self.form.and_then(Result::ok).or_else(|| Form::of_line(line));
-        if let Some(Line { time: LogTime::Local(time), .. }) = form.and_then(|form| form.parse(line)) {
-            self.zone = Some(zone(time - self.ahead, now));
-        }
+        let form = self.form.and_then(Result::ok);
+        let time = |line: &str| Some(form.or_else(|| Form::of_line(line))?.parse(line)?.time);
+        self.clock.find_zone(lines, now, time);
     }
 
     fn take_reading(&mut self, line: Line<'_>, now: f64, readings: &mut Readings<'_>) {
@@ -170,13 +155,9 @@ impl Log {
             (Some(known), Some(device)) => self.has_several |= known != device,
             _ => {}
         }
-        let time = match line.time {
-            LogTime::Unix(time) => time - self.ahead,
-            LogTime::Local(time) => time - self.ahead - self.zone.unwrap_or(0.0),
-        };
-        self.newest = Some(time);
-        // After a time in the future every other reading would be late.
-        if time <= now + FUTURE && !self.has_several {
+        if let Some(time) = self.clock.take(line.time, now)
+            && !self.has_several
+        {
             readings.push_at_wall(0, time, line.watts);
         }
     }
