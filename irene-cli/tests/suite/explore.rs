@@ -177,6 +177,16 @@ fn learners_are_compared_by_the_same_folds() {
     assert!(few.contains("one: too few records, or all of one group, for --protocol later"), "{few}");
     assert!(refused(2, &["explore", "evaluate", &one, "--protocol", "lore"]).contains("random, later, hidden-size"));
 
+    for (protocol, flag, with) in [
+        ("later", "--folds", "--protocol random"),
+        ("few", "--folds", "--protocol random"),
+        ("later", "--repeats", "--protocol random or few"),
+        ("depth", "--repeats", "--protocol random or few"),
+    ] {
+        let unused = refused(2, &["explore", "evaluate", &many, "--protocol", protocol, flag, "2"]);
+        assert!(unused.contains(&format!("{flag} works only with {with}")), "{unused}");
+    }
+
     assert!(
         refused(1, &["explore", "evaluate", &one, "--learner", "lore"])
             .contains("unknown learner `lore`; there are law")
