@@ -232,7 +232,7 @@ fn grid_line(share: f64, (across, x): (&Side, Criterion), (up, y): (&Side, Crite
 
 fn cells(figures: &Evaluation, criterion: Criterion) -> String {
     let Some(prediction) = figures.get(criterion) else { return "<td></td><td></td>".to_owned() };
-    let (low, high) = prediction.interval();
+    let (low, high) = criterion.interval(&prediction);
     let text = |value| figure(value, criterion);
     format!("<td>{}</td><td class=\"quiet\">{} to {}</td>", text(prediction.value), text(low), text(high))
 }

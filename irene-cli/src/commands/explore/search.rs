@@ -253,7 +253,7 @@ fn text(outcome: &Outcome<Design>, winner: usize, basis: &str) -> String {
 
 /// A figure and its interval.
 fn figure(criterion: Criterion, prediction: &PredictedValue) -> [String; 2] {
-    let (low, high) = prediction.interval();
+    let (low, high) = criterion.interval(prediction);
     match criterion {
         Criterion::Accuracy => {
             let percent = |share: f64| format!("{:.1}%", 100.0 * share);
