@@ -381,5 +381,30 @@ fn a_space_is_searched_under_constraints() {
     assert!(refused(1, &["explore", "search", &broken]).contains("broken.json: "));
 }
 
+#[test]
+fn a_small_space_is_compared_with_as_many_designs_as_it_has() {
+    let folder = Folder::new("explore-small-space");
+    let mut space = include_str!("../../../irene-explore/spaces/small.yaml").to_owned();
+    for (choices, one) in [
+        ("[1, 2, 3, 4]", "[1]"),
+        ("num_heads: [2, 4]", "num_heads: [2]"),
+        ("[5, 9, 13]", "[5]"),
+        ("[64, 128, 256]", "[64]"),
+        ("stacks: [1, 2]", "stacks: [1]"),
+    ] {
+        space = space.replace(choices, one);
+    }
+    let space = folder.write("space.yaml", &space);
+    let counted: Value = serde_json::from_str(&good(&["explore", "space", &space, "--format", "json"])).unwrap();
+    let there_are: usize = counted["designs"].as_str().unwrap().parse().unwrap();
+    assert!((20..101).contains(&there_are), "{there_are}");
+    let data = device_file(&folder, "toy", &crate::command::records("12", &space));
+    let surrogates = folder.path("surrogates.json");
+    good(&["explore", "fit", &data, "--space", &space, "-o", &surrogates]);
+    let text = good(&["explore", "search", &surrogates, "--budget", "20", "--seq-len", "16"]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(&format!("beside the middle one of {there_are} random designs")), "{text}");
+}
+
 #[cfg(feature = "candle")]
 mod profile;
