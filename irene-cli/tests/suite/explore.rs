@@ -96,7 +96,7 @@ fn a_step_of_training_is_learned_and_bounded_beside_a_sequence() {
     let csv = good(&["explore", "predict", &surrogates, &data, "--format", "csv"]);
     assert!(csv.contains(",training_energy (J),training_energy_at_least (J),training_energy_at_most (J)"), "{csv}");
     let scores = good(&["explore", "evaluate", &data, "--space", "small", "--learner", "law", "--format", "csv"]);
-    assert!(scores.contains("\"toy\",12,training_energy,law,true,"), "{scores}");
+    assert!(scores.contains("\ntoy,12,training_energy,law,true,"), "{scores}");
 
     let bound = |amount: &str| format!("training_energy<={amount}");
     let search = |bound: &str| {

@@ -13,7 +13,7 @@ use super::{RecordsArgs, in_words, read_records};
 use crate::{
     commands::{FormatArgs, refuse, size, trees::count},
     output,
-    sheet::Format,
+    sheet::{Cell, Field, Format, Sheet},
 };
 
 /// Tells how well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.format.format() {
         Format::Text => output::write_or_print(args.output.as_deref(), &text(args, &devices)?),
         format => {
-            let out = if format == Format::Csv { csv(&devices)? } else { json(&devices) };
+            let out = if format == Format::Csv { sheet(&devices).csv() } else { json(&devices) };
             output::write(args.output.as_deref(), |writer| Ok(writer.write_all(out.as_bytes())?))
         }
     }
@@ -199,23 +199,27 @@ fn percent(value: f64, decimals: usize) -> String {
     if value.abs() < LONGEST { format!("{value:.decimals$}") } else { format!("{value:.0e}") }
 }
 
-fn csv(devices: &[Device]) -> Result<String> {
-    let mut out = "device,records,measure,learner,is_ours,mean_percent,median_percent,covered_percent,half_width_percent,shown_mean_percent,placed_mean_percent\n".to_owned();
+fn sheet(devices: &[Device]) -> Sheet {
+    let figures = ["mean", "median", "covered", "half_width", "shown_mean", "placed_mean"];
+    let figures = figures.map(|name| Field::figure(&format!("{name}_percent"), "", ""));
+    let words = ["device", "records", "measure", "learner", "is_ours"].map(|name| Field::word(name, ""));
+    let mut sheet = Sheet::new(words.into_iter().chain(figures));
     for device in devices {
-        // A name with a comma or a quote in it stays one field.
-        let name = format!("\"{}\"", device.name.replace('"', "\"\""));
         for Score { learner, measure, errors, shown, placed } in &device.scores {
-            let SurrogateErrors { mean, median, covered, half_width } = errors;
-            let (records, measure, is_ours) = (device.records, measure.name(), *learner == OURS);
-            let [shown, placed] =
-                [shown, placed].map(|errors| errors.map_or_else(String::new, |errors| errors.mean.to_string()));
-            writeln!(
-                out,
-                "{name},{records},{measure},{learner},{is_ours},{mean},{median},{covered},{half_width},{shown},{placed}"
-            )?;
+            let is_ours = (*learner == OURS).to_string();
+            let words: [Cell; 5] = [
+                device.name.as_str().into(),
+                device.records.into(),
+                measure.name().into(),
+                (*learner).into(),
+                is_ours.into(),
+            ];
+            let figures = [errors.mean, errors.median, errors.covered, errors.half_width].map(Cell::from);
+            let of_campaign = [shown, placed].map(|errors| Cell::from(errors.map(|errors| errors.mean)));
+            sheet.row(words.into_iter().chain(figures).chain(of_campaign));
         }
     }
-    Ok(out)
+    sheet
 }
 
 fn json(devices: &[Device]) -> String {
