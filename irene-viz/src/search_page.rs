@@ -15,7 +15,7 @@ use crate::chart::escaped;
 pub struct SearchPage<'a> {
     /// The device whose surrogates were asked.
     pub device: &'a str,
-    /// What their figures rest on: [`Surrogates::basis`](irene_explore::learning::Surrogates::basis).
+    /// The words for their figures: [`Surrogates::basis`](irene_explore::learning::Surrogates::basis).
     pub basis: &'a str,
     /// The search.
     pub outcome: &'a Outcome<Design>,
