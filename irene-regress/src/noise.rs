@@ -1,5 +1,6 @@
 //! The uncertainty of trees' own measurements: half the 95% interval of a node's latency and energy, from the rounds of its measurement.
 
+use irene_numerics::NORMAL_90;
 use irene_tree::{Level, Node, Quantity, Tree};
 
 /// The spread of repeated measurements, as a share, where a tree says nothing.
@@ -12,7 +13,7 @@ const UNKNOWN: f64 = 0.1;
 const STANDARD_DEVIATIONS: f64 = 1.96;
 
 /// Half a 90% interval in halves of 95% intervals.
-const NINETY_OF_NINETY_FIVE: f64 = 1.645 / STANDARD_DEVIATIONS;
+const NINETY_OF_NINETY_FIVE: f64 = NORMAL_90 / STANDARD_DEVIATIONS;
 
 /// Half the 95% interval of a node's figure, as a share of it; None where the tree does not say how it was measured.
 fn half_width(node: &Node, quantity: Quantity) -> Option<f64> {

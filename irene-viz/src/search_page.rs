@@ -15,7 +15,7 @@ use crate::chart::escaped;
 pub struct SearchPage<'a> {
     /// The device whose surrogates were asked.
     pub device: &'a str,
-    /// What their figures rest on: [`Surrogates::basis`](irene_explore::learning::Surrogates::basis).
+    /// The words for their figures: [`Surrogates::basis`](irene_explore::learning::Surrogates::basis).
     pub basis: &'a str,
     /// The search.
     pub outcome: &'a Outcome<Design>,
@@ -42,7 +42,7 @@ th:first-child, td:first-child { text-align: left; }
 svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px; }
 pre, .wide { overflow-x: auto; }";
 
-/// Rows of a table that are shown.
+/// Rows of a table that are shown; of the front, beside the winner's.
 const ROWS: usize = 40;
 const PARTS: usize = 12;
 
@@ -115,7 +115,8 @@ impl SearchPage<'_> {
             let _ = write!(html, "<th>{}</th><th>90% interval</th>", criterion.name().replace('_', " "));
         }
         html += "<th>feasible</th></tr>\n";
-        for (place, found) in self.outcome.front.iter().enumerate().take(ROWS) {
+        let is_shown = |place: usize| place < ROWS || place == self.winner;
+        for (place, found) in self.outcome.front.iter().enumerate().filter(|(place, _)| is_shown(*place)) {
             let class = if place == self.winner { " class=\"winner\"" } else { "" };
             let _ = write!(html, "<tr{class}><td>{}</td><td>{}</td>", place + 1, found.design.layers().len());
             for &criterion in &known {
@@ -124,7 +125,7 @@ impl SearchPage<'_> {
             let _ = writeln!(html, "<td>{:.0}%</td></tr>", 100.0 * found.feasibility);
         }
         html += "</table></div>\n";
-        let more = self.outcome.front.len().saturating_sub(ROWS);
+        let more = (0..self.outcome.front.len()).filter(|place| !is_shown(*place)).count();
         if more > 0 {
             let _ = writeln!(html, "<p class=\"quiet\">{more} more are in the JSON file.</p>");
         }
@@ -232,7 +233,7 @@ fn grid_line(share: f64, (across, x): (&Side, Criterion), (up, y): (&Side, Crite
 
 fn cells(figures: &Evaluation, criterion: Criterion) -> String {
     let Some(prediction) = figures.get(criterion) else { return "<td></td><td></td>".to_owned() };
-    let (low, high) = prediction.interval();
+    let (low, high) = criterion.interval(&prediction);
     let text = |value| figure(value, criterion);
     format!("<td>{}</td><td class=\"quiet\">{} to {}</td>", text(prediction.value), text(low), text(high))
 }
@@ -311,6 +312,10 @@ mod tests {
         assert_eq!(page.matches("<tr class=\"winner\"><td>3</td>").count(), 1);
         assert!(page.contains("3 more are in the JSON file"), "43 designs, 40 rows");
         assert!(page.contains("<td>75%</td>") && page.contains("<td>3 ms</td>"));
+        // The one that the page is about is in the table wherever it stands.
+        let page = html(&outcome(100), 50);
+        assert_eq!(page.matches("class=\"winner\"").count(), 1);
+        assert!(page.contains("<tr class=\"winner\"><td>51</td>") && page.contains("59 more are in the JSON file"));
         for (designs, winner) in [(1, 0), (1, 9), (0, 0)] {
             let page = html(&outcome(designs), winner);
             assert!(page.ends_with("</html>\n") && !page.contains("NaN") && !page.contains("inf"), "{designs}");

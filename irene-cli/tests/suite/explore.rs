@@ -96,7 +96,7 @@ fn a_step_of_training_is_learned_and_bounded_beside_a_sequence() {
     let csv = good(&["explore", "predict", &surrogates, &data, "--format", "csv"]);
     assert!(csv.contains(",training_energy (J),training_energy_at_least (J),training_energy_at_most (J)"), "{csv}");
     let scores = good(&["explore", "evaluate", &data, "--space", "small", "--learner", "law", "--format", "csv"]);
-    assert!(scores.contains("\"toy\",12,training_energy,law,true,"), "{scores}");
+    assert!(scores.contains("\ntoy,12,training_energy,law,true,"), "{scores}");
 
     let bound = |amount: &str| format!("training_energy<={amount}");
     let search = |bound: &str| {
@@ -176,6 +176,16 @@ fn learners_are_compared_by_the_same_folds() {
     let few = refused(1, &["explore", "evaluate", &one, "--space", "small", "--protocol", "later"]);
     assert!(few.contains("one: too few records, or all of one group, for --protocol later"), "{few}");
     assert!(refused(2, &["explore", "evaluate", &one, "--protocol", "lore"]).contains("random, later, hidden-size"));
+
+    for (protocol, flag, with) in [
+        ("later", "--folds", "--protocol random"),
+        ("few", "--folds", "--protocol random"),
+        ("later", "--repeats", "--protocol random or few"),
+        ("depth", "--repeats", "--protocol random or few"),
+    ] {
+        let unused = refused(2, &["explore", "evaluate", &many, "--protocol", protocol, flag, "2"]);
+        assert!(unused.contains(&format!("{flag} works only with {with}")), "{unused}");
+    }
 
     assert!(
         refused(1, &["explore", "evaluate", &one, "--learner", "lore"])
@@ -369,6 +379,31 @@ fn a_space_is_searched_under_constraints() {
     let broken = folder
         .write("broken.json", &std::fs::read_to_string(&surrogates).unwrap().replace("\"trust\":[", "\"trust\":[9.0,"));
     assert!(refused(1, &["explore", "search", &broken]).contains("broken.json: "));
+}
+
+#[test]
+fn a_small_space_is_compared_with_as_many_designs_as_it_has() {
+    let folder = Folder::new("explore-small-space");
+    let mut space = include_str!("../../../irene-explore/spaces/small.yaml").to_owned();
+    for (choices, one) in [
+        ("[1, 2, 3, 4]", "[1]"),
+        ("num_heads: [2, 4]", "num_heads: [2]"),
+        ("[5, 9, 13]", "[5]"),
+        ("[64, 128, 256]", "[64]"),
+        ("stacks: [1, 2]", "stacks: [1]"),
+    ] {
+        space = space.replace(choices, one);
+    }
+    let space = folder.write("space.yaml", &space);
+    let counted: Value = serde_json::from_str(&good(&["explore", "space", &space, "--format", "json"])).unwrap();
+    let there_are: usize = counted["designs"].as_str().unwrap().parse().unwrap();
+    assert!((20..101).contains(&there_are), "{there_are}");
+    let data = device_file(&folder, "toy", &crate::command::records("12", &space));
+    let surrogates = folder.path("surrogates.json");
+    good(&["explore", "fit", &data, "--space", &space, "-o", &surrogates]);
+    let text = good(&["explore", "search", &surrogates, "--budget", "20", "--seq-len", "16"]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(&format!("beside the middle one of {there_are} random designs")), "{text}");
 }
 
 #[cfg(feature = "candle")]

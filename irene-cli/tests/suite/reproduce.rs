@@ -73,6 +73,8 @@ fn a_report_has_all_sections_and_no_cell_without_a_figure_or_a_reason() {
     );
     assert_eq!(text.matches("![").count(), 4, "three pictures of trees, one of a device that has enough records");
 
+    assert!(!text.contains("The published row is"), "there is none");
+
     // A second machine's trees have tables of their own in the same sections.
     let other = folder.write("other.jsonl", &format!("\n{}", fs::read_to_string(&trees).unwrap()));
     good(&["reproduce", &trees, &other, "-o", &report]);

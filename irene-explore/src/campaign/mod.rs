@@ -54,6 +54,16 @@ impl SamplingPlan {
         Self::Active { budget, initial: budget.div_ceil(3).clamp(FEWEST, FIRST) }
     }
 
+    /// The same for a campaign that these records began: as many designs come first as they say.
+    #[must_use]
+    pub fn resuming(self, begun: &[Record]) -> Self {
+        let stated = |record: &Record| record.conditions.measuring.as_ref()?.get(ACTIVE_AFTER)?.as_u64();
+        match (self, begun.iter().find_map(stated)) {
+            (Self::Active { budget, .. }, Some(initial)) => Self::Active { budget, initial: initial as usize },
+            (plan, _) => plan,
+        }
+    }
+
     /// Designs in all.
     pub fn designs(self) -> usize {
         match self {
@@ -69,6 +79,9 @@ impl SamplingPlan {
         }
     }
 }
+
+/// The setting with the designs that come first in an active campaign.
+const ACTIVE_AFTER: &str = "active_after";
 
 /// Records that a surrogate learns from at least.
 const FEWEST: usize = 3;
@@ -125,7 +138,7 @@ impl Campaign {
         let space: String = space.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut settings = json!({ "space": space, "sampling": self.sampling.name(), "seed": self.seed });
         if let SamplingPlan::Active { initial, .. } = self.plan {
-            settings["active_after"] = initial.into();
+            settings[ACTIVE_AFTER] = initial.into();
         }
         settings
     }

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-use crate::{Error, Measure, records::Dimension};
+use crate::{Error, Measure, learning::PredictedValue, records::Dimension};
 
 /// A quantity that designs are judged by, in an objective or a constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +62,12 @@ impl Criterion {
             Self::Accuracy => None,
             Self::Of(measure) => Some(measure),
         }
+    }
+
+    /// The 90% interval of a prediction of it. An accuracy is at most 1.
+    pub fn interval(self, prediction: &PredictedValue) -> (f64, f64) {
+        let (low, high) = prediction.interval();
+        if self == Self::Accuracy { (low.min(1.0), high.min(1.0)) } else { (low, high) }
     }
 
     /// Whether more of it is better.

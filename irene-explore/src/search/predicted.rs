@@ -79,7 +79,9 @@ mod tests {
             let figures = predicted.evaluate(&designs).unwrap();
             for (figures, one) in figures.iter().zip(&unseen) {
                 assert_eq!(figures.get(Measure::Latency), surrogates.predict(Measure::Latency, one));
-                assert_eq!(figures.get(Criterion::Accuracy).map(|accuracy| accuracy.value), expected);
+                let accuracy = figures.get(Criterion::Accuracy);
+                assert_eq!(accuracy.map(|accuracy| accuracy.value), expected);
+                assert_eq!(accuracy.map(|accuracy| Criterion::Accuracy.interval(&accuracy).1), expected);
                 assert_eq!((figures.get(Measure::Energy), figures.get(Measure::PeakPower)), (None, None));
             }
         }

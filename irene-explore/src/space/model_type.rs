@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use irene_models::flexibert::Design;
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,6 @@ pub enum ModelType {
 }
 
 impl ModelType {
-    /// All four.
-    pub const ALL: [Self; 4] = [Self::ShallowNarrow, Self::ShallowWide, Self::DeepNarrow, Self::DeepWide];
-
     /// Its published name.
     pub fn name(self) -> &'static str {
         match self {
@@ -38,16 +35,6 @@ impl ModelType {
 impl fmt::Display for ModelType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-impl FromStr for ModelType {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|model_type| model_type.name() == name);
-        let names = Self::ALL.map(Self::name).join(", ");
-        found.ok_or_else(|| format!("`{name}` is no model type, expected one of {names}"))
     }
 }
 

@@ -44,6 +44,9 @@ const NARROW: Kernel = Kernel { reach: [0.05; 4], deviation: 0.03 };
 /// The most shapes of one machine's correction: its time grows with their cube.
 const MOST: usize = 1024;
 
+/// The most of one that was carried over: what it brought along, and what was measured there.
+const MOST_IN_ALL: usize = 2 * MOST;
+
 /// Every nth sample with its residuals, so that there are at most [`MOST`].
 fn thinned(samples: &[Sample], residuals: &[Vec<f64>]) -> (Vec<Sample>, Vec<Vec<f64>>) {
     let step = samples.len().div_ceil(MOST).max(1);
@@ -121,6 +124,29 @@ impl Correction {
         let scaled = |weights: &Vec<f64>| weights.iter().map(|weight| power * weight).collect();
         let weights = self.weights.iter().take(figures).map(scaled).collect();
         Self::new(self.kernels, self.places.clone(), vec![ELSEWHERE; self.counts.len()], weights)
+    }
+
+    /// The same with room for so many samples beside it: where it has too many shapes, by every nth of them, as near to it as these allow.
+    pub(crate) fn with_room_for(self, samples: usize) -> Self {
+        let step = self.places.len().div_ceil(MOST_IN_ALL - samples.min(MOST));
+        if step <= 1 {
+            return self;
+        }
+        let kernels = KERNELS[self.kernels];
+        let places: Vec<Shape> = self.places.iter().copied().step_by(step).collect();
+        let counts = self.counts.iter().copied().step_by(step).collect();
+        let factors =
+            CovarianceFactor::of(places.len(), |i, j| covariance(kernels, &places[i], &places[j]), |_| NOISE * NOISE);
+        let weights = |weights: &Vec<f64>| {
+            let at = |place: &Shape| -> f64 {
+                let known = self.places.iter().zip(weights);
+                known.map(|(known, weight)| weight * covariance(kernels, place, known)).sum()
+            };
+            let logs = DVector::from_iterator(places.len(), places.iter().map(at));
+            factors.as_ref().map_or_else(|| vec![0.0; places.len()], |factors| factors.solve(&logs).as_slice().to_vec())
+        };
+        let weights = self.weights.iter().map(weights).collect();
+        Self::new(self.kernels, places, counts, weights)
     }
 
     /// The product with another correction by the same kernels.
@@ -210,7 +236,7 @@ impl Correction {
             return Err(store.error(format!("`{name}.kernels` is {kernels}, which this irene does not know")));
         }
         let counts = store.take_any(&format!("{name}.counts"))?;
-        if counts.len() > 2 * MOST {
+        if counts.len() > MOST_IN_ALL {
             return Err(store.error(format!("`{name}.counts` has {} numbers, more than any predictor", counts.len())));
         }
         if counts.iter().any(|count| *count <= 0.0) {

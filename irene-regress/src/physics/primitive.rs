@@ -185,6 +185,7 @@ impl Primitive {
 
     /// Learns a correction from the samples' departures from the laws, on top of the correction so far.
     pub(crate) fn learn_correction(&mut self, samples: &[Sample]) {
+        self.correction = std::mem::replace(&mut self.correction, Correction::none(0)).with_room_for(samples.len());
         let launches: Vec<Vec<f64>> = samples.iter().map(|sample| self.logs(sample)).collect();
         let mut residuals = vec![Vec::with_capacity(samples.len()); self.figure_count()];
         for (sample, logs) in samples.iter().zip(launches) {

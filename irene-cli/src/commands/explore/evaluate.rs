@@ -11,9 +11,9 @@ use serde_json::{Map, json};
 
 use super::{RecordsArgs, in_words, read_records};
 use crate::{
-    commands::{FormatArgs, size, trees::count},
+    commands::{FormatArgs, refuse, size, trees::count},
     output,
-    sheet::Format,
+    sheet::{Cell, Field, Format, Sheet},
 };
 
 /// Tells how well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
@@ -33,17 +33,17 @@ pub(crate) struct Args {
     /// was before; the designs of each hidden size, or depth, from the others; or all from eight
     #[arg(long, value_name = "PROTOCOL", default_value = "random", value_parser = protocol)]
     protocol: Protocol,
-    /// Parts that `random` splits the records into, each left out in turn
-    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(2..))]
-    folds: u16,
-    /// How often `random` splits and `few` draws, each time otherwise
-    #[arg(long, value_name = "N", default_value = "5", value_parser = size)]
-    repeats: usize,
+    /// Parts that `random` splits the records into, each left out in turn [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
+    folds: Option<u16>,
+    /// How often `random` splits and `few` draws, each time otherwise [default: 5]
+    #[arg(long, value_name = "N", value_parser = size)]
+    repeats: Option<usize>,
     /// Predict also what the device's clock shows, and at the record's place in the campaign, where training records show a clock
     /// and drift
     #[arg(long, conflicts_with = "protocol")]
     in_campaign: bool,
-    /// Seed of the splits
+    /// Seed of the splits, and of learners that draw
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
     #[command(flatten)]
@@ -51,6 +51,23 @@ pub(crate) struct Args {
     /// Write the figures here
     #[arg(short, long, value_name = "FILE", value_parser = output::file_or_stdout())]
     output: Option<PathBuf>,
+}
+
+impl Args {
+    fn folds(&self) -> usize {
+        self.folds.map_or(5, usize::from)
+    }
+
+    fn repeats(&self) -> usize {
+        self.repeats.unwrap_or(5)
+    }
+
+    /// Refuses what the protocol would leave unused.
+    fn check(&self) -> Result<()> {
+        let (splits, draws) = (self.protocol == Protocol::Random, self.protocol == Protocol::Few);
+        refuse(!splits, "--protocol random", &[("--folds", self.folds.is_some())])?;
+        refuse(!splits && !draws, "--protocol random or few", &[("--repeats", self.repeats.is_some())])
+    }
 }
 
 /// The scores on one device.
@@ -78,6 +95,7 @@ struct Score {
 const OURS: &str = "law";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    args.check()?;
     let space = args.records.space.find()?;
     let learners = match &args.learner[..] {
         [] => learners(&space),
@@ -96,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.format.format() {
         Format::Text => output::write_or_print(args.output.as_deref(), &text(args, &devices)?),
         format => {
-            let out = if format == Format::Csv { csv(&devices)? } else { json(&devices) };
+            let out = if format == Format::Csv { sheet(&devices).csv() } else { json(&devices) };
             output::write(args.output.as_deref(), |writer| Ok(writer.write_all(out.as_bytes())?))
         }
     }
@@ -114,7 +132,7 @@ fn evaluate(
     for measure in args.records.measures.of(data)? {
         let figures = data.figures(measure)?;
         for learner in learners {
-            let (folds, repeats) = (args.folds.into(), args.repeats);
+            let (folds, repeats) = (args.folds(), args.repeats());
             let held_out = if args.in_campaign {
                 let orders: Vec<_> = data.records.iter().map(|record| record.order).collect();
                 crossvalidate_in_campaign(learner.as_ref(), &candidates, &figures, &orders, folds, repeats, args.seed)
@@ -147,9 +165,9 @@ fn protocol(text: &str) -> Result<Protocol, String> {
 }
 
 fn text(args: &Args, devices: &[Device]) -> Result<String> {
-    let times = if args.repeats == 1 { "once".to_owned() } else { format!("{} times", args.repeats) };
+    let times = if args.repeats() == 1 { "once".to_owned() } else { format!("{} times", args.repeats()) };
     let how = match args.protocol {
-        Protocol::Random => format!("{} folds, {times}", args.folds),
+        Protocol::Random => format!("{} folds, {times}", args.folds()),
         Protocol::Later => "each later fifth of the campaign from what was before it".to_owned(),
         Protocol::HiddenSize => "each hidden size from the others".to_owned(),
         Protocol::Depth => "each depth from the others".to_owned(),
@@ -181,23 +199,27 @@ fn percent(value: f64, decimals: usize) -> String {
     if value.abs() < LONGEST { format!("{value:.decimals$}") } else { format!("{value:.0e}") }
 }
 
-fn csv(devices: &[Device]) -> Result<String> {
-    let mut out = "device,records,measure,learner,is_ours,mean_percent,median_percent,covered_percent,half_width_percent,shown_mean_percent,placed_mean_percent\n".to_owned();
+fn sheet(devices: &[Device]) -> Sheet {
+    let figures = ["mean", "median", "covered", "half_width", "shown_mean", "placed_mean"];
+    let figures = figures.map(|name| Field::figure(&format!("{name}_percent"), "", ""));
+    let words = ["device", "records", "measure", "learner", "is_ours"].map(|name| Field::word(name, ""));
+    let mut sheet = Sheet::new(words.into_iter().chain(figures));
     for device in devices {
-        // A name with a comma or a quote in it stays one field.
-        let name = format!("\"{}\"", device.name.replace('"', "\"\""));
         for Score { learner, measure, errors, shown, placed } in &device.scores {
-            let SurrogateErrors { mean, median, covered, half_width } = errors;
-            let (records, measure, is_ours) = (device.records, measure.name(), *learner == OURS);
-            let [shown, placed] =
-                [shown, placed].map(|errors| errors.map_or_else(String::new, |errors| errors.mean.to_string()));
-            writeln!(
-                out,
-                "{name},{records},{measure},{learner},{is_ours},{mean},{median},{covered},{half_width},{shown},{placed}"
-            )?;
+            let is_ours = (*learner == OURS).to_string();
+            let words: [Cell; 5] = [
+                device.name.as_str().into(),
+                device.records.into(),
+                measure.name().into(),
+                (*learner).into(),
+                is_ours.into(),
+            ];
+            let figures = [errors.mean, errors.median, errors.covered, errors.half_width].map(Cell::from);
+            let of_campaign = [shown, placed].map(|errors| Cell::from(errors.map(|errors| errors.mean)));
+            sheet.row(words.into_iter().chain(figures).chain(of_campaign));
         }
     }
-    Ok(out)
+    sheet
 }
 
 fn json(devices: &[Device]) -> String {

@@ -78,12 +78,13 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn campaign(&self) -> Result<Campaign> {
+    /// The campaign, which these records may have begun.
+    fn campaign(&self, begun: &[Record]) -> Result<Campaign> {
         let plan = match (self.samples, self.budget) {
             (Some(count), _) => SamplingPlan::Samples(count),
             (None, Some(budget)) => match self.initial {
                 Some(initial) => SamplingPlan::Active { budget, initial },
-                None => SamplingPlan::active(budget),
+                None => SamplingPlan::active(budget).resuming(begun),
             },
             (None, None) => return Err(Usage("--active needs --budget N".into()).into()),
         };
@@ -92,7 +93,10 @@ impl Args {
     }
 
     fn head(&self) -> TaskHead {
-        self.head.map(TaskHead::from).unwrap_or_default()
+        match self.head {
+            Some(HeadName::Classification) => TaskHead::Classification,
+            Some(HeadName::Lm | HeadName::None) | None => TaskHead::Lm,
+        }
     }
 
     fn measuring(&self) -> Result<Measuring> {
@@ -111,16 +115,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.output.display();
     let is_there = args.output.metadata().is_ok_and(|metadata| metadata.len() > 0);
     ensure!(args.resume || !is_there, "{path} exists; --resume adds to it, or choose another file");
-    let campaign = args.campaign()?;
+    let begun = if is_there { RecordFile::open(&args.output)?.1 } else { Vec::new() };
+    let campaign = args.campaign(&begun)?;
     let measuring = args.measuring()?;
     let selection = measuring.meter.select()?;
     let device = args.place.device()?;
     let conditions = conditions(args, &campaign, measuring.settings(&selection));
 
     let has_meter = !selection.meters.is_empty();
-    if is_there {
-        campaign.check(&path.to_string(), &RecordFile::open(&args.output)?.1, &conditions)?;
-    }
+    campaign.check(&path.to_string(), &begun, &conditions)?;
     measuring.tell(&selection);
     // A meter that gives nothing is refused before there is a file.
     let sampler = measuring.sampler(selection.sensors)?;
@@ -172,7 +175,8 @@ fn conditions(args: &Args, campaign: &Campaign, mut settings: Value) -> Conditio
         settings.shift_remove("levels");
     }
     args.training.describe(&mut settings);
-    if args.head.is_some() {
+    // The usual head goes without saying, whether or not it was asked for.
+    if args.head() != TaskHead::Lm {
         settings["head"] = args.head().name().into();
     }
     Conditions {

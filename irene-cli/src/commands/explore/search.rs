@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fmt::Write,
     path::{Path, PathBuf},
 };
@@ -99,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let accuracy = args.accuracy.as_ref().map(|path| accuracy(&describer, path)).transpose()?;
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: accuracy.as_deref() };
     // An error is told before the search.
-    let usual = usual(&describer, &predicted, &args.objective)?;
+    let (usual, of) = usual(&describer, &predicted, &args.objective)?;
     let other = energy_tree("usual", &usual.design, seq_len, &profile)?;
     let outcome = search(args, &space, &predicted, &constraints)?;
     // The compromise in the middle of the front stands for all.
@@ -107,7 +108,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let found = outcome.front.get(winner).context("the search found nothing")?;
     let tree = energy_tree("winner", &found.design, seq_len, &profile)?;
     let differences = differences(&tree, &other);
-    let beside = format!("the middle one of {USUAL} random designs ({})", ModelHash::of(&usual.design));
+    let beside = format!("the middle one of {} ({})", count(of, "random design"), ModelHash::of(&usual.design));
     if let Some(path) = &args.output {
         let all = json!({
             (output::SCHEMA_FIELD): output::SCHEMA_VERSION,
@@ -197,10 +198,12 @@ fn search(
 /// Random designs, of which the middle one stands for what a design usually is.
 const USUAL: usize = 101;
 
-fn usual(describer: &Describer, predicted: &Predicted<'_>, objective: &Objective) -> Result<Candidate> {
+/// The design in the middle of random ones, and how many these are: a small space has fewer.
+fn usual(describer: &Describer, predicted: &Predicted<'_>, objective: &Objective) -> Result<(Candidate, usize)> {
     let space = describer.space();
-    let designs =
-        space.sample_balanced(Sampling::Uniform, USUAL, 0).or_else(|_| space.sample(Sampling::Uniform, 1, 0))?;
+    let there_are = space.count().as_u64().map_or(USUAL, |count| USUAL.min(count as usize));
+    let designs = space.sample_balanced(Sampling::Uniform, USUAL, 0);
+    let designs = designs.or_else(|_| space.sample(Sampling::Uniform, there_are, 0))?;
     let mut scored = Vec::with_capacity(designs.len());
     for design in designs {
         let candidate = describer.describe(design)?;
@@ -208,23 +211,27 @@ fn usual(describer: &Describer, predicted: &Predicted<'_>, objective: &Objective
         scored.push((costs.first().copied().unwrap_or_default(), candidate));
     }
     scored.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let middle = scored.len() / 2;
-    scored.into_iter().nth(middle).map(|(_, candidate)| candidate).context("the design space has no designs")
+    let many = scored.len();
+    let middle = scored.into_iter().nth(many / 2).context("the design space has no designs")?;
+    Ok((middle.1, many))
+}
+
+/// The rows of a front that are shown: evenly from one end to the other, with the winner.
+fn shown(front: usize, winner: usize) -> Vec<usize> {
+    const ROWS: usize = 20;
+    if front <= ROWS {
+        return (0..front).collect();
+    }
+    let evenly = (0..ROWS).map(|row| row * (front - 1) / (ROWS - 1));
+    let rows: BTreeSet<usize> = evenly.chain([winner]).collect();
+    rows.into_iter().collect()
 }
 
 fn text(outcome: &Outcome<Design>, winner: usize, basis: &str) -> String {
-    const ROWS: usize = 20;
     let Outcome { method, objective, constraints, evaluations, front, stopped, .. } = outcome;
     let found = count(front.len(), "design");
     let mut out = format!("{objective}, {method}: {found} of {evaluations} predicted");
     out += if *stopped { ", stopped early\n\n" } else { "\n\n" };
-    let last = front.len().saturating_sub(1);
-    // Evenly from one end of the front to the other.
-    let shown: Vec<usize> = if front.len() <= ROWS {
-        (0..front.len()).collect()
-    } else {
-        (0..ROWS).map(|row| row * last / (ROWS - 1)).collect()
-    };
     let known: Vec<Criterion> = Criterion::ALL
         .into_iter()
         .filter(|&criterion| front.iter().any(|found| found.figures.get(criterion).is_some()))
@@ -235,7 +242,7 @@ fn text(outcome: &Outcome<Design>, winner: usize, basis: &str) -> String {
     }
     headings.push(Heading::right("feasible").rank(1));
     let mut grid = Grid::new(headings);
-    for place in shown {
+    for place in shown(front.len(), winner) {
         let Solution { design, figures, feasibility, .. } = &front[place];
         let mark = if place == winner { "*" } else { " " };
         let mut cells =
@@ -253,12 +260,27 @@ fn text(outcome: &Outcome<Design>, winner: usize, basis: &str) -> String {
 
 /// A figure and its interval.
 fn figure(criterion: Criterion, prediction: &PredictedValue) -> [String; 2] {
-    let (low, high) = prediction.interval();
+    let (low, high) = criterion.interval(prediction);
     match criterion {
         Criterion::Accuracy => {
             let percent = |share: f64| format!("{:.1}%", 100.0 * share);
             [percent(prediction.value), format!("{} to {}", percent(low), percent(high))]
         }
         _ => [si(prediction.value, criterion.unit()), range(low, high, criterion.unit())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_winner_is_among_the_rows_of_a_front_of_any_length() {
+        for front in 1..200 {
+            let rows = shown(front, front / 2);
+            assert!(rows.is_sorted() && rows.len() <= 21, "{front}: {rows:?}");
+            assert_eq!(rows.iter().filter(|row| **row == front / 2).count(), 1, "{front}: {rows:?}");
+            assert_eq!((rows[0], rows[rows.len() - 1]), (0, front - 1));
+        }
     }
 }

@@ -6,7 +6,10 @@ mod markdown;
 mod overview;
 mod protran;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
 
 use anyhow::{Context, Result, ensure};
 use irene_explore::Dataset;
@@ -19,7 +22,7 @@ use super::{
     import, size,
     trees::{self, count},
 };
-use crate::{input, output};
+use crate::{input, interrupt, output};
 
 /// Computes the papers' tables and figures from their public data
 ///
@@ -186,6 +189,17 @@ const UNKNOWN_CSV: &str = "no public measurements of language models that are kn
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {
     path.extension().is_some_and(|extension| known.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+/// Ctrl-C ends a report, which is written whole or not at all.
+fn go_on() -> Result<()> {
+    ensure!(!interrupt::flag()?.load(Ordering::Relaxed), "stopped before the report was complete; nothing was written");
+    Ok(())
+}
+
+/// A name as it can stand in that of a picture.
+fn slug(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 fn introduction(args: &Args, data: &Data) -> String {

@@ -1,8 +1,6 @@
 //! ProTran's and EdgeTran's results (Tuli and Jha, 2023) from the records of devices.
 
-use std::sync::atomic::Ordering;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use irene_baselines::{
     Acquisition, AtLeast, Contest, Curve, PublishedDevice, ReplayOptions, Samples, TheirTrees, Way, learner,
@@ -16,8 +14,9 @@ use irene_explore::{
 };
 
 use super::{
-    Effort,
+    Effort, go_on,
     markdown::{Cell, Picture, Section, Table},
+    slug,
 };
 use crate::{commands::learning_curves::learning_curves, interrupt, output};
 
@@ -229,9 +228,8 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
         let found = replay(device.data, describer, &options, &|_, _| bar.inc(1), interrupt::flag()?)?;
         let found_samples = found.curves.iter().map(|curve| Cell::from(samples(curve)));
         table.row([Cell::from(device.name())].into_iter().chain(found_samples).chain([replayed, published]));
-        let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
         pictures.push(Picture {
-            file: format!("learning-{}.svg", device.data.device.chars().map(plain).collect::<String>()),
+            file: format!("learning-{}.svg", slug(&device.data.device)),
             alt: format!("Errors by measured designs, {}", device.name()),
             svg: learning_curves(&found),
         });
@@ -347,10 +345,4 @@ fn slashed(figures: impl Iterator<Item = Option<String>>, reason: &str) -> Cell 
     let shown =
         || figures.into_iter().map(|figure| figure.unwrap_or_else(|| "-".into())).collect::<Vec<_>>().join(" / ");
     Cell::of(is_any.then(shown), reason)
-}
-
-/// Ctrl-C ends a report, which is written whole or not at all.
-fn go_on() -> Result<()> {
-    ensure!(!interrupt::flag()?.load(Ordering::Relaxed), "stopped before the report was complete; nothing was written");
-    Ok(())
 }

@@ -94,6 +94,11 @@ fn designs_are_trained_learned_from_and_searched_under_a_bound_on_training() {
         refuse(&["--samples", "6", "--resume", "--train", "--head", "classification"]).contains("its `training` is")
     );
     assert!(refused(2, &args(&space, &merged, &["--samples", "6", "--optimizer", "sgd"])).contains("--train"));
+    // The usual head is the same campaign, whether or not it is asked for.
+    let usual = folder.path("usual.jsonl");
+    good(&args(&space, &usual, &["--train", "--samples", "1"]));
+    good(&args(&space, &usual, &["--train", "--head", "lm", "--samples", "1", "--resume"]));
+    assert_eq!(read(&usual).len(), 1);
 
     let (surrogates, seconds) = (folder.path("surrogates.json"), "latency,training_latency");
     good(&["explore", "fit", &merged, "--space", &space, "--measure", seconds, "-o", &surrogates]);
@@ -140,6 +145,9 @@ fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
     let larger = ["--active", "--budget", "6", "--initial", "3", "--resume"];
     good(&args(&space, &output, &larger));
     assert_eq!(read(&output).len(), 6);
+    // Also without saying again how many came first, which a third of it would not be.
+    good(&args(&space, &output, &["--active", "--budget", "10", "--resume"]));
+    assert_eq!(read(&output).len(), 10);
 }
 
 #[cfg(unix)]

@@ -1,4 +1,10 @@
-use super::*;
+use super::{
+    super::{
+        Primitive,
+        primitive::tests::{TIME, by_law},
+    },
+    *,
+};
 
 #[test]
 fn a_file_with_more_shapes_than_there_may_be_is_refused_before_it_takes_memory() {
@@ -138,6 +144,34 @@ fn corrections_multiply_and_carry_over_to_a_power() {
     both.iter().zip(&sums).for_each(|(found, expected)| close(*found, *expected));
     assert!(!first.is_empty() && Correction::none(3).is_empty());
     assert_eq!(Correction::none(3).at(&here).of, [1.0; 3]);
+}
+
+/// More shapes than two machines have, of which the first ones depart by 5%.
+#[test]
+fn a_primitive_that_is_calibrated_again_and_again_can_be_read_and_keeps_what_it_knew() {
+    let shape = |size: f64, i: usize| [200.0 * size, 50.0 * size, 1.01f64.powi(i as i32), 32.0];
+    let first: Vec<Sample> = (0..MOST).map(|i| at(shape(1.0, i))).collect();
+    let residuals = [vec![0.05; MOST], vec![0.0; MOST], vec![0.0; MOST]];
+    let known = Correction::none(0).refitted(&first, &residuals);
+    let mut primitive = Primitive::of_laws(&by_law(&TIME, |_| 1.0));
+    primitive.correction = known.with(one(at(shape(1.0, MOST)), &[0.05, 0.0, 0.0]));
+    let before = logs(&primitive.correction, &shape(1.0, 300))[0];
+    assert!((before - 0.05).abs() < 0.005, "{before}");
+
+    // Far from there, by the law.
+    let new = |i: usize| {
+        let shape = shape(1e3, i);
+        let seconds = primitive.time.seconds(&shape);
+        super::super::tests::sample(shape, seconds, primitive.energy.joules(&shape, seconds))
+    };
+    let new: Vec<Sample> = (0..MOST).map(new).collect();
+    primitive.learn_correction(&new);
+    let after = logs(&primitive.correction, &shape(1.0, 300))[0];
+    assert!((after - before).abs() < 0.005, "{before} {after}");
+    let mut store = Store::new("specs");
+    primitive.correction.write("x", &mut store);
+    let shapes = store.take_any("x.counts").unwrap().len();
+    assert!((MOST..=MOST_IN_ALL).contains(&shapes), "{shapes}");
 }
 
 #[test]

@@ -11,7 +11,10 @@ use anyhow::{Context, Result};
 use irene_regress::{Ablation, Floor, HeldOut, LeaveOut, PublicMachine, Reported, Track, Tried, noise_floor};
 use irene_tree::{Level, Tree};
 
-use super::markdown::{Cell, Section, Table};
+use super::{
+    markdown::{Cell, Section, Table},
+    slug,
+};
 use crate::{
     commands::{evaluate::LEVELS, method::needs},
     output,
@@ -103,8 +106,7 @@ impl<'a> Machine<'a> {
 
     /// As it can stand in a file's name.
     fn slug(&self) -> String {
-        let plain = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-        self.known.map_or(self.origin, |known| known.device).chars().map(plain).collect()
+        slug(self.known.map_or(self.origin, |known| known.device))
     }
 
     fn tried(&self, ablation: Ablation) -> Option<&Tried> {

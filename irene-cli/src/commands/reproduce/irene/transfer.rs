@@ -1,8 +1,6 @@
 //! A shipped profile carried over to a machine from a few trees.
 
-use std::sync::atomic::Ordering;
-
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use irene_regress::{DeviceProfile, Transfer, transfer};
 use irene_tree::Level;
 
@@ -10,9 +8,12 @@ use super::{Machine, NOT_MEASURED, TRANSFER, two_digits};
 use crate::{
     commands::{
         evaluate::LEVELS,
-        reproduce::markdown::{Cell, Section, Table},
+        reproduce::{
+            go_on,
+            markdown::{Cell, Section, Table},
+        },
     },
-    interrupt, output,
+    output,
 };
 
 /// Trees that the profile is carried over from.
@@ -29,10 +30,7 @@ pub(super) fn transfer_between(machines: &[Machine<'_>]) -> Result<Section> {
     let pairs: Vec<(&Machine<'_>, &str)> = pairs.collect();
     let bar = output::progress((pairs.len() * (1 + (COUNTS.len() - 1) * CHOICES)) as u64, "transfer");
     for (machine, device) in pairs {
-        ensure!(
-            !interrupt::flag()?.load(Ordering::Relaxed),
-            "stopped before the report was complete; nothing was written"
-        );
+        go_on()?;
         let counts: Vec<usize> = COUNTS.into_iter().filter(|count| *count < machine.trees.len()).collect();
         let profile = DeviceProfile::bundled(device)?;
         match transfer(&profile, machine.trees, &counts, CHOICES, 1, &|| bar.inc(1)) {

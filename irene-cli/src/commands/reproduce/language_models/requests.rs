@@ -1,8 +1,8 @@
 //! Requests to language models.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use irene_predict::{
     Key, Law, LeftOut, Measured, Order, PublicData, PublicFile, RequestErrors, TrialError, fit_law,
     order_of_configurations, prior_law, try_calibrations, try_laws,
@@ -12,7 +12,7 @@ use super::{
     BY_ENGINE, BY_MODEL, CALIBRATED, Cell, Effort, NOT_MEASURED, ONE_DEVICE, Section, Table, errors, inside, pictures,
     titled,
 };
-use crate::{interrupt, output};
+use crate::{commands::reproduce::go_on, output};
 
 /// Requests, with what laws say of them that were fitted with and without them.
 pub(super) struct Requests<'a> {
@@ -263,10 +263,4 @@ fn is_of_nvidia(one: &Measured) -> bool {
 fn mean_order(orders: &[Order]) -> Option<String> {
     let sum: f64 = orders.iter().map(|order| order.tau).sum();
     (!orders.is_empty()).then(|| format!("{:.2} (of {})", sum / orders.len() as f64, orders.len()))
-}
-
-/// Ctrl-C ends a report, which is written whole or not at all.
-fn go_on() -> Result<()> {
-    ensure!(!interrupt::flag()?.load(Ordering::Relaxed), "stopped before the report was complete; nothing was written");
-    Ok(())
 }
