@@ -7,7 +7,7 @@ use irene_tree::{Kernels, Lines, Parallel, UnknownFormat};
 
 use super::{
     Figures, Load, RequestRow,
-    columns::{Bound, Column, Found, recognise},
+    columns::{Bound, Column, Found, Spelling, recognise},
 };
 use crate::{Error, Result};
 
@@ -142,6 +142,12 @@ impl<R> RequestReader<R> {
                 fault.get_or_insert_with(|| self.fault(line, title, reason));
             }
         }
+        let is_mean = |found: &Found| {
+            found.spelling == Spelling::Mean && matches!(found.column, Column::Figure(Bound::Value, _))
+        };
+        if self.columns.iter().flatten().any(is_mean) {
+            of_mean_gap(&mut row);
+        }
         (row, fault)
     }
 
@@ -214,6 +220,17 @@ impl<R> RequestReader<R> {
         let number = self.number(cell)?;
         let is_whole = number.fract() == 0.0 && (1.0..=most as f64).contains(&number);
         if is_whole { Ok(number as usize) } else { Err(format!("{cell} is not a whole number from 1 to {most}")) }
+    }
+}
+
+/// A mean time between tokens has the prompts of other requests in it: with the time to the first token it is the whole time rather than the
+/// median gap.
+fn of_mean_gap(row: &mut RequestRow) {
+    let Figures { ttft_s, itl_s, latency_s: None, .. } = row.figures else { return };
+    if let (Some(first), Some(gap), Some(generated)) = (ttft_s, itl_s, row.generated)
+        && generated >= 1.0
+    {
+        (row.figures.latency_s, row.figures.itl_s) = (Some(first + gap * (generated - 1.0)), None);
     }
 }
 

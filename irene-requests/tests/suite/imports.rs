@@ -129,10 +129,15 @@ fn vllms_benchmark_has_means_a_load_and_what_metadata_says() {
     assert_eq!((capped.prompt, capped.generated, capped.parallel.tensor), (Some(512.0), Some(128.0), 2));
     assert_eq!(
         (capped.figures.ttft_s, capped.figures.itl_s, capped.figures.tokens_per_s),
-        (Some(0.2), Some(0.05), Some(256.0))
+        (Some(0.2), None, Some(256.0))
     );
     // Two requests a second, each 0.2 s and 127 times 0.05 s long.
+    assert!(near(capped.figures.latency_s, 6.55));
     assert!(matches!(capped.load, Some(Load::Concurrency(running)) if near(Some(running), 13.1)));
+    let median = row(&VLLM.replace("\"mean_itl_ms\"", "\"median_itl_ms\": 40.0, \"mean_itl_ms\"")).figures;
+    assert!(near(median.itl_s, 0.04) && near(median.latency_s, 6.55));
+    let without_first = row(&VLLM.replace("\"mean_ttft_ms\": 200.0, ", "")).figures;
+    assert_eq!((without_first.itl_s, without_first.latency_s), (Some(0.05), None));
     let with_rate = VLLM.replace("\"inf\"", "1.5").replace("\"max_concurrency\": 16", "\"max_concurrency\": null");
     assert_eq!(row(&with_rate).load, Some(Load::Rate(1.5)));
     let at_once = VLLM.replace("\"max_concurrency\": 16", "\"max_concurrency\": null");
