@@ -142,9 +142,8 @@ impl<R> RequestReader<R> {
                 fault.get_or_insert_with(|| self.fault(line, title, reason));
             }
         }
-        let is_mean = |found: &Found| {
-            found.spelling == Spelling::Mean && matches!(found.column, Column::Figure(Bound::Value, _))
-        };
+        let is_mean =
+            |found: &Found| found.spelling == Spelling::Mean && matches!(found.column, Column::Figure(Bound::Value, _));
         if self.columns.iter().flatten().any(is_mean) {
             of_mean_gap(&mut row);
         }
