@@ -1,6 +1,6 @@
 use irene_advice::{Bounds, Kind, Suggestions};
 
-use crate::selections::{LOOKUP, batch, changes, service};
+use crate::selections::{LOOKUP, anywhere, batch, changes, own_card, service};
 
 fn suggest(selection: &irene_advice::Selection, bounds: Bounds) -> Suggestions {
     LOOKUP.suggest(selection, bounds).unwrap()
@@ -65,6 +65,16 @@ fn every_kind_is_suggested_or_left_out_with_a_reason() {
         kinds.contains(&Kind::Padding) && kinds.contains(&Kind::Kernels) && kinds.contains(&Kind::Batch),
         "{kinds:?}"
     );
+}
+
+#[test]
+fn a_data_sheet_of_ones_own_has_its_own_limit_and_no_other_device() {
+    let found = own_card().suggest(&anywhere(32), Bounds::default()).unwrap();
+    let limit = found.suggestions.iter().find(|idea| idea.kind == Kind::PowerLimit).unwrap();
+    assert!(limit.title.ends_with("instead of 400 W"), "{}", limit.title);
+    assert!(found.suggestions.iter().all(|idea| idea.kind != Kind::Device), "{:?}", found.suggestions);
+    let devices = found.left_out.iter().find(|left_out| left_out.kind == Kind::Device).unwrap();
+    assert!(devices.reason.contains("the data sheet of my-card answers alone"), "{devices:?}");
 }
 
 #[test]
