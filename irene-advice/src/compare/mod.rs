@@ -18,7 +18,7 @@ pub struct Comparison {
     pub b: Whole,
     /// The effect of each change by itself.
     pub changes: Vec<Effect>,
-    /// Their energies, by token where loads or lengths differ, otherwise by request.
+    /// Their energies, by token where loads or lengths differ and both or neither generate, otherwise by request.
     pub energy: EnergyDifference,
     /// Their latencies.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,10 +166,12 @@ fn with_note(mut whole: Whole, note: Option<&str>) -> Whole {
     whole
 }
 
-/// By token where requests or loads differ, so that what is served is the same; otherwise by request.
+/// By token where requests or loads differ, so that what is served is the same; otherwise by request. A token that is generated is no token of a
+/// prompt.
 fn measure(a: &Estimate, b: &Estimate) -> By {
     let of = |of: &Estimate| (of.selection.row.load, of.selection.prompt(), of.selection.generated());
-    if of(a) == of(b) { By::Request } else { By::Token }
+    let generates = |of: &Estimate| of.selection.generated() > 0;
+    if of(a) == of(b) || generates(a) != generates(b) { By::Request } else { By::Token }
 }
 
 /// Two answers beside each other. The effect of single changes is that of [`Lookup::what_if`].

@@ -140,6 +140,15 @@ fn a_data_sheet_of_ones_own_is_compared_with_no_other_device() {
 }
 
 #[test]
+fn requests_that_generate_nothing_are_compared_with_others_by_request() {
+    let selection = service("Llama-3.1-8B", "h100-sxm", 8);
+    let without = what_if(&selection, "generate=0");
+    assert!(without.energy.by == By::Request && without.energy.ratio < 1.0, "{:?}", without.energy);
+    sums(&without);
+    assert_eq!(what_if(&selection, "generate=32").energy.by, By::Token);
+}
+
+#[test]
 fn families_are_compared_by_their_parts() {
     let [bert, distil] =
         ["bert-base-uncased", "distilbert-base-uncased"].map(|model| batch(model, "gtx-1080-ti", 8, 128));
