@@ -136,6 +136,12 @@ fn a_plan_that_cannot_be_says_why() {
     let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
     assert!(refused(1, &[&args[..], &["--device", "h100-smx"]].concat()).contains("h100-sxm"));
     assert!(refused(1, &[&args[..], &["--gpu-hour-price", "l4"]].concat()).contains("NAME=USD"));
+    let both = refused(2, &[&args[..], &["--price-per-kwh", "0.3", "--gpu-hour-price", "public"]].concat());
+    assert!(both.contains("cannot be used with"), "{both}");
+    let top = refused(2, &[&args[..], &["--top", "3", "--format", "csv"]].concat());
+    assert!(top.contains("--top works only with --format text"), "{top}");
+    let free = json(&[&args[..], &["--device", "h100-sxm", "--price-per-kwh", "0"]].concat());
+    assert_eq!(free["plans"][0]["usd_per_million_tokens"].as_f64(), Some(0.0));
     let none = good(&[&args[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
     assert!(none.contains("0 keep up") && none.contains("more than"), "{none}");
 }
