@@ -6,7 +6,7 @@ mod reason;
 use serde::Serialize;
 
 pub use self::pairs::{ComponentPair, NodePair, TypePair};
-use crate::{Answer, Basis, By, Change, Estimate, Lookup, Result, Selection, Whole, interval};
+use crate::{Answer, Basis, By, Change, Estimate, Lookup, Result, Selection, Whole, answer::AT_THE_WALL, interval};
 
 /// Two selections and where they differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -152,10 +152,10 @@ impl EnergyDifference {
     }
 }
 
-/// Measured profiles and data sheets mean different energies.
+/// Measured profiles and data sheets mean different energies, unless the data sheet's has the machine on top.
 fn note(a: &Estimate, b: &Estimate) -> Option<&'static str> {
-    let is_measured = |of: &Estimate| of.basis == Basis::Measured;
-    (is_measured(a) != is_measured(b)).then_some(
+    let is_of_wall = |of: &Estimate| of.basis == Basis::Measured || of.marks.contains(&AT_THE_WALL);
+    (is_of_wall(a) != is_of_wall(b)).then_some(
         "the one rests on a measured profile, whose energy is that at the wall, the other on a data sheet, whose energy is that of the devices' \
          own meters: the difference is not that of the devices alone",
     )

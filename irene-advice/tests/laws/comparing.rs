@@ -1,4 +1,5 @@
-use irene_advice::{By, Comparison, Direction, Selection, compare};
+use irene_advice::{By, Comparison, Direction, Lookup, LookupOptions, Selection, compare};
+use irene_predict::Host;
 use proptest::prelude::*;
 
 use crate::selections::{DECODERS, DEVICES, LOOKUP, MODELS, anywhere, batch, changes, own_card, service};
@@ -126,6 +127,9 @@ fn energies_of_two_kinds_are_not_compared_without_a_word() {
     let bert = batch("bert-base-uncased", "gtx-1080-ti", 8, 128);
     let has_note = |text: &str| what_if(&bert, text).b.notes.iter().any(|note| note.contains("at the wall"));
     assert!(has_note("device=l4") && !has_note("device=gtx-1070"));
+    let at_the_wall = Lookup::new(LookupOptions { host: Some(Host::Usual), ..LookupOptions::default() });
+    let notes = at_the_wall.what_if(&bert, &changes("device=l4")).unwrap().b.notes;
+    assert!(notes.iter().all(|note| !note.contains("a measured profile")), "{notes:?}");
 }
 
 #[test]
