@@ -38,6 +38,9 @@ pub enum By {
 /// The mark of a run on a measured machine that its memory has no room for.
 pub(crate) const DOES_NOT_FIT: &str = "does_not_fit";
 
+/// The mark of a data sheet's energy with the machine around the devices.
+pub(crate) const AT_THE_WALL: &str = "at_the_wall";
+
 /// The figures of a selection, without the tree.
 #[derive(Clone, Debug)]
 pub struct Estimate {

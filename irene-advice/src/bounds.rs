@@ -37,6 +37,11 @@ impl Bounds {
 
     /// The first bound that an estimate breaks, in words.
     pub(crate) fn broken_by(&self, estimate: &Estimate) -> Option<String> {
+        self.broken(estimate).map(|(text, _)| text)
+    }
+
+    /// The same, and by what factor.
+    pub(crate) fn broken(&self, estimate: &Estimate) -> Option<(String, f64)> {
         let figures = &estimate.figures;
         let bounds = [
             ("the first token", figures.ttft_s, self.max_ttft_s),
@@ -46,7 +51,7 @@ impl Bounds {
         bounds.into_iter().find_map(|(what, found, bound)| {
             let (found, bound) = (found?, bound?);
             let text = || format!("{what} takes {}, more than {}", render::si(found, "s"), render::si(bound, "s"));
-            (found > bound).then(text)
+            (found > bound).then(|| (text(), found / bound))
         })
     }
 }

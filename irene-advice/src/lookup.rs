@@ -231,8 +231,13 @@ impl Lookup {
         }
         load(selection)?;
         prompt(selection)?;
-        if let Some(name) = device.filter(|_| self.options.device.is_none()) {
-            self.check_device(name)?;
+        match (&self.options.device, device) {
+            (Some(own), Some(name)) if !own.names().any(|known| known.eq_ignore_ascii_case(name)) => {
+                let reason = format!("{name} has no answer beside the data sheet of {}: leave either out", own.name);
+                return Err(Error::setting("device", reason));
+            }
+            (None, Some(name)) => self.check_device(name)?,
+            _ => {}
         }
         let mut service = Service::new(ServiceOptions {
             device: self.options.device.clone(),
@@ -248,6 +253,18 @@ impl Lookup {
         row.device = device.map(str::to_owned);
         service.add_followed(name, Arc::clone(&model.spec), Arc::clone(&model.passes));
         Ok(service.setting(&row)?)
+    }
+
+    /// The data sheet of your own that answers in place of all devices, if there is one.
+    pub(crate) fn own_device(&self) -> Option<&Device> {
+        self.options.device.as_ref()
+    }
+
+    /// The device of this name that answers, before a selection limits its power.
+    pub(crate) fn device(&self, name: &str) -> Option<Device> {
+        let calibrated = self.options.calibration.as_ref().map(|calibration| &calibration.device);
+        let known = self.own_device().or(calibrated).filter(|device| device.name == name);
+        known.cloned().or_else(|| Catalogue::find(name).ok())
     }
 
     fn check_device(&self, name: &str) -> Result<()> {

@@ -284,8 +284,7 @@ fn parsed<T: std::str::FromStr<Err: ToString>>(text: Option<&str>) -> Result<Opt
 }
 
 fn kernels(text: &str) -> Result<Kernels, String> {
-    let found = [Kernels::Eager, Kernels::Fused].into_iter().find(|kernels| kernels.name() == text);
-    found.ok_or_else(|| format!("`{text}` is neither eager nor fused"))
+    Kernels::find(text).ok_or_else(|| format!("`{text}` is neither eager nor fused"))
 }
 
 fn head(text: &str) -> Result<TaskHead, String> {

@@ -21,8 +21,6 @@ pub struct Work {
     pub other_bytes: f64,
     /// Bytes that each GPU sends to others.
     pub link_bytes: f64,
-    /// GPUs that exchange tensors; 0 for work of one.
-    pub gpus: f64,
     /// Kernels that are launched.
     pub kernels: f64,
     /// Independent products, or heads.
@@ -183,7 +181,6 @@ impl Work {
             cache_bytes: cache_bytes as f64,
             other_bytes: physical.bytes.saturating_sub(weight_bytes).saturating_sub(cache_bytes) as f64,
             link_bytes: cost::link_bytes(op) as f64,
-            gpus: op.gpus as f64,
             kernels: physical.kernels as f64,
             batch: batch as f64,
             rows: rows as f64,

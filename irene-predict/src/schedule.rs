@@ -1,10 +1,9 @@
 //! The passes that serve requests: traced once, then costed by any law on any device.
 
 use irene_devices::{Device, Engine, Law, Pass, PassCost};
-use irene_models::ModelSpec;
 use irene_tree::Size;
 
-use crate::{Error, Load, Passes, Request, passes::Followed};
+use crate::{Error, Load, Request, passes::Followed};
 
 /// The passes of a static batch, or of a steady state in the time that each running sequence takes to be replaced.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,13 +115,6 @@ const GAUSS: [f64; 2] = [0.211_324_865_405_187_1, 0.788_675_134_594_812_9];
 
 impl Schedule {
     /// The schedule of a request on an engine whose cache has room for `most` sequences: the others wait.
-    ///
-    /// # Errors
-    /// As [`ModelSpec::launches`].
-    pub fn of(spec: &ModelSpec, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
-        Self::followed(Followed { spec, passes: &Passes::default() }, engine, request, most)
-    }
-
     pub(crate) fn followed(model: Followed<'_>, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
         match request.load {
             // Requests for which nothing is generated leave no tokens behind for others to join.

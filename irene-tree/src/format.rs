@@ -292,6 +292,11 @@ impl Kernels {
             Self::Fused => "fused",
         }
     }
+
+    /// The kernels that a word stands for, in whatever case.
+    pub fn find(word: &str) -> Option<Self> {
+        [Self::Eager, Self::Fused].into_iter().find(|kernels| kernels.name().eq_ignore_ascii_case(word))
+    }
 }
 
 #[cfg(test)]

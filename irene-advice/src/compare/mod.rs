@@ -6,7 +6,7 @@ mod reason;
 use serde::Serialize;
 
 pub use self::pairs::{ComponentPair, NodePair, TypePair};
-use crate::{Answer, Basis, By, Change, Estimate, Lookup, Result, Selection, Whole, interval};
+use crate::{Answer, Basis, By, Change, Estimate, Lookup, Result, Selection, Whole, answer::AT_THE_WALL, interval};
 
 /// Two selections and where they differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,7 +18,7 @@ pub struct Comparison {
     pub b: Whole,
     /// The effect of each change by itself.
     pub changes: Vec<Effect>,
-    /// Their energies, by token where loads or lengths differ, otherwise by request.
+    /// Their energies, by token where loads or lengths differ and both or neither generate, otherwise by request.
     pub energy: EnergyDifference,
     /// Their latencies.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,10 +152,10 @@ impl EnergyDifference {
     }
 }
 
-/// Measured profiles and data sheets mean different energies.
+/// Measured profiles and data sheets mean different energies, unless the data sheet's has the machine on top.
 fn note(a: &Estimate, b: &Estimate) -> Option<&'static str> {
-    let is_measured = |of: &Estimate| of.basis == Basis::Measured;
-    (is_measured(a) != is_measured(b)).then_some(
+    let is_of_wall = |of: &Estimate| of.basis == Basis::Measured || of.marks.contains(&AT_THE_WALL);
+    (is_of_wall(a) != is_of_wall(b)).then_some(
         "the one rests on a measured profile, whose energy is that at the wall, the other on a data sheet, whose energy is that of the devices' \
          own meters: the difference is not that of the devices alone",
     )
@@ -166,10 +166,12 @@ fn with_note(mut whole: Whole, note: Option<&str>) -> Whole {
     whole
 }
 
-/// By token where requests or loads differ, so that what is served is the same; otherwise by request.
+/// By token where requests or loads differ, so that what is served is the same; otherwise by request. A token that is generated is no token of a
+/// prompt.
 fn measure(a: &Estimate, b: &Estimate) -> By {
     let of = |of: &Estimate| (of.selection.row.load, of.selection.prompt(), of.selection.generated());
-    if of(a) == of(b) { By::Request } else { By::Token }
+    let generates = |of: &Estimate| of.selection.generated() > 0;
+    if of(a) == of(b) || generates(a) != generates(b) { By::Request } else { By::Token }
 }
 
 /// Two answers beside each other. The effect of single changes is that of [`Lookup::what_if`].

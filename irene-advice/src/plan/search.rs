@@ -52,8 +52,22 @@ struct OnDevice<'a> {
     rate: f64,
     name: &'a str,
     found: Found,
-    /// Why ways were left out: the last reason of each kind, and how many.
-    reasons: BTreeMap<&'static str, (String, usize)>,
+    /// Why ways were left out, by kind.
+    reasons: BTreeMap<&'static str, Reason>,
+}
+
+/// Why ways of a kind were left out: the reason of the nearest, by what factor it is off, and how many there are.
+struct Reason {
+    text: String,
+    off: f64,
+    count: usize,
+}
+
+/// Why one way is none. A reason that has no factor is off by an infinite one.
+struct Lacking {
+    kind: &'static str,
+    text: String,
+    off: f64,
 }
 
 pub(super) fn search(lookup: &Lookup, selection: &Selection, rate: f64, options: &PlanOptions) -> Result<Found> {
@@ -111,13 +125,18 @@ fn on(selection: &Selection, device: &str, weights: Option<Format>) -> Result<Se
 
 impl OnDevice<'_> {
     fn run(&mut self) {
-        let formats = self.formats();
-        for format in formats {
+        // The format that a model is served in may be one of the others.
+        let mut tried = Vec::new();
+        for format in self.formats() {
             match self.setting(format) {
-                Ok(setting) => self.with_format(&setting),
+                Ok(setting) if tried.contains(&setting.request.precision) => {}
+                Ok(setting) => {
+                    tried.push(setting.request.precision);
+                    self.with_format(&setting);
+                }
                 Err(error) => {
                     self.found.considered += 1;
-                    self.leave_out("no answer", error.to_string(), 1);
+                    self.leave_out(Lacking { kind: NO_ANSWER, text: error.to_string(), off: f64::INFINITY });
                 }
             }
         }
@@ -126,7 +145,7 @@ impl OnDevice<'_> {
     fn ended(mut self) -> Found {
         let name = self.name;
         let reasons = self.reasons.into_values();
-        let of = |(reason, count)| LeftOutDevice { device: name.to_owned(), reason, count };
+        let of = |Reason { text, count, .. }| LeftOutDevice { device: name.to_owned(), reason: text, count };
         self.found.left_out = reasons.map(of).collect();
         self.found
     }
@@ -146,9 +165,12 @@ impl OnDevice<'_> {
         }
     }
 
-    fn leave_out(&mut self, kind: &'static str, reason: String, count: usize) {
-        let known = self.reasons.entry(kind).or_insert_with(|| (String::new(), 0));
-        *known = (reason, known.1 + count);
+    fn leave_out(&mut self, Lacking { kind, text, off }: Lacking) {
+        let known = self.reasons.entry(kind).or_insert(Reason { text: String::new(), off: f64::INFINITY, count: 0 });
+        if known.count == 0 || off < known.off {
+            (known.text, known.off) = (text, off);
+        }
+        known.count += 1;
     }
 
     /// Every way to spread the model, with weights in one format.
@@ -174,14 +196,15 @@ impl OnDevice<'_> {
             let mut setting = setting.clone();
             setting.request.parallel = Parallel { tensor, pipeline, data, expert: 1 };
             self.found.considered += 1;
-            let Err((kind, reason)) = self.way(&setting) else { continue };
-            self.leave_out(kind, reason, 1);
+            let Err(lacking) = self.way(&setting) else { continue };
+            let kind = lacking.kind;
+            self.leave_out(lacking);
             // A copy that does not fit, or that the model cannot be split into, does not for more copies either.
-            if matches!(kind, "memory" | "no answer") {
+            if matches!(kind, MEMORY | NO_ANSWER) {
                 let others = numbers.len() - place - 1;
                 self.found.considered += others;
-                if let Some((_, count)) = self.reasons.get_mut(kind) {
-                    *count += others;
+                if let Some(known) = self.reasons.get_mut(kind) {
+                    known.count += others;
                 }
                 return;
             }
@@ -189,18 +212,11 @@ impl OnDevice<'_> {
     }
 
     /// Takes up a way, or says why not.
-    fn way(&mut self, setting: &Setting) -> Result<(), (&'static str, String)> {
-        let forecast = setting.forecast().map_err(|error| {
-            let kind = match &error {
-                irene_predict::Error::DoesNotFit { .. } => "memory",
-                irene_predict::Error::Overload { .. } | irene_predict::Error::TooRare { .. } => "rate",
-                _ => "no answer",
-            };
-            (kind, reason_of(&error))
-        })?;
+    fn way(&mut self, setting: &Setting) -> Result<(), Lacking> {
+        let forecast = setting.forecast().map_err(|error| lacking(&error))?;
         let estimate = Estimate::of_sheet(self.selection, setting, &forecast);
-        if let Some(broken) = self.options.bounds.broken_by(&estimate) {
-            return Err(("bound", broken));
+        if let Some((text, off)) = self.options.bounds.broken(&estimate) {
+            return Err(Lacking { kind: "bound", text, off });
         }
         let row = self.row(setting, &estimate);
         self.found.rows.extend(row);
@@ -242,15 +258,21 @@ impl OnDevice<'_> {
     }
 }
 
+const MEMORY: &str = "memory";
+const NO_ANSWER: &str = "no answer";
+
 /// Why a way is none, without what repeats in every line of a plan.
-fn reason_of(error: &irene_predict::Error) -> String {
+fn lacking(error: &irene_predict::Error) -> Lacking {
     match error {
         irene_predict::Error::DoesNotFit { needed_gib, available_gib, .. } => {
-            format!("one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}")
+            let text = format!("one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}");
+            Lacking { kind: MEMORY, text, off: needed_gib / available_gib }
         }
-        irene_predict::Error::Overload { greatest, .. } => {
-            format!("at most {greatest:.3} requests a second are served")
+        irene_predict::Error::Overload { rate, greatest } => {
+            let text = format!("at most {greatest:.3} requests a second are served");
+            Lacking { kind: "rate", text, off: rate / greatest }
         }
-        other => other.to_string(),
+        irene_predict::Error::TooRare { .. } => Lacking { kind: "rate", text: error.to_string(), off: f64::INFINITY },
+        other => Lacking { kind: NO_ANSWER, text: other.to_string(), off: f64::INFINITY },
     }
 }

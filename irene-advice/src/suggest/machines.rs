@@ -25,6 +25,10 @@ impl Advice<'_> {
     }
 
     fn devices(&mut self) {
+        if let Some(own) = self.lookup.own_device() {
+            let reason = format!("the data sheet of {} answers alone: leave it out to ask for other devices", own.name);
+            return self.leave_out(Kind::Device, reason);
+        }
         let names = self.other_devices();
         let tried = self.estimates(&names);
         let (mut fitting, mut refused) = (Vec::new(), BTreeMap::<&str, usize>::new());
@@ -97,12 +101,12 @@ impl Advice<'_> {
         if self.needs_sheet(kind, "limits on power") {
             return;
         }
-        let Ok(device) = Catalogue::find(&self.a.device) else {
+        let Some(device) = self.lookup.device(&self.a.device) else {
             return self.leave_out(kind, "the device is not in the catalogue");
         };
         let by = self.by();
         let energy = |of: &Estimate| of.energy_j(by).unwrap_or(f64::INFINITY);
-        let now = self.selection.power_limit_w.unwrap_or(device.tdp_w);
+        let now = self.selection.power_limit_w.unwrap_or(device.limit_w());
         let mut best: Option<(f64, Estimate)> = None;
         let mut broken = None;
         for share in LIMITS {

@@ -1,11 +1,11 @@
 //! Ways to serve the same model with less: buckets of lengths, prefixes that are kept, drafts by a small kin.
 
-use irene_predict::{Forecast, Setting};
+use irene_predict::{Forecast, Memory, Setting};
 use irene_requests::Load;
-use irene_tree::Size;
+use irene_tree::{Size, render};
 
 use super::{Accuracy, Advice, Idea, Kind, Price, models::kin};
-use crate::{Change, Result, Selection, lookup::Way};
+use crate::{Change, Error, Result, Selection, lookup::Way};
 
 /// Buckets that sequences are sorted into by their length.
 const BUCKETS: usize = 4;
@@ -22,6 +22,18 @@ const ACCEPTED: f64 = 0.7;
 /// Tokens of a draft and its check that are kept on average, the one that the check itself gives included.
 fn kept() -> f64 {
     (0..=AHEAD).map(|place| ACCEPTED.powi(place as i32)).sum()
+}
+
+/// A request with drafts over one without.
+struct Drafted {
+    energy_ratio: f64,
+    latency_ratio: f64,
+    memory_ratio: f64,
+}
+
+/// The memory of a model with a draft's weights and cache beside it; activations and workspace are shared.
+fn both_bytes(of: &Memory, draft: &Memory) -> f64 {
+    of.total() + draft.weights + draft.cache
 }
 
 impl Advice<'_> {
@@ -114,7 +126,7 @@ impl Advice<'_> {
         };
         let title = format!("Let {} write {AHEAD} tokens ahead", draft.name());
         match self.drafted(draft.name()) {
-            Ok(Some((ratio, latency))) => {
+            Ok(Some(Drafted { energy_ratio, latency_ratio, memory_ratio })) => {
                 let why = format!(
                     "{AHEAD} tokens are checked in one pass of the larger model, which reads its weights once for {:.1} that are kept",
                     kept()
@@ -125,21 +137,31 @@ impl Advice<'_> {
                     100.0 * ACCEPTED,
                     kept()
                 ));
-                let price = Price { latency_ratio: Some(latency), accuracy: Accuracy::Unchanged, ..Price::default() };
-                self.take_up_ratio(idea, ratio, price);
+                let (latency_ratio, memory_ratio) = (Some(latency_ratio), Some(memory_ratio));
+                let price = Price { latency_ratio, memory_ratio, accuracy: Accuracy::Unchanged, ..Price::default() };
+                self.take_up_ratio(idea, energy_ratio, price);
             }
             Ok(None) => self.leave_out(kind, "no token follows the first"),
             Err(error) => self.leave_out(kind, format!("{title}: {error}")),
         }
     }
 
-    /// The energy and the time of a request with drafts over those without.
-    fn drafted(&self, draft: &str) -> Result<Option<(f64, f64)>> {
+    /// A request with drafts, which are written for as many as run at once without.
+    fn drafted(&self, draft: &str) -> Result<Option<Drafted>> {
         let (setting, forecast) = self.sheet(self.selection)?;
-        let with_draft = self.selection.changed(&[Change::new("model", draft)])?;
+        let mut with_draft = self.selection.changed(&[Change::new("model", draft)])?;
+        if let Some(load @ Load::Rate(_)) = &mut with_draft.row.load {
+            *load = Load::Concurrency(forecast.running);
+        }
         let (_, of_draft) = self.sheet(&with_draft)?;
         let Some(step) = forecast.sizes().nth(1) else { return Ok(None) };
         let (Some(token), Some(draft_token)) = (forecast.token, of_draft.token) else { return Ok(None) };
+        let (alone, both) = (forecast.memory.total(), both_bytes(&forecast.memory, &of_draft.memory));
+        if both > forecast.memory.usable {
+            let [both, usable] = [both, forecast.memory.usable].map(render::bytes);
+            let reason = format!("both models need {both} of each GPU, more than the {usable} that the engine takes");
+            return Err(Error::setting("", reason));
+        }
         let one = setting.pass(&forecast, step)?;
         let check = setting.pass(&forecast, Size { new: AHEAD + 1, ..step })?;
         let joules = (AHEAD as f64 * draft_token.joules + token.joules * check.joules / one.joules) / kept();
@@ -148,7 +170,11 @@ impl Advice<'_> {
         let figures = &forecast.figures;
         let energy = figures.energy_per_request_j + of_draft.prompt.joules + tokens * (joules - token.joules);
         let time = figures.latency_s + of_draft.prompt.seconds + tokens * (seconds - token.seconds);
-        Ok(Some((energy / figures.energy_per_request_j, time / figures.latency_s)))
+        Ok(Some(Drafted {
+            energy_ratio: energy / figures.energy_per_request_j,
+            latency_ratio: time / figures.latency_s,
+            memory_ratio: both / alone,
+        }))
     }
 
     /// The setting of a data sheet and its forecast.
@@ -158,7 +184,7 @@ impl Advice<'_> {
                 let forecast = setting.forecast()?;
                 Ok((*setting, forecast))
             }
-            Way::Measured { name, .. } => Err(crate::Error::setting("device", format!("{name} is a measured machine"))),
+            Way::Measured { name, .. } => Err(Error::setting("device", format!("{name} is a measured machine"))),
         }
     }
 }

@@ -1,7 +1,8 @@
-use irene_advice::{By, Comparison, Direction, Selection, compare};
+use irene_advice::{By, Comparison, Direction, Lookup, LookupOptions, Selection, compare};
+use irene_predict::Host;
 use proptest::prelude::*;
 
-use crate::selections::{DECODERS, DEVICES, LOOKUP, MODELS, batch, changes, service};
+use crate::selections::{DECODERS, DEVICES, LOOKUP, MODELS, anywhere, batch, changes, own_card, service};
 
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * a.abs().max(b.abs())
@@ -126,6 +127,29 @@ fn energies_of_two_kinds_are_not_compared_without_a_word() {
     let bert = batch("bert-base-uncased", "gtx-1080-ti", 8, 128);
     let has_note = |text: &str| what_if(&bert, text).b.notes.iter().any(|note| note.contains("at the wall"));
     assert!(has_note("device=l4") && !has_note("device=gtx-1070"));
+    let at_the_wall = Lookup::new(LookupOptions { host: Some(Host::Usual), ..LookupOptions::default() });
+    let notes = at_the_wall.what_if(&bert, &changes("device=l4")).unwrap().b.notes;
+    assert!(notes.iter().all(|note| !note.contains("a measured profile")), "{notes:?}");
+}
+
+#[test]
+fn a_data_sheet_of_ones_own_is_compared_with_no_other_device() {
+    let lookup = own_card();
+    let what_if = |text: &str| lookup.what_if(&anywhere(8), &changes(text));
+    assert!(what_if("concurrency=16").is_ok() && what_if("device=my-card").is_ok());
+    for device in ["l4", "gtx-1070"] {
+        let error = what_if(&format!("device={device}")).unwrap_err();
+        assert!(error.field() == Some("device") && error.to_string().contains("my-card"), "{error}");
+    }
+}
+
+#[test]
+fn requests_that_generate_nothing_are_compared_with_others_by_request() {
+    let selection = service("Llama-3.1-8B", "h100-sxm", 8);
+    let without = what_if(&selection, "generate=0");
+    assert!(without.energy.by == By::Request && without.energy.ratio < 1.0, "{:?}", without.energy);
+    sums(&without);
+    assert_eq!(what_if(&selection, "generate=32").energy.by, By::Token);
 }
 
 #[test]

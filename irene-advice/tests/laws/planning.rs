@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use irene_advice::{Bounds, Change, Plan, PlanOptions, PlanRow, Selection, hire_prices};
 use irene_predict::{Load, Service, ServiceOptions};
 use irene_requests::RequestRow;
+use irene_tree::Format;
 
 use crate::selections::{LOOKUP, changes};
 
@@ -113,6 +114,26 @@ fn every_way_is_in_the_plan_or_left_out() {
         assert_eq!(found.considered, found.fitting + left_out, "{model}");
         assert!(found.left_out.iter().all(|left_out| !left_out.reason.is_empty()));
     }
+}
+
+#[test]
+fn the_format_that_a_model_is_served_in_is_tried_once() {
+    let options = PlanOptions { devices: vec!["b200".into()], most_rows: 100_000, ..PlanOptions::default() };
+    let found = plan("DeepSeek-V3", "rate=1;seq_len=512;generate=128", &options);
+    let sets: BTreeSet<&str> = found.plans.iter().map(|row| row.set.as_str()).collect();
+    assert!(!sets.is_empty() && sets.len() == found.plans.len(), "{:?}", found.plans);
+}
+
+#[test]
+fn a_device_that_is_left_out_has_the_reason_of_the_nearest_way() {
+    let reasons = |formats: &[Format]| -> Vec<String> {
+        let (devices, formats) = (vec!["l4".into()], formats.to_vec());
+        let options = PlanOptions { devices, formats, max_gpus: 1, ..PlanOptions::default() };
+        plan("Llama-3.1-70B", LLAMA, &options).left_out.into_iter().map(|left_out| left_out.reason).collect()
+    };
+    let [narrow, wide] = [Format::Int4, Format::BF16].map(|format| reasons(&[format]));
+    assert_eq!(reasons(&[Format::Int4, Format::BF16]), narrow);
+    assert!(wide != narrow && narrow.len() == 1, "{wide:?} {narrow:?}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use irene_advice::{Change, Lookup, Selection};
+use irene_advice::{Change, Lookup, LookupOptions, Selection};
+use irene_devices::{Catalogue, Device};
 
 pub(crate) static LOOKUP: LazyLock<Lookup> = LazyLock::new(Lookup::bundled);
 
@@ -37,4 +38,17 @@ pub(crate) fn batch(model: &str, device: &str, sequences: usize, tokens: usize) 
 pub(crate) fn service(model: &str, device: &str, running: usize) -> Selection {
     let settings = format!("device={device};concurrency={running};seq_len=512;generate=64");
     Selection::batch(model, 1, 1).changed(&changes(&settings)).unwrap()
+}
+
+/// By a data sheet of one's own: a card that no catalogue has, whose power is limited.
+pub(crate) fn own_card() -> Lookup {
+    let h100 = Catalogue::find("h100-sxm").unwrap();
+    let device = Device { name: "my-card".into(), tdp_w: 500.0, power_limit_w: Some(400.0), ..h100 };
+    Lookup::new(LookupOptions { device: Some(device), ..LookupOptions::default() })
+}
+
+/// Requests to Llama that name no device.
+pub(crate) fn anywhere(running: usize) -> Selection {
+    let settings = format!("concurrency={running};seq_len=512;generate=64");
+    Selection::batch("Llama-3.1-8B", 1, 1).changed(&changes(&settings)).unwrap()
 }

@@ -1,6 +1,6 @@
 use irene_advice::{Bounds, Kind, Suggestions};
 
-use crate::selections::{LOOKUP, batch, changes, service};
+use crate::selections::{LOOKUP, anywhere, batch, changes, own_card, service};
 
 fn suggest(selection: &irene_advice::Selection, bounds: Bounds) -> Suggestions {
     LOOKUP.suggest(selection, bounds).unwrap()
@@ -65,6 +65,37 @@ fn every_kind_is_suggested_or_left_out_with_a_reason() {
         kinds.contains(&Kind::Padding) && kinds.contains(&Kind::Kernels) && kinds.contains(&Kind::Batch),
         "{kinds:?}"
     );
+}
+
+#[test]
+fn a_data_sheet_of_ones_own_has_its_own_limit_and_no_other_device() {
+    let found = own_card().suggest(&anywhere(32), Bounds::default()).unwrap();
+    let limit = found.suggestions.iter().find(|idea| idea.kind == Kind::PowerLimit).unwrap();
+    assert!(limit.title.ends_with("instead of 400 W"), "{}", limit.title);
+    assert!(found.suggestions.iter().all(|idea| idea.kind != Kind::Device), "{:?}", found.suggestions);
+    let devices = found.left_out.iter().find(|left_out| left_out.kind == Kind::Device).unwrap();
+    assert!(devices.reason.contains("the data sheet of my-card answers alone"), "{devices:?}");
+}
+
+#[test]
+fn a_draft_is_written_for_as_many_as_run_at_once_and_takes_memory() {
+    let drafts = |selection: &irene_advice::Selection| {
+        let found = suggest(selection, Bounds::default());
+        let idea = found.suggestions.into_iter().find(|idea| idea.kind == Kind::Speculative);
+        idea.ok_or_else(|| {
+            found.left_out.into_iter().find(|left_out| left_out.kind == Kind::Speculative).unwrap().reason
+        })
+    };
+    let by_rate = service("Llama-3.1-8B", "h100-sxm", 1).changed(&changes("rate=8;generate=256")).unwrap();
+    let running = LOOKUP.estimate(&by_rate).unwrap().running.unwrap();
+    assert!(running > 8.0, "something runs all the time: {running}");
+    let at_once = by_rate.changed(&changes(&format!("concurrency={running}"))).unwrap();
+    let [by_rate, at_once] = [by_rate, at_once].map(|selection| drafts(&selection).unwrap());
+    assert!((by_rate.saved_share - at_once.saved_share).abs() < 0.01, "{by_rate:?} {at_once:?}");
+    assert!(at_once.price.memory_ratio.unwrap() > 1.05, "{at_once:?}");
+    let full = service("Llama-3.1-8B", "l4", 400).changed(&changes("generate=256")).unwrap();
+    let reason = drafts(&full).unwrap_err();
+    assert!(reason.contains("both models need"), "{reason}");
 }
 
 #[test]

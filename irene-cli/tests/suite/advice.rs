@@ -60,6 +60,21 @@ fn wrong_changes_are_told_in_a_line() {
 }
 
 #[test]
+fn a_measured_machine_has_its_own_meter() {
+    let bert = ["bert-base-uncased", "-b", "8", "-s", "128"];
+    for (command, meter) in
+        [("whatif", ["--meter", "gpu"]), ("whatif", ["--meter", "wall"]), ("suggest", ["--host-power", "90"])]
+    {
+        let set: &[&str] = if command == "whatif" { &["--set", "num_hidden_layers=6"] } else { &[] };
+        let args = [&[command][..], &bert, &meter, set].concat();
+        let said = refused(2, &args);
+        let expected = format!("{} works only with a data sheet: the energy of gtx-1080-ti is that", meter[0]);
+        assert!(said.contains(&expected), "{said}");
+        good(&[&args[..], &["--device", "l4"]].concat());
+    }
+}
+
+#[test]
 fn a_model_of_ones_own_is_asked_about() {
     let folder = Folder::new("advice");
     let config = r#"{"model_type": "bert", "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu"}"#;
@@ -151,6 +166,12 @@ fn a_plan_that_cannot_be_says_why() {
     let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
     assert!(refused(1, &[&args[..], &["--device", "h100-smx"]].concat()).contains("h100-sxm"));
     assert!(refused(1, &[&args[..], &["--gpu-hour-price", "l4"]].concat()).contains("NAME=USD"));
+    let both = refused(2, &[&args[..], &["--price-per-kwh", "0.3", "--gpu-hour-price", "public"]].concat());
+    assert!(both.contains("cannot be used with"), "{both}");
+    let top = refused(2, &[&args[..], &["--top", "3", "--format", "csv"]].concat());
+    assert!(top.contains("--top works only with --format text"), "{top}");
+    let free = json(&[&args[..], &["--device", "h100-sxm", "--price-per-kwh", "0"]].concat());
+    assert_eq!(free["plans"][0]["usd_per_million_tokens"].as_f64(), Some(0.0));
     let none = good(&[&args[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
     assert!(none.contains("0 keep up") && none.contains("more than"), "{none}");
 }

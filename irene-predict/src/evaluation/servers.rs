@@ -3,7 +3,7 @@ use std::path::Path;
 use irene_devices::{Catalogue, Device, Law, Positive, read_measurements};
 use serde::Deserialize;
 
-use crate::Error;
+use crate::{Error, forecast::IDLE_SHARE};
 
 /// A server whose power at the wall was measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Server {
 impl Server {
     /// The least power without that of its devices when idle, W. A device whose idle power nobody has published is taken for a fifth of its TDP.
     pub fn host_w(&self) -> f64 {
-        self.least_w - self.count * self.device.idle_w.unwrap_or(0.2 * self.device.tdp_w)
+        self.least_w - self.count * self.device.idle_w.unwrap_or(IDLE_SHARE * self.device.tdp_w)
     }
 
     /// What the shipped law has for that, W.

@@ -124,7 +124,7 @@ impl Measured {
             // Other times are to the whole as the law has it.
             let by =
                 |figure: Figure| Some(figures.get(figure)? / predicted.get(figure)? * tokens / predicted.tokens_per_s?);
-            by_rate.or_else(|| by(Figure::Itl)).or_else(|| by(Figure::Latency))
+            by_rate.or_else(|| by(Figure::Latency)).or_else(|| by(Figure::Itl))
         } else {
             let by_parts = || Some(figures.itl_s? * schedule.gaps + figures.ttft_s?);
             figures.latency_s.or(by_rate).or_else(by_parts)

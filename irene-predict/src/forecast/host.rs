@@ -16,7 +16,7 @@ pub enum Host {
 }
 
 /// Devices of the largest usual machine.
-const OF_MACHINE: f64 = 8.0;
+pub(crate) const OF_MACHINE: usize = 8;
 
 impl Host {
     /// The power of as many usual machines as so many devices need, or of one's own, W.
@@ -24,7 +24,7 @@ impl Host {
     /// # Errors
     /// [`Error::NoHost`] for a usual machine around a device that is no card.
     pub(crate) fn watts(self, law: &HostLaw, device: &Device, count: f64) -> Result<f64, Error> {
-        let machines = (count / OF_MACHINE).ceil();
+        let machines = (count / OF_MACHINE as f64).ceil();
         match self {
             Self::Watts(watts) => Ok(watts),
             Self::Usual => law

@@ -16,6 +16,7 @@ use irene_tree::{Format, Parallel, Precision, Size};
 use self::{arrivals::Settled, memory::Needs};
 pub use self::{host::Host, memory::Memory, note::Note};
 pub(crate) use self::{
+    host::OF_MACHINE,
     memory::{CONTEXT, GIB},
     tree::{filled, own_parts, parts},
 };
@@ -78,7 +79,7 @@ pub struct Part {
 
 /// The share of its TDP that a device with an open context draws where nobody has published it: the median of the cards in the catalogue,
 /// which have 0.16 to 0.37.
-const IDLE_SHARE: f64 = 0.2;
+pub(crate) const IDLE_SHARE: f64 = 0.2;
 
 /// Far more than any request takes: the ends of its interval are numbers, too.
 const MOST_JOULES: f64 = 1e100;

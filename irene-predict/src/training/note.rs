@@ -7,6 +7,7 @@ use irene_models::Run;
 use irene_tree::{Format, Training, render};
 
 use super::phases::PhaseCosts;
+use crate::forecast::OF_MACHINE;
 
 /// A warning for readers of a training forecast.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,9 +94,6 @@ impl fmt::Display for TrainingNote {
         }
     }
 }
-
-/// GPUs of the largest usual machine.
-const OF_MACHINE: usize = 8;
 
 pub(super) fn notes(device: &Device, run: Run, training: Training, costs: &PhaseCosts) -> Vec<TrainingNote> {
     let arithmetic = device.arithmetic(run.precision.weights, run.precision.activations);

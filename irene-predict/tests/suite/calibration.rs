@@ -241,6 +241,17 @@ fn rows_that_tell_nothing_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn the_latency_of_a_request_tells_more_than_the_time_between_its_tokens() {
+    let asked = other("vllm-0.11");
+    let known = forecast(&mut plain(), &asked).figures;
+    let itl_s = known.itl_s.map(|seconds| 2.0 * seconds);
+    let figures = Figures { latency_s: Some(known.latency_s), itl_s, ..Figures::default() };
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut plain()).unwrap();
+    let [time, ..] = measured.residuals(Law::shipped());
+    assert!(time.unwrap().abs() < 1e-6, "{time:?}");
+}
+
+#[test]
 fn arrivals_at_a_rate_are_as_many_at_once_as_their_latency_tells() {
     let mut service = plain();
     let asked = row(MODELS[0], "vllm-0.11", Load::Rate(8.0), Figures::default());

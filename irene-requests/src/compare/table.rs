@@ -7,7 +7,7 @@ use crate::{
     Error, Result,
     sheet::{
         columns::{Bound, Column, SETTINGS, find},
-        read::{Opened, line, open, with_point},
+        read::{Opened, is_absent, line, open, with_point},
     },
 };
 
@@ -180,10 +180,6 @@ impl Table {
             }
         }
     }
-}
-
-fn is_absent(cell: &str) -> bool {
-    ["", "-", "na", "n/a", "nan", "none", "null"].contains(&cell.to_lowercase().as_str())
 }
 
 /// Where a column has the sheet's own title, other spellings of it say nothing.

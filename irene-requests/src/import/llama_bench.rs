@@ -40,8 +40,8 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     if generated == 0.0 && depth == 0.0 {
         set(&mut row, Figure::Ttft, seconds);
     }
-    // A prompt behind a full cache is no setting of a sheet.
-    if generated > 0.0 && (depth == 0.0 || prompt == 0.0) {
+    // A cache that is full already was read before the clock ran: such a time is no setting's of a sheet.
+    if generated > 0.0 && depth == 0.0 {
         set(&mut row, Figure::TokensPerS, seconds.map(|seconds| generated / seconds));
     }
     if prompt == 0.0 && generated > 0.0 {

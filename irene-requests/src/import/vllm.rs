@@ -42,9 +42,12 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         ..RequestRow::default()
     };
     row.model = record.text("model_id").map(str::to_owned);
+    let latency = latency_ms(record);
     set(&mut row, Figure::Ttft, seconds("mean_ttft_ms"));
-    set(&mut row, Figure::Itl, seconds("mean_tpot_ms").or_else(|| seconds("mean_itl_ms")));
-    set(&mut row, Figure::Latency, seconds("mean_e2el_ms"));
+    // A mean has the prompts of other requests in it, and stands for the median only where it makes no latency.
+    let gap = || mean_gap_ms(record).filter(|_| latency.is_none()).map(|ms| ms * 1e-3);
+    set(&mut row, Figure::Itl, seconds("median_itl_ms").or_else(gap));
+    set(&mut row, Figure::Latency, latency.map(|ms| ms * 1e-3));
     set(&mut row, Figure::TokensPerS, record.number("output_throughput"));
     keep(&mut row, record, &["date", "completed", "duration", "request_throughput", "max_concurrency"]);
     vec![row]
@@ -63,17 +66,23 @@ fn load(record: &Record) -> Option<Load> {
         (None, None) => {}
     }
     // Time to the first token has the queue in it; the sequences that get tokens are those that run.
-    let each = record.positive("mean_tpot_ms").or_else(|| record.positive("mean_itl_ms"))?;
-    Some(Load::Concurrency(record.positive("output_throughput")? * each * 1e-3))
+    Some(Load::Concurrency(record.positive("output_throughput")? * mean_gap_ms(record)? * 1e-3))
+}
+
+fn mean_gap_ms(record: &Record) -> Option<f64> {
+    record.positive("mean_tpot_ms").or_else(|| record.positive("mean_itl_ms"))
 }
 
 /// Little's law: requests a second times the mean time of one.
 fn requests_in_flight(record: &Record) -> Option<f64> {
-    let rate = record.positive("request_throughput")?;
-    let measured = record.positive("mean_e2el_ms");
+    Some(record.positive("request_throughput")? * latency_ms(record)? * 1e-3)
+}
+
+/// The mean time of a request.
+fn latency_ms(record: &Record) -> Option<f64> {
     let summed = || {
         let tokens = record.positive("total_output_tokens")? / record.positive("completed")?;
-        Some(record.positive("mean_ttft_ms")? + record.positive("mean_tpot_ms")? * (tokens - 1.0).max(0.0))
+        Some(record.positive("mean_ttft_ms")? + mean_gap_ms(record)? * (tokens - 1.0).max(0.0))
     };
-    Some(rate * measured.or_else(summed)? * 1e-3)
+    record.positive("mean_e2el_ms").or_else(summed)
 }

@@ -68,13 +68,14 @@ pub(crate) const SETTINGS: [(Column, &str, &[&str]); 14] = [
     (Column::Data, "data_parallel", &["dp", "dp_size", "data_parallel_size"]),
 ];
 
-/// Other words for a figure, without its unit.
-const FIGURE_ALIASES: [(&str, &str); 5] = [
-    ("energy_a_request", "energy_per_request"),
-    ("energy_a_token", "energy_per_token"),
-    ("mean_ttft", "ttft"),
-    ("mean_itl", "itl"),
-    ("tpot", "itl"),
+/// Other words for a figure, without its unit, and how well each says it.
+const FIGURE_ALIASES: [(&str, &str, Spelling); 6] = [
+    ("energy_a_request", "energy_per_request", Spelling::Other),
+    ("energy_a_token", "energy_per_token", Spelling::Other),
+    ("mean_ttft", "ttft", Spelling::Other),
+    ("median_itl", "itl", Spelling::Other),
+    ("mean_itl", "itl", Spelling::Mean),
+    ("tpot", "itl", Spelling::Mean),
 ];
 
 /// Units that a title may end in, with their size in the unit of the sheet.
@@ -100,16 +101,26 @@ pub(crate) struct Found {
     pub(crate) column: Column,
     /// Cells are multiplied by this.
     pub(crate) factor: f64,
-    /// Whether it has the sheet's own title.
-    is_own: bool,
+    pub(super) spelling: Spelling,
+}
+
+/// How a title says a column, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Spelling {
+    /// The sheet's own title.
+    Own,
+    /// Another title of the same.
+    Other,
+    /// The mean of what the column has the median of.
+    Mean,
 }
 
 /// The column of a title; None for a further column.
 pub(crate) fn find(title: &str) -> Option<Found> {
     let title = title.trim().to_lowercase().replace([' ', '-'], "_");
     let setting = SETTINGS.iter().find_map(|&(column, name, others)| {
-        let is_own = name == title;
-        (is_own || others.contains(&title.as_str())).then_some(Found { column, factor: 1.0, is_own })
+        let spelling = if name == title { Spelling::Own } else { Spelling::Other };
+        (name == title || others.contains(&title.as_str())).then_some(Found { column, factor: 1.0, spelling })
     });
     setting.or_else(|| find_figure(&title))
 }
@@ -119,29 +130,31 @@ fn find_figure(title: &str) -> Option<Found> {
     // The bare value's suffix is empty, and so it is tried last.
     let (bound, rest) = Bound::ALL.iter().rev().find_map(bound_of)?;
     if rest == Figure::TokensPerS.name() {
-        return Some(Found { column: Column::Figure(bound, Figure::TokensPerS), factor: 1.0, is_own: true });
+        let column = Column::Figure(bound, Figure::TokensPerS);
+        return Some(Found { column, factor: 1.0, spelling: Spelling::Own });
     }
     let (base, unit) = rest.rsplit_once('_')?;
-    let known = FIGURE_ALIASES.iter().find(|(other, _)| *other == base).map_or(base, |(_, name)| name);
+    let alias = FIGURE_ALIASES.iter().find(|(other, ..)| *other == base);
+    let (known, spelling) = alias.map_or((base, Spelling::Own), |(_, name, spelling)| (*name, *spelling));
     Figure::ALL.iter().find_map(|&figure| {
         let (name, own_unit) = figure.name().rsplit_once('_')?;
         let (.., factor) = UNITS.iter().find(|(own, other, _)| *own == own_unit && *other == unit)?;
-        let is_own = base == name && own_unit == unit;
-        (known == name).then_some(Found { column: Column::Figure(bound, figure), factor: *factor, is_own })
+        let spelling = if own_unit == unit { spelling } else { spelling.max(Spelling::Other) };
+        (known == name).then_some(Found { column: Column::Figure(bound, figure), factor: *factor, spelling })
     })
 }
 
-/// The column of each title. If a title is the sheet's own, other spellings of it are further columns.
+/// The column of each title. If a title says a column better than others do, those are further columns.
 ///
 /// # Errors
 /// The reason why this is no line of titles.
 pub(super) fn recognise(titles: &[String]) -> Result<Vec<Option<Found>>, String> {
     let mut found: Vec<Option<Found>> = titles.iter().map(|title| find(title)).collect();
-    let own: Vec<Column> = found.iter().flatten().filter(|found| found.is_own).map(|found| found.column).collect();
+    let all: Vec<Found> = found.iter().flatten().copied().collect();
+    let is_said_better =
+        |one: &Found| all.iter().any(|other| other.column == one.column && other.spelling < one.spelling);
     for column in &mut found {
-        if column.is_some_and(|found| !found.is_own && own.contains(&found.column)) {
-            *column = None;
-        }
+        *column = column.filter(|one| !is_said_better(one));
     }
     for (place, column) in found.iter().enumerate() {
         let Some(column) = column else { continue };
@@ -175,14 +188,14 @@ mod tests {
     #[test]
     fn every_own_title_is_found_as_itself() {
         for (column, name, _) in SETTINGS {
-            assert_eq!(find(name), Some(Found { column, factor: 1.0, is_own: true }));
+            assert_eq!(find(name), Some(Found { column, factor: 1.0, spelling: Spelling::Own }));
         }
         for figure in Figure::ALL {
             for bound in Bound::ALL {
                 let title = format!("{}{}", figure.name(), bound.suffix());
                 assert_eq!(
                     find(&title),
-                    Some(Found { column: Column::Figure(bound, figure), factor: 1.0, is_own: true })
+                    Some(Found { column: Column::Figure(bound, figure), factor: 1.0, spelling: Spelling::Own })
                 );
             }
         }
@@ -202,8 +215,10 @@ mod tests {
                 None
             ]
         );
-        // Neither a bound of the batch nor a median is the mean.
-        assert_eq!(columns("model,max_batch,median_itl_ms,power_ms").unwrap()[1..], [None, None, None]);
+        // A bound of the batch is no mean of what ran.
+        assert_eq!(columns("model,max_batch,power_ms").unwrap()[1..], [None, None]);
+        let itl = Some((Column::Figure(Bound::Value, Figure::Itl), 1e-3));
+        assert_eq!(columns("mean_itl_ms,median_itl_ms").unwrap(), [None, itl]);
     }
 
     #[test]

@@ -7,15 +7,17 @@ use irene_tree::{Kernels, Lines, Parallel, UnknownFormat};
 
 use super::{
     Figures, Load, RequestRow,
-    columns::{Bound, Column, Found, recognise},
+    columns::{Bound, Column, Found, Spelling, recognise},
 };
 use crate::{Error, Result};
 
 /// The characters that may separate cells.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
-/// Words for what is not known.
-const ABSENT: [&str; 7] = ["", "-", "na", "n/a", "nan", "none", "null"];
+/// Whether a cell says that something is not known.
+pub(crate) fn is_absent(cell: &str) -> bool {
+    ["", "-", "na", "n/a", "nan", "none", "null"].contains(&cell.trim().to_lowercase().as_str())
+}
 
 /// The rows of a sheet, one after the other. A row with a fault is an error that names its line and column; the rows after it are read.
 ///
@@ -142,6 +144,11 @@ impl<R> RequestReader<R> {
                 fault.get_or_insert_with(|| self.fault(line, title, reason));
             }
         }
+        let is_mean =
+            |found: &Found| found.spelling == Spelling::Mean && matches!(found.column, Column::Figure(Bound::Value, _));
+        if self.columns.iter().flatten().any(is_mean) {
+            of_mean_gap(&mut row);
+        }
         (row, fault)
     }
 
@@ -149,7 +156,7 @@ impl<R> RequestReader<R> {
         let cell = std::str::from_utf8(cell).map_err(|_| "is not UTF-8: save the file in UTF-8")?;
         match found {
             None => row.further.push((title.to_owned(), cell.to_owned())),
-            Some(_) if ABSENT.contains(&cell.trim().to_lowercase().as_str()) => {}
+            Some(_) if is_absent(cell) => {}
             Some(found) => self.set(row, found, cell.trim())?,
         }
         Ok(())
@@ -217,6 +224,17 @@ impl<R> RequestReader<R> {
     }
 }
 
+/// A mean time between tokens has the prompts of other requests in it: with the time to the first token it is the whole time rather than the
+/// median gap.
+fn of_mean_gap(row: &mut RequestRow) {
+    let Figures { ttft_s, itl_s, latency_s: None, .. } = row.figures else { return };
+    if let (Some(first), Some(gap), Some(generated)) = (ttft_s, itl_s, row.generated)
+        && generated >= 1.0
+    {
+        (row.figures.latency_s, row.figures.itl_s) = (Some(first + gap * (generated - 1.0)), None);
+    }
+}
+
 /// A number with a decimal comma as one with a point; other words as they are.
 pub(crate) fn with_point(cell: &str) -> Cow<'_, str> {
     let plain = cell.replacen(',', ".", 1);
@@ -228,9 +246,7 @@ pub(crate) fn with_point(cell: &str) -> Cow<'_, str> {
 const MOST_SEQUENCES: usize = 1_000_000_000;
 
 fn kernels(cell: &str) -> Result<Kernels, String> {
-    let known = [Kernels::Eager, Kernels::Fused];
-    let found = known.into_iter().find(|known| known.name().eq_ignore_ascii_case(cell));
-    found.ok_or_else(|| format!("`{cell}` is neither eager nor fused"))
+    Kernels::find(cell).ok_or_else(|| format!("`{cell}` is neither eager nor fused"))
 }
 
 fn set_load(row: &mut RequestRow, load: Load) -> Result<(), String> {

@@ -129,10 +129,15 @@ fn vllms_benchmark_has_means_a_load_and_what_metadata_says() {
     assert_eq!((capped.prompt, capped.generated, capped.parallel.tensor), (Some(512.0), Some(128.0), 2));
     assert_eq!(
         (capped.figures.ttft_s, capped.figures.itl_s, capped.figures.tokens_per_s),
-        (Some(0.2), Some(0.05), Some(256.0))
+        (Some(0.2), None, Some(256.0))
     );
     // Two requests a second, each 0.2 s and 127 times 0.05 s long.
+    assert!(near(capped.figures.latency_s, 6.55));
     assert!(matches!(capped.load, Some(Load::Concurrency(running)) if near(Some(running), 13.1)));
+    let median = row(&VLLM.replace("\"mean_itl_ms\"", "\"median_itl_ms\": 40.0, \"mean_itl_ms\"")).figures;
+    assert!(near(median.itl_s, 0.04) && near(median.latency_s, 6.55));
+    let without_first = row(&VLLM.replace("\"mean_ttft_ms\": 200.0, ", "")).figures;
+    assert_eq!((without_first.itl_s, without_first.latency_s), (Some(0.05), None));
     let with_rate = VLLM.replace("\"inf\"", "1.5").replace("\"max_concurrency\": 16", "\"max_concurrency\": null");
     assert_eq!(row(&with_rate).load, Some(Load::Rate(1.5)));
     let at_once = VLLM.replace("\"max_concurrency\": 16", "\"max_concurrency\": null");
@@ -166,6 +171,7 @@ fn llama_bench_tells_prompts_from_tokens() {
     assert_eq!((tokens.parallel.tensor, tokens.model.as_deref()), (2, Some("x")));
     assert_eq!((deep.device.as_deref(), deep.prompt, deep.figures.latency_s), (None, Some(1024.0), None));
     assert!(near(deep.figures.itl_s, 0.1) && deep.weights == Some(Format::Q8_0));
+    assert_eq!(deep.figures.tokens_per_s, None, "its 1024 tokens in the cache were read before");
     let csv = "build_commit,gpu_info,model_type,model_filename,n_gpu_layers,n_prompt,n_gen,avg_ns,avg_ts\nabc,Tesla T4,llama 1B F16,y.gguf,99,16,8,1000000000,24\n";
     let both = row(csv);
     assert_eq!(
@@ -175,14 +181,15 @@ fn llama_bench_tells_prompts_from_tokens() {
 }
 
 #[test]
-fn a_prompt_behind_a_full_cache_has_no_tokens_a_second_of_llama_bench() {
+fn tokens_behind_a_full_cache_have_no_tokens_a_second_of_llama_bench() {
     let at = |prompt: usize, depth: usize| {
         let titles = "build_commit,model_type,n_gpu_layers,n_prompt,n_gen,n_depth,avg_ns,avg_ts";
         row(&format!("{titles}\nabc,llama 1B F16,99,{prompt},8,{depth},1000000000,24\n"))
     };
-    assert!(near(at(16, 0).figures.tokens_per_s, 8.0) && near(at(0, 1024).figures.tokens_per_s, 8.0));
-    let deep = at(16, 1024);
-    assert_eq!((deep.figures.tokens_per_s, deep.further("n_depth")), (None, Some("1024")));
+    assert!(near(at(16, 0).figures.tokens_per_s, 8.0) && near(at(0, 1024).figures.itl_s, 0.125));
+    for deep in [at(16, 1024), at(0, 1024)] {
+        assert_eq!((deep.figures.tokens_per_s, deep.further("n_depth")), (None, Some("1024")));
+    }
 }
 
 /// A folder of its own for each test.

@@ -38,6 +38,20 @@ fn a_row_has_its_settings_figures_and_further_columns() {
 }
 
 #[test]
+fn a_mean_time_between_tokens_makes_the_latency_where_the_first_is_known() {
+    let figures = |titles: &str, cells: &str| {
+        let rows = read(&format!("model,generated,{titles}\ngpt2,101,{cells}\n"));
+        let Figures { itl_s, latency_s, .. } = rows[0].as_ref().unwrap().figures;
+        (itl_s, latency_s)
+    };
+    assert_eq!(figures("ttft_s,tpot_s", "0.5,0.25"), (None, Some(25.5)));
+    assert_eq!(figures("tpot_s", "0.25"), (Some(0.25), None));
+    assert_eq!(figures("ttft_s,median_itl_s", "0.5,0.25"), (Some(0.25), None));
+    assert_eq!(figures("ttft_s,tpot_s,latency_s", "0.5,0.25,30"), (Some(0.25), Some(30.0)));
+    assert_eq!(figures("ttft_s,tpot_s,itl_s", "0.5,0.25,0.125"), (Some(0.125), None));
+}
+
+#[test]
 fn separators_marks_and_empty_lines_do_not_matter() {
     for text in ["\u{feff}model;power_w\r\na;1,5\r\n;\r\n", "model\tpower_w\n\na\t1.5\n", "model,power_w\na,1.5\n,\n"] {
         let rows = read(text);

@@ -181,7 +181,6 @@ impl Row<'_> {
         let format = |column: &str| self.named(column, |word| word.parse::<Format>().ok());
         let weights = format(columns::WEIGHTS)?.unwrap_or(usual.weights);
         let activations = format(columns::ACTIVATIONS)?.unwrap_or(usual.activations);
-        let kernels = |word: &str| [Kernels::Eager, Kernels::Fused].into_iter().find(|kernels| kernels.name() == word);
         let degree = |place: usize| -> Result<usize> {
             let (column, most) = (columns::PARALLEL[place], Parallel::MOST);
             let degree = self.count(column, 1)?.unwrap_or(1);
@@ -197,7 +196,7 @@ impl Row<'_> {
             },
             generated: self.count(columns::GENERATED, 0)?.unwrap_or(0),
             precision: Precision { weights, activations, cache: format(columns::CACHE)?.unwrap_or(activations) },
-            kernels: self.named(columns::EXECUTION, kernels)?.unwrap_or_default(),
+            kernels: self.named(columns::EXECUTION, Kernels::find)?.unwrap_or_default(),
             parallel: Parallel { tensor: degree(0)?, pipeline: degree(1)?, expert: degree(2)?, data: degree(3)? },
             training: self.json(columns::TRAINING)?,
             extra: self.json(columns::TREE_EXTRA)?.unwrap_or_else(Map::new),

@@ -7,7 +7,11 @@ use irene_tree::{Format as Numbers, render};
 
 use super::{BoundsArgs, json};
 use crate::{
-    commands::{FormatArgs, following, predict::positive, size},
+    commands::{
+        FormatArgs, following,
+        predict::{not_negative, positive},
+        refuse, size,
+    },
     output, settings,
     sheet::{Cell, Field, Format, Sheet},
 };
@@ -51,7 +55,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     bounds: BoundsArgs,
     /// Price of a kWh, USD [default: 0.1319]
-    #[arg(long, value_name = "USD", value_parser = positive)]
+    #[arg(long, value_name = "USD", value_parser = not_negative, allow_negative_numbers = true, conflicts_with = "gpu_hour_price")]
     price_per_kwh: Option<f64>,
     /// The hire of a device for an hour, USD; several with commas between; public stands for those that are known here
     #[arg(long, value_name = "NAME=USD")]
@@ -111,6 +115,7 @@ fn as_flag(error: irene_advice::Error) -> anyhow::Error {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     following::refuse_numbers(std::slice::from_ref(&args.model))?;
+    refuse(args.format.format() != Format::Text, "--format text", &[("--top", args.top.is_some())])?;
     let options = args.options()?;
     let mut lookup = Lookup::new(LookupOptions { finds_files: true, ..LookupOptions::default() });
     lookup.add_model(args.model.clone(), following::model(&args.model)?);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Arg;
-use irene_advice::{Bounds, Lookup, LookupOptions, Selection};
+use irene_advice::{Basis, Bounds, Estimate, Lookup, LookupOptions, Selection};
 use irene_models::ModelSpec;
 use irene_predict::Load;
 use irene_requests::RequestRow;
@@ -74,6 +74,17 @@ const GENERATED: usize = 256;
 impl SelectionArgs {
     /// The selection, with what is not said filled in and told.
     pub(super) fn selected(&self) -> Result<Selected> {
+        let selected = self.looked_up()?;
+        let of_meter = self.setting.service.meter_flags();
+        if of_meter.iter().any(|(_, is_given)| *is_given) {
+            let Estimate { basis, device, .. } = selected.lookup.estimate(&selected.selection)?;
+            let others = format!("a data sheet: the energy of {device} is that of its measured profile");
+            refuse(basis == Basis::Measured, &others, &of_meter)?;
+        }
+        Ok(selected)
+    }
+
+    fn looked_up(&self) -> Result<Selected> {
         following::refuse_numbers(std::slice::from_ref(&self.model))?;
         let refused = [("--method", self.setting.predictor.asks_for_track())];
         refuse(true, "irene predict", &refused)?;

@@ -145,7 +145,7 @@ impl Args {
     }
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+pub(in crate::commands) fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
         _ => Err("expected a number of at least 0".into()),

@@ -65,6 +65,7 @@ pub(in crate::commands) fn positive(text: &str) -> Result<f64, String> {
 impl ServiceArgs {
     /// The flags that are given.
     pub(in crate::commands) fn flags(&self) -> [(&'static str, bool); 9] {
+        let [meter, host_power] = self.meter_flags();
         [
             ("--engine", self.engine.is_some()),
             ("--concurrency", !self.concurrency.is_empty()),
@@ -73,8 +74,8 @@ impl ServiceArgs {
             ("--cache", self.cache.is_some()),
             ("--power-limit", self.power_limit.is_some()),
             ("--device-spec", self.device_spec.is_some()),
-            ("--meter", self.meter.is_some()),
-            ("--host-power", self.host_power.is_some()),
+            meter,
+            host_power,
         ]
     }
 
@@ -89,6 +90,11 @@ impl ServiceArgs {
             head: args.setting.run.head(),
             host: self.host()?,
         })
+    }
+
+    /// Those of the energy that is meant.
+    pub(in crate::commands) fn meter_flags(&self) -> [(&'static str, bool); 2] {
+        [("--meter", self.meter.is_some()), ("--host-power", self.host_power.is_some())]
     }
 
     /// Those of requests.
