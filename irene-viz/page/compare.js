@@ -1,7 +1,7 @@
 // Compare: what is selected (A) beside up to three others, by the roles that the parts of every model have.
 
 import { getWhatIf } from "./api.js";
-import { asState, changesInWords, writeChanges } from "./changes.js";
+import { USUAL_FORMATS, asState, changesInWords, writeChanges } from "./changes.js";
 import { words } from "./columns.js";
 import { differenceIcicle } from "./difference-icicle.js";
 import { make } from "./dom.js";
@@ -12,7 +12,6 @@ import { otherCard, sideCard } from "./side-cards.js";
 import { comparisonCsv, differences, figuresTable, howMuch } from "./sides.js";
 
 const OTHERS = ["b", "c", "d"];
-const FORMATS = [["", "as A"], ["bf16"], ["f8_e4m3", "fp8"], ["int4"]];
 
 // The settings that the form for one more can change.
 const fields = (models, devices) => [
@@ -22,7 +21,7 @@ const fields = (models, devices) => [
     "Device",
     select("other-device", [["", "as A"], ...devices.map(({ name, title }) => [name, title ?? name])]),
   ],
-  ["weights", "Weights", select("other-weights", FORMATS)],
+  ["weights", "Weights", select("other-weights", [["", "as A"], ...USUAL_FORMATS])],
   ["concurrency", "At once", numberInput("other-concurrency", { step: 1, min: 1, placeholder: "as A" })],
   ["seq_len", "Prompt tokens", numberInput("other-seq", { step: 1, min: 1, placeholder: "as A" })],
   ["generate", "Generated tokens", numberInput("other-generate", { step: 1, placeholder: "as A" })],
