@@ -4,7 +4,7 @@ import { getWhatIf } from "./api.js";
 import { USUAL_FORMATS, asState, changesInWords, writeChanges } from "./changes.js";
 import { words } from "./columns.js";
 import { differenceIcicle } from "./difference-icicle.js";
-import { make } from "./dom.js";
+import { make, replaceInside } from "./dom.js";
 import { field, numberInput, select } from "./field.js";
 import { createPairTable } from "./pairs.js";
 import { readyMade } from "./readymade.js";
@@ -130,13 +130,22 @@ export function createCompareView(panel, act) {
   }
 
   function tools(letter) {
-    const button = (text, does) =>
-      make("button", { type: "button", "aria-label": `${text}: ${letter.toUpperCase()}`, on: { click: does } }, text);
+    const button = (id, text, does) =>
+      make(
+        "button",
+        {
+          type: "button",
+          id: `${id}-${letter}`,
+          "aria-label": `${text}: ${letter.toUpperCase()}`,
+          on: { click: does },
+        },
+        text,
+      );
     return make(
       "div",
       { class: "tools" },
-      button("Remove", () => remove(letter)),
-      button("Make it the selection", () => act.go(asState(current[letter], current))),
+      button("remove", "Remove", () => remove(letter)),
+      button("select", "Make it the selection", () => act.go(asState(current[letter], current))),
     );
   }
 
@@ -145,7 +154,7 @@ export function createCompareView(panel, act) {
     const others = answers.map((answer) =>
       otherCard(answer, changesInWords(current[answer.letter]), tools(answer.letter)),
     );
-    cards.replaceChildren(...(first ? [sideCard("a", first.title ?? "what is selected", first)] : []), ...others);
+    replaceInside(cards, ...(first ? [sideCard("a", first.title ?? "what is selected", first)] : []), ...others);
   }
 
   function drawDetail() {
@@ -195,7 +204,8 @@ export function createCompareView(panel, act) {
   }
 
   function showReady(state) {
-    ready.replaceChildren(
+    replaceInside(
+      ready,
       ...readyMade(state, models, devices).map(({ title, about, sets }, at) =>
         make(
           "button",
@@ -227,7 +237,10 @@ export function createCompareView(panel, act) {
       problem.textContent = "";
       for (const [, , control] of controls) control.value = "";
       showReady(state);
+      const hadFocus = cards.contains(document.activeElement);
       showResults();
+      // After the last that was removed, the next to do is to add one.
+      if (hadFocus && !cards.contains(document.activeElement)) form.querySelector("#compare").focus();
     },
     downloads: () =>
       answers
