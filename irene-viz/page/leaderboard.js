@@ -5,7 +5,7 @@ import { USUAL_FORMATS } from "./changes.js";
 import { energies, figures, shareBar, words } from "./columns.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
-import { field, numberInput, select } from "./field.js";
+import { field, select } from "./field.js";
 import { interval, isKnown, joules, number, parameters, seconds } from "./format.js";
 import { createOwnScores } from "./own-scores.js";
 import { scoreChart, scoreText } from "./score-chart.js";
