@@ -30,8 +30,9 @@ const PARAMETERS = {
 };
 const NAMES = Object.fromEntries(Object.entries({ model: "model", ...PARAMETERS }).map(([ours, theirs]) => [theirs, ours]));
 
-// The state's name of a parameter of the API, if it has it.
+// The state's name of a parameter of the API, if it has it; and the other way round.
 export const stateName = (parameter) => NAMES[parameter];
+export const parameterName = (name) => PARAMETERS[name];
 
 // A fault. `parameter` is the API's name of what is to be changed, where the answer says so.
 class Problem extends Error {

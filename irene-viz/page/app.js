@@ -11,7 +11,7 @@ import { createHeadline } from "./headline.js";
 import { createMisfit, memoryBar } from "./memory.js";
 import { indexNodes } from "./nodes.js";
 import { toggledToShow } from "./openness.js";
-import { address, pushState, readState, replaceState, replaceStateSoon } from "./state.js";
+import { address, loadOf, pushState, readState, replaceState, replaceStateSoon } from "./state.js";
 import { emptyState } from "./states.js";
 import { createTabs } from "./tabs.js";
 import { createGlossary } from "./term.js";
@@ -48,8 +48,10 @@ const VIEWS_WITH_DETAILS = ["tree", "icicle", "list"];
 // Those that answer for a selection that does not fit its device, too.
 const VIEWS_WITHOUT_PREDICTION = ["plan", "leaderboard"];
 
-// Nodes that were toggled are known by their place in the tree, which another model has differently.
-const CHANGES_TREE = ["model", "config", "set", "device", "math"];
+// Nodes that were toggled are known by their place in the tree, which another model has differently, and the same one
+// where it runs in another way.
+const CHANGES_TREE = ["model", "config", "set", "device", "math", "generate", "kernels", "head", "engine", "tp", "pp", "ep", "dp"];
+const treeOf = (of) => [loadOf(of), ...CHANGES_TREE.map((name) => of[name])].join("\n");
 
 let state = readState();
 // The state with what was asked for since and has not come yet: the next change is made to this.
@@ -143,7 +145,7 @@ function say(message) {
 function withChanges(asked) {
   const changes = typeof asked === "function" ? asked(wanted) : asked;
   const next = { ...wanted, ...changes };
-  const isOtherTree = CHANGES_TREE.some((name) => next[name] !== wanted[name]);
+  const isOtherTree = treeOf(next) !== treeOf(wanted);
   if (isOtherTree && changes.toggled === undefined) next.toggled = "";
   if (isOtherTree && changes.layers === undefined) next.layers = next.layers === "all" ? "all" : "";
   if (!(next.view in VIEWS)) next.view = RENAMED[next.view] ?? "tree";

@@ -1,10 +1,11 @@
 // Changes to a selection, as `set_b` and its like have them in the address: NAME=VALUE;NAME=VALUE. The names are those of
 // the API's parameters, else fields of the model's config.
 
-import { stateName } from "./api.js";
+import { parameterName, stateName } from "./api.js";
+import { LOADS, loadOf } from "./state.js";
 
 // How much runs at once is said by one of these; naming one unsays the others.
-const LOAD_PARAMETERS = ["batch_size", "concurrency", "rate"];
+const LOAD_PARAMETERS = LOADS.map(parameterName);
 
 // The words that stand for the usual value of a setting.
 const USUAL = ["default", "usual"];
@@ -40,7 +41,7 @@ export function asState(text, state) {
   let set = isOther ? "" : state.set;
   for (const [name, written] of changes) {
     const value = USUAL.includes(written) ? "" : written;
-    if (LOAD_PARAMETERS.includes(name)) for (const load of LOAD_PARAMETERS) next[stateName(load)] = "";
+    if (LOAD_PARAMETERS.includes(name)) for (const load of LOADS) next[load] = "";
     // All formats at once are those of the weights and the cache, too.
     if (name === "dtype") [next.weights, next.cache] = ["", ""];
     if (stateName(name)) next[stateName(name)] = value;
@@ -50,11 +51,8 @@ export function asState(text, state) {
   return { ...next, set, ...(isOther ? { config: "" } : {}) };
 }
 
-// The load of a state: its parameter's name and its value.
-export function loadOf(state) {
-  const name = LOAD_PARAMETERS.find((each) => state[stateName(each)]) ?? "batch_size";
-  return { name, value: state[stateName(name)] };
-}
+// The load of a state as a change would have it.
+export const loadChange = (state) => ({ name: parameterName(loadOf(state)), value: state[loadOf(state)] });
 
 // People's names for the settings that change.
 const LABELS = {
@@ -87,6 +85,9 @@ const LABELS = {
 
 // Number formats by the names that people know.
 export const formatName = (format) => ({ f8_e4m3: "fp8", f8_e5m2: "fp8 (e5m2)" })[format] ?? format;
+
+// The formats of weights that most compare.
+export const USUAL_FORMATS = ["bf16", "f8_e4m3", "int4"].map((format) => [format, formatName(format)]);
 
 export const changeLabel = (name) => LABELS[name] ?? name.replaceAll("_", " ");
 

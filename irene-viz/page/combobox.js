@@ -111,6 +111,5 @@ export function createCombobox(input, onChoose) {
     offer(all) {
       items = all;
     },
-    find: (value) => items.find((item) => item.value === value),
   };
 }

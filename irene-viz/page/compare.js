@@ -1,10 +1,10 @@
 // Compare: what is selected (A) beside up to three others, by the roles that the parts of every model have.
 
 import { getWhatIf } from "./api.js";
-import { asState, changesInWords, writeChanges } from "./changes.js";
+import { USUAL_FORMATS, asState, changesInWords, writeChanges } from "./changes.js";
 import { words } from "./columns.js";
 import { differenceIcicle } from "./difference-icicle.js";
-import { make } from "./dom.js";
+import { make, replaceInside } from "./dom.js";
 import { field, numberInput, select } from "./field.js";
 import { createPairTable } from "./pairs.js";
 import { readyMade } from "./readymade.js";
@@ -12,7 +12,6 @@ import { otherCard, sideCard } from "./side-cards.js";
 import { comparisonCsv, differences, figuresTable, howMuch } from "./sides.js";
 
 const OTHERS = ["b", "c", "d"];
-const FORMATS = [["", "as A"], ["bf16"], ["f8_e4m3", "fp8"], ["int4"]];
 
 // The settings that the form for one more can change.
 const fields = (models, devices) => [
@@ -22,7 +21,7 @@ const fields = (models, devices) => [
     "Device",
     select("other-device", [["", "as A"], ...devices.map(({ name, title }) => [name, title ?? name])]),
   ],
-  ["weights", "Weights", select("other-weights", FORMATS)],
+  ["weights", "Weights", select("other-weights", [["", "as A"], ...USUAL_FORMATS])],
   ["concurrency", "At once", numberInput("other-concurrency", { step: 1, min: 1, placeholder: "as A" })],
   ["seq_len", "Prompt tokens", numberInput("other-seq", { step: 1, min: 1, placeholder: "as A" })],
   ["generate", "Generated tokens", numberInput("other-generate", { step: 1, placeholder: "as A" })],
@@ -131,13 +130,22 @@ export function createCompareView(panel, act) {
   }
 
   function tools(letter) {
-    const button = (text, does) =>
-      make("button", { type: "button", "aria-label": `${text}: ${letter.toUpperCase()}`, on: { click: does } }, text);
+    const button = (id, text, does) =>
+      make(
+        "button",
+        {
+          type: "button",
+          id: `${id}-${letter}`,
+          "aria-label": `${text}: ${letter.toUpperCase()}`,
+          on: { click: does },
+        },
+        text,
+      );
     return make(
       "div",
       { class: "tools" },
-      button("Remove", () => remove(letter)),
-      button("Make it the selection", () => act.go(asState(current[letter], current))),
+      button("remove", "Remove", () => remove(letter)),
+      button("select", "Make it the selection", () => act.go(asState(current[letter], current))),
     );
   }
 
@@ -146,7 +154,7 @@ export function createCompareView(panel, act) {
     const others = answers.map((answer) =>
       otherCard(answer, changesInWords(current[answer.letter]), tools(answer.letter)),
     );
-    cards.replaceChildren(...(first ? [sideCard("a", first.title ?? "what is selected", first)] : []), ...others);
+    replaceInside(cards, ...(first ? [sideCard("a", first.title ?? "what is selected", first)] : []), ...others);
   }
 
   function drawDetail() {
@@ -196,7 +204,8 @@ export function createCompareView(panel, act) {
   }
 
   function showReady(state) {
-    ready.replaceChildren(
+    replaceInside(
+      ready,
       ...readyMade(state, models, devices).map(({ title, about, sets }, at) =>
         make(
           "button",
@@ -228,7 +237,10 @@ export function createCompareView(panel, act) {
       problem.textContent = "";
       for (const [, , control] of controls) control.value = "";
       showReady(state);
+      const hadFocus = cards.contains(document.activeElement);
       showResults();
+      // After the last that was removed, the next to do is to add one.
+      if (hadFocus && !cards.contains(document.activeElement)) form.querySelector("#compare").focus();
     },
     downloads: () =>
       answers

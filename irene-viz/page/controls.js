@@ -1,7 +1,7 @@
 // The controls of What if: each shows A's value until it is changed, and then says what it was and how to go back.
 
 import { readChanges } from "./changes.js";
-import { make } from "./dom.js";
+import { byId, make } from "./dom.js";
 
 // Between the last key press and the answer.
 const PAUSE_MS = 350;
@@ -124,6 +124,7 @@ export function createControls(onChange) {
       const next = JSON.stringify(
         groups.map(({ knobs }) => knobs.map(({ id, name, value, choices }) => [id, name, value, choices?.length])),
       );
+      const focused = element.contains(document.activeElement) && document.activeElement.id;
       if (next !== shape) rebuild(groups);
       shape = next;
       const changes = readChanges(text);
@@ -132,6 +133,7 @@ export function createControls(onChange) {
         const { name } = control.knob;
         mark(control, changes.get(name), wrong.includes(name), problem);
       }
+      if (focused && document.activeElement.id !== focused) byId(focused)?.focus();
     },
   };
 }

@@ -1,6 +1,6 @@
 // The panel that says everything known of one node.
 
-import { byId, make } from "./dom.js";
+import { byId, make, replaceInside } from "./dom.js";
 import { folded, openRunOf, opened } from "./fold.js";
 import {
   MARKS,
@@ -105,7 +105,11 @@ export function createDetails(act) {
   // Between one layer for all and each by itself.
   function foldButtons(node, prediction, { layers }) {
     const button = (text, changed) =>
-      make("button", { type: "button", on: { click: () => act.go({ layers: changed, node: node.key }) } }, text);
+      make(
+        "button",
+        { id: "details-fold", type: "button", on: { click: () => act.go({ layers: changed, node: node.key }) } },
+        text,
+      );
     if (node.count > 1) return button(`Show each of the ${node.count}`, opened(layers, node.scope));
     const run = openRunOf(node, prediction, layers);
     return run ? button(`Fold the ${run.count}`, folded(layers, run.scope)) : "";
@@ -115,14 +119,23 @@ export function createDetails(act) {
     show(node, prediction, state) {
       const { raw } = node;
       const { predictor } = prediction;
-      panel.replaceChildren(
+      replaceInside(
+        panel,
         make("h2", {}, node.name, make("small", {}, node.typeText)),
         make("p", { class: "scope", data: { scope: node.scope } }, node.scope),
         make(
           "div",
           { class: "tools" },
-          make("button", { type: "button", on: { click: () => act.showInTree(node) } }, "Show in tree"),
-          make("button", { type: "button", on: { click: () => act.showInIcicle(node) } }, "Zoom in icicle"),
+          make(
+            "button",
+            { id: "details-tree", type: "button", on: { click: () => act.showInTree(node) } },
+            "Show in tree",
+          ),
+          make(
+            "button",
+            { id: "details-icicle", type: "button", on: { click: () => act.showInIcicle(node) } },
+            "Zoom in icicle",
+          ),
           foldButtons(node, prediction, state),
         ),
         ...section("Prediction", [

@@ -32,6 +32,13 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
+// Replaces what is inside; the focus stays on the element of the same id, where it would be lost to who has a keyboard alone.
+export function replaceInside(parent, ...children) {
+  const focused = parent.contains(document.activeElement) && document.activeElement.id;
+  parent.replaceChildren(...children);
+  if (focused) byId(focused)?.focus({ preventScroll: true });
+}
+
 const FIRST_ROWS = 200;
 const ROWS_A_FRAME = 400;
 

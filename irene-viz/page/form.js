@@ -5,7 +5,7 @@ import { createCombobox } from "./combobox.js";
 import { byId, make } from "./dom.js";
 import { clearFieldErrors, setFieldError } from "./field.js";
 import { parameters as parametersText } from "./format.js";
-import { LOADS, SELECTION } from "./state.js";
+import { LOADS, SELECTION, loadOf } from "./state.js";
 import { explainLabels } from "./term.js";
 import { ownConfigs } from "./uploads.js";
 
@@ -14,8 +14,6 @@ const PLAIN = SELECTION.filter((name) => !LOADS.includes(name) && name !== "conf
 const BEHIND_MORE = ["engine", "dtype", "cache", "tp", "pp", "ep", "dp", "power", "head", "past", "set"];
 
 const LOAD_TEXT = { batch: "batch of", concurrency: "at once:", rate: "a second:" };
-
-export const loadOf = (state) => LOADS.find((name) => state[name] !== "") ?? "batch";
 
 // A selection in a few words.
 function selectionText(state) {

@@ -49,6 +49,7 @@ export function createHeadline(act) {
   let shown;
   let title;
   let grids = [];
+  let asked;
 
   byId("more-figures").append(
     rest,
@@ -61,6 +62,8 @@ export function createHeadline(act) {
     ),
   );
   price.addEventListener("input", () => changed({ price: price.value }));
+  // The electricity of a plan costs it too.
+  price.addEventListener("change", () => shown.state.view === "plan" && act.go({}));
   grid.addEventListener("change", () => changed({ grid: grid.value }));
 
   function changed(change) {
@@ -165,10 +168,8 @@ export function createHeadline(act) {
     if (document.activeElement !== price) price.value = state.price;
   }
 
-  // The grids are asked for once the answer is there.
   async function offerGrids() {
-    if (grids.length > 0) return;
-    grids = await getGrids().catch(() => []);
+    grids = await getGrids();
     const name = ({ name: place, year }) => `${place}, ${year}`;
     grid.append(...grids.map((each) => make("option", { value: each.name }, name(each))));
     grid.value = shown.state.grid;
@@ -186,7 +187,8 @@ export function createHeadline(act) {
       rest.replaceChildren(...restOf(prediction));
       grid.value = state.grid;
       drawFigures();
-      offerGrids();
+      // Once, when the answer is there; and again if they could not be had.
+      asked ??= offerGrids().catch(() => (asked = undefined));
     },
   };
 }

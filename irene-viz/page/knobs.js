@@ -4,7 +4,7 @@
 // as text) and either `choices` ([value, text] pairs) or nothing, for a whole number of at least `least`.
 
 import { stateName } from "./api.js";
-import { changeLabel, loadOf, readChanges } from "./changes.js";
+import { changeLabel, loadChange, readChanges } from "./changes.js";
 
 const FORMATS = [
   ["bf16", "bf16, 16 bits"],
@@ -69,7 +69,7 @@ function ofModel({ state, config, models, nodes }, changes) {
 }
 
 function ofLoad({ state }) {
-  const { name, value } = loadOf(state);
+  const { name, value } = loadChange(state);
   return [
     knob(name, LOADS[name].about, value, LOADS[name]),
     knob("seq_len", "Tokens that are read", state.seq),

@@ -1,10 +1,11 @@
 // Leaderboard: the built-in models by what a request costs here, and by what public benchmarks score them.
 
 import { getLeaderboard } from "./api.js";
+import { USUAL_FORMATS } from "./changes.js";
 import { energies, figures, shareBar, words } from "./columns.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
-import { field, numberInput, select } from "./field.js";
+import { field, select } from "./field.js";
 import { interval, isKnown, joules, number, parameters, seconds } from "./format.js";
 import { createOwnScores } from "./own-scores.js";
 import { scoreChart, scoreText } from "./score-chart.js";
@@ -23,12 +24,6 @@ const SIZES = [
   ["4000000000", "to 4 billion"],
   ["10000000000", "to 10 billion"],
   ["40000000000", "to 40 billion"],
-];
-const FORMATS = [
-  ["", "as selected"],
-  ["bf16", "bf16"],
-  ["f8_e4m3", "fp8"],
-  ["int4", "int4"],
 ];
 const perRequest = (row, at = "figures") => row[at]?.energy_per_request_j;
 const CSV = [
@@ -61,7 +56,7 @@ export function createLeaderboardView(panel, act) {
   const family = select("board-family", [["", "all families"]]);
   const task = select("board-task", TASKS);
   const size = select("board-size", SIZES);
-  const format = select("board-format", FORMATS);
+  const format = select("board-format", [["", "as selected"], ...USUAL_FORMATS]);
   const benchmark = select("board-benchmark", [["", "whichever there is"]]);
   const filters = [
     [family, "Family", "family"],

@@ -1,17 +1,12 @@
 // The form of a plan: the service, and the machines to choose from.
 
 import { createBounds } from "./bounds.js";
+import { USUAL_FORMATS } from "./changes.js";
 import { make } from "./dom.js";
 import { field, numberInput, select } from "./field.js";
 import { term } from "./term.js";
 
 export const DEFAULT_RATE = "1";
-
-const FORMATS = [
-  ["bf16", "bf16"],
-  ["f8_e4m3", "fp8"],
-  ["int4", "int4"],
-];
 
 const listed = (text) =>
   text
@@ -114,7 +109,7 @@ export function createPlanForm(onChange) {
   const bounds = createBounds("plan", ["max_ttft", "max_itl"], onChange);
   const devices = createBoxes("plan_devices", "Devices", onChange);
   const formats = createBoxes("plan_formats", "Weights", onChange);
-  formats.offer(FORMATS);
+  formats.offer(USUAL_FORMATS);
   const money = createMoney(onChange);
   const [rate, ...others] = numbers;
   const element = make(

@@ -1,6 +1,6 @@
 // The usual questions, each a change to what is selected; a question that the selection answers is turned round.
 
-import { loadOf } from "./changes.js";
+import { loadChange } from "./changes.js";
 
 const [FIRST_DEVICE, OTHER_DEVICE] = ["h100-sxm", "l4"];
 const [FEW, MANY] = ["1", "32"];
@@ -34,7 +34,7 @@ function otherActivation({ hidden_act: now }) {
 }
 
 function otherLoad(state) {
-  const { name, value } = loadOf(state);
+  const { name, value } = loadChange(state);
   if (name === "rate") return null;
   const to = value === FEW ? MANY : FEW;
   const label = name === "batch_size" ? `Batch ${to}` : to === FEW ? "One at a time" : `${to} at once`;

@@ -1,6 +1,6 @@
 // Comparisons that are ready to be looked at: others than what is selected, each a list of changes to it.
 
-import { changesInWords, loadOf } from "./changes.js";
+import { changesInWords, loadChange } from "./changes.js";
 
 // Models that people set beside each other, each with its kin.
 const KIN = [
@@ -17,7 +17,7 @@ const compared = (title, sets) => ({ title, sets, about: ["A", ...sets.map(chang
 export function readyMade(state, models, devices) {
   const isModel = (name) => models.some((model) => model.name === name);
   const isDevice = (name) => devices.some((device) => device.name === name);
-  const { name: load, value } = loadOf(state);
+  const { name: load, value } = loadChange(state);
   const others = (names, is) => names.filter((name) => is(name)).slice(0, 3);
   const kin = KIN.filter((names) => names.includes(state.model)).map((names) =>
     others(

@@ -72,6 +72,7 @@ export function createSandwich(onChoose) {
     show(prediction, type) {
       element.hidden = type === "";
       if (type === "") return;
+      const hadFocus = element.contains(document.activeElement);
       const { whole, callers, callees, count } = merge(prediction, type);
       const total = prediction.root.energy;
       const above = rowsOf(callers, whole.energy).toReversed();
@@ -83,6 +84,8 @@ export function createSandwich(onChoose) {
         make("div", { class: "sandwich-row middle" }, cell({ ...whole, x: 0, width: 1 }, total)),
         ...below.map((cells) => row(cells, total)),
       );
+      // The type that was chosen is in the middle now.
+      if (hadFocus) element.querySelector(".middle button").focus();
     },
   };
 }

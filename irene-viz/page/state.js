@@ -79,6 +79,7 @@ const FRESH = {
 
 // Exactly one of these says how much runs at once.
 export const LOADS = ["batch", "concurrency", "rate"];
+export const loadOf = (state) => LOADS.find((name) => state[name] !== "") ?? "batch";
 const BATCH = "8";
 
 // These are written even where they are the default, as a default may change and a shared view should not.

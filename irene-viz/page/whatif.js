@@ -3,7 +3,7 @@
 import { getEngines, getWhatIf } from "./api.js";
 import { asState, readChanges, withChange } from "./changes.js";
 import { createControls } from "./controls.js";
-import { make } from "./dom.js";
+import { make, replaceInside } from "./dom.js";
 import { knobGroups } from "./knobs.js";
 import { createPairTable } from "./pairs.js";
 import { presets } from "./presets.js";
@@ -91,9 +91,7 @@ export function createWhatIfView(panel, act) {
         make("small", {}, about),
       ),
     );
-    const focused = document.activeElement?.id;
-    questions.replaceChildren(...buttons);
-    buttons.find(({ id }) => id === focused)?.focus();
+    replaceInside(questions, ...buttons);
   }
 
   function showAnswer(comparison) {

@@ -31,6 +31,11 @@ pub struct PlanOptions {
     pub most_rows: usize,
 }
 
+impl PlanOptions {
+    /// The most that `max_gpus` may be: with more GPUs it is no longer a question of which.
+    pub const MOST_GPUS: usize = 64;
+}
+
 impl Default for PlanOptions {
     fn default() -> Self {
         Self {
@@ -157,8 +162,8 @@ impl Lookup {
             return Err(Error::setting("rate", "is missing: a plan is for requests that arrive in a second"));
         };
         let reason = |reason: &str| Error::setting("max_gpus", reason);
-        if options.max_gpus == 0 || options.max_gpus > search::MOST_GPUS {
-            return Err(reason(&format!("expected from 1 to {} GPUs", search::MOST_GPUS)));
+        if options.max_gpus == 0 || options.max_gpus > PlanOptions::MOST_GPUS {
+            return Err(reason(&format!("expected from 1 to {} GPUs", PlanOptions::MOST_GPUS)));
         }
         let search::Found { considered, mut rows, left_out } = search::search(self, selection, rate, options)?;
         let fitting = rows.len();

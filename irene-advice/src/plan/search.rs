@@ -15,9 +15,6 @@ use irene_tree::{Format, Parallel};
 use super::{LeftOutDevice, PlanOptions, PlanRow, set_of};
 use crate::{Change, Degrees, Error, Estimate, Lookup, Result, Selection, lookup::Way};
 
-/// More GPUs are no longer a question of which.
-pub(super) const MOST_GPUS: usize = 64;
-
 /// GPUs that share each layer.
 const TENSOR: [usize; 4] = [1, 2, 4, 8];
 

@@ -185,6 +185,30 @@ fn flags_without_effect_are_refused() {
 }
 
 #[test]
+fn a_sheet_says_its_degrees_itself_and_flags_fill_in_the_others() {
+    let folder = Folder::new("degrees");
+    let sheet = "model,concurrency,prompt,generated,tensor_parallel,data_parallel\n\
+        Llama-3.1-8B,8,300,100,1,\n\
+        Llama-3.1-8B,8,300,100,,\n\
+        Llama-3.1-8B,8,300,100,4,1\n";
+    let two = ["--device", "h100-sxm", "--tensor-parallel", "2", "--data-parallel", "2"];
+    let written = good(&[&["predict", &folder.write("requests.csv", sheet)][..], &two].concat());
+    let rows = irene_requests::RequestReader::new("written", written.as_bytes()).unwrap();
+    let rows: Vec<_> = rows.map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 3);
+    for (row, [tensor, data]) in rows.iter().zip([[1, 2], [2, 2], [4, 1]]) {
+        // What is written names all that the figures are of.
+        assert_eq!((row.parallel.tensor, row.parallel.data, row.device.as_deref()), (tensor, data, Some("h100-sxm")));
+        let [tensor, data] = [tensor, data].map(|degree: usize| degree.to_string());
+        let service = ["--device", "h100-sxm", "--concurrency", "8", "--prompt", "300", "--generate", "100"];
+        let degrees = ["--tensor-parallel", &tensor, "--data-parallel", &data, "--format", "json"];
+        let alone = good(&[&["predict", "Llama-3.1-8B"][..], &service, &degrees].concat());
+        let alone: Value = serde_json::from_str(&alone).unwrap();
+        assert_eq!(alone["forecast"]["energy_per_request_j"].as_f64(), row.figures.energy_per_request_j);
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_refused_before_the_work() {
     for command in [
         ["train", "no-such.jsonl", "--method", "specs"],

@@ -227,6 +227,37 @@ fn lists_and_terms_come_as_text_csv_and_json() {
 }
 
 #[test]
+fn rows_of_trees_have_the_cost_that_is_asked_for_however_many_files_they_are_in() {
+    let folder = Folder::new("costs");
+    let several = training_data(&folder);
+    let text = std::fs::read_to_string(&several).unwrap();
+    let one = folder.write("one.jsonl", text.lines().next().unwrap());
+    let csv = |file: &str, more: &[&str]| good(&[&["predict", file, "--format", "csv"][..], more].concat());
+    for (file, count) in [(&several, text.lines().count()), (&one, 1)] {
+        let rows = csv(file, &["--grid-intensity", "400"]);
+        let (titles, rows) = rows.split_once('\n').unwrap();
+        let place = titles.split(',').position(|title| title.starts_with("emissions_per_million")).unwrap();
+        assert_eq!(rows.lines().count(), count);
+        for row in rows.lines() {
+            assert!(row.split(',').nth(place).unwrap().parse::<f64>().unwrap() > 0.0, "{row}");
+        }
+    }
+    assert!(csv(&one, &[]).starts_with("scope,"));
+}
+
+#[test]
+fn the_help_names_the_machine_that_has_no_name_as_the_file_does() {
+    let usual = "a machine without a name";
+    let help = good(&["calibrate", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains(&format!("[default: {usual}]")), "{help}");
+    let folder = Folder::new("nameless");
+    let (data, mine) = (training_data(&folder), folder.path("mine.safetensors"));
+    let said = irene(&["calibrate", "--device", "gtx-1080-ti", &data, "-o", &mine]);
+    let told = String::from_utf8(said.stderr).unwrap();
+    assert!(told.contains(&format!("carried over to {usual} by")), "{told}");
+}
+
+#[test]
 fn the_version_names_the_features_of_the_build_and_is_short_where_that_is_asked_for() {
     let features = [
         (cfg!(feature = "candle"), "candle"),

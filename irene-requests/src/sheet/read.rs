@@ -177,10 +177,10 @@ impl<R> RequestReader<R> {
             Column::Rate => set_load(row, Load::Rate(self.positive(cell)?))?,
             Column::Prompt => row.prompt = Some(self.not_negative(cell)?),
             Column::Generated => row.generated = Some(self.not_negative(cell)?),
-            Column::Tensor => row.parallel.tensor = self.whole(cell, Parallel::MOST)?,
-            Column::Pipeline => row.parallel.pipeline = self.whole(cell, Parallel::MOST)?,
-            Column::Expert => row.parallel.expert = self.whole(cell, Parallel::MOST)?,
-            Column::Data => row.parallel.data = self.whole(cell, Parallel::MOST)?,
+            Column::Tensor => self.degree(cell, &mut row.parallel.tensor, &mut row.stated_ones[0])?,
+            Column::Pipeline => self.degree(cell, &mut row.parallel.pipeline, &mut row.stated_ones[1])?,
+            Column::Expert => self.degree(cell, &mut row.parallel.expert, &mut row.stated_ones[2])?,
+            Column::Data => self.degree(cell, &mut row.parallel.data, &mut row.stated_ones[3])?,
             Column::Figure(bound, figure) => {
                 let value = match bound {
                     // An interval may reach down to nothing.
@@ -190,6 +190,12 @@ impl<R> RequestReader<R> {
                 figures(row, bound).set(figure, Some(value * factor));
             }
         }
+        Ok(())
+    }
+
+    fn degree(&self, cell: &str, degree: &mut usize, is_stated_one: &mut bool) -> Result<(), String> {
+        *degree = self.whole(cell, Parallel::MOST)?;
+        *is_stated_one = *degree == 1;
         Ok(())
     }
 

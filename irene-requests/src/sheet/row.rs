@@ -37,6 +37,8 @@ pub struct RequestRow {
     pub generated: Option<f64>,
     /// How the model is spread over GPUs.
     pub parallel: Parallel,
+    /// Which degrees the row says are 1: tensor, pipeline, expert and data. Any other 1 is a degree that it does not say.
+    pub stated_ones: [bool; 4],
     /// Its measured or predicted figures.
     pub figures: Figures,
     /// The lower ends of a prediction's intervals.

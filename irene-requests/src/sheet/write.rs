@@ -67,9 +67,9 @@ fn columns() -> Vec<(Column, String)> {
     settings.chain(figures).collect()
 }
 
-/// The cell of a row; None where it is absent, or what an absent one means.
+/// The cell of a row; None where it is absent, or what an absent one means and the row does not say.
 fn cell(row: &RequestRow, column: Column) -> Option<String> {
-    let degree = |degree: usize| (degree != 1).then(|| degree.to_string());
+    let degree = |degree: usize, place: usize| (degree != 1 || row.stated_ones[place]).then(|| degree.to_string());
     match column {
         Column::Model => row.model.clone(),
         Column::Device => row.device.clone(),
@@ -83,10 +83,10 @@ fn cell(row: &RequestRow, column: Column) -> Option<String> {
         Column::Rate => of_load(row, |load| if let Load::Rate(rate) = load { Some(rate) } else { None }),
         Column::Prompt => row.prompt.map(number),
         Column::Generated => row.generated.map(number),
-        Column::Tensor => degree(row.parallel.tensor),
-        Column::Pipeline => degree(row.parallel.pipeline),
-        Column::Expert => degree(row.parallel.expert),
-        Column::Data => degree(row.parallel.data),
+        Column::Tensor => degree(row.parallel.tensor, 0),
+        Column::Pipeline => degree(row.parallel.pipeline, 1),
+        Column::Expert => degree(row.parallel.expert, 2),
+        Column::Data => degree(row.parallel.data, 3),
         Column::Figure(Bound::Value, figure) => row.figures.get(figure).map(number),
         Column::Figure(Bound::Low, figure) => row.low.get(figure).map(number),
         Column::Figure(Bound::High, figure) => row.high.get(figure).map(number),

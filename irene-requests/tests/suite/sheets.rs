@@ -33,6 +33,7 @@ fn a_row_has_its_settings_figures_and_further_columns() {
         low: Figures { energy_per_token_j: Some(0.0), ..Figures::default() },
         high: Figures::default(),
         further: vec![("who".into(), "me".into()), ("why".into(), " as it is ".into())],
+        ..RequestRow::default()
     };
     assert_eq!(rows, [Ok(expected)]);
 }
@@ -49,6 +50,17 @@ fn a_mean_time_between_tokens_makes_the_latency_where_the_first_is_known() {
     assert_eq!(figures("ttft_s,median_itl_s", "0.5,0.25"), (Some(0.25), None));
     assert_eq!(figures("ttft_s,tpot_s,latency_s", "0.5,0.25,30"), (Some(0.25), Some(30.0)));
     assert_eq!(figures("ttft_s,tpot_s,itl_s", "0.5,0.25,0.125"), (Some(0.125), None));
+}
+
+#[test]
+fn a_degree_of_1_that_a_row_says_is_told_from_one_that_it_does_not() {
+    let text = "model,tensor_parallel,data_parallel\na,1,\nb,,2\n";
+    let rows: Vec<RequestRow> = read(text).into_iter().map(Result::unwrap).collect();
+    let stated: Vec<[bool; 4]> = rows.iter().map(|row| row.stated_ones).collect();
+    assert_eq!(stated, [[true, false, false, false], [false; 4]]);
+    let mut written = Vec::new();
+    write(&mut written, &rows).unwrap();
+    assert_eq!(String::from_utf8(written).unwrap(), text);
 }
 
 #[test]
@@ -197,6 +209,7 @@ fn row() -> impl Strategy<Value = RequestRow> {
                 low,
                 high,
                 further: vec![("note".into(), further.0), ("#more, \"yet\"".into(), further.1)],
+                ..RequestRow::default()
             }
         },
     )

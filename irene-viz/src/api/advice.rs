@@ -21,9 +21,6 @@ use crate::{
 /// A bound on a time, s, at most: a month.
 const MOST_SECONDS: f64 = 2_592_000.0;
 
-/// GPUs of a plan, at most.
-const MOST_PLAN_GPUS: usize = 64;
-
 /// The price of a kWh or of an hour of a device, USD, at most.
 const MOST_PRICE: f64 = 1e4;
 
@@ -104,7 +101,7 @@ impl Fields<'_> {
             self.optional("devices", devices, NameList { examples: &["all", "h100-sxm,l4"] })?.unwrap_or_default();
         check_devices(&devices)?;
         let formats = self.optional("formats", formats, FormatList)?.unwrap_or_default();
-        let max_gpus = self.optional("max_gpus", most, Whole(1..=MOST_PLAN_GPUS))?.unwrap_or(usual.max_gpus);
+        let max_gpus = self.optional("max_gpus", most, Whole(1..=PlanOptions::MOST_GPUS))?.unwrap_or(usual.max_gpus);
         let hire = self.optional("gpu_hour_usd", hire, NameList { examples: &["public", "h100-sxm:2.5,l4:0.7"] })?;
         let gpu_hour_usd = hire.map_or(Ok(BTreeMap::new()), |hire| prices(&hire))?;
         let price_per_kwh = self.optional("price_per_kwh", price, AtLeast0 { most: MOST_PRICE })?;

@@ -48,6 +48,12 @@ impl Fields<'_> {
         self.required("model", "A built-in model's name.", Known(models))
     }
 
+    /// The parameter `generate`.
+    pub(crate) fn generate(&mut self) -> Result<Option<usize>, Problem> {
+        let about = "Tokens of each sequence that are generated after the prompt; by default 0, a single pass.";
+        self.optional("generate", about, Whole(0..=self.app.limits.seq_len))
+    }
+
     /// The parameters `batch_size` and `seq_len`.
     pub(crate) fn size(&mut self) -> Result<Size, Problem> {
         let sequences = self.required("batch_size", "Sequences in the batch.", Whole(self.batch_sizes()))?;
@@ -66,23 +72,22 @@ pub(crate) struct Way {
     head: TaskHead,
 }
 
-const KERNELS: [(&str, Kernels); 2] = [("eager", Kernels::Eager), ("fused", Kernels::Fused)];
+pub(super) const KERNELS: [(&str, Kernels); 2] = [("eager", Kernels::Eager), ("fused", Kernels::Fused)];
 
-const HEADS: [(&str, TaskHead); 3] =
+pub(super) const HEADS: [(&str, TaskHead); 3] =
     [("none", TaskHead::None), ("lm", TaskHead::Lm), ("classification", TaskHead::Classification)];
 
 impl FromFields for Way {
     fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
         let most = fields.app.limits.seq_len;
         let past_len = "Tokens of each sequence that are in the cache already; 0 by default.";
-        let generate = "Tokens of each sequence that are generated after the prompt; by default 0, a single pass.";
         let dtype = "The number formats: one for all, or of weights, activations and cache with commas between them; by default the \
                      config's, or f32.";
         let kernels = "How operations become kernels; eager by default.";
         let head = "The head on top of the trunk; none by default.";
         Ok(Self {
             past_len: fields.optional("past_len", past_len, Whole(0..=most))?.unwrap_or(0),
-            generate: fields.optional("generate", generate, Whole(0..=most))?.unwrap_or(0),
+            generate: fields.generate()?.unwrap_or(0),
             dtype: fields.optional("dtype", dtype, Formats)?,
             kernels: fields.optional("kernels", kernels, Word(&KERNELS))?.unwrap_or_default(),
             head: fields.optional("head", head, Word(&HEADS))?.unwrap_or_default(),

@@ -3,15 +3,15 @@
 use axum::http::StatusCode;
 use irene_advice::{Change, Selection};
 use irene_devices::Engine;
-use irene_models::TaskHead;
 use irene_requests::{Load, RequestRow};
-use irene_tree::{Kernels, Parallel};
+use irene_tree::Parallel;
 use serde_json::Value;
 
 use super::{
     fields::Fields,
     kinds::{Changes, Flag, Formats, Known, OneFormat, Word},
     numbers::{Above0, Whole},
+    queries::{HEADS, KERNELS},
 };
 use crate::{app::App, problem::Problem};
 
@@ -22,11 +22,6 @@ const MOST_RATE: f64 = 1e6;
 const MOST_GPUS: usize = 4096;
 /// Watts of a device, at most.
 const MOST_WATTS: f64 = 1e5;
-
-const KERNELS: [(&str, Kernels); 2] = [("eager", Kernels::Eager), ("fused", Kernels::Fused)];
-
-const HEADS: [(&str, TaskHead); 3] =
-    [("none", TaskHead::None), ("lm", TaskHead::Lm), ("classification", TaskHead::Classification)];
 
 /// The measured machines and the data sheets.
 pub(super) fn devices(app: &App) -> Vec<String> {
@@ -82,9 +77,7 @@ impl Fields<'_> {
     }
 
     pub(super) fn generated(&mut self, selection: &mut Selection) -> Result<(), Problem> {
-        let generate = "Tokens of each sequence that are generated after the prompt; by default 0, a single pass.";
-        let generated = self.optional("generate", generate, Whole(0..=self.app.limits.seq_len))?;
-        selection.row.generated = generated.map(|tokens| tokens as f64);
+        selection.row.generated = self.generate()?.map(|tokens| tokens as f64);
         Ok(())
     }
 

@@ -299,6 +299,42 @@ fn roles_and_references_hold_together_in_every_view() {
     visit.end(&[]);
 }
 
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn the_focus_stays_where_a_button_was_pressed_that_is_drawn_anew() {
+    let visit = Visit::start(&format!("{GPT2}&node=root.0&b=seq_len%3D32&c=seq_len%3D16"));
+    let browser = &visit.browser;
+    let press = |selector: &str, what: &str, done: &str| {
+        browser.run("document.querySelector(arguments[0]).focus()", json!([selector]));
+        browser.press(key::ENTER);
+        browser.wait_for(what, done, json!([]));
+        let quiet = "return !document.getElementById('main').hasAttribute('aria-busy')";
+        browser.wait_for("a quiet page", quiet, json!([]));
+    };
+    let has_focus = |selector: &str| {
+        let is_focused = "return document.activeElement.matches(arguments[0])";
+        assert_eq!(browser.run(is_focused, json!([selector])), true, "{selector}");
+    };
+    press("#details-fold", "each layer", "return location.search.includes('layers=')");
+    has_focus("#details-fold");
+    choose(browser, "list");
+    press("#details-tree", "the tree", "return document.getElementById('panel-tree').checkVisibility()");
+    has_focus("#details-tree");
+    choose(browser, "icicle");
+    browser.choose("#sandwich", "Attention");
+    browser.wait_for("a sandwich", "return document.querySelector('.sandwich-row.middle') !== null", json!([]));
+    let other = "return !location.search.includes('sandwich=Attention')";
+    press(".sandwich-row:not(.middle) button", "another in the middle", other);
+    has_focus(".sandwich-row.middle button");
+    choose(browser, "compare");
+    let cards = |count: usize| format!("return document.querySelectorAll('#compare-sides .card').length === {count}");
+    press("#remove-b", "one of them gone", &cards(2));
+    has_focus("#remove-b");
+    press("#remove-b", "both gone", &cards(0));
+    has_focus("#compare");
+    visit.end(&[]);
+}
+
 /// Faults that a checker of accessibility looks for in what is shown: ids that are there once, references that lead somewhere,
 /// roles in the parents that they need, no order of focus but the page's, headings in order, names of controls.
 const FAULTS: &str = r"

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{BERT, LLAMA, assert_close};
-use crate::visit::Visit;
+use crate::{visit::Visit, webdriver::key};
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
@@ -141,7 +141,11 @@ fn a_price_and_a_grid_are_counted_and_a_price_below_zero_is_refused() {
     let dollars: f64 = shown.as_str().unwrap().trim_end_matches(" USD").replace(',', "").parse().unwrap();
     assert!((dollars - 1000.0 * kwh).abs() < 0.005 * dollars, "{dollars} for {kwh} kWh");
 
-    browser.wait_for("the grids", "return document.getElementById('grid').options.length > 1", json!([]));
+    let offered = "return document.getElementById('grid').options.length";
+    browser.wait_for("the grids", &format!("{offered} > 1"), json!([]));
+    // Each once, and none.
+    let count = grids["grids"].as_array().unwrap().len() as u64 + 1;
+    assert_eq!(browser.run(offered, json!([])), count);
     browser.choose("#grid", grid["name"].as_str().unwrap());
     let source = browser.run("return document.getElementById('grid-source').textContent", json!([]));
     let source = source.as_str().unwrap();
@@ -156,6 +160,22 @@ fn a_price_and_a_grid_are_counted_and_a_price_below_zero_is_refused() {
     let refused = browser.run("return document.getElementById('price-error')?.textContent", json!([]));
     assert!(refused.as_str().unwrap().contains("below zero"), "{refused}");
     assert!(!browser.run(cost, json!([])).as_str().unwrap().contains("USD"));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_price_of_electricity_is_that_of_the_plan_too() {
+    let visit = Visit::start(&format!("{LLAMA}&view=plan&plan_rate=20&plan_hire=none"));
+    let browser = &visit.browser;
+    browser.click("#more-figures summary");
+    browser.fill("#price", "2");
+    browser.press(key::TAB);
+    let path = "/api/v1/plan?model=Llama-3.1-8B&seq_len=512&generate=256&rate=20&price_per_kwh=2";
+    let plan = visit.server.get(path).json();
+    let first = "const cell = document.querySelector('#panel-plan tbody [data-field=usd]');
+        return Math.abs(cell?.dataset.usd / arguments[0] - 1) < 1e-9";
+    browser.wait_for("its cost", first, json!([plan["plans"][0]["usd_per_million_tokens"]]));
     visit.end(&[]);
 }
 

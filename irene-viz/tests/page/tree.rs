@@ -63,6 +63,22 @@ fn the_keyboard_alone_opens_and_closes_a_node() {
     visit.end(&[]);
 }
 
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn nodes_stay_open_where_the_tree_stays_and_only_there() {
+    let visit = Visit::start(&format!("{GPT2}&toggled=2"));
+    let browser = &visit.browser;
+    browser.fill("#load-value", "8");
+    browser.click("#predict");
+    browser.wait_for("another batch", "return location.search.includes('batch=8')", json!([]));
+    assert!(browser.url().contains("toggled=2"), "{}", browser.url());
+    browser.fill("#generate", "8");
+    browser.click("#predict");
+    browser.wait_for("a generation", "return location.search.includes('generate=8')", json!([]));
+    assert!(!browser.url().contains("toggled"), "{}", browser.url());
+    visit.end(&[]);
+}
+
 /// A node's `data-joules` in the tree by its scope.
 const ROW_ENERGY: &str = "return document
     .querySelector(`#panel-tree [role=row][data-scope='${arguments[0]}'] [data-field=energy]`)?.dataset.joules";

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// The predictor file to write
     #[arg(short, long, value_name = "FILE", value_parser = output::text_file())]
     output: PathBuf,
-    /// Your machine's name, for the file's provenance [default: unnamed]
+    /// Your machine's name, for the file's provenance [default: a machine without a name]
     #[arg(long)]
     name: Option<String>,
     /// Your machine's device memory, GiB: models that need more get a warning

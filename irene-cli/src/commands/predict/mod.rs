@@ -176,7 +176,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return forecasts::run(args, service::rows(args, &devices)?);
     }
     let format = args.output.format(are_trees.then_some(TreeFormat::Json));
-    args.check(format, args.is_sweep())?;
+    args.check(format, are_trees || args.is_sweep())?;
     refuse(true, "a model on a device", &args.setting.service.flags())?;
     let predictor = args.setting.predictor.load()?;
     let subjects = if are_trees { Subjects::trees(args)? } else { Subjects::models(args)? };
@@ -217,6 +217,8 @@ fn text(args: &Args, subject: &Subject<'_>, format: TreeFormat) -> Result<String
         Ok(())
     })?;
     let is_one = |tree: &Option<Tree>| count == 1 && tree.is_some();
+    // Rows have the cost, which nodes have not.
+    let asks_for_cost = args.cost_flags().iter().any(|(_, is_given)| *is_given);
     Ok(match (format, first) {
         (TreeFormat::Text, _) if !each.is_empty() => each.join("\n"),
         (TreeFormat::Text, Some(tree)) if count == 1 => one::text(args, predictor, &tree)?,
@@ -224,7 +226,7 @@ fn text(args: &Args, subject: &Subject<'_>, format: TreeFormat) -> Result<String
             let basis = predictor.profile.provenance.basis();
             format!("on {} ({basis})\n\n{}", predictor.name, rows.printed(Format::Text))
         }
-        (TreeFormat::Csv, Some(tree)) if count == 1 => render::csv(&tree),
+        (TreeFormat::Csv, Some(tree)) if count == 1 && !asks_for_cost => render::csv(&tree),
         (TreeFormat::Csv, _) => rows.printed(Format::Csv),
         (TreeFormat::Json, _) => rows.printed(Format::Json),
         (TreeFormat::Dot | TreeFormat::Folded, first) if !is_one(&first) => return Err(not_one_tree()),

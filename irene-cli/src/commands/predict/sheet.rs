@@ -5,6 +5,7 @@ use std::{num::NonZero, path::Path, thread};
 use anyhow::{Result, ensure};
 use irene_predict::{Error, Forecast, Service, Setting};
 use irene_requests::{RequestReader, RequestRow};
+use irene_tree::Parallel;
 
 use super::{Args, TreeFormat, refuse, service};
 use crate::{
@@ -86,7 +87,8 @@ fn forecast(rows: &mut [SheetRow]) {
 struct SheetRow {
     origin: String,
     row: RequestRow,
-    setting: Option<Setting>,
+    /// With the row that it is of: what the flags say is filled in.
+    setting: Option<(Setting, RequestRow)>,
     forecast: Option<Forecast>,
     fault: Option<irene_requests::Error>,
 }
@@ -98,33 +100,37 @@ impl SheetRow {
 
     fn find(&mut self, defaults: &RequestRow, service: &mut Service) {
         if self.fault.is_none() {
-            match service.setting(&completed(&self.row, defaults)) {
-                Ok(setting) => self.setting = Some(setting),
+            let whole = completed(&self.row, defaults);
+            match service.setting(&whole) {
+                Ok(setting) => self.setting = Some((setting, whole)),
                 Err(fault) => self.fail(fault.column, &fault.error),
             }
         }
     }
 
     fn forecast(&mut self) {
-        match self.setting.as_ref().map(Setting::forecast) {
+        match self.setting.as_ref().map(|(setting, _)| setting.forecast()) {
             Some(Ok(forecast)) => self.forecast = Some(forecast),
             Some(Err(error)) => self.fail("", &error),
             None => {}
         }
     }
 
-    /// The row with its figures, in place of those that it had, or with its fault.
-    fn written(mut self) -> RequestRow {
-        [self.row.figures, self.row.low, self.row.high] = Default::default();
-        if let Some(forecast) = &self.forecast {
-            forecast.fill_in(&mut self.row);
+    /// The row with its figures, in place of those that it had, and the settings that they are of; or with its fault.
+    fn written(self) -> RequestRow {
+        let Self { row, setting, forecast, fault, .. } = self;
+        let whole = setting.filter(|_| forecast.is_some()).map(|(_, whole)| whole);
+        let mut row = whole.unwrap_or(row);
+        [row.figures, row.low, row.high] = Default::default();
+        if let Some(forecast) = &forecast {
+            forecast.fill_in(&mut row);
         }
         // That of an earlier prediction goes, too.
-        let fault = self.fault.as_ref().map(ToString::to_string);
-        if fault.is_some() || self.row.further(ERROR).is_some() {
-            self.row.set_further(ERROR, fault.unwrap_or_default());
+        let fault = fault.map(|fault| fault.to_string());
+        if fault.is_some() || row.further(ERROR).is_some() {
+            row.set_further(ERROR, fault.unwrap_or_default());
         }
-        self.row
+        row
     }
 }
 
@@ -132,7 +138,6 @@ impl SheetRow {
 fn completed(row: &RequestRow, defaults: &RequestRow) -> RequestRow {
     let or = |own: &Option<String>, default: &Option<String>| own.clone().or_else(|| default.clone());
     RequestRow {
-        model: row.model.clone(),
         device: or(&row.device, &defaults.device),
         engine: or(&row.engine, &defaults.engine),
         weights: row.weights.or(defaults.weights),
@@ -140,7 +145,19 @@ fn completed(row: &RequestRow, defaults: &RequestRow) -> RequestRow {
         load: row.load.or(defaults.load),
         prompt: row.prompt.or(defaults.prompt),
         generated: row.generated.or(defaults.generated),
-        parallel: if row.parallel.is_single() { defaults.parallel } else { row.parallel },
-        ..RequestRow::default()
+        parallel: parallel(row, defaults.parallel),
+        ..row.clone()
+    }
+}
+
+/// Each degree that the row says, and that of the flags in place of the others.
+fn parallel(row: &RequestRow, flags: Parallel) -> Parallel {
+    let [tensor, pipeline, expert, data] = row.stated_ones;
+    let or = |own: usize, is_stated: bool, flag: usize| if own == 1 && !is_stated { flag } else { own };
+    Parallel {
+        tensor: or(row.parallel.tensor, tensor, flags.tensor),
+        pipeline: or(row.parallel.pipeline, pipeline, flags.pipeline),
+        expert: or(row.parallel.expert, expert, flags.expert),
+        data: or(row.parallel.data, data, flags.data),
     }
 }

@@ -94,7 +94,6 @@ pub(crate) struct Entry {
     /// `decoder`, `embedder` or `encoder`.
     pub(crate) task: &'static str,
     pub(crate) parameters: u64,
-    pub(crate) num_parameters: Option<f64>,
     /// Parameters that one token meets, where experts leave out the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) active_parameters: Option<u64>,
