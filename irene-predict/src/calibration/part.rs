@@ -4,7 +4,7 @@
 //! Gaussian process about the law). The law's constants have priors about their values in the law of the data sheet. The constants that are likeliest
 //! are found first; what is left of the errors nearby corrects a prediction, and its variance follows from both.
 
-use irene_devices::{FigureSpread, Law};
+use irene_devices::{BusyTimes, FigureSpread, Law};
 use irene_numerics::{ConstantsFit, CovarianceFactor, LevenbergMarquardt, Prior};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use super::{
     constants::{apart, moved, scaled},
     likeness::{Freedom, Mixture, OF_ANOTHER_FORM, OF_ITS_OWN, POWER, Place, TIME, USUAL, mixed, noise},
 };
-use crate::fit::{Busy, Measured, PassTimes, Serving};
+use crate::fit::{Busy, Measured, Serving, longer};
 
 /// The step of logarithms that slopes are taken over.
 const STEP: f64 = 1e-3;
@@ -66,10 +66,10 @@ pub(super) struct Part {
 }
 
 /// Logarithms of the time and energy of a request, by a law.
-fn logarithms(one: &Serving, law: &Law, busy: &[PassTimes]) -> [f64; 2] {
+fn logarithms(one: &Serving, law: &Law, busy: &[BusyTimes]) -> [f64; 2] {
     let times = one.times(law, busy);
-    let seconds = times[0] + times[1];
-    [seconds.ln(), (one.power(law, times) * seconds).ln()]
+    let seconds = one.seconds(&times);
+    [seconds.ln(), (one.power(law, &times) * seconds).ln()]
 }
 
 /// The figures of measurements that count: their requests and mixtures.
@@ -88,23 +88,22 @@ fn figures(measured: &[&Measured], law: &Law) -> Vec<(usize, Mixture)> {
 fn time_in_energy(one: &Serving, law: &Law) -> f64 {
     let busy = one.busy(&law.pass);
     let times = one.times(law, &busy);
-    let longer = times.map(|time| time * STEP.exp());
-    1.0 + (one.power(law, longer) / one.power(law, times)).ln() / STEP
+    1.0 + (one.power(law, &longer(&times, STEP.exp())) / one.power(law, &times)).ln() / STEP
 }
 
-fn residual(one: &Measured, mixture: Mixture, law: &Law, busy: &[PassTimes]) -> f64 {
+fn residual(one: &Measured, mixture: Mixture, law: &Law, busy: &[BusyTimes]) -> f64 {
     let serving = &one.serving;
     let times = serving.times(law, busy);
-    let seconds = times[0] + times[1];
+    let seconds = serving.seconds(&times);
     match (mixture, one.seconds, one.watts, one.joules) {
         (TIME, Some(measured), ..) => (seconds / measured).ln(),
         (POWER, Some(measured), Some(watts), joules) => {
             // Where a row has both, its energy is what is asked for.
             let watts = joules.map_or(watts, |joules| joules / measured);
-            (serving.power(law, times.map(|time| time * measured / seconds)) / watts).ln()
+            (serving.power(law, &longer(&times, measured / seconds)) / watts).ln()
         }
-        (_, _, _, Some(joules)) => (serving.power(law, times) * seconds / joules).ln(),
-        (_, _, Some(watts), _) => (serving.power(law, times) / watts).ln(),
+        (_, _, _, Some(joules)) => (serving.power(law, &times) * seconds / joules).ln(),
+        (_, _, Some(watts), _) => (serving.power(law, &times) / watts).ln(),
         _ => 0.0,
     }
 }
@@ -262,7 +261,7 @@ impl Part {
     }
 
     /// The slopes of the logarithms of time and energy by that of one constant.
-    fn slope(&self, one: &Serving, moved: &Law, busy: &[PassTimes], here: [f64; 2]) -> [f64; 2] {
+    fn slope(&self, one: &Serving, moved: &Law, busy: &[BusyTimes], here: [f64; 2]) -> [f64; 2] {
         let there = match moved.pass == self.data.law.pass {
             true => logarithms(one, moved, busy),
             false => logarithms(one, moved, &one.busy(&moved.pass)),

@@ -3,7 +3,7 @@ use irene_devices::{
 };
 use irene_requests::{Figure, Figures, Load, RequestRow};
 
-use crate::{Error, Schedule, Service, service::Fault};
+use crate::{Error, Schedule, Service, Spent, service::Fault};
 
 /// A schedule on a device under an engine, with what no constant of the law changes.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Serving {
     passes: Vec<ServedPass>,
 }
 
-/// A pass, and its kernels' times alone.
+/// A pass, how often it runs, and its kernels' times alone.
 #[derive(Clone, Debug)]
 struct ServedPass {
     pass: Pass,
@@ -22,11 +22,12 @@ struct ServedPass {
     alone: Vec<KernelTime>,
 }
 
-/// The times of a pass on a device under an engine; how often it runs stands beside.
-#[derive(Clone, Debug)]
-pub(crate) struct PassTimes {
-    times: f64,
-    busy: BusyTimes,
+/// The times of a pass, s: of its kernels, and of what is beside them.
+pub(crate) type PassSeconds = [f64; 2];
+
+/// The same passes with all times so much longer.
+pub(crate) fn longer(times: &[PassSeconds], factor: f64) -> Vec<PassSeconds> {
+    times.iter().map(|times| times.map(|time| time * factor)).collect()
 }
 
 impl Serving {
@@ -41,44 +42,47 @@ impl Serving {
         Self { passes: passes.collect(), device: device.clone(), engine, schedule }
     }
 
-    pub(crate) fn busy(&self, law: &PassLaw) -> Vec<PassTimes> {
+    /// What the kernels of each pass take, whatever the engine.
+    pub(crate) fn busy(&self, law: &PassLaw) -> Vec<BusyTimes> {
         let of = |of: &ServedPass| {
             let mut busy = BusyTimes::default();
             for ((work, times), alone) in of.pass.works.iter().zip(&of.alone) {
                 busy.add(work, *times, alone, law, &self.device);
             }
-            PassTimes { times: of.times, busy }
+            busy
         };
         self.passes.iter().map(of).collect()
     }
 
-    /// The time of its kernels and that of its engine, s.
-    pub(crate) fn times(&self, law: &Law, passes: &[PassTimes]) -> [f64; 2] {
+    pub(crate) fn times(&self, law: &Law, busy: &[BusyTimes]) -> Vec<PassSeconds> {
         let on = law.on(&self.device, self.engine, self.schedule.is_served());
-        let mut sum = [0.0; 2];
-        for (PassTimes { times, busy }, of) in passes.iter().zip(&self.passes) {
-            let [kernels, beside] = on.times(busy, &of.pass);
-            sum = [sum[0] + times * kernels, sum[1] + times * beside];
-        }
         // A limit at the TDP slows nothing down: fits need not look.
         let is_limited = self.device.limit_w() < self.device.tdp_w;
-        let slowed = if is_limited { self.cost(law, sum).slowed } else { 1.0 };
-        [slowed * sum[0], sum[1]]
-    }
-
-    /// The mean power of all GPUs, W, if kernels and engine share the time as here.
-    pub(crate) fn power(&self, law: &Law, times: [f64; 2]) -> f64 {
-        let cost = self.cost(law, times);
-        self.schedule.gpus * cost.joules / cost.seconds
-    }
-
-    fn cost(&self, law: &Law, [kernels, beside]: [f64; 2]) -> PassCost {
-        let dynamic = |of: &ServedPass| {
-            let of_works = of.pass.works.iter();
-            of.times * of_works.map(|(work, times)| times * law.power.dynamic_joules(work, &self.device)).sum::<f64>()
+        let of = |(busy, of): (&BusyTimes, &ServedPass)| {
+            let [kernels, beside] = on.times(busy, &of.pass);
+            let slowed = if is_limited { self.cost(law, of, [kernels, beside]).slowed } else { 1.0 };
+            [slowed * kernels, beside]
         };
-        let dynamic: f64 = self.passes.iter().map(dynamic).sum();
-        law.power.whole(kernels, self.schedule.filled * dynamic, beside, &self.device)
+        busy.iter().zip(&self.passes).map(of).collect()
+    }
+
+    /// The time of the whole schedule, s.
+    pub(crate) fn seconds(&self, times: &[PassSeconds]) -> f64 {
+        self.passes.iter().zip(times).map(|(of, [kernels, beside])| of.times * (kernels + beside)).sum()
+    }
+
+    /// The mean power of all GPUs, W, if passes take these times. It is that of a forecast: a limit holds for each pass.
+    pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
+        let spent =
+            |(of, times): (&ServedPass, &PassSeconds)| self.schedule.spent(&self.cost(law, of, *times)).times(of.times);
+        let all = self.passes.iter().zip(times).map(spent).fold(Spent::default(), Spent::and);
+        all.joules / all.seconds
+    }
+
+    fn cost(&self, law: &Law, of: &ServedPass, [kernels, beside]: PassSeconds) -> PassCost {
+        let works = of.pass.works.iter();
+        let dynamic = works.map(|(work, times)| times * law.power.dynamic_joules(work, &self.device)).sum();
+        law.power.whole(kernels, dynamic, beside, &self.device)
     }
 }
 

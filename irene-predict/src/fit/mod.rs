@@ -8,12 +8,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use irene_devices::{EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
+use irene_devices::{BusyTimes, EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
 use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
 pub use measured::Measured;
 pub use spreads::{Key, LeftOut, with_spreads};
 
-pub(crate) use self::measured::{PassTimes, Serving};
+pub(crate) use self::measured::{PassSeconds, Serving, longer};
 
 /// The size of a residual of the logarithm that counts as one.
 const NOISE: f64 = 0.1;
@@ -34,7 +34,8 @@ const SPREADS: [(&str, f64); 20] = [
     ("power.tile_rows", 0.7),
     ("power.grouped_tile_rows", 0.7),
     ("power.link_share", 1.0),
-    ("power.attention", 1.0),
+    // The units of products do attention's arithmetic too.
+    ("power.attention", 0.3),
     ("power.limit_sharpness", 0.3),
     (".elementwise", 0.3),
     (".attention", 0.5),
@@ -115,7 +116,7 @@ fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
 /// The times of kernels in passes, which only few constants change.
 pub(crate) struct Busy<'a> {
     measured: &'a [&'a Measured],
-    of: RefCell<Vec<(PassLaw, Vec<Vec<PassTimes>>)>>,
+    of: RefCell<Vec<(PassLaw, Vec<Vec<BusyTimes>>)>>,
 }
 
 impl<'a> Busy<'a> {
@@ -123,7 +124,7 @@ impl<'a> Busy<'a> {
         Self { measured, of: RefCell::new(Vec::new()) }
     }
 
-    pub(crate) fn with<T>(&self, law: &PassLaw, use_it: impl FnOnce(&[Vec<PassTimes>]) -> T) -> T {
+    pub(crate) fn with<T>(&self, law: &PassLaw, use_it: impl FnOnce(&[Vec<BusyTimes>]) -> T) -> T {
         let mut known = self.of.borrow_mut();
         if let Some((_, busy)) = known.iter().find(|(other, _)| other == law) {
             return use_it(busy);
@@ -142,9 +143,9 @@ fn fit_times(measured: &[&Measured], prior: &Law, start: &Law, is_chosen: impl F
     let busy = Busy::of(&timed);
     let residuals = |law: &Law| {
         busy.with(&law.pass, |busy| {
-            let of = |(one, passes): (&&Measured, &Vec<PassTimes>)| {
-                let [kernels, beside] = one.serving.times(law, passes);
-                one.weight * ((kernels + beside) / one.seconds.unwrap_or(f64::NAN)).ln() / NOISE
+            let of = |(one, busy): (&&Measured, &Vec<BusyTimes>)| {
+                let seconds = one.serving.seconds(&one.serving.times(law, busy));
+                one.weight * (seconds / one.seconds.unwrap_or(f64::NAN)).ln() / NOISE
             };
             timed.iter().zip(busy).map(of).collect()
         })
@@ -155,10 +156,10 @@ fn fit_times(measured: &[&Measured], prior: &Law, start: &Law, is_chosen: impl F
 fn fit_power(measured: &[&Measured], law: &Law) -> Law {
     let metered: Vec<&Measured> =
         measured.iter().copied().filter(|one| one.seconds.is_some() && one.watts.is_some()).collect();
-    let times: Vec<[f64; 2]> = metered.iter().map(|one| one.measured_times(law)).collect();
+    let times: Vec<Vec<PassSeconds>> = metered.iter().map(|one| one.measured_times(law)).collect();
     let residuals = |law: &Law| {
-        let of = |(one, times): (&&Measured, &[f64; 2])| {
-            one.weight * (one.serving.power(law, *times) / one.watts.unwrap_or(f64::NAN)).ln() / NOISE
+        let of = |(one, times): (&&Measured, &Vec<PassSeconds>)| {
+            one.weight * (one.serving.power(law, times) / one.watts.unwrap_or(f64::NAN)).ln() / NOISE
         };
         metered.iter().zip(&times).map(of).collect()
     };
@@ -181,24 +182,23 @@ fn fit(prior: &Law, start: &Law, is_chosen: impl Fn(&str) -> bool, residuals: im
 }
 
 impl Measured {
-    /// The measured time, shared among kernels and engine as the law has it.
-    fn measured_times(&self, law: &Law) -> [f64; 2] {
-        let [kernels, beside] = self.serving.times(law, &self.serving.busy(&law.pass));
-        let all = self.seconds.unwrap_or(f64::NAN) / (kernels + beside);
-        [kernels * all, beside * all]
+    /// The measured time, shared among passes, kernels and engine as the law has it.
+    fn measured_times(&self, law: &Law) -> Vec<PassSeconds> {
+        let times = self.serving.times(law, &self.serving.busy(&law.pass));
+        longer(&times, self.seconds.unwrap_or(f64::NAN) / self.serving.seconds(&times))
     }
 
     /// Logarithms of predicted over measured figures: the time, the power at the measured time, the energy.
     pub fn residuals(&self, law: &Law) -> [Option<f64>; 3] {
         let times = self.serving.times(law, &self.serving.busy(&law.pass));
-        let predicted = times[0] + times[1];
+        let predicted = self.serving.seconds(&times);
         let of_time = self.seconds.map(|seconds| (predicted / seconds).ln());
         let of_power = self
             .watts
             .zip(self.seconds)
-            .map(|(watts, _)| (self.serving.power(law, self.measured_times(law)) / watts).ln());
+            .map(|(watts, _)| (self.serving.power(law, &self.measured_times(law)) / watts).ln());
         let joules = self.joules.or_else(|| Some(self.watts? * self.seconds?));
-        let of_energy = joules.map(|joules| (self.serving.power(law, times) * predicted / joules).ln());
+        let of_energy = joules.map(|joules| (self.serving.power(law, &times) * predicted / joules).ln());
         [of_time, of_power, of_energy]
     }
 }
