@@ -42,6 +42,7 @@ static BUILD: LazyLock<String> = LazyLock::new(|| {
         (cfg!(feature = "hub"), "hub"),
         (cfg!(feature = "metal"), "metal"),
         (cfg!(feature = "nvml"), "nvml"),
+        (cfg!(feature = "parquet"), "parquet"),
         (cfg!(feature = "text"), "text"),
     ];
     let built: Vec<&str> = features.iter().filter(|(is_built, _)| *is_built).map(|(_, name)| *name).collect();
