@@ -171,8 +171,16 @@ impl Random {
             }
             "number" => {
                 let most = schema["maximum"].as_f64().unwrap();
-                let wrong =
-                    [json!(0), json!(-1.5), json!("x"), json!("inf"), json!("NaN"), json!("1,5"), json!(most * 1.01)];
+                let below = if schema["minimum"].as_f64() > Some(0.0) { 0 } else { -1 };
+                let wrong = [
+                    json!(below),
+                    json!(-1.5),
+                    json!("x"),
+                    json!("inf"),
+                    json!("NaN"),
+                    json!("1,5"),
+                    json!(most * 1.01),
+                ];
                 self.one_of(&wrong).clone()
             }
             "boolean" => json!(*self.one_of(&["yes", "1", "True", ""])),
