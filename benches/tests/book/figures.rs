@@ -67,7 +67,7 @@ fn table(page: &str, titles: &str) -> Vec<Vec<String>> {
 #[test]
 fn the_curve_of_calibration_is_that_of_its_table() {
     let page = read(&docs().join("calibrating.md"));
-    let rows = table(&page, "| | from the data sheet | 1 request |");
+    let rows = table(&page, "| | from the data sheet | 1 setting |");
     let counts: Vec<f64> = rows[0][2..].iter().map(|title| title.split(' ').next().unwrap().parse().unwrap()).collect();
     let (mut names, mut series) = (Vec::new(), Vec::new());
     for row in rows[2..].iter().filter(|row| row[1].contains(" / ")) {
@@ -78,7 +78,7 @@ fn the_curve_of_calibration_is_that_of_its_table() {
     assert!(names.len() >= 5, "{names:?}");
     let panel = Panel {
         title: "median error of the energy of a token, %".into(),
-        x: Axis::logarithmic("requests that were measured"),
+        x: Axis::logarithmic("settings that were measured"),
         y: Axis::linear("%"),
         series,
         threshold: None,

@@ -87,7 +87,7 @@ impl<'a> Requests<'a> {
         }
         section
             .text(
-                "A maker's first device is far off: nothing else of that maker was measured. With rows of its own in the fit it is nearer:",
+                "An AMD or Intel device of an architecture that was not measured is far off. With rows of its own in the fit it is nearer:",
             )
             .table(self.makers())
     }
