@@ -124,6 +124,11 @@ impl Recording {
         self.known.total.taken()
     }
 
+    /// How long the meter's slowest log may take to its next line, seconds.
+    pub(crate) fn line_period(&self) -> f64 {
+        self.totals().iter().map(|&place| self.series[place].line_period()).fold(0.0, f64::max)
+    }
+
     /// Whether readings of the total are still to come that reach the end of a window.
     pub(crate) fn lags(&self, from: f64, to: f64) -> bool {
         self.totals().iter().any(|&place| {

@@ -158,7 +158,8 @@ impl Sampler {
     /// Waits until the meter's readings reach the end of a window, or clearly will not: a log is written late, and load is counted in
     /// ticks.
     pub fn wait_until_covered(&self, from: f64, to: f64) {
-        let deadline = self.clock.now() + self.shared.patience.as_secs_f64();
+        let patience = self.shared.patience.as_secs_f64() + self.look(Recording::line_period);
+        let deadline = self.clock.now() + patience;
         while self.look(|recording| recording.lags(from, to)) && self.clock.now() < deadline {
             self.wait_past(self.clock.now(), LAG);
         }

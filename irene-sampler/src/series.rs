@@ -140,7 +140,7 @@ impl Series {
     fn integrate(&mut self, time: f64, watts: f64) {
         let Some(&(last_time, last_watts)) = self.points.back() else { return };
         let seconds = time - last_time;
-        if seconds <= self.longest_gap || seconds <= self.longest_gap() {
+        if seconds <= self.longest_gap() {
             self.integral += (last_watts + watts) / 2.0 * seconds;
         } else {
             self.gaps += 1;
@@ -225,7 +225,12 @@ impl Series {
     /// Power is not interpolated over a longer time without readings, seconds: that of its channel, or two lines of a log that is written
     /// less often.
     pub fn longest_gap(&self) -> f64 {
-        self.longest_gap.max(UPDATES * self.updates.told().unwrap_or(0.0))
+        self.longest_gap.max(UPDATES * self.line_period())
+    }
+
+    /// How often a log has a new line, seconds; 0 for what is no log, or was not seen long enough.
+    pub(crate) fn line_period(&self) -> f64 {
+        self.updates.told().unwrap_or(0.0)
     }
 
     /// An energy needs a window at least this long, seconds: two updates, and twice the time of which a reading is the mean. 0 if

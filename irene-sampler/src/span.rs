@@ -134,8 +134,9 @@ impl Spans {
             return;
         }
         let recording = recording();
+        let patience = self.patience + recording.line_period();
         let outcomes: Vec<Option<Outcome>> =
-            open.iter().map(|span| span.outcome(&recording, now - span.to >= self.patience, now)).collect();
+            open.iter().map(|span| span.outcome(&recording, now - span.to >= patience, now)).collect();
         // Whoever is woken may look at the recording.
         drop(recording);
         for (span, outcome) in open.iter_mut().zip(outcomes) {

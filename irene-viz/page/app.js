@@ -63,6 +63,8 @@ let shownView;
 let latest = 0;
 // Work that was begun and has not ended.
 let atWork = 0;
+// Counts what was tried, so that an end that comes late does not take a newer problem away.
+let attempts = 0;
 
 const act = {
   // Shows what the changes ask for and makes it a step of the history. They may be a function of the state that they are
@@ -79,8 +81,11 @@ const act = {
   },
   // Keeps a change in the address that the view has shown already.
   note(changes) {
+    // Nodes of this tree are none of another one that was asked for.
+    const { toggled, ...others } = changes;
+    const isOtherTree = treeOf(wanted) !== treeOf(state);
     state = { ...state, ...changes };
-    wanted = { ...wanted, ...changes };
+    wanted = { ...wanted, ...(isOtherTree ? others : changes) };
     replaceStateSoon(state);
   },
   select(node) {
@@ -127,9 +132,11 @@ async function attempt(action) {
   const busy = byId("main");
   busy.setAttribute("aria-busy", "true");
   atWork += 1;
+  attempts += 1;
+  const mine = attempts;
   try {
     await action();
-    say("");
+    if (mine === attempts) say("");
   } catch (error) {
     say(form.showError(error) ? "" : labelled(error.message));
   } finally {

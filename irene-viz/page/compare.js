@@ -104,16 +104,26 @@ export function createCompareView(panel, act) {
     const changes = new Map(
       controls.map(([name, , control]) => [name, control.value.trim()]).filter(([, value]) => value !== ""),
     );
-    const free = OTHERS.find((letter) => current[letter] === "");
-    if (!free) problem.textContent = "Four are side by side already: remove one first.";
+    const text = writeChanges(changes);
+    if (OTHERS.every((letter) => current[letter] !== ""))
+      problem.textContent = "Four are side by side already: remove one first.";
     else if (changes.size === 0)
       problem.textContent = "Choose what is to be different: a model, a device, weights or a size.";
-    else act.go({ [free]: writeChanges(changes) });
+    else
+      act.go((wanted) => {
+        const free = OTHERS.find((letter) => wanted[letter] === "");
+        // Twice by a double click is once.
+        const isThere = OTHERS.some((letter) => wanted[letter] === text);
+        return free && !isThere ? { [free]: text } : {};
+      });
   }
 
   function remove(letter) {
-    const kept = OTHERS.filter((each) => each !== letter && current[each] !== "").map((each) => current[each]);
-    act.go(Object.fromEntries(OTHERS.map((each, at) => [each, kept[at] ?? ""])));
+    const removed = current[letter];
+    act.go((wanted) => {
+      const kept = OTHERS.map((each) => wanted[each]).filter((text) => text !== "" && text !== removed);
+      return Object.fromEntries(OTHERS.map((each, at) => [each, kept[at] ?? ""]));
+    });
   }
 
   async function load(state) {

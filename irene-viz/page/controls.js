@@ -40,14 +40,8 @@ export function createControls(onChange) {
   const element = make("form", { class: "controls", novalidate: true, "aria-label": "What is different in B" });
   let controls = [];
   let shape = "";
-  let timer = 0;
 
   element.addEventListener("submit", (event) => event.preventDefault());
-
-  function tell(knob, value) {
-    clearTimeout(timer);
-    onChange(knob.name, value === knob.value ? "" : value);
-  }
 
   function build(knob) {
     const field = input(knob);
@@ -72,14 +66,19 @@ export function createControls(onChange) {
       was,
     );
     const control = { knob, field, was, reset, row };
+    // Of this control alone: a change of another one does not take it back.
+    let timer = 0;
+    const tell = (value) => onChange(control.knob.name, value === control.knob.value ? "" : value);
     field.addEventListener(knob.choices ? "change" : "input", () => {
       clearTimeout(timer);
-      if (knob.choices) return tell(control.knob, field.value);
-      // An empty number is not yet one.
-      timer = setTimeout(() => tell(control.knob, field.value.trim()), PAUSE_MS);
+      if (knob.choices) return tell(field.value);
+      // An empty number is not yet one, and an answer that comes meanwhile may set the field.
+      const typed = field.value.trim();
+      timer = setTimeout(() => tell(typed), PAUSE_MS);
     });
     reset.addEventListener("click", () => {
-      tell(control.knob, "");
+      clearTimeout(timer);
+      tell("");
       // With the focus it is taken for what a person types, and kept.
       field.value = control.knob.value;
       field.focus();

@@ -112,7 +112,7 @@ export function createTreeView(panel, act) {
 
   // Shows each of those that a node stands for.
   function unfold(node) {
-    act.go({ layers: opened(shown.layers, node.scope), node: node.key });
+    act.go((wanted) => ({ layers: opened(wanted.layers, node.scope), node: node.key }));
   }
 
   function makeCurrent(node) {

@@ -62,7 +62,7 @@ export function createWhatIfView(panel, act) {
   }
 
   function keep() {
-    act.go({ ...asState(current.set_b, current), set_b: "" });
+    act.go((wanted) => ({ ...asState(wanted.set_b, wanted), set_b: "" }));
   }
 
   async function load(state) {

@@ -50,7 +50,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut conclusion = String::new();
     let (mut sensors, meters) = match args.meter.select() {
         Ok(selection) => {
-            for (kind, why) in &selection.passed_over {
+            // Those that cannot be opened are listed with the sensors that are not available.
+            for (kind, why) in selection.passed_over.iter().filter(|(_, why)| !why.is_there) {
                 writeln!(conclusion, "{kind} is not used: {why}")?;
             }
             (selection.sensors, selection.meters)

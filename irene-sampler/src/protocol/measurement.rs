@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, MOST_REPROBES, MeasuringProtocol};
+use super::{Estimate, MOST_RETRIES, MeasuringProtocol};
 use crate::{ChannelId, NoEnergy, Provenance, Recording, Sampler};
 
 /// A closure's cost in time and energy, with how it was measured.
@@ -94,11 +94,11 @@ impl Measurement {
         self.summarise();
     }
 
-    /// Begins again, a few times at most, if a round has an energy that rests on too few readings: it is shorter than the meter needs, which
-    /// was not known then, seconds.
-    pub(super) fn begins_again(&mut self, shortest: f64) -> bool {
-        let is_short = |round: &Round| round.joules.is_some() && round.seconds < shortest;
-        if self.restarts == MOST_REPROBES || !self.rounds.iter().any(is_short) {
+    /// Begins again, a few times at most, if a round is shorter than the meter needs, seconds, which was not known then: it has no energy, or
+    /// one that rests on too few readings.
+    pub(super) fn begin_again_if_short(&mut self, shortest: f64) -> bool {
+        let is_short = |round: &Round| round.seconds < shortest;
+        if self.restarts == MOST_RETRIES || !self.rounds.iter().any(is_short) {
             return false;
         }
         self.rounds.clear();

@@ -106,7 +106,7 @@ const MOST_COOL_DOWNS: usize = 4;
 
 /// A first round that is far too short is run again with more repeats, so often at most, and so often a measurement begins again whose
 /// meter turns out to need longer rounds.
-const MOST_REPROBES: usize = 3;
+const MOST_RETRIES: usize = 3;
 
 /// A round is stretched for a slow meter up to so many seconds; a meter that is slower gives no energy, and says why.
 const LONGEST_STRETCH: f64 = 60.0;
@@ -232,7 +232,7 @@ impl MeasuringProtocol {
             let settled = self.settle(sampler, stop, measurement.idle_watts);
             let (mut start, mut end) = self.repeat(sampler, stop, measurement.repeats, run)?;
             // If the machine was busy with something else during the probe, the round is too short for a meter.
-            for _ in 0..MOST_REPROBES {
+            for _ in 0..MOST_RETRIES {
                 if !measurement.rounds.is_empty() || self.is_long_enough(sampler, end - start) {
                     break;
                 }
@@ -243,7 +243,7 @@ impl MeasuringProtocol {
             sampler.wait_until_covered(start, end);
             measurement.add(sampler, (start, end), settled);
             // How often the meter has something new may have been learned meanwhile.
-            if !measurement.begins_again(stretch(sampler)) {
+            if !measurement.begin_again_if_short(stretch(sampler)) {
                 return Ok(());
             }
         }

@@ -170,14 +170,16 @@ impl LogClock {
 
     /// Takes the time zone in which the newest of some lines that have a time is of now, where times do not tell theirs.
     pub(super) fn find_zone(&mut self, lines: &[u8], now: f64, time: impl Fn(&str) -> Option<LogTime>) {
-        if self.is_sure {
-            return;
-        }
         let newest = lines.split(|&byte| byte == b'\n').rev().find_map(|line| time(text(line)));
         if let Some(LogTime::Local(time)) = newest {
             let local = time - self.ahead;
-            self.zone = zone(local, now);
-            self.is_sure = (local - self.zone - now).abs() <= FUTURE;
+            let found = zone(local, now);
+            // Each line of now decides: the zone may change with the season, and an old line may have looked like one of now.
+            let is_of_now = (local - found - now).abs() <= FUTURE;
+            if is_of_now || !self.is_sure {
+                self.zone = found;
+            }
+            self.is_sure |= is_of_now;
         }
     }
 

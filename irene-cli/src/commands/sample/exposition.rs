@@ -180,7 +180,8 @@ impl<'a> Exposition<'a> {
                 Metric::Energy => {
                     let span = POWER_SPAN.max(UPDATES * series.update_period().unwrap_or(0.0));
                     let third_last = series.points().nth_back(2).map_or(time, |(time, _)| time);
-                    series.window(third_last.min(time - span), time).ok()?.mean
+                    let oldest = series.points().next().map_or(time, |(time, _)| time);
+                    series.window(third_last.min((time - span).max(oldest)), time).ok()?.mean
                 }
                 _ => return None,
             };
