@@ -35,7 +35,7 @@ impl Bounds {
         }
     }
 
-    /// The first bound that an estimate breaks, in words.
+    /// The bound that an estimate breaks by most, in words.
     pub(crate) fn broken_by(&self, estimate: &Estimate) -> Option<String> {
         self.broken(estimate).map(|(text, _)| text)
     }
@@ -48,10 +48,11 @@ impl Bounds {
             ("each further token", figures.itl_s, self.max_itl_s),
             ("a request", figures.latency_s, self.max_latency_s),
         ];
-        bounds.into_iter().find_map(|(what, found, bound)| {
+        let broken = bounds.into_iter().filter_map(|(what, found, bound)| {
             let (found, bound) = (found?, bound?);
             let text = || format!("{what} takes {}, more than {}", render::si(found, "s"), render::si(bound, "s"));
             (found > bound).then(|| (text(), found / bound))
-        })
+        });
+        broken.max_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 }

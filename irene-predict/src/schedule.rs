@@ -144,7 +144,8 @@ impl Schedule {
             generated: request.generated as f64,
             gaps: count as f64,
             gpus: request.parallel.gpus() as f64,
-            filled: share.filled,
+            // Copies with fewer do less in a single pass, and read the same weights in a step.
+            filled: if count == 0 { share.mean / fullest as f64 } else { share.filled },
             waiting: 0.0,
             is_steady: false,
             is_mixed: false,

@@ -160,7 +160,7 @@ impl Advice<'_> {
         if both > forecast.memory.usable {
             let [both, usable] = [both, forecast.memory.usable].map(render::bytes);
             let reason = format!("both models need {both} of each GPU, more than the {usable} that the engine takes");
-            return Err(Error::setting("", reason));
+            return Err(Error::setting("model", reason));
         }
         let one = setting.pass(&forecast, step)?;
         let check = setting.pass(&forecast, Size { new: AHEAD + 1, ..step })?;

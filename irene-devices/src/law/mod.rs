@@ -179,8 +179,18 @@ impl LawOn<'_> {
             joules += times * of_work;
         }
         let [kernels, beside] = self.times(&busy, pass).map(|seconds| seconds / stages);
-        let idle = beside + waiting * (kernels + beside);
-        self.law.power.whole(kernels, joules / stages, idle, self.device)
+        let cost = self.law.power.whole(kernels, joules / stages, beside, self.device);
+        if waiting == 0.0 {
+            return cost;
+        }
+        // A limit holds while the stage works, however long it waits then.
+        let rest = self.law.power.whole(0.0, 0.0, waiting * cost.seconds, self.device);
+        PassCost {
+            seconds: cost.seconds + rest.seconds,
+            joules: cost.joules + rest.joules,
+            idle_joules: cost.idle_joules + rest.idle_joules,
+            ..cost
+        }
     }
 
     /// The cost of a time, s, with joules beyond what the device draws anyway, kept below its power limit.

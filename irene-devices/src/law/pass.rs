@@ -67,8 +67,15 @@ impl PassLaw {
         match work.kind {
             WorkKind::Product => product(),
             WorkKind::Grouped => self.grouped.max(1.0) * product(),
-            WorkKind::Attention if work.has_few_queries() => self.few_queries(work, device),
-            WorkKind::Attention => self.prompt_attention.max(1.0) * (alone.seconds - alone.launch_s),
+            WorkKind::Attention => {
+                let of_prompts = self.prompt_attention.max(1.0) * (alone.seconds - alone.launch_s);
+                if !work.has_few_queries() {
+                    return of_prompts;
+                }
+                // Engines take the faster kernel; several queries take no less than one.
+                let one = Work { flops: work.flops / work.rows.max(1.0), rows: 1.0, ..*work };
+                self.few_queries(work, device).min(of_prompts.max(self.few_queries(&one, device)))
+            }
             _ => alone.seconds - alone.launch_s,
         }
     }
@@ -114,6 +121,6 @@ pub struct PassCost {
     pub idle_joules: f64,
     /// The energy over what it would be if the device had no power limit: at most 1.
     pub kept: f64,
-    /// The time of the kernels over what it would be at the device's TDP or above: at least 1.
+    /// The time of the kernels over what they take without waiting for power: at least 1.
     pub slowed: f64,
 }

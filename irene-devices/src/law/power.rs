@@ -39,6 +39,8 @@ const PJ: f64 = 1e-12;
 /// The least part of the energy of arithmetic and traffic that is left at a lower clock and voltage: an assumption, the square of a lowest voltage
 /// of about three quarters of the highest.
 const LEAST_DYNAMIC: f64 = 0.6;
+/// The least part of a limit that is left for arithmetic and traffic.
+const LEAST_LEFT: f64 = 0.02;
 
 impl PowerLaw {
     /// Joules of a kernel beyond what the device draws anyway.
@@ -75,10 +77,12 @@ impl PowerLaw {
         // The law was fitted at the TDP. A lower limit saves what a lower voltage can, and the rest takes its time.
         let at_tdp = kept(busy_seconds, device.tdp_w);
         let least = |busy: f64| at_tdp * (standing(busy) + LEAST_DYNAMIC * dynamic_joules);
-        let powered_s = (least(0.0) - limit * idle_seconds) / (limit - at_tdp * self.running_w(device));
+        // A device that was measured may draw as much as its limit whatever runs: no time is long enough, and a little is taken to be left.
+        let left_w = (limit - at_tdp * self.running_w(device)).max(LEAST_LEFT * limit);
+        let powered_s = (least(0.0) - limit * idle_seconds) / left_w;
         let busy = busy_seconds.max(powered_s);
         let (seconds, unlimited) = (busy + idle_seconds, standing(busy) + dynamic_joules);
-        let kept = kept(busy, limit).max(least(busy) / unlimited);
+        let kept = kept(busy, limit).max(least(busy) / unlimited).min(limit * seconds / unlimited);
         // A device whose idle power was measured draws no less.
         let idle_joules = device.idle_w.unwrap_or(0.0) * seconds;
         PassCost {

@@ -3,7 +3,7 @@ use irene_devices::{
 };
 use irene_requests::{Figure, Figures, Load, RequestRow};
 
-use crate::{Error, Schedule, Service, Spent, service::Fault};
+use crate::{Error, Schedule, Service, service::Fault};
 
 /// A schedule on a device under an engine, with what no constant of the law changes.
 #[derive(Clone, Debug)]
@@ -71,12 +71,14 @@ impl Serving {
         self.passes.iter().zip(times).map(|(of, [kernels, beside])| of.times * (kernels + beside)).sum()
     }
 
-    /// The mean power of all GPUs, W, if passes take these times. It is that of a forecast: a limit holds for each pass.
+    /// The mean power of all GPUs, W, if passes take these times, however long a limit would have them. It is that of a forecast: a limit holds
+    /// for each pass.
     pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
-        let spent =
-            |(of, times): (&ServedPass, &PassSeconds)| self.schedule.spent(&self.cost(law, of, *times)).times(of.times);
-        let all = self.passes.iter().zip(times).map(spent).fold(Spent::default(), Spent::and);
-        all.joules / all.seconds
+        let joules = |(of, times): (&ServedPass, &PassSeconds)| {
+            let spent = self.schedule.spent(&self.cost(law, of, *times));
+            of.times * (times[0] + times[1]) * spent.joules / spent.seconds
+        };
+        self.passes.iter().zip(times).map(joules).sum::<f64>() / self.seconds(times)
     }
 
     fn cost(&self, law: &Law, of: &ServedPass, [kernels, beside]: PassSeconds) -> PassCost {

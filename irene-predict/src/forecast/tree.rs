@@ -141,7 +141,9 @@ impl Forecast {
         if self.request.generated == 0 {
             return Ok(spec.trace(self.request.run(model, prompt)?)?);
         }
-        let of_copy = (self.schedule.requests / self.request.parallel.data.max(1) as f64).round().max(1.0);
+        let of_copy = self.schedule.requests / self.request.parallel.data.max(1) as f64;
+        // A batch waits for its fullest copy.
+        let of_copy = if self.schedule.is_steady { of_copy.round() } else { of_copy.ceil() }.max(1.0);
         let run = self.request.run(model, Size { sequences: of_copy as usize, ..prompt })?;
         let mut steps: Vec<(Size, f64)> = Vec::new();
         for &(size, times) in &self.schedule.sizes[1..] {

@@ -84,8 +84,9 @@ impl Phases {
         // The rest is sent during the backward pass, whose power limit holds for both.
         let hidden_j = if exchange_s > 0.0 { exchange_j * (1.0 - exposed / exchange_s).max(0.0) } else { 0.0 };
         let most = law.device().limit_w() * backward.seconds;
-        backward.joules = (backward.joules + backward.kept * hidden_j).min(most);
-        backward.dynamic_joules += backward.kept * hidden_j;
+        let added = (backward.kept * hidden_j).min((most - backward.joules).max(0.0));
+        backward.joules += added;
+        backward.dynamic_joules += added;
         PhaseCosts {
             forward,
             backward,

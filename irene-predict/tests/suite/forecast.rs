@@ -180,10 +180,12 @@ fn a_token_gets_cheaper_with_the_batch_until_arithmetic_binds() {
 
 #[test]
 fn more_tokens_of_each_sequence_in_a_pass_take_no_less() {
-    for engine in Engine::all() {
+    for (engine, device) in
+        Engine::all().iter().flat_map(|engine| ["h100-sxm", "a100-sxm-80gb"].map(|name| (engine, name)))
+    {
         let asked = RequestRow {
             model: Some(MODELS[0].into()),
-            device: Some("h100-sxm".into()),
+            device: Some(device.into()),
             engine: Some(engine.name.into()),
             load: Some(Load::Concurrency(8.0)),
             prompt: Some(1000.0),
@@ -192,10 +194,10 @@ fn more_tokens_of_each_sequence_in_a_pass_take_no_less() {
         };
         let setting = Service::new(ServiceOptions::default()).setting(&asked).unwrap();
         let found = setting.forecast().unwrap();
-        let passes: Vec<_> = (1..=8).map(|new| setting.pass(&found, Size::new(8, new).after(1000)).unwrap()).collect();
+        let passes: Vec<_> = (1..=24).map(|new| setting.pass(&found, Size::new(8, new).after(1000)).unwrap()).collect();
         for (new, pair) in passes.windows(2).enumerate() {
             let rises = is_at_least(pair[1].seconds, pair[0].seconds) && is_at_least(pair[1].joules, pair[0].joules);
-            assert!(rises, "{} after {} tokens: {pair:?}", engine.name, new + 1);
+            assert!(rises, "{} on {device} after {} tokens: {pair:?}", engine.name, new + 1);
         }
     }
 }

@@ -102,7 +102,7 @@ impl Table {
                 "no column of a sheet of requests or operations, such as model, device, op or latency_s".into();
             return Err(Error::Titles { origin, reason });
         }
-        prefer_own_titles(&titles, &mut roles);
+        prefer_better_titles(&titles, &mut roles);
         Ok(Self { origin, titles, roles, lines })
     }
 
@@ -182,8 +182,8 @@ impl Table {
     }
 }
 
-/// Where a column has the sheet's own title, other spellings of it say nothing.
-fn prefer_own_titles(titles: &[String], roles: &mut [Role]) {
+/// The column whose title says it best counts; other spellings of it say nothing.
+fn prefer_better_titles(titles: &[String], roles: &mut [Role]) {
     for place in 0..roles.len() {
         let is_own = |at: usize| match &roles[at] {
             Role::Setting(name) => *name == titles[at],
@@ -194,7 +194,8 @@ fn prefer_own_titles(titles: &[String], roles: &mut [Role]) {
             (Role::Figure(one, of, _), Role::Figure(other, bound, _)) => one == other && of == bound,
             (one, other) => one == other && *one != Role::Other,
         };
-        if !is_own(place) && (0..roles.len()).any(|at| at != place && same(at) && (is_own(at) || at < place)) {
+        let rank = |at: usize| (!is_own(at), find(&titles[at]).map(|found| found.spelling), at);
+        if !is_own(place) && (0..roles.len()).any(|at| at != place && same(at) && rank(at) < rank(place)) {
             roles[place] = Role::Other;
         }
     }

@@ -21,7 +21,15 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     let mean = |total: &str| record.positive(total).zip(completed).map(|(total, completed)| total / completed);
     let seconds = |name: &str| record.positive(name).map(|ms| ms * 1e-3);
     let engine = record.text("backend").or_else(|| record.text("endpoint_type"));
-    let degree = |names: [&str; 3]| names.into_iter().find_map(|name| record.count(name)).unwrap_or(1);
+    // Only a user's `--metadata` says.
+    let degrees = [
+        ["tensor_parallel", "tensor_parallel_size", "tp"],
+        ["pipeline_parallel", "pipeline_parallel_size", "pp"],
+        ["expert_parallel", "expert_parallel_size", "ep"],
+        ["data_parallel", "data_parallel_size", "dp"],
+    ]
+    .map(|names| names.into_iter().find_map(|name| record.count(name)));
+    let [tensor, pipeline, expert, data] = degrees.map(|degree| degree.unwrap_or(1));
     let mut row = RequestRow {
         device: ["device", "gpu", "gpu_model"].into_iter().find_map(|name| record.text(name)).map(names::device),
         // An OpenAI-compatible server may be any engine.
@@ -32,13 +40,8 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         load: load(record),
         prompt: mean("total_input_tokens"),
         generated: mean("total_output_tokens"),
-        // Only a user's `--metadata` says.
-        parallel: Parallel {
-            tensor: degree(["tensor_parallel", "tensor_parallel_size", "tp"]),
-            pipeline: degree(["pipeline_parallel", "pipeline_parallel_size", "pp"]),
-            expert: degree(["expert_parallel", "expert_parallel_size", "ep"]),
-            data: degree(["data_parallel", "data_parallel_size", "dp"]),
-        },
+        parallel: Parallel { tensor, pipeline, expert, data },
+        stated_ones: degrees.map(|degree| degree == Some(1)),
         ..RequestRow::default()
     };
     row.model = record.text("model_id").map(str::to_owned);

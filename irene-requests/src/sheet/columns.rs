@@ -101,12 +101,12 @@ pub(crate) struct Found {
     pub(crate) column: Column,
     /// Cells are multiplied by this.
     pub(crate) factor: f64,
-    pub(super) spelling: Spelling,
+    pub(crate) spelling: Spelling,
 }
 
 /// How a title says a column, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Spelling {
+pub(crate) enum Spelling {
     /// The sheet's own title.
     Own,
     /// Another title of the same.

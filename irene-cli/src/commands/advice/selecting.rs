@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Arg;
-use irene_advice::{Basis, Bounds, Estimate, Lookup, LookupOptions, Selection};
+use irene_advice::{Basis, Bounds, Change, Estimate, Lookup, LookupOptions, Selection};
 use irene_models::ModelSpec;
 use irene_predict::Load;
 use irene_requests::RequestRow;
@@ -72,14 +72,16 @@ const PROMPT: usize = 512;
 const GENERATED: usize = 256;
 
 impl SelectionArgs {
-    /// The selection, with what is not said filled in and told.
-    pub(super) fn selected(&self) -> Result<Selected> {
+    /// The selection, with what is not said filled in and told. A flag that counts neither for it nor after the changes is refused.
+    pub(super) fn selected(&self, changes: &[Change]) -> Result<Selected> {
         let selected = self.looked_up()?;
         let of_meter = self.setting.service.meter_flags();
         if of_meter.iter().any(|(_, is_given)| *is_given) {
             let Estimate { basis, device, .. } = selected.lookup.estimate(&selected.selection)?;
+            let then = selected.selection.changed(changes).and_then(|then| selected.lookup.estimate(&then));
+            let is_measured = basis == Basis::Measured && then.is_ok_and(|then| then.basis == Basis::Measured);
             let others = format!("a data sheet: the energy of {device} is that of its measured profile");
-            refuse(basis == Basis::Measured, &others, &of_meter)?;
+            refuse(is_measured, &others, &of_meter)?;
         }
         Ok(selected)
     }
@@ -96,8 +98,11 @@ impl SelectionArgs {
             calibration: calibration.clone(),
             host: self.setting.service.host()?,
         });
-        let has_machine = calibration.is_some() || self.setting.service.flags().contains(&("--device-spec", true));
-        let device = match self.setting.predictor.devices().unwrap_or_default().as_slice() {
+        let has_sheet = self.setting.service.flags().contains(&("--device-spec", true));
+        let has_machine = calibration.is_some() || has_sheet;
+        // A data sheet of one's own stands before the configuration file's device.
+        let named = self.setting.predictor.devices().filter(|_| !has_sheet).unwrap_or_default();
+        let device = match named.as_slice() {
             [] => None,
             [one] => Some(one.clone()),
             _ => return Err(Usage("--device names one device here; `irene plan` takes several".into()).into()),

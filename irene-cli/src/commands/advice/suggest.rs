@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Selected { lookup, selection } = args.selection.selected()?;
+    let Selected { lookup, selection } = args.selection.selected(&[])?;
     let found = lookup.suggest(&selection, args.bounds.bounds())?;
     match args.format.format() {
         Format::Text => output::print_text(&text(&found)),

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let lists = args.set.iter().map(|text| Change::list(text)).collect::<Result<Vec<_>, _>>()?;
     let changes = lists.concat();
-    let Selected { lookup, selection } = args.selection.selected()?;
+    let Selected { lookup, selection } = args.selection.selected(&changes)?;
     let comparison = lookup.what_if(&selection, &changes)?;
     match args.format.format() {
         Format::Text => output::print_text(&text(&comparison)),

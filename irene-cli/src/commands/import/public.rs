@@ -151,7 +151,9 @@ impl<'a> Given<'a> {
         row.engine = self.engine.clone().or_else(|| row.engine.take());
         row.weights = weights.or(row.weights);
         row.prompt = prompt.or(row.prompt);
-        row.parallel.tensor = tensor_parallel.unwrap_or(row.parallel.tensor);
+        if let Some(tensor) = *tensor_parallel {
+            (row.parallel.tensor, row.stated_ones[0]) = (tensor, tensor == 1);
+        }
         // A setting that is given is assumed no more.
         if let Some(assumed) = row.further(ASSUMED) {
             let is_said = |name: &&str| said.contains(&(*name, true));
