@@ -11,7 +11,7 @@ use std::{
 
 use irene_sampler::{
     Channel, ChannelId, Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Package, Provenance, Resource,
-    Round, Sensor, Sensors, Stamp,
+    Sensor, Sensors, Stamp,
 };
 
 use crate::scripted::{WATTS, counter, meter, power, sampler, samples, sensor};
