@@ -193,11 +193,16 @@ impl Work {
         }
     }
 
+    /// Whether an attention reads a cache, or would, for one token.
+    pub(crate) fn reads_cache(&self) -> bool {
+        self.rows <= 1.0 || self.cache_bytes > 0.0
+    }
+
     /// Whether an attention has few queries of each sequence, as in a step that reads the whole cache for a token, or for the tokens of a draft.
     pub(crate) fn has_few_queries(&self) -> bool {
         /// The least rows that units for matrices multiply at a time.
         const TILE: f64 = 16.0;
-        self.rows <= 1.0 || self.cache_bytes > 0.0 && self.rows <= TILE
+        self.reads_cache() && self.rows <= TILE
     }
 
     /// Whether both read the same weights, so that one kernel can do both.

@@ -6,7 +6,7 @@ use crate::{Device, Work, WorkKind};
 pub struct BusyTimes {
     /// Products and the attention of prompts.
     pub products: f64,
-    /// Attention by few queries.
+    /// Attention by one query of each sequence, which reads the cache.
     pub queries: f64,
     /// Reading the cache for it at the bandwidth, which no engine is faster than.
     pub cache_reads: f64,
@@ -35,9 +35,14 @@ impl BusyTimes {
                 return;
             }
             WorkKind::Exchange => &mut self.exchanges,
-            WorkKind::Attention if work.has_few_queries() => {
+            WorkKind::Attention if work.reads_cache() => {
+                // What one query takes of each sequence, and further ones beyond it.
+                let one = times * law.one_query(work, device);
                 self.cache_reads += times * work.bytes() / (device.bandwidth_gb_s * 1e9);
-                &mut self.queries
+                self.queries += one;
+                self.products += (busy - one).max(0.0);
+                self.launches += times * work.kernels;
+                return;
             }
             WorkKind::Attention | WorkKind::Product | WorkKind::Grouped => &mut self.products,
         };

@@ -68,16 +68,21 @@ impl PassLaw {
             WorkKind::Product => product(),
             WorkKind::Grouped => self.grouped.max(1.0) * product(),
             WorkKind::Attention => {
-                let of_prompts = self.prompt_attention.max(1.0) * (alone.seconds - alone.launch_s);
-                if !work.has_few_queries() {
-                    return of_prompts;
+                let of_prompts = || self.prompt_attention.max(1.0) * (alone.seconds - alone.launch_s);
+                match work.rows <= 1.0 {
+                    true => self.few_queries(work, device),
+                    // Engines take the faster kernel.
+                    false if work.has_few_queries() => self.few_queries(work, device).min(of_prompts()),
+                    false => of_prompts(),
                 }
-                // Engines take the faster kernel; several queries take no less than one.
-                let one = Work { flops: work.flops / work.rows.max(1.0), rows: 1.0, ..*work };
-                self.few_queries(work, device).min(of_prompts.max(self.few_queries(&one, device)))
             }
             _ => alone.seconds - alone.launch_s,
         }
+    }
+
+    /// The time of attention by one query of each sequence, s.
+    pub(super) fn one_query(&self, work: &Work, device: &Device) -> f64 {
+        self.few_queries(&Work { flops: work.flops / work.rows.max(1.0), rows: 1.0, ..*work }, device)
     }
 
     fn few_queries(&self, work: &Work, device: &Device) -> f64 {

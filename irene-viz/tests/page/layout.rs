@@ -1,13 +1,11 @@
 //! Where things stand on screens of all sizes.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::LLAMA;
 use crate::{
     access::{self, COMPARING, VIEWS},
-    visit::{KEPT, Visit},
+    visit::Visit,
 };
 
 #[test]
@@ -19,7 +17,6 @@ fn no_view_scrolls_sideways_on_a_phone_or_a_wide_screen() {
         browser.resize(width, height);
         for view in VIEWS {
             access::choose(browser, view);
-            browser.screenshot(&Path::new(KEPT).join(format!("irene-{width}-{view}.png")));
             let page = "const page = document.documentElement; return [page.scrollWidth, page.clientWidth, innerWidth]";
             let [content, shown, window] = [0, 1, 2].map(|at| browser.run(page, json!([]))[at].as_u64().unwrap());
             assert_eq!(window, u64::from(width));

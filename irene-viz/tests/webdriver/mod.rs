@@ -261,15 +261,6 @@ impl Browser {
         self.post("actions", json!({"actions": [{"type": "key", "id": "keyboard", "actions": steps}]}));
     }
 
-    /// The whole page, below the window's end too, as a PNG file.
-    pub(crate) fn screenshot(&self, path: &Path) {
-        // Without the scroll bar, which is gone while all is shown.
-        let size = self.run("return [innerWidth, document.documentElement.scrollHeight]", json!([]));
-        let all = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
-        let shot = self.devtools("Page.captureScreenshot", json!({"clip": all, "captureBeyondViewport": true}));
-        std::fs::write(path, decode(shot["data"].as_str().unwrap())).unwrap();
-    }
-
     /// What the console was told since the last look.
     pub(crate) fn console(&self) -> Vec<Value> {
         self.log("browser")
@@ -303,21 +294,4 @@ fn value(mut response: ureq::http::Response<ureq::Body>) -> Value {
     let answer: Value = response.body_mut().with_config().limit(64 << 20).read_json().unwrap();
     assert!(status.is_success(), "{status}: {} {}", answer["value"]["error"], answer["value"]["message"]);
     answer["value"].clone()
-}
-
-fn decode(base64: &str) -> Vec<u8> {
-    let digit = |character: u8| match character {
-        b'A'..=b'Z' => character - b'A',
-        b'a'..=b'z' => character - b'a' + 26,
-        b'0'..=b'9' => character - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let digits: Vec<u8> = base64.bytes().filter(|&character| character != b'=').map(digit).collect();
-    let groups = digits.chunks(4).flat_map(|group| {
-        let bits = (0..4).fold(0_u32, |bits, at| (bits << 6) | u32::from(group.get(at).copied().unwrap_or(0)));
-        let [_, bytes @ ..] = bits.to_be_bytes();
-        bytes.into_iter().take(group.len() - 1)
-    });
-    groups.collect()
 }
