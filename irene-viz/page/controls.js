@@ -66,7 +66,7 @@ export function createControls(onChange) {
       was,
     );
     const control = { knob, field, was, reset, row };
-    // Of this control alone: a change of another one does not take it back.
+    // Each control has its own: a change of another one does not take it back.
     let timer = 0;
     const tell = (value) => onChange(control.knob.name, value === control.knob.value ? "" : value);
     field.addEventListener(knob.choices ? "change" : "input", () => {

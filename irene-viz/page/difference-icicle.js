@@ -17,7 +17,7 @@ const STEPS = [0.01, 0.1, 0.4];
 
 const sum = (a, b) => (isKnown(a) || isKnown(b) ? (a ?? 0) + (b ?? 0) : undefined);
 
-// What both spend on each node that is shown, and on all that it stands for. The rows are A's nodes in the order of the
+// The energy that both spend on each node that is shown, and on all that it stands for. The rows are A's nodes in the order of the
 // tree, and then those that only B has, whose keys lead to none.
 function amountsOf(prediction, rows) {
   const nextKey = createKeys();

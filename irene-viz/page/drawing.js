@@ -13,7 +13,7 @@ const NARROWEST = 0.5;
 const NARROWEST_OWN = 3;
 const DOWNLOAD_WIDTH = 1400;
 
-// What a node adds to a drawing, which has no room for less than nothing.
+// The size of a node in a drawing, which has no room for less than nothing.
 export const spent = (node) => (isKnown(node.energy) ? Math.max(node.energy, 0) : 0);
 
 // Children as the model runs them, or the heaviest first.

@@ -20,7 +20,7 @@ const AXES = {
     unit: undefined,
   },
 };
-// What may be selected and no plan is asked with: it says the GPUs and the formats itself.
+// Parts of a selection that no plan is asked with: it says the GPUs and the formats itself.
 const NOT_PLANNED = Object.fromEntries(
   ["tp", "pp", "ep", "dp", "power", "past", "dtype", "head"].map((name) => [name, ""]),
 );

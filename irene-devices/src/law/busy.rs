@@ -36,7 +36,7 @@ impl BusyTimes {
             }
             WorkKind::Exchange => &mut self.exchanges,
             WorkKind::Attention if work.reads_cache() => {
-                // What one query takes of each sequence, and further ones beyond it.
+                // The time of one query of each sequence, and that of further ones beyond it.
                 let one = times * law.one_query(work, device);
                 self.cache_reads += times * work.bytes() / (device.bandwidth_gb_s * 1e9);
                 self.queries += one;

@@ -42,7 +42,7 @@ impl Serving {
         Self { passes: passes.collect(), device: device.clone(), engine, schedule }
     }
 
-    /// What the kernels of each pass take, whatever the engine.
+    /// The times of the kernels of each pass, whatever the engine.
     pub(crate) fn busy(&self, law: &PassLaw) -> Vec<BusyTimes> {
         let of = |of: &ServedPass| {
             let mut busy = BusyTimes::default();
