@@ -24,8 +24,8 @@ pub(crate) struct PredictorArgs {
     /// its data sheet [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
     device: Option<String>,
-    /// What the prediction rests on: what was measured of the model on the device, or the data sheet alone [default: specs for devices with a
-    /// measured profile, data-sheet for all others]
+    /// The basis: measurements on the device, or its data sheet alone [default: specs for devices with a measured profile, data-sheet for all
+    /// others]
     #[arg(long, value_enum, conflicts_with = "predictor")]
     method: Option<TrackName>,
     /// A predictor file of `irene train` or `irene calibrate`

@@ -197,7 +197,7 @@ fn a_sheet_says_its_degrees_itself_and_flags_fill_in_the_others() {
     let rows: Vec<_> = rows.map(Result::unwrap).collect();
     assert_eq!(rows.len(), 3);
     for (row, [tensor, data]) in rows.iter().zip([[1, 2], [2, 2], [4, 1]]) {
-        // What is written names all that the figures are of.
+        // The written sheet names all that the figures are of.
         assert_eq!((row.parallel.tensor, row.parallel.data, row.device.as_deref()), (tensor, data, Some("h100-sxm")));
         let [tensor, data] = [tensor, data].map(|degree: usize| degree.to_string());
         let service = ["--device", "h100-sxm", "--concurrency", "8", "--prompt", "300", "--generate", "100"];

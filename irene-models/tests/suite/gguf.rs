@@ -12,7 +12,7 @@ use irene_tree::{Format, Precision, Quantity, Role, Size, Training, Tree};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::gguf_file::{F32, File, IQ3_XXS, Written, gpt2_with_words, tiny_gpt2};
+use crate::gguf_file::{F32, File, IQ3_XXS, Written, gpt2_with_words, sizes, tiny_gpt2};
 
 /// Bytes of every parameter of a tree, each counted once.
 fn parameter_bytes(tree: &Tree) -> u64 {
@@ -391,16 +391,8 @@ fn a_window_of_no_tokens_is_none() {
         let windows = |window: u32| {
             let mut file = tiny_gpt2();
             file.text("general.architecture", architecture);
-            for (key, size) in [
-                ("embedding_length", 64),
-                ("block_count", 2),
-                ("attention.head_count", 4),
-                ("feed_forward_length", 256),
-                ("context_length", 32),
-                ("attention.sliding_window", window),
-            ] {
-                file.whole(&format!("{architecture}.{key}"), size);
-            }
+            sizes(&mut file, architecture);
+            file.whole(&format!("{architecture}.attention.sliding_window"), window);
             let config = FileHead::read("tiny.gguf", &file.header()).unwrap().config.unwrap();
             let config = Config::from_json("config.json", &serde_json::to_vec(&config).unwrap()).unwrap();
             let cache = ModelSpec::from_config("tiny", config).unwrap().cache(irene_tree::Kernels::Fused).unwrap();

@@ -38,12 +38,12 @@ fn layers_are_one_row_with_the_energy_of_all_and_each_on_demand() {
     visit.end(&[]);
 }
 
-/// What a button would save as a file.
+/// The text that a button would save as a file.
 const SAVED: &str = "return new Promise((done) => {
     URL.createObjectURL = (blob) => { blob.text().then(done); return 'data:,'; };
     document.getElementById(arguments[0]).click(); })";
 
-/// What the details say of a term.
+/// The details of a term.
 const DETAIL: &str = "const terms = [...document.querySelectorAll('#details dt')];
     return terms.find((term) => term.textContent === arguments[0])?.nextElementSibling.textContent";
 

@@ -1,4 +1,4 @@
-//! What the footer saves: of the moment that is shown.
+//! The footer saves the moment that is shown.
 
 use serde_json::{Value, json};
 

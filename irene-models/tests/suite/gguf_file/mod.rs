@@ -158,9 +158,8 @@ impl Drop for Written {
     }
 }
 
-/// A GPT-2 of two layers, 64 wide, whose matrices are q8_0 but for one of 32-bit floats.
-pub(crate) fn tiny_gpt2() -> File {
-    let mut file = File::new("gpt2");
+/// Two layers, 64 wide, under the name of an architecture.
+pub(crate) fn sizes(file: &mut File, architecture: &str) {
     for (key, size) in [
         ("embedding_length", 64),
         ("block_count", 2),
@@ -168,8 +167,14 @@ pub(crate) fn tiny_gpt2() -> File {
         ("feed_forward_length", 256),
         ("context_length", 32),
     ] {
-        file.whole(&format!("gpt2.{key}"), size);
+        file.whole(&format!("{architecture}.{key}"), size);
     }
+}
+
+/// A GPT-2 of two layers, 64 wide, whose matrices are q8_0 but for one of 32-bit floats.
+pub(crate) fn tiny_gpt2() -> File {
+    let mut file = File::new("gpt2");
+    sizes(&mut file, "gpt2");
     file.number("gpt2.attention.layer_norm_epsilon", 1e-5);
     file.tensor("token_embd.weight", &[96, 64], Q8_0);
     file.tensor("position_embd.weight", &[32, 64], F32);
