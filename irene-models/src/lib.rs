@@ -71,7 +71,7 @@ pub use trace::{
     Past, Routed, Scaling, Tensors, TreeVisitor, Visitor,
 };
 pub use training::{TrainingMemory, TrainingPhases};
-pub use weights::{ShapesOnly, WeightSource, Weights};
+pub use weights::{ParameterKind, ParameterSpec, ShapesOnly, WeightSource, Weights};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -1,10 +1,10 @@
 //! How a checkpoint of Hugging Face's is quantised, by the `quantization_config` of its config: in which format, and which parameters
 //! are not.
 
-use irene_tree::{Format, Precision, Shape};
+use irene_tree::{Format, Precision};
 use serde_json::Value;
 
-use crate::{Config, Result, Tensor, WeightSource};
+use crate::{Config, ParameterKind, ParameterSpec, Result, Tensor, WeightSource};
 
 const FIELD: &str = "quantization_config";
 
@@ -191,19 +191,12 @@ pub(crate) struct QuantisedShapes {
 }
 
 impl WeightSource for QuantisedShapes {
-    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
-        let Precision { weights, activations, .. } = self.precision;
-        let is_quantised = shape.rank() >= 2 && self.quantisation.stores(key);
-        Ok(Tensor::of_shape(shape, if is_quantised { weights } else { activations }))
-    }
-
     /// Only the weights of products are quantised.
-    fn table(&self, _key: &str, shape: Shape) -> Result<Tensor> {
-        Ok(Tensor::of_shape(shape, self.precision.activations))
-    }
-
-    fn adapter(&self, _key: &str, shape: Shape) -> Result<Tensor> {
-        Ok(Tensor::of_shape(shape, self.precision.activations))
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let Precision { weights, activations, .. } = self.precision;
+        let is_product = spec.kind == ParameterKind::Weight && spec.shape.rank() >= 2;
+        let is_quantised = is_product && self.quantisation.stores(spec.key);
+        Ok(Tensor::of_shape(spec.shape, if is_quantised { weights } else { activations }))
     }
 
     fn precision(&self) -> Precision {

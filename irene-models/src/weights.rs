@@ -9,13 +9,51 @@ use irene_tree::{Format, Level, Parallel, ParameterId, Precision, Role, Shape};
 
 use crate::{Label, Result, Tensor};
 
+/// What a parameter is for, which decides how files store it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// A matrix of products, or a vector.
+    Weight,
+    /// A table whose rows are looked up, which a quantisation of products leaves as it is.
+    Table,
+    /// LoRA's adapter, which files of weights do not have. Shapes give it the format of the activations, however other weights are stored.
+    Adapter,
+}
+
+/// A parameter that a model asks its source for.
+#[derive(Clone, Copy, Debug)]
+pub struct ParameterSpec<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// Keys that older checkpoints use for it.
+    pub aliases: &'a [String],
+    /// Its shape, exactly.
+    pub shape: Shape,
+    /// Its use.
+    pub kind: ParameterKind,
+    /// Whether a gradient comes to it in training: a result depends on it, by more than choices.
+    pub is_trained: bool,
+}
+
+impl<'a> ParameterSpec<'a> {
+    /// A weight that is trained, under one key.
+    pub fn new(key: &'a str, shape: Shape) -> Self {
+        Self { key, aliases: &[], shape, kind: ParameterKind::Weight, is_trained: true }
+    }
+
+    /// Its keys, its own first.
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
+        std::iter::once(self.key).chain(self.aliases.iter().map(String::as_str))
+    }
+}
+
 /// A source of a model's parameters: a checkpoint, or shapes alone.
 pub trait WeightSource {
-    /// The parameter with this key, in exactly this shape. `aliases` are keys that older checkpoints use for it.
+    /// The parameter.
     ///
     /// # Errors
     /// [`Error::Weight`](crate::Error::Weight) if it is missing or has another shape.
-    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor>;
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor>;
 
     /// The formats of parameters, activations and cache.
     fn precision(&self) -> Precision;
@@ -29,31 +67,6 @@ pub trait WeightSource {
     fn has_keys(&self) -> bool {
         true
     }
-
-    /// As [`parameter`](Self::parameter), for one that no gradient comes to: no result depends on it, or choices alone do.
-    ///
-    /// # Errors
-    /// As [`parameter`](Self::parameter).
-    fn untrained_parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        self.parameter(key, aliases, shape)
-    }
-
-    /// As [`parameter`](Self::parameter), for a table whose rows are looked up, which a quantisation of products leaves as it is.
-    ///
-    /// # Errors
-    /// As [`parameter`](Self::parameter).
-    fn table(&self, key: &str, shape: Shape) -> Result<Tensor> {
-        self.parameter(key, &[], shape)
-    }
-
-    /// As [`parameter`](Self::parameter), for LoRA's adapters, which files of weights do not have. Shapes give one in the format of the
-    /// activations, however other weights are stored.
-    ///
-    /// # Errors
-    /// As [`parameter`](Self::parameter).
-    fn adapter(&self, key: &str, shape: Shape) -> Result<Tensor> {
-        self.parameter(key, &[], shape)
-    }
 }
 
 /// Parameters as shapes: no memory, whatever the model's size.
@@ -64,13 +77,10 @@ pub trait WeightSource {
 pub struct ShapesOnly(pub Precision);
 
 impl WeightSource for ShapesOnly {
-    fn parameter(&self, _key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
         let Precision { weights, activations, .. } = self.0;
-        Ok(Tensor::of_shape(shape, if shape.rank() < 2 { activations } else { weights }))
-    }
-
-    fn adapter(&self, _key: &str, shape: Shape) -> Result<Tensor> {
-        Ok(Tensor::of_shape(shape, self.0.activations))
+        let is_plain = spec.shape.rank() < 2 || spec.kind == ParameterKind::Adapter;
+        Ok(Tensor::of_shape(spec.shape, if is_plain { activations } else { weights }))
     }
 
     fn precision(&self) -> Precision {
@@ -245,25 +255,17 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// [`Error::Weight`](crate::Error::Weight) if the checkpoint lacks it or has it in another shape.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.identified(self.found(&[], &self.key_of(name), shape.into())?)
+        self.found(name, &[], shape.into(), ParameterKind::Weight)
     }
 
     /// The same, for a table whose rows are looked up.
     pub(crate) fn table(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        let (key, shape) = (self.key_of(name), shape.into());
-        self.identified(match self.is_untrained {
-            true => self.source.untrained_parameter(&key, &[], shape)?,
-            false => self.source.table(&key, shape)?,
-        })
+        self.found(name, &[], shape.into(), ParameterKind::Table)
     }
 
     /// The same, for LoRA's adapters.
     pub(crate) fn adapter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        let (key, shape) = (self.key_of(name), shape.into());
-        self.identified(match self.is_untrained {
-            true => self.source.untrained_parameter(&key, &[], shape)?,
-            false => self.source.adapter(&key, shape)?,
-        })
+        self.found(name, &[], shape.into(), ParameterKind::Adapter)
     }
 
     /// A parameter that older checkpoints know by another name.
@@ -271,14 +273,13 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// As [`parameter`](Self::parameter).
     pub fn parameter_also_named(&self, name: &str, older: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.identified(self.found(&[self.key_of(older)], &self.key_of(name), shape.into())?)
+        self.found(name, &[self.key_of(older)], shape.into(), ParameterKind::Weight)
     }
 
-    fn found(&self, aliases: &[String], key: &str, shape: Shape) -> Result<Tensor> {
-        match self.is_untrained {
-            true => self.source.untrained_parameter(key, aliases, shape),
-            false => self.source.parameter(key, aliases, shape),
-        }
+    fn found(&self, name: &str, aliases: &[String], shape: Shape, kind: ParameterKind) -> Result<Tensor> {
+        let key = &self.key_of(name);
+        let spec = ParameterSpec { key, aliases, shape, kind, is_trained: !self.is_untrained };
+        self.identified(self.source.parameter(&spec)?)
     }
 
     /// Whether the source has a parameter of the module itself.

@@ -13,7 +13,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
 use super::operations::known_format;
-use crate::{Error, Result, Tensor, WeightSource, error::reading};
+use crate::{Error, ParameterSpec, Result, Tensor, WeightSource, error::reading};
 
 /// Safetensors files, mapped into memory and read tensor by tensor.
 ///
@@ -140,8 +140,9 @@ fn float(dtype: Dtype) -> Option<CandleDType> {
 }
 
 impl WeightSource for Checkpoint {
-    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        let found = std::iter::once(key).chain(aliases.iter().map(String::as_str)).find_map(|key| self.find(key));
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let ParameterSpec { key, shape, .. } = *spec;
+        let found = spec.keys().find_map(|key| self.find(key));
         let refuse = |found: String| Error::Weight {
             origin: self.origin(),
             key: key.to_owned(),

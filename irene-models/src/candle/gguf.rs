@@ -11,7 +11,7 @@ use super::{
     quantised::{Quantised, block_type},
 };
 use crate::{
-    Error, Result, Tensor, WeightSource,
+    Error, ParameterSpec, Result, Tensor, WeightSource,
     gguf::{Gguf, Names, Place, Rows},
 };
 
@@ -63,7 +63,8 @@ fn in_order(bytes: &[u8], order: Rows, rows: usize) -> Cow<'_, [u8]> {
 }
 
 impl WeightSource for GgufWeights {
-    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let ParameterSpec { key, shape, .. } = *spec;
         let place = self.file.place_of(&self.names, key, shape)?;
         let refuse = |found: String| Error::Weight {
             origin: self.file.origin(),

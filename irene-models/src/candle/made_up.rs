@@ -1,12 +1,12 @@
 use candle_core::{DType as CandleDType, Device, Tensor as Candle};
-use irene_tree::{Precision, Shape};
+use irene_tree::Precision;
 use rand_pcg::{
     Pcg64Mcg,
     rand_core::{Rng, SeedableRng},
 };
 
 use super::checkpoint::precision_of;
-use crate::{Result, Tensor, WeightSource};
+use crate::{ParameterSpec, Result, Tensor, WeightSource};
 
 /// Normally distributed weights of standard deviation 0.02, biases of 0 and norms of 1: a model as it is before training.
 ///
@@ -25,7 +25,8 @@ pub struct RandomWeights {
 const DEVIATION: f64 = 0.02;
 
 impl WeightSource for RandomWeights {
-    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let ParameterSpec { key, shape, .. } = *spec;
         let elements = shape.elements() as usize;
         // Only norms have a vector of weights.
         let numbers: Vec<f32> = match (shape.rank(), key.ends_with("weight"), key.ends_with("bias")) {
@@ -52,8 +53,8 @@ pub(crate) struct ZeroWeights {
 }
 
 impl WeightSource for ZeroWeights {
-    fn parameter(&self, _key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
-        Tensor::from_candle(Candle::zeros(shape.dims(), self.dtype, &self.device)?)
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        Tensor::from_candle(Candle::zeros(spec.shape.dims(), self.dtype, &self.device)?)
     }
 
     fn precision(&self) -> Precision {

@@ -1,7 +1,7 @@
 use irene_tree::{Precision, Shape};
 
 use super::{Gguf, Names, names::Place};
-use crate::{Error, Result, Tensor, WeightSource};
+use crate::{Error, ParameterKind, ParameterSpec, Result, Tensor, WeightSource};
 
 /// The parameters of a file as shapes, each in the format that it is stored in.
 #[derive(Clone, Debug)]
@@ -26,17 +26,17 @@ impl StoredShapes {
 }
 
 impl WeightSource for StoredShapes {
-    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let ParameterSpec { key, shape, kind, .. } = *spec;
+        if kind == ParameterKind::Adapter {
+            return Ok(Tensor::of_shape(shape, self.precision.activations));
+        }
         let place = match self.names.place(key) {
             Some(place) if self.is_share => place,
             _ => self.file.place_of(&self.names, key, shape)?,
         };
         let stored = self.file.tensor(&place.name).map_or(self.precision.weights, |stored| stored.format);
         Ok(Tensor::of_shape(shape, stored))
-    }
-
-    fn adapter(&self, _key: &str, shape: Shape) -> Result<Tensor> {
-        Ok(Tensor::of_shape(shape, self.precision.activations))
     }
 
     fn precision(&self) -> Precision {

@@ -6,13 +6,13 @@ mod task;
 
 use std::cell::Cell;
 
-use irene_tree::{Kernels, Operation, Parallel, Precision, Quantity, Shape, Size, Tree};
+use irene_tree::{Kernels, Operation, Parallel, Precision, Quantity, Size, Tree};
 
 pub use self::task::ModelTask;
 use self::{built::BuiltShares, find::Origin};
 use crate::{
-    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,
-    ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
+    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, ParameterSpec, Result,
+    Run, ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
     gguf::{Gguf, StoredShapes},
     quantisation::Quantisation,
     sentence::{Sentence, SentenceModel},
@@ -436,26 +436,15 @@ impl<'a> Counted<'a> {
     fn new(shapes: Box<dyn WeightSource + 'a>) -> Self {
         Self { shapes, numbers: Cell::new(0), bytes: Cell::new(0) }
     }
-
-    fn counted(&self, parameter: Tensor) -> Tensor {
-        let operand = parameter.operand();
-        self.numbers.set(self.numbers.get().saturating_add(operand.shape.elements()));
-        self.bytes.set(self.bytes.get().saturating_add(operand.bytes()));
-        parameter
-    }
 }
 
 impl WeightSource for Counted<'_> {
-    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        Ok(self.counted(self.shapes.parameter(key, aliases, shape)?))
-    }
-
-    fn table(&self, key: &str, shape: Shape) -> Result<Tensor> {
-        Ok(self.counted(self.shapes.table(key, shape)?))
-    }
-
-    fn adapter(&self, key: &str, shape: Shape) -> Result<Tensor> {
-        Ok(self.counted(self.shapes.adapter(key, shape)?))
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let parameter = self.shapes.parameter(spec)?;
+        let operand = parameter.operand();
+        self.numbers.set(self.numbers.get().saturating_add(operand.shape.elements()));
+        self.bytes.set(self.bytes.get().saturating_add(operand.bytes()));
+        Ok(parameter)
     }
 
     fn precision(&self) -> Precision {

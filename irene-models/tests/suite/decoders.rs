@@ -3,7 +3,8 @@
 
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{
-    Batch, Cache, Config, Cx, Model, ModelSpec, RandomWeights, Result, Run, TaskHead, Tensor, TreeVisitor, WeightSource,
+    Batch, Cache, Config, Cx, Model, ModelSpec, ParameterSpec, RandomWeights, Result, Run, TaskHead, Tensor,
+    TreeVisitor, WeightSource,
 };
 use irene_tree::{Kernels, Node, Operation, Precision, Role, Shape, Size, Tree};
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -12,10 +13,15 @@ use proptest::{prelude::*, test_runner::RngSeed};
 struct Weights(RandomWeights);
 
 impl WeightSource for Weights {
-    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let ParameterSpec { key, shape, .. } = *spec;
         // A matrix draws random numbers; vectors would be zeros and ones.
         let matrix: Vec<usize> = [&[1], shape.dims()].concat();
-        let wide = self.0.parameter(&format!("{key}."), aliases, Shape::new(&matrix).unwrap())?;
+        let wide = self.0.parameter(&ParameterSpec {
+            key: &format!("{key}."),
+            shape: Shape::new(&matrix).unwrap(),
+            ..*spec
+        })?;
         let numbers = wide.candle().unwrap().reshape(shape.dims())?;
         let is_norm = shape.rank() == 1 && key.ends_with("weight");
         Tensor::from_candle(numbers.affine(10.0, if is_norm { 1.0 } else { 0.0 })?)

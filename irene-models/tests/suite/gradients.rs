@@ -4,7 +4,8 @@ use std::{collections::HashMap, path::PathBuf};
 
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{
-    Batch, Checkpoint, Config, ModelSpec, RandomWeights, Result, Targets, TaskHead, Tensor, Trainer, WeightSource,
+    Batch, Checkpoint, Config, ModelSpec, ParameterSpec, RandomWeights, Result, Targets, TaskHead, Tensor, Trainer,
+    WeightSource,
     flexibert::{Design, Head, LayerDesign},
 };
 use irene_tree::{Optimizer, Precision, Shape, Size, Training};
@@ -83,7 +84,7 @@ impl Moved<'_> {
         let random = RandomWeights { seed, dtype: DType::F64, device: CPU };
         // A matrix draws random numbers; vectors would be zeros and ones.
         let matrix: Vec<usize> = [&[1], shape.dims()].concat();
-        let drawn = random.parameter(&format!("{key}."), &[], Shape::new(&matrix).unwrap()).unwrap();
+        let drawn = random.parameter(&ParameterSpec::new(&format!("{key}."), Shape::new(&matrix).unwrap())).unwrap();
         drawn.candle().unwrap().reshape(shape.dims()).unwrap().affine(factor, 0.0).unwrap()
     }
 
@@ -94,7 +95,8 @@ impl Moved<'_> {
 }
 
 impl WeightSource for Moved<'_> {
-    fn parameter(&self, key: &str, _: &[String], shape: Shape) -> Result<Tensor> {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let ParameterSpec { key, shape, .. } = *spec;
         let is_norm = shape.rank() == 1 && key.ends_with("weight");
         let weight = (Self::drawn(1, key, shape, 10.0) + if is_norm { 1.0 } else { 0.0 })?;
         let moves = self.key.is_none_or(|moved| moved == key);
@@ -194,11 +196,11 @@ fn assert_updated(spec: &ModelSpec, head: TaskHead) {
 struct Loaded(HashMap<String, Candle>);
 
 impl WeightSource for Loaded {
-    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        match self.0.get(key) {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        match self.0.get(spec.key) {
             Some(weight) => Tensor::from_candle(weight.clone()),
             // Parameters that are not trained.
-            None => Moved { step: 0.0, key: None }.parameter(key, aliases, shape),
+            None => Moved { step: 0.0, key: None }.parameter(spec),
         }
     }
 

@@ -1,8 +1,8 @@
 use std::cell::RefCell;
 
-use irene_tree::{Precision, Shape};
+use irene_tree::Precision;
 
-use crate::{ModelSpec, RandomWeights, Result, Tensor, WeightSource};
+use crate::{ModelSpec, ParameterSpec, RandomWeights, Result, Tensor, WeightSource};
 
 /// Weights of a trunk, with a head that is made up where they have none: as fine-tuning begins from a model that was trained with another head,
 /// or without one.
@@ -33,13 +33,12 @@ impl<'a> NewHead<'a> {
 }
 
 impl WeightSource for NewHead<'_> {
-    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        let mut names = std::iter::once(key).chain(aliases.iter().map(String::as_str));
-        if names.any(|key| self.source.has(key)) || !self.is_of_head(key) {
-            return self.source.parameter(key, aliases, shape);
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        if spec.keys().any(|key| self.source.has(key)) || !self.is_of_head(spec.key) {
+            return self.source.parameter(spec);
         }
-        self.keys.borrow_mut().push(key.to_owned());
-        self.made_up.parameter(key, aliases, shape)
+        self.keys.borrow_mut().push(spec.key.to_owned());
+        self.made_up.parameter(spec)
     }
 
     fn precision(&self) -> Precision {

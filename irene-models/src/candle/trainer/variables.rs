@@ -3,10 +3,10 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use candle_core::{DType, Device, Var};
-use irene_tree::{Precision, Shape};
+use irene_tree::Precision;
 
 use crate::{
-    Error, RandomWeights, Result, Tensor, WeightSource,
+    Error, ParameterKind, ParameterSpec, RandomWeights, Result, Tensor, WeightSource,
     candle::{ZeroWeights, operations::candle_dtype},
     layers::ADAPTERS,
 };
@@ -72,43 +72,29 @@ impl<'a> Variables<'a> {
     }
 
     /// An adapter as PEFT begins: numbers by chance to the rank, and none back, so that the model is what it was.
-    fn adapter(&self, seed: u64, key: &str, shape: Shape) -> Result<Tensor> {
+    fn adapter(&self, seed: u64, spec: &ParameterSpec<'_>) -> Result<Tensor> {
         let (device, dtype) = (self.device.borrow().clone(), candle_dtype(self.source.precision().activations));
         let dtype = dtype.unwrap_or(DType::F32);
-        match key.ends_with(&format!("{}.weight", ADAPTERS[0])) {
-            true => RandomWeights { seed, dtype, device }.parameter(key, &[], shape),
-            false => ZeroWeights { dtype, device }.parameter(key, &[], shape),
-        }
-    }
-}
-
-impl Variables<'_> {
-    /// The parameter, as a variable if a gradient comes to it and it is to be trained.
-    fn get(
-        &self,
-        key: &str,
-        shape: Shape,
-        has_gradient: bool,
-        load: impl FnOnce() -> Result<Tensor>,
-    ) -> Result<Tensor> {
-        if let Some(known) = self.parameters.borrow().by_key.get(key) {
-            return Ok(known.clone());
-        }
-        let is_adapter = ADAPTERS.iter().any(|name| key.ends_with(&format!("{name}.weight")));
-        match self.adapters {
-            Some(seed) if is_adapter => self.loaded(key, self.adapter(seed, key, shape)?, has_gradient),
-            adapters => self.loaded(key, load()?, has_gradient && adapters.is_none()),
+        match spec.key.ends_with(&format!("{}.weight", ADAPTERS[0])) {
+            true => RandomWeights { seed, dtype, device }.parameter(spec),
+            false => ZeroWeights { dtype, device }.parameter(spec),
         }
     }
 }
 
 impl WeightSource for Variables<'_> {
-    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        self.get(key, shape, true, || self.source.parameter(key, aliases, shape))
-    }
-
-    fn untrained_parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        self.get(key, shape, false, || self.source.untrained_parameter(key, aliases, shape))
+    /// The parameter, as a variable if a gradient comes to it and it is to be trained.
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let key = spec.key;
+        if let Some(known) = self.parameters.borrow().by_key.get(key) {
+            return Ok(known.clone());
+        }
+        match self.adapters {
+            Some(seed) if spec.kind == ParameterKind::Adapter => {
+                self.loaded(key, self.adapter(seed, spec)?, spec.is_trained)
+            }
+            adapters => self.loaded(key, self.source.parameter(spec)?, spec.is_trained && adapters.is_none()),
+        }
     }
 
     fn precision(&self) -> Precision {
@@ -124,11 +110,11 @@ impl WeightSource for Variables<'_> {
 
 /// The same parameters for the same model, built once more.
 impl WeightSource for Parameters {
-    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
-        self.by_key.get(key).cloned().ok_or_else(|| Error::Weight {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        self.by_key.get(spec.key).cloned().ok_or_else(|| Error::Weight {
             origin: "variables".into(),
-            key: key.to_owned(),
-            expected: Box::new(shape),
+            key: spec.key.to_owned(),
+            expected: Box::new(spec.shape),
             found: "no such tensor".into(),
         })
     }

@@ -22,7 +22,7 @@ impl FlexiBertEmbeddings {
         Ok(Self {
             label: weights.label("FlexiBertEmbeddings", Level::Module),
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
-            position_embeddings: positions.parameter("weight", [sizes.positions, width])?,
+            position_embeddings: positions.table("weight", [sizes.positions, width])?,
             token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), width, sizes.eps)?,
             dropout: sizes.dropout,

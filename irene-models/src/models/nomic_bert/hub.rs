@@ -1,7 +1,7 @@
-use irene_tree::{Precision, Shape};
+use irene_tree::Precision;
 use serde_json::{Value, json};
 
-use crate::{Config, Result, Tensor, WeightSource};
+use crate::{Config, ParameterSpec, Result, Tensor, WeightSource};
 
 /// The activations of gated feed-forward parts there.
 const GATED: [(&str, &str); 2] = [("swiglu", "silu"), ("geglu", "gelu")];
@@ -72,22 +72,22 @@ impl<'a> HubKeys<'a> {
         Some((place, key.replacen(part, "attn.Wqkv", 1)))
     }
 
-    fn read(&self, key: &str, shape: Shape) -> Result<Tensor> {
+    fn read(&self, key: &str, spec: &ParameterSpec<'_>) -> Result<Tensor> {
         let [inside, bare] = Self::keys(key);
         // The head's bias has transformers' name in checkpoints of transformers.
-        self.0.parameter(&bare, &[inside, key.to_owned()], shape)
+        self.0.parameter(&ParameterSpec { key: &bare, aliases: &[inside, key.to_owned()], ..*spec })
     }
 }
 
 impl WeightSource for HubKeys<'_> {
-    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
-        let Some((place, joint)) = Self::part(key) else { return self.read(key, shape) };
-        let mut whole = shape;
-        let rows = shape.dims().first().copied().unwrap_or(0);
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let Some((place, joint)) = Self::part(spec.key) else { return self.read(spec.key, spec) };
+        let mut whole = spec.shape;
+        let rows = whole.dims().first().copied().unwrap_or(0);
         if let Some(first) = whole.dims_mut().first_mut() {
             *first = JOINT.len() * rows;
         }
-        self.read(&joint, whole)?.narrow(0, place * rows, rows)
+        self.read(&joint, &ParameterSpec { shape: whole, ..*spec })?.narrow(0, place * rows, rows)
     }
 
     fn precision(&self) -> Precision {
