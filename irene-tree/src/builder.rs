@@ -2,10 +2,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Map;
 
-use crate::{
-    Error, Kernels, Level, Marks, Node, Operation, Parallel, Precision, Result, Role, Size, Training, Tree,
-    quantity::Values,
-};
+use crate::{Error, Kernels, Level, Node, Operation, Parallel, Precision, Result, Role, Size, Training, Tree};
 
 /// Builds a [`Tree`] in pre-order: [`enter`](Self::enter) a module, add its children, [`leave`](Self::leave) it.
 ///
@@ -181,20 +178,10 @@ impl TreeBuilder {
             }
         };
         self.tree.nodes.push(Node {
-            scope,
-            instance_type,
-            level,
             depth: self.open.len() as u16,
             parent,
-            subtree_len: 1,
-            values: Values::default(),
-            times: 1.0,
-            gpus: 1,
-            id: None,
-            size: None,
             operation: operation.map(Arc::new),
-            marks: Marks::default(),
-            extra: None,
+            ..Node::new(scope, instance_type, level)
         });
         index
     }
