@@ -7,6 +7,7 @@
 //! - Distributions: [`median`] and [`quantile`] for reports, [`upper_median`], [`rank_quantile`] and [`conformal_quantile`] for fits;
 //!   [`standard_normal`].
 //! - Several costs: [`dominates`].
+//! - Units: [`GIB`], [`JOULES_PER_KWH`].
 //!
 //! Matrices and vectors are those of [nalgebra](https://docs.rs/nalgebra).
 //!
@@ -35,6 +36,7 @@ mod polynomial;
 mod quantile;
 mod standardise;
 mod triangle;
+mod units;
 
 pub use adam::Adam;
 pub use constants::{ConstantsFit, Prior};
@@ -49,6 +51,7 @@ pub use polynomial::PolynomialFeatures;
 pub use quantile::{conformal_quantile, median, quantile, rank_quantile, upper_median};
 pub use standardise::{StandardScaler, mean, moments};
 pub use triangle::Triangle;
+pub use units::{GIB, JOULES_PER_KWH};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use irene_numerics::GIB;
 use irene_tree::{Mark, Node, NodeId, Quantity, Tree, render};
 use serde_json::json;
 
@@ -196,7 +197,6 @@ impl DeviceProfile {
 
     /// If a run of the tree does not fit the device's memory: its need and the memory there is, bytes.
     pub fn memory_needed(&self, tree: &Tree) -> Option<(MemoryUse, f64)> {
-        const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
         let available = GIB * self.provenance.memory_gib?;
         Some((MemoryUse::of(tree)?, available)).filter(|(needed, _)| needed.total() > available)
     }
