@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use super::Unavailable;
+
 /// The new whole lines of a growing file. It begins again if the file is emptied, as logs are when they have grown too long.
 pub(super) struct GrowingFile {
     file: File,
@@ -23,7 +25,12 @@ pub(super) const ROOM: usize = 1 << 14;
 
 impl GrowingFile {
     /// Opens a file, and begins so many bytes before its end, after half a line.
-    pub(super) fn open(path: &Path, head_start: u64) -> std::io::Result<Self> {
+    pub(super) fn open(path: &Path, head_start: u64) -> Result<Self, Unavailable> {
+        let opened = Self::begun(path, head_start);
+        opened.map_err(|error| Unavailable::new(format!("{}: {error}", path.display())))
+    }
+
+    fn begun(path: &Path, head_start: u64) -> std::io::Result<Self> {
         let mut file = File::open(path)?;
         let end = file.seek(SeekFrom::End(0))?;
         let start = file.seek(SeekFrom::Start(end.saturating_sub(head_start)))?;
@@ -40,8 +47,17 @@ impl GrowingFile {
         Ok(())
     }
 
+    /// Hands over the new lines, some at a time, each with its end; none while the file cannot be asked.
+    pub(super) fn follow(&mut self, mut take: impl FnMut(&[u8])) {
+        if self.follow_truncation().is_ok() {
+            while let Some(lines) = self.next_lines() {
+                take(lines);
+            }
+        }
+    }
+
     /// Looks whether the file was emptied; once before the new lines are taken.
-    pub(super) fn follow_truncation(&mut self) -> std::io::Result<()> {
+    fn follow_truncation(&mut self) -> std::io::Result<()> {
         if self.file.metadata()?.len() < self.file.stream_position()? {
             self.file.seek(SeekFrom::Start(0))?;
             (self.filled, self.given, self.skips) = (0, 0, false);
@@ -50,7 +66,7 @@ impl GrowingFile {
     }
 
     /// The next whole lines, each with its end; None until the file grows.
-    pub(super) fn next_lines(&mut self) -> Option<&[u8]> {
+    fn next_lines(&mut self) -> Option<&[u8]> {
         loop {
             self.buffer.copy_within(self.given..self.filled, 0);
             self.filled -= self.given;

@@ -1,7 +1,7 @@
 //! The sensors of power and energy in Linux's hardware monitoring (hwmon): boards, power supplies, some processors and GPUs, and the
 //! rails of NVIDIA's Jetson modules. Names and units are those of the kernel's Documentation/hwmon/sysfs-interface.rst.
 
-use std::{io::ErrorKind, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use crate::{Averaging, Channel, Metric, Missing, Need, Reach, Readings, Resource, Sensor};
 
@@ -121,24 +121,18 @@ pub(super) fn word(path: &Path) -> Option<String> {
     Some(std::fs::read_to_string(path).ok()?.trim().replace(' ', "-")).filter(|word| !word.is_empty())
 }
 
-/// Why a file cannot be read, with the way out.
-fn refusal(path: &Path, error: &std::io::Error) -> Unavailable {
-    let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
-    if error.kind() != ErrorKind::PermissionDenied {
-        return unavailable;
-    }
+/// The way out where a file may not be read.
+fn fix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().display();
-    unavailable.fixed_by(format!(
+    format!(
         "`sudo chmod a+r {}` until the next boot, or a udev rule: SUBSYSTEM==\"hwmon\", ACTION==\"add\", RUN+=\"/bin/chmod a+r /sys%p/{name}\"",
         path.display()
-    ))
+    )
 }
 
-/// A sensor's file, if it can be read now (the device may sleep, or permission may lack).
+/// A sensor's file, if it holds a number now.
 pub(super) fn readable(path: &Path) -> Result<TextFile, Unavailable> {
-    let refuse = |error: std::io::Error| refusal(path, &error);
-    let mut file = TextFile::open(path, NUMBER).map_err(refuse)?;
-    file.read().map_err(refuse)?;
+    let mut file = TextFile::readable(path, || fix(path))?;
     match file.number() {
         Some(_) => Ok(file),
         None => Err(Unavailable::new(format!("{}: it holds no number now", path.display()))),
@@ -329,11 +323,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_may_not_be_read_comes_with_the_command_that_changes_that() {
-        let path = Path::new("/sys/class/hwmon/hwmon2/energy1_input");
-        let fix = refusal(path, &ErrorKind::PermissionDenied.into()).fix.unwrap();
+    fn the_way_out_names_the_file() {
+        let fix = fix(Path::new("/sys/class/hwmon/hwmon2/energy1_input"));
         assert!(fix.starts_with("`sudo chmod a+r /sys/class/hwmon/hwmon2/energy1_input`"), "{fix}");
         assert!(fix.ends_with("RUN+=\"/bin/chmod a+r /sys%p/energy1_input\""), "{fix}");
-        assert_eq!(refusal(path, &ErrorKind::NotFound.into()).fix, None);
     }
 }
