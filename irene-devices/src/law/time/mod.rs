@@ -74,8 +74,6 @@ pub struct KernelTime {
     pub arithmetic_s: f64,
     /// Its traffic with the memory, if nothing else took time, s.
     pub memory_s: f64,
-    /// Its traffic with other GPUs, if nothing else took time, s.
-    pub link_s: f64,
 }
 
 impl KernelLaw {
