@@ -30,10 +30,10 @@ pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
 pub use irene_requests::Load;
 use irene_tree::Tree;
-pub use neusight::read_neusight_models;
 pub use passes::Passes;
 pub use request::Request;
-pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
+pub use schedule::{Figures, Spent};
+pub(crate) use schedule::{Schedule, ScheduleCost};
 pub use service::{Fault, Service, ServiceOptions, Setting};
 pub use training::{
     Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,

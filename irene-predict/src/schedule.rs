@@ -7,29 +7,29 @@ use crate::{Error, Load, Request, passes::Followed};
 
 /// The passes of a static batch, or of a steady state in the time that each running sequence takes to be replaced.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     /// Passes with prompts, and how often each runs.
-    pub prompts: Vec<(Pass, f64)>,
+    pub(crate) prompts: Vec<(Pass, f64)>,
     /// Passes with single tokens alone, and how often each runs.
-    pub steps: Vec<(Pass, f64)>,
+    pub(crate) steps: Vec<(Pass, f64)>,
     /// The prompt's pass and the steps, each apart from the others: its size, and how often it runs.
-    pub sizes: Vec<(Size, f64)>,
+    pub(crate) sizes: Vec<(Size, f64)>,
     /// Requests that are served.
-    pub requests: f64,
+    pub(crate) requests: f64,
     /// Tokens that are generated for each.
-    pub generated: f64,
+    pub(crate) generated: f64,
     /// Steps between the first and the last token of a request.
-    pub gaps: f64,
+    pub(crate) gaps: f64,
     /// GPUs.
-    pub gpus: f64,
+    pub(crate) gpus: f64,
     /// Passes that are under way at once in a pipeline, as a share of its stages.
-    pub filled: f64,
+    pub(crate) filled: f64,
     /// Requests that wait for room in the cache of a steady state.
-    pub waiting: f64,
+    pub(crate) waiting: f64,
     /// Whether requests come and go one by one.
-    pub is_steady: bool,
+    pub(crate) is_steady: bool,
     /// Whether each of the first passes is a step with prompts beside it: the step of the same place among the others.
-    pub is_mixed: bool,
+    pub(crate) is_mixed: bool,
 }
 
 /// Time and energy of some passes.
@@ -68,11 +68,11 @@ impl Spent {
 
 /// Time and energy of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ScheduleCost {
+pub(crate) struct ScheduleCost {
     /// The passes with prompts.
-    pub prompts: Spent,
+    pub(crate) prompts: Spent,
     /// The others.
-    pub steps: Spent,
+    pub(crate) steps: Spent,
 }
 
 /// The figures that users of a model ask for. A static batch has the latency of the whole batch, a steady state that of a request.
@@ -197,12 +197,12 @@ impl Schedule {
     }
 
     /// Whether its requests come over a network, one by one.
-    pub fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         self.prompts.first().is_some_and(|(pass, _)| pass.is_served)
     }
 
     /// The cost of all passes, over all GPUs.
-    pub fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
+    pub(crate) fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
         let on = law.on(device, engine, self.is_served());
         let costs = on.passes(self.prompts.iter().chain(&self.steps).map(|(pass, _)| pass));
         let (of_prompts, of_steps) = costs.split_at(self.prompts.len());
@@ -219,7 +219,7 @@ impl Schedule {
     }
 
     /// The figures of the schedule, from the cost of its passes.
-    pub fn figures(&self, cost: &ScheduleCost) -> Figures {
+    pub(crate) fn figures(&self, cost: &ScheduleCost) -> Figures {
         let ScheduleCost { prompts, steps } = *cost;
         let (seconds, joules) = (prompts.seconds + steps.seconds, prompts.joules + steps.joules);
         let tokens = self.requests * self.generated;

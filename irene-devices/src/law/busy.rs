@@ -5,21 +5,21 @@ use crate::{Device, Work, WorkKind};
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct BusyTimes {
     /// Products and the attention of prompts.
-    pub products: f64,
+    pub(super) products: f64,
     /// Attention by one query of each sequence, which reads the cache.
-    pub queries: f64,
+    pub(super) queries: f64,
     /// Reading the cache for it at the bandwidth, which no engine is faster than.
-    pub cache_reads: f64,
+    pub(super) cache_reads: f64,
     /// Exchanges between GPUs.
-    pub exchanges: f64,
+    pub(super) exchanges: f64,
     /// Norms, element-wise kernels and moves.
-    pub elementwise: f64,
+    pub(super) elementwise: f64,
     /// Kernels other than norms, element-wise ones and moves.
-    pub launches: f64,
+    pub(super) launches: f64,
     /// Norms, element-wise kernels and moves.
-    pub elementwise_launches: f64,
+    pub(super) elementwise_launches: f64,
     /// All of them one after another, each with its own start, as a library alone runs them.
-    pub alone: f64,
+    pub(super) alone: f64,
 }
 
 impl BusyTimes {

@@ -49,7 +49,7 @@ impl PredictedValue {
     }
 
     /// A figure whose logarithm has this standard deviation.
-    pub fn of_log(value: f64, log_deviation: f64) -> Self {
+    pub(super) fn of_log(value: f64, log_deviation: f64) -> Self {
         let log_deviation = log_deviation.min(WIDEST);
         Self { value, deviation: value * log_deviation.powi(2).exp_m1().sqrt() }
     }

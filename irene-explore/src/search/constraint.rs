@@ -46,7 +46,7 @@ impl Constraints {
     ///
     /// # Errors
     /// [`Error::Search`] if a criterion is unknown.
-    pub fn violation(&self, evaluation: &Evaluation) -> Result<f64> {
+    pub(super) fn violation(&self, evaluation: &Evaluation) -> Result<f64> {
         self.bounds.iter().map(|bound| Ok(bound.excess(self.judged(bound, evaluation)?).max(0.0))).sum()
     }
 

@@ -92,7 +92,7 @@ impl Calibration {
     ///
     /// # Errors
     /// As [`of`](Self::of).
-    pub fn from_law(law: &Law, measured: &[Measured]) -> Result<Self, Error> {
+    pub(crate) fn from_law(law: &Law, measured: &[Measured]) -> Result<Self, Error> {
         let fault = |reason: &str| Error::Calibration { origin: "calibration".into(), reason: reason.into() };
         let device = &measured.first().ok_or_else(|| fault("no measured requests; one is the least"))?.device;
         if measured.iter().any(|one| one.device != *device) {

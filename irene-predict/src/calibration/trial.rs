@@ -21,7 +21,7 @@ pub struct TrialError {
 /// Calibrates a law on so many requests of each engine of each device, chosen at random, and predicts all others of it; so often.
 ///
 /// # Errors
-/// As [`Calibration::from_law`].
+/// As [`Calibration::of`].
 pub fn try_calibrations<'a, 'l>(
     measured: &[&'a Measured],
     law: impl Fn(&Measured) -> &'l Law + Sync,
