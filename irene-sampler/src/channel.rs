@@ -233,8 +233,7 @@ impl Channel {
         }
     }
 
-    /// Whether this channel's energy includes that of the other one, so that the two must not be added; None if only the maker of the
-    /// board knows.
+    /// Whether this channel's energy includes the other's, so that the two must not be added. None if only the board's maker knows.
     pub fn covers(&self, other: &Self) -> Option<bool> {
         let (own, its) = (self.extent(), other.extent());
         match (self.board_reach(), other.board_reach()) {

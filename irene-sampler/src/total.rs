@@ -270,7 +270,7 @@ impl Missing {
     }
 }
 
-/// The reasons so far, and for each channel that another one covers that one.
+/// Why each channel is left out: the reasons known so far, and for a channel that another one includes, that channel.
 fn covered(channels: &[Channel], energies: &[usize], settled: &[Option<LeftOut>]) -> Vec<Option<LeftOut>> {
     let mut reasons = settled.to_vec();
     let candidates = || energies.iter().copied().filter(|&place| settled[place].is_none());
@@ -292,8 +292,8 @@ fn covered(channels: &[Channel], energies: &[usize], settled: &[Option<LeftOut>]
     reasons
 }
 
-/// The channels that must not be added to others, each with one of those: of two that may overlap, the one that tells less of what it
-/// measures, or both.
+/// Pairs of channels that may overlap, so that only one may count: the one to drop, and the one to keep; both orders where neither is
+/// clearer.
 fn overlapping(channels: &[Channel], tops: &[usize], findings: &Findings) -> Vec<(usize, usize)> {
     let mut losers = Vec::new();
     for (i, &a) in tops.iter().enumerate() {

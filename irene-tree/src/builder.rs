@@ -95,8 +95,8 @@ impl TreeBuilder {
         self.tree.nodes.reserve(nodes);
     }
 
-    /// Adds a node below the open one that equals the one at a place, which stands there too, with everything below it. It has this
-    /// name, and its parameters come `later` than those of the other.
+    /// Adds a copy of the node at `place`, a child of the open node, with everything below it, under this name. The ids of its parameters
+    /// are `later` than those of the other.
     pub fn repeat(&mut self, place: usize, name: &str, later: u32) {
         let open = self.open.last().map(|&open| open as usize);
         let known = self.tree.nodes.get(place).filter(|first| place > 0 && Some(first.parent as usize) == open);

@@ -224,7 +224,7 @@ fn files_a_level_units_and_classes_are_joined() {
     );
     assert!(
         told.contains(
-            "layers.csv, line 4: `Linear`: google/bert_uncased_L-2_H-128_A-2 has 4 different ones; a scope says which"
+            "layers.csv, line 4: `Linear`: google/bert_uncased_L-2_H-128_A-2 has 4 different kinds of it; give the scope"
         ),
         "{told}"
     );

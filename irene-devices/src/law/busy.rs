@@ -36,7 +36,7 @@ impl BusyTimes {
             }
             WorkKind::Exchange => &mut self.exchanges,
             WorkKind::Attention if work.reads_cache() => {
-                // The time of one query of each sequence, and that of further ones beyond it.
+                // The first query of each sequence reads the cache; further ones cost only what they add.
                 let one = times * law.one_query(work, device);
                 self.cache_reads += times * work.bytes() / (device.bandwidth_gb_s * 1e9);
                 self.queries += one;
@@ -72,7 +72,7 @@ impl BusyTimes {
         maker.kernels.max(1.0) * engine.kernels * busy + maker.launches * engine.launch_s * launches
     }
 
-    /// The time that a host takes to start them one by one, s.
+    /// The time that the host takes to launch all kernels one by one, s.
     pub(super) fn started_by_host(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
         maker.launches * engine.launch_s * (self.launches + self.elementwise_launches)
     }

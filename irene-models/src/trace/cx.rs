@@ -223,7 +223,7 @@ impl<'v> Cx<'v> {
         self.visitor.as_ref()?.place()
     }
 
-    /// Tells the visitor of a child that equals one that it saw, as [`Visitor::repeat`] has it.
+    /// Tells the visitor that this child equals one that it has already seen (see [`Visitor::repeat`]).
     pub(crate) fn repeat(&mut self, place: usize, child: &impl Labelled, later: u32, of: usize) {
         if let Some(visitor) = &mut self.visitor {
             visitor.repeat(place, child.label(), later, of);
