@@ -18,6 +18,8 @@ pub struct BusyTimes {
     pub(super) launches: f64,
     /// Norms, element-wise kernels and moves.
     pub(super) elementwise_launches: f64,
+    /// Kernels that libraries take beside a product of 8-bit integers; engines that join kernels need none.
+    pub(super) library_launches: f64,
     /// All of them one after another, each with its own start, as a library alone runs them.
     pub(super) alone: f64,
 }
@@ -47,7 +49,8 @@ impl BusyTimes {
             WorkKind::Attention | WorkKind::Product | WorkKind::Grouped => &mut self.products,
         };
         *sum += busy;
-        self.launches += times * (work.kernels + law.further_kernels(work));
+        self.launches += times * (work.kernels + law.narrow_kernels(work));
+        self.library_launches += times * law.int8_kernels(work);
     }
 
     /// Adds what runs so often.
@@ -59,6 +62,7 @@ impl BusyTimes {
         self.elementwise += times * of_one.elementwise;
         self.launches += times * of_one.launches;
         self.elementwise_launches += times * of_one.elementwise_launches;
+        self.library_launches += times * of_one.library_launches;
         self.alone += times * of_one.alone;
     }
 
@@ -74,6 +78,6 @@ impl BusyTimes {
 
     /// The time that the host takes to launch all kernels one by one, s.
     pub(super) fn started_by_host(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
-        maker.launches * engine.launch_s * (self.launches + self.elementwise_launches)
+        maker.launches * engine.launch_s * (self.launches + self.library_launches + self.elementwise_launches)
     }
 }
