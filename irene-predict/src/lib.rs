@@ -33,7 +33,7 @@ use irene_tree::Tree;
 pub use neusight::read_neusight_models;
 pub use passes::Passes;
 pub use request::Request;
-pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
+pub use schedule::{Figures, Runs, Schedule, ScheduleCost, Spent};
 pub use service::{Fault, Service, ServiceOptions, Setting};
 pub use training::{
     Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,
