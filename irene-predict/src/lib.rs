@@ -33,7 +33,7 @@ use irene_tree::Tree;
 pub use passes::Passes;
 pub use request::Request;
 pub use schedule::{Figures, Spent};
-pub(crate) use schedule::{Schedule, ScheduleCost};
+pub(crate) use schedule::{Runs, Schedule, ScheduleCost};
 pub use service::{Fault, Service, ServiceOptions, Setting};
 pub use training::{
     Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,

@@ -190,7 +190,7 @@ impl LawOn<'_> {
         PassCost {
             seconds: cost.seconds + rest.seconds,
             joules: cost.joules + rest.joules,
-            idle_joules: cost.idle_joules + rest.idle_joules,
+            loaded_joules: cost.loaded_joules + rest.loaded_joules,
             ..cost
         }
     }

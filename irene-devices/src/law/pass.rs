@@ -125,8 +125,8 @@ pub struct PassCost {
     pub joules: f64,
     /// The part of the energy that the kernels' arithmetic and traffic take, J.
     pub dynamic_joules: f64,
-    /// The energy of a device that does nothing in this time, J: 0 where its idle power is not known.
-    pub idle_joules: f64,
+    /// The energy of a device that has a model loaded and runs no kernel in this time, J.
+    pub loaded_joules: f64,
     /// The energy over what it would be if the device had no power limit: at most 1.
     pub kept: f64,
     /// The time of the kernels over what they take without waiting for power: at least 1.

@@ -92,11 +92,12 @@ impl PowerLaw {
         let kept = kept(busy, limit).max(least(busy) / unlimited).min(limit * seconds / unlimited);
         // A device whose idle power was measured draws no less.
         let idle_joules = device.idle_w.unwrap_or(0.0) * seconds;
+        let joules = (kept * unlimited).max(idle_joules);
         PassCost {
             seconds,
-            joules: (kept * unlimited).max(idle_joules),
+            joules,
             dynamic_joules: kept * dynamic_joules,
-            idle_joules,
+            loaded_joules: (self.loaded_share * device.tdp_w * seconds).max(idle_joules).min(joules),
             kept,
             slowed: 1.0 + (busy - busy_seconds) / busy_seconds.max(f64::MIN_POSITIVE),
         }

@@ -329,12 +329,12 @@ impl ModelSpec {
         Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 
-    /// The tree of a generation with these passes of one copy of the model, each with how often it runs: the prompt's, and steps of one token.
+    /// The tree of a generation with these passes of one copy of the model, each with how often it runs: of prompts, and steps of one token.
     ///
     /// # Errors
     /// As [`trace`](Self::trace).
-    pub fn trace_passes(&self, run: Run, prompt: (Size, f64), steps: &[(Size, f64)]) -> Result<Tree> {
-        let tree = generation::trace_passes(self, run, prompt, steps)?;
+    pub fn trace_passes(&self, run: Run, prompts: &[(Size, f64)], steps: &[(Size, f64)]) -> Result<Tree> {
+        let tree = generation::trace_passes(self, run, prompts, steps)?;
         Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 

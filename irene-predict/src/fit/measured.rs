@@ -3,7 +3,7 @@ use irene_devices::{
 };
 use irene_requests::{Figure, Figures, Load, RequestRow};
 
-use crate::{Error, Schedule, Service, service::Fault};
+use crate::{Error, Schedule, Service, Spent, service::Fault};
 
 /// A schedule on a device under an engine, with what no constant of the law changes.
 #[derive(Clone, Debug)]
@@ -14,11 +14,12 @@ pub(crate) struct Serving {
     passes: Vec<ServedPass>,
 }
 
-/// A pass, how often it runs, and its kernels' times alone.
+/// A pass, how often it runs on which share of the GPUs, and its kernels' times alone.
 #[derive(Clone, Debug)]
 struct ServedPass {
     pass: Pass,
     times: f64,
+    filled: f64,
     alone: Vec<KernelTime>,
 }
 
@@ -34,10 +35,11 @@ impl Serving {
     pub(crate) fn of(schedule: Schedule, device: &Device, engine: &'static Engine) -> Self {
         let kernels = KernelLaw::shipped();
         let alone = |(work, _): &(Work, f64)| kernels.time(work, device);
-        let passes = schedule.prompts.iter().chain(&schedule.steps).map(|(pass, times)| ServedPass {
-            alone: pass.works.iter().map(alone).collect(),
-            pass: pass.clone(),
-            times: *times,
+        let passes = schedule.prompts.iter().chain(&schedule.steps).map(|runs| ServedPass {
+            alone: runs.pass.works.iter().map(alone).collect(),
+            pass: runs.pass.clone(),
+            times: runs.times,
+            filled: runs.filled,
         });
         Self { passes: passes.collect(), device: device.clone(), engine, schedule }
     }
@@ -75,7 +77,7 @@ impl Serving {
     /// for each pass.
     pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
         let joules = |(of, times): (&ServedPass, &PassSeconds)| {
-            let spent = self.schedule.spent(&self.cost(law, of, *times));
+            let spent = Spent::of(&self.cost(law, of, *times), of.filled, self.schedule.gpus);
             of.times * (times[0] + times[1]) * spent.joules / spent.seconds
         };
         self.passes.iter().zip(times).map(joules).sum::<f64>() / self.seconds(times)
@@ -214,7 +216,7 @@ impl Measured {
     /// Its GPUs, sequences and lengths, in a line.
     pub(crate) fn label(&self) -> String {
         let schedule = &self.serving.schedule;
-        let first = schedule.sizes.first().map_or_else(String::new, |(size, _)| size.to_string());
+        let first = schedule.prompts.first().map_or_else(String::new, |runs| runs.size.to_string());
         format!("{}x {:.1} {first} {}", schedule.gpus, schedule.requests, schedule.generated)
     }
 }

@@ -40,9 +40,8 @@ impl Forecast {
     /// logarithm.
     #[must_use]
     pub fn at_the_wall(mut self, watts: f64, spread: f64) -> Self {
-        let passes = |passes: &[(irene_devices::Pass, f64)]| passes.iter().map(|(_, times)| times).sum::<f64>();
-        let of_prompts = passes(&self.schedule.prompts);
-        let steps = passes(&self.schedule.steps) + if self.schedule.is_mixed { of_prompts } else { 0.0 };
+        let of_prompts: f64 = self.schedule.prompts.iter().map(|runs| runs.times).sum();
+        let steps: f64 = self.schedule.token_passes().map(|(.., runs)| runs.times).sum();
         self.prompt.joules += watts * self.prompt.seconds * of_prompts / self.schedule.requests;
         if let Some(token) = &mut self.token {
             token.joules += watts * token.seconds * steps / (self.schedule.requests * self.schedule.gaps);

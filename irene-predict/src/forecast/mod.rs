@@ -47,8 +47,6 @@ pub struct Forecast {
     /// The request, with the load that arrivals settle at.
     request: Request,
     schedule: Schedule,
-    /// The cost of a pass with prompts, less that of the steps in it.
-    prompt_pass: Spent,
 }
 
 impl Forecast {
@@ -57,9 +55,10 @@ impl Forecast {
         &self.schedule
     }
 
-    /// The sizes of the passes of one copy of the model, the prompt's first, each apart from the others.
+    /// The sizes of the passes of one copy of the model, those of prompts first, each apart from the single tokens of others.
     pub fn sizes(&self) -> impl Iterator<Item = Size> + '_ {
-        self.schedule.sizes.iter().map(|(size, _)| *size)
+        let prompts = self.schedule.prompts.iter().map(|runs| runs.size);
+        prompts.chain(self.schedule.token_passes().map(|(size, ..)| size))
     }
 
     /// The schedule alone.
@@ -152,7 +151,6 @@ pub(crate) fn forecast_by<'a>(
         notes,
         provenance: FROM_DATA_SHEET.to_owned(),
         request: Request { load, ..*request },
-        prompt_pass: prompts.times(prompts.passes.recip()),
         schedule,
     })
 }
@@ -237,15 +235,11 @@ fn of_memory(needs: &Needs, schedule: &Schedule, running: f64) -> Vec<Note> {
 
 /// All passes with prompts, less what the steps in them take; and all steps.
 fn apart(schedule: &Schedule, cost: ScheduleCost, law: &Law, device: &Device, engine: &Engine) -> [Spent; 2] {
-    let ScheduleCost { prompts, steps } = cost;
-    if !schedule.is_mixed {
-        return [prompts, steps];
-    }
-    let beside = schedule
-        .prompts
-        .iter()
-        .zip(&schedule.steps)
-        .map(|((_, times), (step, _))| schedule.spent(&law.pass(step, device, engine)).times(*times));
+    let ScheduleCost { prompts, steps, .. } = cost;
+    let beside = schedule.prompts.iter().filter_map(|runs| {
+        let (_, step) = runs.beside.as_ref()?;
+        Some(runs.spent(&law.pass(step, device, engine), schedule.gpus).times(runs.times))
+    });
     let beside = beside.fold(Spent::default(), Spent::and);
     let added = Spent { seconds: prompts.seconds - beside.seconds, joules: prompts.joules - beside.joules, ..prompts };
     [added, steps.and(beside)]
