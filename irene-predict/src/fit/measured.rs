@@ -107,6 +107,8 @@ pub struct Measured {
     pub watts: Option<f64>,
     /// The energy of its schedule, J.
     pub joules: Option<f64>,
+    /// Whether its energy or power is a power model's estimate.
+    pub is_estimated: bool,
     /// How much its residuals count.
     pub(super) weight: f64,
     pub(crate) serving: Serving,
@@ -154,6 +156,7 @@ impl Measured {
             seconds,
             watts,
             joules,
+            is_estimated: watts.or(joules).is_some() && row.further("provenance") == Some("estimated"),
             weight: 1.0,
             serving: Serving::of(schedule, &setting.device, setting.engine),
         })
