@@ -86,6 +86,11 @@ pub enum Error {
     /// A row that says how fast requests arrive, and not how fast they are served.
     #[error("says how fast requests arrive, not how long they take: fill latency_s or itl_s, or give the concurrency")]
     RateAlone,
+    /// A row whose requests arrived faster than they were served.
+    #[error(
+        "is more than was served by tokens_per_s, and latency_s has the queue in it: fill itl_s, or give the concurrency"
+    )]
+    FellBehind,
     /// Measurements that make no calibration, or a file that is none.
     #[error("{origin}: {reason}")]
     Calibration {

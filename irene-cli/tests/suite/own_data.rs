@@ -246,6 +246,19 @@ fn files_a_level_units_and_classes_are_joined() {
 }
 
 #[test]
+fn estimated_energies_are_not_called_measured() {
+    let folder = Folder::new("tables-estimated");
+    let [out, predicted] = ["out.jsonl", "predicted.jsonl"].map(|name| folder.path(name));
+    let import = ["import", "csv", "-", "--columns", "model,energy", "-b", "1", "-s", "8", "--estimated", "-o", &out];
+    assert!(fed(&import, "model,energy\ngpt2,0.5\n").status.success());
+    let text = good(&["predict", &out]);
+    assert!(text.contains("; estimated ") && !text.contains("; measured "), "{text}");
+    good(&["predict", &out, "-o", &predicted]);
+    let told = said(&["evaluate", &out, &predicted]);
+    assert!(told.contains("out.jsonl: energies that are estimated, not measured"), "{told}");
+}
+
+#[test]
 fn a_table_on_standard_input_is_joined_and_its_faults_are_named() {
     let folder = Folder::new("tables-stdin");
     let out = folder.path("out.jsonl");
