@@ -109,7 +109,7 @@ impl Sensor for PowerMetrics {
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
-        if self.file.follow_truncation().is_err() {
+        if self.file.follow().is_err() {
             return;
         }
         while let Some(lines) = self.file.next_lines() {
