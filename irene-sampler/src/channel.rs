@@ -238,9 +238,10 @@ impl Channel {
         let (own, its) = (self.extent(), other.extent());
         match (self.board_reach(), other.board_reach()) {
             (None, None) => self.id.resource.covers(&other.id.resource),
+            (_, Some(Reach::PartOf(outer))) if self.id.resource == *outer => Some(true),
             // Its outer sensor stands for it.
             (Some(Reach::PartOf(_)), _) => Some(false),
-            (_, Some(Reach::PartOf(outer))) => Some(self.id.resource == *outer || own > 0),
+            (_, Some(Reach::PartOf(_))) => Some(own > 0),
             // A sensor beside the module may sit on the board that carries it.
             (Some(Reach::Module), Some(Reach::Unknown)) | (Some(Reach::Unknown), Some(Reach::Module)) => None,
             _ if own != its => Some(own > its),

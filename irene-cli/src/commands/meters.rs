@@ -55,12 +55,10 @@ impl MeterArgs {
         }
     }
 
-    #[cfg(feature = "candle")]
     pub(crate) fn tdp_watts(&self) -> Option<f64> {
         self.tdp_watts
     }
 
-    #[cfg(feature = "candle")]
     pub(crate) fn log_ahead(&self) -> f64 {
         self.log_ahead
     }

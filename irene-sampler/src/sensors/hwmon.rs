@@ -1,14 +1,17 @@
 //! The sensors of power and energy in Linux's hardware monitoring (hwmon): boards, power supplies, some processors and GPUs, and the
 //! rails of NVIDIA's Jetson modules. Names and units are those of the kernel's Documentation/hwmon/sysfs-interface.rst.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{Averaging, Channel, Metric, Missing, Need, Reach, Readings, Resource, Sensor};
 
 use super::{
     Kind, Places, Unavailable,
     board::{is_tile, reach_of_chip, reaches},
-    ina3221,
+    grace, ina3221,
     text_file::{NUMBER, TextFile},
 };
 
@@ -181,16 +184,32 @@ pub(super) fn timing(dir: &Path, file: &str) -> Timing {
     }
 }
 
-fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
-    let chip = word(&dir.join("name")).unwrap_or_else(|| entry.to_owned());
-    let device = |file: &str| word(&dir.join("device").join(file));
+/// Whether a file is the reading of a power or energy. Each device has a directory `power` of its own.
+fn is_reading(file: &str) -> bool {
+    let rest = file.strip_prefix("power").or_else(|| file.strip_prefix("energy"));
+    let is_numbered = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    is_numbered && (file.ends_with("_input") || file.ends_with("_average"))
+}
+
+/// The directory of a chip's files: drivers of the old form, such as ACPI's power meter, have them in the device's own.
+fn files_of(dir: &Path) -> PathBuf {
+    let has = |dir: &Path| sorted(dir).unwrap_or_default().iter().any(|file| is_reading(file));
+    let device = dir.join("device");
+    if !has(dir) && has(&device) { device } else { dir.to_owned() }
+}
+
+fn find_sensors(hwmon: &Path, entry: &str, found: &mut Vec<Found>) {
+    let dir = &files_of(hwmon);
+    let name = |dir: &Path| word(&dir.join("name"));
+    let chip = name(hwmon).or_else(|| name(dir)).unwrap_or_else(|| entry.to_owned());
+    let device = |file: &str| word(&hwmon.join("device").join(file));
     let supply = match device("type") {
         _ if device("scope").as_deref() == Some("Device") => Supply::OfAnotherDevice,
         Some(kind) if ["Battery", "Mains", "USB", "UPS"].contains(&kind.as_str()) => Supply::Yes,
         _ if chip.starts_with("BAT") || chip.contains("battery") => Supply::Yes,
         _ => Supply::No,
     };
-    let status = (supply == Supply::Yes).then(|| dir.join("device/status"));
+    let status = (supply == Supply::Yes).then(|| hwmon.join("device/status"));
     let files = sorted(dir).unwrap_or_default();
     if ina3221::is(&chip) {
         return ina3221::find_rails(dir, entry, &files, found);
@@ -201,7 +220,8 @@ fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
     for file in &files {
         let Some(metric) = metric(dir, file) else { continue };
         let number = file.split('_').next().unwrap_or_default().to_owned();
-        let label = word(&dir.join(format!("{number}_label"))).unwrap_or_else(|| number.clone());
+        let label = word(&dir.join(format!("{number}_label"))).or_else(|| grace::label(dir, &chip, &number));
+        let label = label.unwrap_or_else(|| number.clone());
         let input = input(&dir.join(file), status.as_deref());
         // A power of the moment that cannot be read leaves its place to the average.
         let average = format!("{number}_average");
@@ -255,15 +275,25 @@ impl Hwmon {
             hwmon.add_chip(chip);
         }
         ina3221::set_reaches(&mut hwmon.channels);
-        hwmon.keep_one_computer();
+        grace::set_reaches(&mut hwmon.channels);
+        hwmon.doubt_several_computers();
         hwmon
     }
 
-    /// Two sensors of the whole computer tell the same; the first one counts.
-    fn keep_one_computer(&mut self) {
-        let mut computers = self.channels.iter_mut().filter(|channel| channel.reach == Reach::Computer);
-        let Some(first) = computers.next().map(|channel| channel.id.resource.clone()) else { return };
-        computers.for_each(|channel| channel.reach = Reach::PartOf(first.clone()));
+    /// Several sensors that each look like the whole computer may lie inside one another or be apart, and nothing tells: neither they nor
+    /// the sensors inside them are added.
+    fn doubt_several_computers(&mut self) {
+        let computers = self.channels.iter().filter(|channel| channel.reach == Reach::Computer);
+        let computers: Vec<Resource> = computers.map(|channel| channel.id.resource.clone()).collect();
+        if computers.len() < 2 {
+            return;
+        }
+        let is_inside = |reach: &Reach| matches!(reach, Reach::PartOf(outer) if computers.contains(outer));
+        for channel in &mut self.channels {
+            if channel.reach == Reach::Computer || is_inside(&channel.reach) {
+                channel.reach = Reach::Unknown;
+            }
+        }
     }
 
     /// Adds the sensors of one chip that can be read.
