@@ -21,7 +21,7 @@ async function copy(text, done) {
     await navigator.clipboard.writeText(text);
     say(done);
   } catch {
-    const field = make("input", { value: text, readonly: true, "aria-label": "What to copy" });
+    const field = make("input", { value: text, readonly: true, "aria-label": "The text to copy" });
     byId("copied").replaceChildren("The browser keeps its clipboard closed, so copy it from here: ", field);
     field.focus();
     field.select();
