@@ -6,6 +6,8 @@ mod host;
 mod makers;
 mod pass;
 mod power;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use std::{collections::BTreeMap, sync::LazyLock};
