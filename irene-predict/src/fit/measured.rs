@@ -199,7 +199,14 @@ fn is_measurable(figure: f64) -> bool {
 fn in_steady_state(row: &RequestRow) -> Result<RequestRow, Fault> {
     /// Below this mean number the device is idle for more than a twentieth of the time.
     const BUSY: f64 = 3.0;
-    let Some(Load::Rate(rate)) = row.load else { return Ok(row.clone()) };
+    let rate = match row.load {
+        Some(Load::Rate(rate)) => rate,
+        // A mean over a time in which now and then none ran.
+        Some(Load::Concurrency(mean)) => {
+            return Ok(RequestRow { load: Some(Load::Concurrency(mean.max(1.0))), ..row.clone() });
+        }
+        _ => return Ok(row.clone()),
+    };
     let figures = row.figures;
     let by_steps = || Some(figures.itl_s? * row.generated?);
     let latency = figures.latency_s.or_else(by_steps).ok_or(Fault { column: "rate", error: Error::RateAlone })?;
