@@ -98,7 +98,7 @@ impl Settled {
             }
         }
         let seconds = figures(running)?.latency_s;
-        let mean = (rate * seconds).min(most);
+        let mean = (rate * seconds).min((1.0 - 1e-9) * most);
         // A mean of `mean` where `running` run while some do.
         let busy = (mean / running).min(1.0);
         Ok(Self { load: Load::Concurrency(running), busy, wait_s: seconds * wait_for_a_place(most, mean) })
