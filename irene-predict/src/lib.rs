@@ -30,10 +30,10 @@ pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
 pub use irene_requests::Load;
 use irene_tree::Tree;
-pub use neusight::read_neusight_models;
 pub use passes::Passes;
 pub use request::Request;
-pub use schedule::{Figures, Runs, Schedule, ScheduleCost, Spent};
+pub use schedule::{Figures, Spent};
+pub(crate) use schedule::{Runs, Schedule, ScheduleCost};
 pub use service::{Fault, Service, ServiceOptions, Setting};
 pub use training::{
     Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,
@@ -86,6 +86,11 @@ pub enum Error {
     /// A row that says how fast requests arrive, and not how fast they are served.
     #[error("says how fast requests arrive, not how long they take: fill latency_s or itl_s, or give the concurrency")]
     RateAlone,
+    /// A row whose requests arrived faster than they were served.
+    #[error(
+        "is more than was served by tokens_per_s, and latency_s has the queue in it: fill itl_s, or give the concurrency"
+    )]
+    FellBehind,
     /// Measurements that make no calibration, or a file that is none.
     #[error("{origin}: {reason}")]
     Calibration {

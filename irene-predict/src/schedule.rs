@@ -7,44 +7,44 @@ use crate::{Error, Load, Request, passes::Followed};
 
 /// The passes of a static batch, or of a steady state in the time that each running sequence takes to be replaced.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     /// Passes with prompts.
-    pub prompts: Vec<Runs>,
+    pub(crate) prompts: Vec<Runs>,
     /// Passes with single tokens alone.
-    pub steps: Vec<Runs>,
+    pub(crate) steps: Vec<Runs>,
     /// Requests that are served.
-    pub requests: f64,
+    pub(crate) requests: f64,
     /// Requests of a wave of a batch that runs in several; otherwise all.
-    pub of_wave: f64,
+    pub(crate) of_wave: f64,
     /// Tokens that are generated for each.
-    pub generated: f64,
+    pub(crate) generated: f64,
     /// Steps between the first and the last token of a request.
-    pub gaps: f64,
+    pub(crate) gaps: f64,
     /// GPUs.
-    pub gpus: f64,
+    pub(crate) gpus: f64,
     /// Requests that wait for room in the cache of a steady state.
-    pub waiting: f64,
+    pub(crate) waiting: f64,
     /// How likely others run in a copy of a steady state when a request comes.
-    pub beside: f64,
+    pub(crate) beside: f64,
     /// Whether requests come and go one by one.
-    pub is_steady: bool,
+    pub(crate) is_steady: bool,
     /// Whether prompts are read in the steps of others.
-    pub is_mixed: bool,
+    pub(crate) is_mixed: bool,
 }
 
 /// A pass, and how often it runs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Runs {
+pub(crate) struct Runs {
     /// Its size; of a pass with prompts that of these alone.
-    pub size: Size,
+    pub(crate) size: Size,
     /// One GPU's part of it, with all that is in it.
-    pub pass: Pass,
+    pub(crate) pass: Pass,
     /// How often it runs.
-    pub times: f64,
+    pub(crate) times: f64,
     /// Passes that are under way at once, as a share of the copies and their stages.
-    pub filled: f64,
+    pub(crate) filled: f64,
     /// The single tokens of others in a pass with prompts, as a pass of their own.
-    pub beside: Option<(Size, Pass)>,
+    pub(crate) beside: Option<(Size, Pass)>,
 }
 
 /// Time and energy of some passes.
@@ -82,13 +82,13 @@ impl Spent {
 
 /// Time and energy of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ScheduleCost {
+pub(crate) struct ScheduleCost {
     /// The passes with prompts.
-    pub prompts: Spent,
+    pub(crate) prompts: Spent,
     /// The others.
-    pub steps: Spent,
+    pub(crate) steps: Spent,
     /// The times of the prompt of the first wave of a batch and of all its passes, s.
-    pub wave_s: [f64; 2],
+    pub(crate) wave_s: [f64; 2],
 }
 
 /// The figures that users of a model ask for. A static batch has the latency of the whole batch, a steady state that of a request.
@@ -229,12 +229,12 @@ impl Schedule {
     }
 
     /// Whether its requests come over a network, one by one.
-    pub fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         self.prompts.first().is_some_and(|runs| runs.pass.is_served)
     }
 
     /// The cost of all passes, over all GPUs.
-    pub fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
+    pub(crate) fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
         let on = law.on(device, engine, self.is_served());
         let costs = on.passes(self.prompts.iter().chain(&self.steps).map(|runs| &runs.pass));
         let (of_prompts, of_steps) = costs.split_at(self.prompts.len());
@@ -260,7 +260,7 @@ impl Schedule {
     }
 
     /// The figures of the schedule, from the cost of its passes.
-    pub fn figures(&self, cost: &ScheduleCost) -> Figures {
+    pub(crate) fn figures(&self, cost: &ScheduleCost) -> Figures {
         let ScheduleCost { prompts, steps, .. } = *cost;
         let (seconds, joules) = (prompts.seconds + steps.seconds, prompts.joules + steps.joules);
         let tokens = self.requests * self.generated;

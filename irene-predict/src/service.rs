@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, PassCost, Vendor};
+use irene_devices::{Catalogue, Device, DeviceClass, Engine, FROM_DATA_SHEET, Law, PassCost, Vendor};
 use irene_models::{ModelSpec, TaskHead};
 use irene_requests::RequestRow;
 use irene_tree::{Format, Parallel, Precision, Size, Tree};
 
 use crate::{
-    Calibration, Error, Forecast, Host, Note, Part, Passes, Request, Schedule, Spent, forecast::forecast_by,
-    passes::Followed,
+    Calibration, Error, Forecast, Host, Note, Part, Passes, Request, Schedule, Spent, calibration::CALIBRATED,
+    forecast::forecast_by, passes::Followed,
 };
 
 /// Settings for all rows of a sheet.
@@ -281,8 +281,21 @@ impl Setting {
 }
 
 impl Forecast {
-    /// Fills in the figures of a row, with their intervals, where they come from, and marks.
+    /// Whether the figures of a row are a forecast's, by its provenance.
+    pub fn is_of(row: &RequestRow) -> bool {
+        row.further("provenance").is_some_and(|words| words == FROM_DATA_SHEET || words.starts_with(CALIBRATED))
+    }
+
+    /// Fills in the figures of a row, with their intervals, where they come from, and marks. Those of a measured row, whose other columns stay,
+    /// become its `measured_provenance` and `measured_marks`.
     pub fn fill_in(&self, row: &mut RequestRow) {
+        if !Self::is_of(row) {
+            for title in ["provenance", "marks"] {
+                if let Some(cell) = row.further(title).filter(|cell| !cell.is_empty()).map(str::to_owned) {
+                    row.set_further(&format!("measured_{title}"), cell);
+                }
+            }
+        }
         row.figures = self.figures.into();
         [row.low, row.high] = self.interval.map_or_else(Default::default, |ends| ends.map(Into::into));
         row.set_further("provenance", self.provenance.as_str());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use irene_numerics::{GOLDEN, mixed};
 use irene_tree::{Level, Tree};
 
 use crate::{Result, TreeSource, gpus::on_one_gpu};
@@ -9,14 +10,9 @@ use crate::{Result, TreeSource, gpus::on_one_gpu};
 /// Nodes, without single operations, of the trees that a predictor keeps while it is trained.
 pub(crate) const MOST_NODES: usize = 100_000;
 
-/// A number that looks random, from some others (the finaliser of SplitMix64).
+/// A repeatable pseudo-random number from some words.
 pub(crate) fn rank(of: &[u64]) -> u64 {
-    of.iter().fold(0, |seed: u64, &word| {
-        let mut x = (seed ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    })
+    of.iter().fold(0, |seed: u64, &word| mixed((seed ^ word).wrapping_add(GOLDEN)))
 }
 
 /// Trees without their math level: all of a source, or a sample of it.
@@ -27,7 +23,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// All trees, or those whose places have the least ranks, so that they have at most so many nodes. A tree of several GPUs is refused.
+    /// All trees, or a pseudo-random sample with at most `most_nodes` nodes, or of one tree. A tree of several GPUs is refused.
     pub(crate) fn of(source: &dyn TreeSource, most_nodes: usize) -> Result<Self> {
         let (mut kept, mut nodes, mut place) = (BTreeMap::new(), 0, 0);
         let mut least_refused = u64::MAX;

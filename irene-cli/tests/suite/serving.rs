@@ -300,14 +300,73 @@ fn measured_requests_that_cannot_count_are_named() {
     );
 }
 
+/// The sheet with one more column, of the same cell in each row.
+fn with_column(title: &str, cell: &str) -> String {
+    let cell = |place: usize| if place == 0 { title } else { cell };
+    MEASURED.lines().enumerate().map(|(place, line)| format!("{line},{}\n", cell(place))).collect()
+}
+
+#[test]
+fn what_rows_say_of_their_measurement_is_heeded() {
+    let folder = Folder::new("marked-requests");
+    let mine = folder.path("mine.safetensors");
+    let calibrate = |title: &str, cell: &str| {
+        let sheet = folder.write("m.csv", &with_column(title, cell));
+        let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
+        (said.status.code(), String::from_utf8(said.stderr).unwrap())
+    };
+    for (title, cell, words) in [
+        ("marks", "failures shared_prefix", "line 2, column `marks`: its prompts were in the server's cache"),
+        ("provenance", "estimated from its data sheet", "column `provenance`: its figures were predicted"),
+        ("provenance", "calibrated on 2 measured requests of t4", "column `provenance`: its figures were predicted"),
+    ] {
+        let (code, told) = calibrate(title, cell);
+        assert!(code == Some(1) && told.contains(words), "{told}");
+    }
+    for (title, cell, words) in [
+        ("marks", "not_steady failures", "m.csv: 3 rows with the mark `failures`"),
+        ("marks", "not_steady failures", "m.csv: 3 rows with the mark `not_steady`"),
+        ("assumed", "prompt", "m.csv: 3 rows with settings that are assumed"),
+        ("provenance", "measured", "calibrated on 3 measured requests of h100-sxm"),
+        ("provenance", "estimated", "calibrated on 3 requests of h100-sxm with estimated energies"),
+    ] {
+        let (code, told) = calibrate(title, cell);
+        assert!(code == Some(0) && told.contains(words), "{told}");
+    }
+    let asked = [&of(&["--concurrency", "16"])[..], &["--predictor", &mine]].concat();
+    let estimated = "calibrated on 3 requests of h100-sxm with estimated energies";
+    assert_eq!(json(&asked)["forecast"]["provenance"], estimated);
+}
+
+#[test]
+fn a_measured_row_keeps_its_marks_beside_its_prediction() {
+    let folder = Folder::new("predicted-marks");
+    let [once, twice] = ["once.csv", "twice.csv"].map(|name| folder.path(name));
+    let sheet = with_column("provenance,marks", "measured,idle_subtracted");
+    let sheet = folder.write("m.csv", &sheet);
+    good(&["predict", &sheet, "-o", &once]);
+    good(&["predict", &once, "-o", &twice]);
+    for path in [once, twice] {
+        let file = std::fs::File::open(&path).unwrap();
+        for row in irene_requests::RequestReader::new(path, file).unwrap().map(Result::unwrap) {
+            let [now, then, marks] =
+                ["provenance", "measured_provenance", "measured_marks"].map(|title| row.further(title));
+            assert_eq!(
+                [now, then, marks],
+                [Some("estimated from its data sheet"), Some("measured"), Some("idle_subtracted")]
+            );
+        }
+    }
+    let said = irene(&["evaluate", &sheet, &folder.path("once.csv")]);
+    let told = String::from_utf8(said.stderr).unwrap();
+    assert!(told.contains("m.csv: 3 of 3 rows with the mark `idle_subtracted`"), "{told}");
+}
+
 #[test]
 fn energies_of_more_than_the_gpus_are_told() {
     let folder = Folder::new("whole-machines");
     let told = |meter: &str| {
-        let cell = |place: usize| if place == 0 { "meter" } else { meter };
-        let sheet: String =
-            MEASURED.lines().enumerate().map(|(place, line)| format!("{line},{}\n", cell(place))).collect();
-        let (sheet, mine) = (folder.write("m.csv", &sheet), folder.path("mine.safetensors"));
+        let (sheet, mine) = (folder.write("m.csv", &with_column("meter", meter)), folder.path("mine.safetensors"));
         let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
         assert!(said.status.success(), "{meter}");
         String::from_utf8(said.stderr).unwrap()

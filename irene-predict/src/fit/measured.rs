@@ -109,6 +109,8 @@ pub struct Measured {
     pub watts: Option<f64>,
     /// The energy of its schedule, J.
     pub joules: Option<f64>,
+    /// Whether its energy or power is a power model's estimate.
+    pub is_estimated: bool,
     /// How much its residuals count.
     pub(super) weight: f64,
     pub(crate) serving: Serving,
@@ -156,6 +158,7 @@ impl Measured {
             seconds,
             watts,
             joules,
+            is_estimated: watts.or(joules).is_some() && row.further("provenance") == Some("estimated"),
             weight: 1.0,
             serving: Serving::of(schedule, &setting.device, setting.engine),
         })
@@ -199,6 +202,8 @@ fn is_measurable(figure: f64) -> bool {
 fn in_steady_state(row: &RequestRow) -> Result<RequestRow, Fault> {
     /// Below this mean number the device is idle for more than a twentieth of the time.
     const BUSY: f64 = 3.0;
+    /// A server that makes less of the tokens that are asked for does not keep up.
+    const KEPT_UP: f64 = 0.9;
     let rate = match row.load {
         Some(Load::Rate(rate)) => rate,
         // A mean over a time in which now and then none ran.
@@ -208,6 +213,13 @@ fn in_steady_state(row: &RequestRow) -> Result<RequestRow, Fault> {
         _ => return Ok(row.clone()),
     };
     let figures = row.figures;
+    let asked = row.generated.map(|generated| rate * generated);
+    if let Some(made) = figures.tokens_per_s.filter(|made| asked.is_some_and(|asked| *made < KEPT_UP * asked)) {
+        // The latency has a queue in it that grows; the sequences that get tokens are those that run.
+        let gap = figures.itl_s.ok_or(Fault { column: "rate", error: Error::FellBehind })?;
+        let figures = Figures { ttft_s: None, latency_s: None, ..figures };
+        return Ok(RequestRow { load: Some(Load::Concurrency((made * gap).max(1.0))), figures, ..row.clone() });
+    }
     let by_steps = || Some(figures.itl_s? * row.generated?);
     let latency = figures.latency_s.or_else(by_steps).ok_or(Fault { column: "rate", error: Error::RateAlone })?;
     let mean = rate * latency;

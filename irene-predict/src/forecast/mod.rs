@@ -10,14 +10,14 @@ use std::{borrow::Cow, cell::RefCell};
 
 use irene_devices::{Catalogue, Device, Engine, FROM_DATA_SHEET, FigureSpread, Law};
 use irene_models::ModelSpec;
-use irene_numerics::NORMAL_90;
+use irene_numerics::{GIB, NORMAL_90};
 use irene_tree::{Format, Parallel, Precision, Size};
 
 use self::{arrivals::Settled, memory::Needs};
 pub use self::{arrivals::rounded_down, host::Host, memory::Memory, note::Note};
 pub(crate) use self::{
     host::{OF_MACHINE, width},
-    memory::{CONTEXT, GIB},
+    memory::CONTEXT,
     tree::{filled, own_parts, parts},
 };
 use crate::{Error, Figures, Load, Passes, Request, Schedule, ScheduleCost, Spent, passes::Followed};

@@ -1,6 +1,6 @@
 //! How many requests run at once: waves of a batch, prompts among steps, copies with nothing to do.
 
-use irene_predict::{Error, Figures, Host, Load, ModelSpec, Service, ServiceOptions, forecast};
+use irene_predict::{Error, Figures, Host, Load, ModelSpec, Request, Service, ServiceOptions, forecast};
 use irene_requests::RequestRow;
 use irene_tree::Parallel;
 

@@ -24,6 +24,8 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
     let provenance = &predictor.profile.provenance;
     let mut out = format!("{}, on {} ({})\n", output::what_runs(tree), predictor.name, provenance.basis());
     let measured = tree.root().get(Quantity::GroundTruthEnergy);
+    let is_estimated = tree.root().is_energy_estimated();
+    let word = if is_estimated { "estimated" } else { "measured" };
     writeln!(
         out,
         "{} a run, {} a request, {} a {}token{}",
@@ -31,7 +33,7 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
         joules(request_energy(tree)),
         joules(energy / tree.tokens() as f64),
         if tree.generated > 0 { "generated " } else { "" },
-        measured.map_or_else(String::new, |truth| format!("; measured {} a run", joules(truth))),
+        measured.map_or_else(String::new, |truth| format!("; {word} {} a run", joules(truth))),
     )?;
     let more = figures(tree);
     if !more.is_empty() {
