@@ -72,8 +72,9 @@ impl fmt::Display for Note {
         match self {
             Self::Format(reason) => f.write_str(reason),
             Self::CacheFull { running, waiting } => {
+                let wait = if waiting.round() == 1.0 { "waits" } else { "wait" };
                 let (running, waiting) = (counted(*running, "sequence"), counted(*waiting, "request"));
-                write!(f, "the cache has room for {running}: {waiting} wait")
+                write!(f, "the cache has room for {running}: {waiting} {wait}")
             }
             Self::Waves { running, waves } => {
                 write!(
@@ -104,5 +105,19 @@ impl fmt::Display for Note {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_told_in_the_plural() {
+        let of = |note: Note| note.to_string();
+        let full = of(Note::CacheFull { running: 1.0, waiting: 1.2 });
+        assert_eq!(full, "the cache has room for 1 sequence: 1 request waits");
+        let waves = of(Note::Waves { running: 31.0, waves: 2.0 });
+        assert_eq!(waves, "the cache has room for 31 sequences: the batch runs in 2 waves");
     }
 }
