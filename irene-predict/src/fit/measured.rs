@@ -204,14 +204,7 @@ fn in_steady_state(row: &RequestRow) -> Result<RequestRow, Fault> {
     const BUSY: f64 = 3.0;
     /// A server that makes less of the tokens that are asked for does not keep up.
     const KEPT_UP: f64 = 0.9;
-    let rate = match row.load {
-        Some(Load::Rate(rate)) => rate,
-        // A mean over a time in which now and then none ran.
-        Some(Load::Concurrency(mean)) => {
-            return Ok(RequestRow { load: Some(Load::Concurrency(mean.max(1.0))), ..row.clone() });
-        }
-        _ => return Ok(row.clone()),
-    };
+    let Some(Load::Rate(rate)) = row.load else { return Ok(row.clone()) };
     let figures = row.figures;
     let asked = row.generated.map(|generated| rate * generated);
     if let Some(made) = figures.tokens_per_s.filter(|made| asked.is_some_and(|asked| *made < KEPT_UP * asked)) {
