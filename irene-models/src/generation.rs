@@ -93,10 +93,7 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     let size = spec.share(run)?.size;
     let mut passes = Vec::new();
     if run.generate > 1 {
-        // The longest step may not be followed and still be too long for the model. What fits its positions is small.
-        let longest = size.keys().saturating_add(run.generate - 2);
-        spec.check_length(size)?;
-        spec.check_length(Size::new(size.sequences, 1).after(longest)).map_err(|error| with_way_out(error, run))?;
+        check(spec, size, run.generate)?;
         // A window is full when the past and the new token fill it.
         let windows = spec
             .cache(run.kernels)?
@@ -106,6 +103,17 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
         passes.extend(steps.into_iter().map(|step| (Size::new(size.sequences, 1).after(step.past), step.times)));
     }
     trace_passes(spec, run, &[(size, 1.0)], &passes)
+}
+
+/// Refuses a generation that is longer than the model has positions: its longest step may not be followed and still be too long. What fits
+/// a model's positions is small.
+pub(crate) fn check(spec: &ModelSpec, size: Size, generate: usize) -> Result<()> {
+    if generate < 2 {
+        return Ok(());
+    }
+    spec.check_length(size)?;
+    let longest = Size::new(size.sequences, 1).after(size.keys().saturating_add(generate - 2));
+    spec.check_length(longest).map_err(|error| with_way_out(error, size.keys(), generate))
 }
 
 /// The tree of a generation with these passes of one copy of the model, each with how often it runs.
@@ -147,10 +155,9 @@ fn name(usual: String, size: Size, earlier: &[(Size, f64)]) -> String {
 }
 
 /// The error of the last step, with what makes it so long.
-fn with_way_out(error: Error, run: Run) -> Error {
+fn with_way_out(error: Error, prompt: usize, generate: usize) -> Error {
     match error {
         Error::Input { model, reason } => {
-            let (prompt, generate) = (run.size.keys(), run.generate);
             let reason = format!("{reason}: {prompt} of the prompt and {generate} generated; shorten either");
             Error::Input { model, reason }
         }

@@ -24,7 +24,7 @@ pub use evaluation::{
     try_laws,
 };
 pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
-pub use forecast::{Forecast, Host, Memory, Note, Part, forecast};
+pub use forecast::{Forecast, Host, Memory, Note, Part, forecast, rounded_down};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
@@ -148,7 +148,7 @@ pub enum Error {
     },
     /// More requests arrive than can be served.
     #[error(
-        "{rate} requests a second are more than are served: at most {greatest:.3}; ask for a lower rate, or give it more GPUs (--data-parallel)"
+        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (--data-parallel)", rounded_down(*greatest)
     )]
     Overload {
         /// Requests that arrive in a second.

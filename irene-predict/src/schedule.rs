@@ -318,6 +318,20 @@ impl Runs {
         Self { pass: step.pass.joined(&self.pass), beside: Some((step.size, step.pass)), ..self }
     }
 
+    /// With other prompts beside the same steps.
+    pub(crate) fn reading(&self, prompts: Pass) -> Self {
+        let pass = self.beside.as_ref().map_or_else(|| prompts.clone(), |(_, step)| step.joined(&prompts));
+        Self { pass, ..self.clone() }
+    }
+
+    /// What its prompts add to the steps beside them, on so many GPUs.
+    pub(crate) fn added(&self, gpus: f64, cost: impl Fn(&Pass) -> PassCost) -> Spent {
+        let of = |pass: &Pass| self.spent(&cost(pass), gpus);
+        let step = self.beside.as_ref().map_or_else(Spent::default, |(_, step)| of(step));
+        let whole = of(&self.pass);
+        Spent { seconds: whole.seconds - step.seconds, joules: whole.joules - step.joules, ..whole }
+    }
+
     /// The cost of its pass on one GPU, over so many.
     pub(crate) fn spent(&self, cost: &PassCost, gpus: f64) -> Spent {
         Spent::of(cost, self.filled, gpus)

@@ -329,6 +329,14 @@ impl ModelSpec {
         Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 
+    /// Refuses a generation after a prompt that is longer than the model has positions.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the lengths.
+    pub fn check_generation(&self, prompt: usize, generated: usize) -> Result<()> {
+        generation::check(self, Size::new(1, prompt), generated)
+    }
+
     /// The tree of a generation with these passes of one copy of the model, each with how often it runs: of prompts, and steps of one token.
     ///
     /// # Errors

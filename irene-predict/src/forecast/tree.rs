@@ -80,15 +80,7 @@ impl<'a> Setting<'a> {
     fn prompt(&self, size: Size) -> Option<(Spent, Costing<'a>)> {
         let prompts = &self.schedule.prompts;
         let first = prompts.iter().find(|runs| runs.size == size).or_else(|| prompts.first())?;
-        let added = |runs: &Runs| {
-            let of = |pass: &Pass| runs.spent(&self.cost(pass), self.schedule.gpus);
-            let (whole, step) =
-                (of(&runs.pass), runs.beside.as_ref().map_or_else(Spent::default, |(_, step)| of(step)));
-            (
-                Spent { passes: 1.0, seconds: whole.seconds - step.seconds, joules: whole.joules - step.joules },
-                runs.times,
-            )
-        };
+        let added = |runs: &Runs| (runs.added(self.schedule.gpus, |pass| self.cost(pass)), runs.times);
         let all: Vec<(Spent, f64)> = prompts.iter().filter(|runs| runs.size == first.size).map(added).collect();
         let beside: &[(Work, f64)] = first.beside.as_ref().map_or(&[], |(_, step)| step.works.as_slice());
         Some((mean(&all), self.costing(&self.cost(&first.pass), first.filled, beside)))
