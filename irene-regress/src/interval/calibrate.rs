@@ -63,7 +63,9 @@ impl Spread {
             let model = fit(&training)?;
             let mut fold = Fold::default();
             for tree in split.test.iter().map(|&tree| trees[tree]) {
-                let held = Held { tree, predictions: predict(&model, tree)? };
+                // A tree may lack what the others have.
+                let Ok(predictions) = predict(&model, tree) else { continue };
+                let held = Held { tree, predictions };
                 let is_known = training.iter().any(|other| family(other) == family(tree));
                 if is_known { &mut fold.known } else { &mut fold.strangers }.push(held);
             }
