@@ -2,22 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use irene_numerics::rank;
 use irene_tree::{Level, Tree};
 
 use crate::{Result, TreeSource, gpus::on_one_gpu};
 
 /// Nodes, without single operations, of the trees that a predictor keeps while it is trained.
 pub(crate) const MOST_NODES: usize = 100_000;
-
-/// A number that looks random, from some others (the finaliser of SplitMix64).
-pub(crate) fn rank(of: &[u64]) -> u64 {
-    of.iter().fold(0, |seed: u64, &word| {
-        let mut x = (seed ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    })
-}
 
 /// Trees without their math level: all of a source, or a sample of it.
 pub(crate) struct Sample {
