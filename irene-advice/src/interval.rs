@@ -3,10 +3,17 @@
 //! Two forecasts share a part of their error, and a ratio of them errs less for it. How much they share was measured: the correlation of the
 //! residuals of 603 public measurements of energy, by what two of them have in common (`cargo run -p irene-predict --example shared_error`).
 
-use crate::{By, Estimate};
+use crate::{Basis, By, Estimate};
 
-/// The same device, engine and model at another setting.
-const OF_ONE_MODEL: f64 = 0.67;
+/// The same device, engine and model at another setting. What a data sheet does not say is the same at all settings; a profile or a calibration has
+/// learned most of it, and is off by less that settings share.
+fn of_one_model(basis: Basis) -> f64 {
+    match basis {
+        Basis::DataSheet => 0.67,
+        Basis::Calibrated => 0.5,
+        Basis::Measured => 0.35,
+    }
+}
 
 /// The same model on another device.
 const OF_ONE_MODEL_ELSEWHERE: f64 = 0.35;
@@ -16,7 +23,7 @@ fn shared_error(a: &Estimate, b: &Estimate) -> f64 {
     let is_same_model = a.model.name() == b.model.name() && a.selection.config == b.selection.config;
     let of_engine = |of: &Estimate| of.engine.map(|engine| engine.name);
     match (is_same_model && a.basis == b.basis, a.device == b.device && of_engine(a) == of_engine(b)) {
-        (true, true) => OF_ONE_MODEL,
+        (true, true) => of_one_model(a.basis),
         (true, false) => OF_ONE_MODEL_ELSEWHERE,
         (false, _) => 0.0,
     }
@@ -30,7 +37,7 @@ fn half_width(of: &Estimate) -> Option<f64> {
 
 /// The same factor for another way to run the same model on the same device, of which there is no estimate by itself.
 pub(crate) fn factor_of_one_model(of: &Estimate) -> Option<f64> {
-    Some((half_width(of)? * (2.0 * (1.0 - OF_ONE_MODEL)).sqrt()).exp())
+    Some((half_width(of)? * (2.0 * (1.0 - of_one_model(of.basis))).sqrt()).exp())
 }
 
 /// The factor that the ratio of two energies may be off either way with a probability of 90%; None where an interval is unknown.

@@ -6,7 +6,7 @@
 //! - Gaussian processes: [`CovarianceFactor`]; the kernels [`matern52`] and [`linear_and_matern52`].
 //! - Distributions: [`median`] and [`quantile`] for reports, [`upper_median`], [`rank_quantile`] and [`conformal_quantile`] for fits;
 //!   [`standard_normal`].
-//! - Several costs: [`dominates`].
+//! - Several costs: [`dominates`]. A part of a long list: [`drawn`], [`rank`].
 //! - Numbers that look random: [`mixed`]. Units: [`GIB`], [`JOULES_PER_KWH`].
 //!
 //! Matrices and vectors are those of [nalgebra](https://docs.rs/nalgebra).
@@ -26,6 +26,7 @@
 mod adam;
 mod constants;
 mod covariance;
+mod drawn;
 mod front;
 mod kernel;
 mod least_squares;
@@ -42,6 +43,7 @@ mod units;
 pub use adam::Adam;
 pub use constants::{ConstantsFit, Prior};
 pub use covariance::CovarianceFactor;
+pub use drawn::{drawn, rank};
 pub use front::dominates;
 pub use kernel::{linear_and_matern52, matern52};
 pub use least_squares::least_squares;

@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use irene_numerics::{GOLDEN, mixed};
+use irene_numerics::rank;
 use irene_tree::{Level, Tree};
 
 use crate::{Result, TreeSource, gpus::on_one_gpu};
 
 /// Nodes, without single operations, of the trees that a predictor keeps while it is trained.
 pub(crate) const MOST_NODES: usize = 100_000;
-
-/// A repeatable pseudo-random number from some words.
-pub(crate) fn rank(of: &[u64]) -> u64 {
-    of.iter().fold(0, |seed: u64, &word| mixed((seed ^ word).wrapping_add(GOLDEN)))
-}
 
 /// Trees without their math level: all of a source, or a sample of it.
 pub(crate) struct Sample {

@@ -1,6 +1,6 @@
 //! Cross-validation: which trees each fold leaves out of training.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use irene_tree::{Node, Tree};
 use rand_pcg::{
@@ -146,11 +146,9 @@ fn groups(trees: &[&Tree], group: impl Fn(usize, &Tree) -> String) -> Vec<Split>
 fn few_groups(trees: &[&Tree], group: impl Fn(&Tree) -> String) -> Vec<Split> {
     /// Each takes a training.
     const MOST: usize = 40;
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for tree in trees {
-        let next = places.len();
-        places.entry(group(tree)).or_insert(next);
-    }
+    // By name, not by place: the order of a file's trees decides nothing.
+    let names: BTreeSet<String> = trees.iter().map(|tree| group(tree)).collect();
+    let places: HashMap<String, usize> = names.into_iter().zip(0..).collect();
     let is_many = places.len() > MOST;
     groups(trees, |_, tree| {
         let name = group(tree);
@@ -184,7 +182,8 @@ fn edges(trees: &[&Tree]) -> Vec<Split> {
 pub(crate) fn held_out_sizes(trees: &[&Tree]) -> Vec<Split> {
     /// Each takes a training.
     const MOST: usize = 6;
-    let by_size = groups(trees, |_, tree| size(tree));
+    let mut by_size = groups(trees, |_, tree| size(tree));
+    by_size.sort_by_key(|split| split.test.first().map(|&place| trees[place].size));
     let step = by_size.len().div_ceil(MOST).max(1);
     let between = by_size.into_iter().skip(step / 2).step_by(step).filter(|split| has_sizes(trees, split));
     edges(trees).into_iter().chain(between).collect()
@@ -262,6 +261,28 @@ mod tests {
             assert!(split.test.len() == 30 && !split.training.iter().any(left_out), "{}", split.left_out);
         }
         assert_eq!(held_out(&trees[..120]).len(), 40);
+    }
+
+    #[test]
+    fn the_order_of_trees_decides_nothing_that_is_left_out() {
+        let tree = |place: usize| {
+            let mut builder = TreeBuilder::new(format!("m{place}"), Size::new(1 + place % 4, 8 + place / 4));
+            builder.enter("root", "M", Level::Model);
+            builder.leaf("x", "Tanh", Level::Ml, None);
+            builder.leave();
+            builder.finish().unwrap()
+        };
+        let forth: Vec<Tree> = (0..60).map(tree).collect();
+        let left_out = |order: &dyn Fn(usize) -> usize, splits: fn(&[&Tree]) -> Vec<Split>| {
+            let trees: Vec<&Tree> = (0..60).map(|place| &forth[order(place)]).collect();
+            let names =
+                |split: &Split| split.test.iter().map(|&place| trees[place].to_string()).collect::<BTreeSet<_>>();
+            splits(&trees).iter().map(names).collect::<BTreeSet<_>>()
+        };
+        let both: [fn(&[&Tree]) -> Vec<Split>; 2] = [held_out, held_out_sizes];
+        for splits in both {
+            assert_eq!(left_out(&|place| place, splits), left_out(&|place| place * 7 % 60, splits));
+        }
     }
 
     #[test]

@@ -164,6 +164,20 @@ fn families_are_compared_by_their_parts() {
 }
 
 #[test]
+fn two_sizes_by_a_measured_profile_share_less_of_their_error_than_by_a_data_sheet() {
+    let selection = batch("bert-base-uncased", "gtx-1070", 8, 128);
+    let changed = selection.changed(&changes("batch_size=16")).unwrap();
+    let half = |of: &Selection| {
+        let [low, high] = LOOKUP.estimate(of).unwrap().energy_interval_j(By::Request).unwrap();
+        (high / low).ln() / 2.0
+    };
+    let energy = what_if(&selection, "batch_size=16").energy;
+    let ratio = (energy.ratio_high.unwrap() / energy.ratio).ln();
+    // √(2 (1 - 0.35)) of the half interval; √(2 (1 - 0.67)) would be less than it.
+    assert!(ratio > half(&selection).min(half(&changed)), "{ratio}");
+}
+
+#[test]
 fn what_two_answers_share_of_their_error_narrows_their_ratio() {
     let selection = service("Llama-3.1-8B", "h100-sxm", 32);
     let width = |text: &str| {

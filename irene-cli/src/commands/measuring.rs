@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Usage, above_0,
+    alike::MEASURING_FIELD,
     meters::{LOGS, MeterArgs, tell_meter},
     running::PlaceArgs,
     seconds, size,
@@ -34,9 +35,6 @@ const LEAST_KEPT: Duration = Duration::from_secs(120);
 
 /// The most readings of a channel that are kept, 16 bytes each.
 const MOST_KEPT: usize = 1 << 22;
-
-/// The field of a tree that has the settings of its measurement.
-pub(crate) const MEASURING_FIELD: &str = "measuring";
 
 /// Changes to the quick protocol or the paper's.
 #[derive(clap::Args)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod ablate;
 pub(crate) mod advice;
+mod alike;
 pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod completions;

@@ -16,8 +16,9 @@ use serde_json::Value;
 
 use super::{
     Usage,
+    alike::MEASURING_FIELD,
     following::{self, PassArgs, SizesArgs},
-    measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
+    measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
     meters::MeterArgs,
     running::ModelArgs,
     training::TrainingArgs,

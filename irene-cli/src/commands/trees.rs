@@ -10,6 +10,7 @@ use anyhow::Result;
 use irene_regress::TreeSource;
 use irene_tree::{Level, Quantity, Tree};
 
+use super::alike::Alike;
 use crate::{input, output};
 
 /// The trees of a file.
@@ -76,13 +77,22 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Tree>> {
     Ok(trees)
 }
 
-/// The trees of a file to learn from. Says how many nodes were not measured, and of which classes none was.
+/// The trees of a file to learn from. Says how many nodes were not measured, of which classes none was, and which trees are unlike the others.
 pub(crate) fn read_to_learn(path: &Path) -> Result<Trees> {
     let trees = read_completed(path)?;
-    let mut measured = Measured::default();
-    trees.trees.iter().for_each(|tree| measured.add(tree));
+    let (mut measured, mut alike) = (Measured::default(), Alike::default());
+    for tree in &trees.trees {
+        measured.add(tree);
+        alike.add(tree);
+    }
     measured.tell(path);
+    tell_unlike(path, &alike);
     Ok(trees)
+}
+
+/// Says what does not look like measurements of one machine.
+fn tell_unlike(path: &Path, alike: &Alike) {
+    alike.remarks().iter().for_each(|remark| output::tell(&format!("{}: {remark}", path.display())));
 }
 
 /// Which nodes of some trees have an energy to learn from.
@@ -133,6 +143,7 @@ impl TreeFile {
         let mut file =
             Self { path: path.to_owned(), spooled: input::spooled(path)?, completion: Completion::default() };
         let (mut measured, mut completion, mut roots) = (Measured::default(), Completion::default(), HashSet::new());
+        let mut alike = Alike::default();
         file.read(&mut |mut tree| {
             if let Some(id) = &tree.root().id
                 && !roots.insert(hash(id))
@@ -143,11 +154,13 @@ impl TreeFile {
             }
             completion.complete(&mut tree);
             measured.add(&tree);
+            alike.add(&tree);
             Ok(())
         })?;
         anyhow::ensure!(measured.nodes > 0, "{}: no trees", path.display());
         completion.tell(path);
         measured.tell(path);
+        tell_unlike(path, &alike);
         file.completion = completion;
         Ok(file)
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, good, refused, training_data};
+use crate::command::{Folder, good, irene, refused, training_data};
 
 #[test]
 fn training_predicting_and_evaluating_go_through_files() {
@@ -97,4 +97,28 @@ fn an_energy_that_is_no_number_is_refused() {
     let complaint = refused(1, &["predict", &huge, "--predictor", &model, "-o", &folder.path("out")]);
     assert!(complaint.contains("its prediction is not finite"), "{complaint}");
     assert!(!folder.files().contains(&"out".to_owned()));
+}
+
+#[test]
+fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_from() {
+    let folder = Folder::new("unlike");
+    let data = training_data(&folder);
+    let model = folder.path("model.safetensors");
+    let told = |data: &str| {
+        let said = irene(&["train", data, "--method", "specs", "-o", &model]);
+        assert!(said.status.success());
+        String::from_utf8(said.stderr).unwrap()
+    };
+    assert!(!told(&data).contains("check its units") && !told(&data).contains("trees of several"));
+    let mut trees = jsonl::read_trees(Path::new(&data)).unwrap();
+    for (tree, meter) in trees.iter_mut().zip(["wall", "nvml", "wall", "wall"]) {
+        tree.extra.insert("measuring".into(), serde_json::json!({"meters": [meter], "device": "cuda"}));
+    }
+    for node in trees[2].nodes_mut() {
+        node.set(Quantity::GroundTruthEnergy, 1e3 * node.get(Quantity::GroundTruthEnergy).unwrap());
+    }
+    let lines: String = trees.iter().map(|tree| jsonl::to_json(tree) + "\n").collect();
+    let told = told(&folder.write("mixed.jsonl", &lines));
+    assert!(told.contains("gpt2 8x32: the power of ") && told.contains("check its units"), "{told}");
+    assert!(told.contains(r#"trees of several `measuring.meters` (["nvml"], ["wall"])"#), "{told}");
 }

@@ -224,9 +224,11 @@ fn requests_that_were_measured_move_what_a_data_sheet_says() {
     let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
     let told = String::from_utf8(said.stderr).unwrap();
     assert!(said.status.success(), "{told}");
-    for words in
-        ["calibrated on 3 measured requests of h100-sxm (vllm-0.11: 3), written to", "energy of these requests: off by"]
-    {
+    for words in [
+        "calibrated on 3 measured requests of h100-sxm (vllm-0.11: 3), written to",
+        "energy of these requests: off by",
+        "% by a calibration on the others",
+    ] {
         assert!(told.contains(words), "no `{words}` in {told}");
     }
     let energy = |tree: &Value| tree["forecast"]["energy_per_token_j"].as_f64().unwrap();
@@ -295,9 +297,10 @@ fn measured_requests_that_cannot_count_are_named() {
     );
     let (code, told) = calibrate("h100-sxm", &MEASURED.replace(",0.36,", ",360,"));
     assert!(
-        code == Some(0) && told.contains("line 2: the measured power is") && told.contains("check the units"),
+        code == Some(1) && told.contains("line 2: the measured power is") && told.contains("check the units"),
         "{told}"
     );
+    assert!(told.contains("error: 1 of 3 rows left out"), "{told}");
 }
 
 /// The sheet with one more column, of the same cell in each row.

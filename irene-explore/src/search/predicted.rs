@@ -32,7 +32,8 @@ impl Predicted<'_> {
     pub fn of(&self, candidate: &Candidate) -> Evaluation {
         let known = Criterion::ALL.into_iter().filter_map(|criterion| {
             let prediction = match criterion.measure() {
-                Some(measure) => self.surrogates.predict(measure, candidate)?,
+                // What is found is measured later.
+                Some(measure) => self.surrogates.predict(measure, candidate)?.later(measure),
                 None => self.accuracy.map(|accuracy| at_most_one(accuracy.predict(candidate)))?,
             };
             Some((criterion, prediction))
@@ -78,7 +79,8 @@ mod tests {
             let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy };
             let figures = predicted.evaluate(&designs).unwrap();
             for (figures, one) in figures.iter().zip(&unseen) {
-                assert_eq!(figures.get(Measure::Latency), surrogates.predict(Measure::Latency, one));
+                let predicted = surrogates.predict(Measure::Latency, one).map(|value| value.later(Measure::Latency));
+                assert_eq!(figures.get(Measure::Latency), predicted);
                 let accuracy = figures.get(Criterion::Accuracy);
                 assert_eq!(accuracy.map(|accuracy| accuracy.value), expected);
                 assert_eq!(accuracy.map(|accuracy| Criterion::Accuracy.interval(&accuracy).1), expected);

@@ -10,6 +10,9 @@ const OF_SETTINGS: [f64; 2] = [0.1, 0.06];
 const OF_MODELS: [f64; 2] = [0.15, 0.1];
 const OF_MEASUREMENTS: [f64; 2] = [0.05, 0.04];
 
+/// Settings whose logarithms are this near are one that was measured again.
+pub(super) const REPEATED: f64 = 0.05;
+
 /// A setting, as far as others are like it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +28,11 @@ impl Place {
         let prompt = schedule.prompts.first().map_or(0.0, |runs| runs.size.new as f64);
         let at = [schedule.requests.ln(), root(schedule.generated), root(prompt), schedule.gpus.ln()];
         Self { model: model.to_owned(), at }
+    }
+
+    /// Whether the settings are one, as nearly as it can be kept.
+    pub(super) fn is_repeat_of(&self, other: &Self) -> bool {
+        self.model == other.model && self.at.iter().zip(&other.at).all(|(a, b)| (a - b).abs() < REPEATED)
     }
 
     /// Covariances of the errors of time and of power, the measurements' own left out.

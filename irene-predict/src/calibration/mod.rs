@@ -8,6 +8,7 @@ mod trial;
 use std::{borrow::Cow, collections::BTreeSet, path::Path};
 
 use irene_devices::{Device, Engine, FROM_DATA_SHEET, Law};
+use irene_numerics::drawn;
 use irene_regress::Store;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -54,7 +55,7 @@ pub struct Calibration {
 pub struct CalibrationProvenance {
     /// The device.
     pub device: String,
-    /// How many.
+    /// How many: of more than 400 of one engine, as many are drawn.
     pub rows: usize,
     /// The models.
     pub models: Vec<String>,
@@ -86,7 +87,7 @@ pub(crate) const CALIBRATED: &str = "calibrated on ";
 /// The method in the header of files.
 const METHOD: &str = "requests";
 
-/// More rows of one engine are thinned: what is left tells nearly as much.
+/// Of more rows of one engine some are drawn: these tell nearly as much.
 const MOST_ROWS: usize = 400;
 
 impl Calibration {
@@ -112,9 +113,8 @@ impl Calibration {
         let keys: BTreeSet<_> = measured.iter().map(key).collect();
         let part = |of: (&str, bool)| {
             let all: Vec<&Measured> = measured.iter().filter(|one| key(one) == of).collect();
-            let step = all.len().div_ceil(MOST_ROWS).max(1);
-            let thinned: Vec<&Measured> = all.iter().copied().step_by(step).collect();
-            Part::of(law, &thinned)
+            let some: Vec<&Measured> = drawn(all.len(), MOST_ROWS).into_iter().map(|place| all[place]).collect();
+            Part::of(law, &some)
         };
         let parts: Vec<Part> = keys.iter().map(|of| part(*of)).collect::<Option<_>>().ok_or_else(|| {
             fault("the measurements cannot be brought together with the data sheet: check their units")
@@ -122,7 +122,7 @@ impl Calibration {
         let words = |words: BTreeSet<&str>| words.into_iter().map(str::to_owned).collect();
         let provenance = CalibrationProvenance {
             device: device.name.clone(),
-            rows: measured.len(),
+            rows: parts.iter().map(|part| part.data.rows).sum(),
             models: words(measured.iter().map(|one| one.model.as_str()).collect()),
             engines: words(keys.iter().map(|(engine, _)| *engine).collect()),
             estimated: measured.iter().any(|one| one.is_estimated),
@@ -141,6 +141,12 @@ impl Calibration {
     /// Whether requests of an engine on a device were measured.
     pub(crate) fn knows(&self, device: &Device, engine: &Engine, is_served: bool) -> bool {
         self.part(device, engine, is_served).is_some()
+    }
+
+    /// How far off calibrations on all other measurements are on each: logarithms of predicted over measured time, power at the measured time, and
+    /// energy. Repeats of one setting are left out together and count once. A calibration that was read from a file does not know.
+    pub fn left_out(&self) -> [Vec<f64>; 3] {
+        [0, 1, 2].map(|figure| self.parts.iter().flat_map(|part| part.left_out[figure].iter().copied()).collect())
     }
 
     /// The law of a measured request's setting: that of the data sheet where nothing was measured of its engine.

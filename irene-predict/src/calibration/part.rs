@@ -5,20 +5,20 @@
 //! are found first; what is left of the errors nearby corrects a prediction, and its variance follows from both.
 
 use irene_devices::{BusyTimes, FigureSpread, Law};
-use irene_numerics::{ConstantsFit, CovarianceFactor, LevenbergMarquardt, Prior};
+use irene_numerics::{ConstantsFit, CovarianceFactor, LevenbergMarquardt, Prior, median};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::{
     constants::{apart, moved, scaled},
-    likeness::{Freedom, Mixture, OF_ANOTHER_FORM, OF_ITS_OWN, POWER, Place, TIME, USUAL, mixed, noise},
+    likeness::{Freedom, Mixture, OF_ANOTHER_FORM, OF_ITS_OWN, POWER, Place, REPEATED, TIME, USUAL, mixed, noise},
 };
 use crate::fit::{Busy, Measured, Serving, longer};
 
 /// The step of logarithms that slopes are taken over.
 const STEP: f64 = 1e-3;
 
-/// A figure of a measured request: where it was measured, and how far the calibrated law is off.
+/// A figure of a measured request, or of repeats of one: where it was measured, and how far the calibrated law is off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Observation {
@@ -28,6 +28,22 @@ struct Observation {
     residual: f64,
     /// Its slopes by the logarithms of the constants.
     slopes: Vec<f64>,
+    /// How many measurements it counts as, in its own error. Older files have no repeats apart.
+    #[serde(default = "once")]
+    worth: f64,
+}
+
+fn once() -> f64 {
+    1.0
+}
+
+/// A figure that counts: of the measured requests with these places, which repeat one setting.
+#[derive(Clone, Debug, PartialEq)]
+struct Figure {
+    rows: Vec<usize>,
+    mixture: Mixture,
+    /// How much of a change of all times is in the energy.
+    time_in_energy: f64,
 }
 
 /// The calibration of one engine, as files hold it.
@@ -47,6 +63,9 @@ pub(super) struct PartData {
     /// The constants that measurements move, with the standard deviations of their logarithms before.
     constants: Vec<(String, f64)>,
     observations: Vec<Observation>,
+    /// The figures behind the observations; files do not have them.
+    #[serde(skip)]
+    figures: Vec<Figure>,
 }
 
 /// The calibration of one engine.
@@ -63,6 +82,8 @@ pub(super) struct Part {
     misfit: f64,
     /// The covariance of the constants' logarithms.
     of_constants: CovarianceFactor,
+    /// As [`Calibration::left_out`](super::Calibration::left_out).
+    pub(super) left_out: [Vec<f64>; 3],
 }
 
 /// Logarithms of the time and energy of a request, by a law.
@@ -72,16 +93,37 @@ fn logarithms(one: &Serving, law: &Law, busy: &[BusyTimes]) -> [f64; 2] {
     [seconds.ln(), (one.power(law, &times) * seconds).ln()]
 }
 
-/// The figures of measurements that count: their requests and mixtures.
-fn figures(measured: &[&Measured], law: &Law) -> Vec<(usize, Mixture)> {
-    let of = |(at, one): (usize, &&Measured)| match (one.seconds, one.watts, one.joules) {
-        (Some(_), Some(_), _) => vec![(at, TIME), (at, POWER)],
-        (Some(_), None, _) => vec![(at, TIME)],
-        (None, _, Some(_)) => vec![(at, [time_in_energy(&one.serving, law), 1.0])],
-        (None, Some(_), None) => vec![(at, [time_in_energy(&one.serving, law) - 1.0, 1.0])],
-        (None, None, None) => Vec::new(),
+/// The figures of measurements that count. Repeats of one setting say how well measurements repeat, and nothing more of the machine: they are
+/// taken together.
+fn figures(measured: &[&Measured], places: &[Place], law: &Law) -> Vec<Figure> {
+    let mut settings: Vec<(Vec<usize>, [f64; 2])> = Vec::new();
+    let known = |one: &Measured| [one.seconds.is_some(), one.watts.is_some(), one.joules.is_some()];
+    for (at, one) in measured.iter().enumerate() {
+        let predicted = logarithms(&one.serving, law, &one.serving.busy(&law.pass));
+        // Equal sizes in other number formats take other times.
+        let is_repeat = |(rows, of_first): &&mut (Vec<usize>, [f64; 2])| {
+            known(one) == known(measured[rows[0]])
+                && places[at].is_repeat_of(&places[rows[0]])
+                && predicted.iter().zip(of_first.iter()).all(|(a, b)| (a - b).abs() < REPEATED)
+        };
+        match settings.iter_mut().find(is_repeat) {
+            Some((rows, _)) => rows.push(at),
+            None => settings.push((vec![at], predicted)),
+        }
+    }
+    let of = |(rows, _): (Vec<usize>, [f64; 2])| {
+        let first = measured[rows[0]];
+        let time_in_energy = time_in_energy(&first.serving, law);
+        let mixtures = match (first.seconds, first.watts, first.joules) {
+            (Some(_), Some(_), _) => vec![TIME, POWER],
+            (Some(_), None, _) => vec![TIME],
+            (None, _, Some(_)) => vec![[time_in_energy, 1.0]],
+            (None, Some(_), None) => vec![[time_in_energy - 1.0, 1.0]],
+            (None, None, None) => Vec::new(),
+        };
+        mixtures.into_iter().map(move |mixture| Figure { rows: rows.clone(), mixture, time_in_energy })
     };
-    measured.iter().enumerate().flat_map(of).collect()
+    settings.into_iter().flat_map(of).collect()
 }
 
 /// How much of a change of all times is in the energy: a device draws some power whatever it does.
@@ -108,20 +150,39 @@ fn residual(one: &Measured, mixture: Mixture, law: &Law, busy: &[BusyTimes]) -> 
     }
 }
 
+impl Figure {
+    /// How far a law is off, in the mean over its requests.
+    fn residual(&self, measured: &[&Measured], law: &Law, busy: &[Vec<BusyTimes>]) -> f64 {
+        let each = self.rows.iter().map(|&at| residual(measured[at], self.mixture, law, &busy[at]));
+        each.sum::<f64>() / self.rows.len() as f64
+    }
+
+    /// How many measurements it counts as.
+    fn worth(&self, is_doubted: bool) -> f64 {
+        /// Repeats have the meter's error in common.
+        const MOST: f64 = 4.0;
+        /// As good as none.
+        const DOUBTED: f64 = 1e-4;
+        if is_doubted { DOUBTED } else { (self.rows.len() as f64).min(MOST) }
+    }
+}
+
 impl PartData {
-    /// The calibration by requests of one engine on one device, of which there is one at least.
-    fn of(law: &Law, measured: &[&Measured], freedom: Freedom) -> Option<Self> {
+    /// The calibration by requests of one engine on one device, of which there is one at least. Figures that are doubted hardly count.
+    fn of(law: &Law, measured: &[&Measured], freedom: Freedom, doubted: &[usize]) -> Option<Self> {
         let first = measured.first()?;
         let (law, mut constants) = apart(law, &first.device, first.engine, first.is_served());
         constants.iter_mut().for_each(|(_, spread)| *spread *= freedom.constants);
-        let figures = figures(measured, &law);
         let places: Vec<Place> = measured.iter().map(|one| Place::of(&one.model, &one.serving.schedule)).collect();
-        let at_places: Vec<_> = figures.iter().map(|(at, mixture)| (&places[*at], *mixture)).collect();
+        let figures = figures(measured, &places, &law);
+        let worths: Vec<f64> = (0..figures.len()).map(|at| figures[at].worth(doubted.contains(&at))).collect();
+        let at_place = |(figure, worth): (&Figure, &f64)| (&places[figure.rows[0]], figure.mixture, *worth);
+        let at_places: Vec<_> = figures.iter().zip(&worths).map(at_place).collect();
         let covariance = covariance(&at_places, freedom)?;
         let busy = Busy::of(measured);
         let residuals = |law: &Law| {
             busy.with(&law.pass, |busy| {
-                let of = |(at, mixture): &(usize, Mixture)| residual(measured[*at], *mixture, law, &busy[*at]);
+                let of = |figure: &Figure| figure.residual(measured, law, busy);
                 DVector::from_iterator(figures.len(), figures.iter().map(of))
             })
         };
@@ -146,11 +207,12 @@ impl PartData {
             .iter()
             .map(|(name, _)| Some((residuals(&moved(&law, [(name.as_str(), STEP)])?) - &here) / STEP))
             .collect::<Option<_>>()?;
-        let observation = |(row, (at, mixture)): (usize, &(usize, Mixture))| Observation {
-            place: places[*at].clone(),
-            mixture: *mixture,
+        let observation = |(row, figure): (usize, &Figure)| Observation {
+            place: places[figure.rows[0]].clone(),
+            mixture: figure.mixture,
             residual: here[row],
             slopes: slopes.iter().map(|slopes| slopes[row]).collect(),
+            worth: worths[row],
         };
         let observations = figures.iter().enumerate().map(observation).collect();
         let engine = first.engine.name.to_owned();
@@ -163,29 +225,94 @@ impl PartData {
             unlikeliness,
             constants,
             observations,
+            figures,
         })
     }
 }
 
-/// The covariance of figures' errors.
-fn covariance(figures: &[(&Place, Mixture)], freedom: Freedom) -> Option<CovarianceFactor> {
+impl PartData {
+    /// The errors of time, power at the measured time, and energy, from those of the figures.
+    fn left_out(&self, off: &[[f64; 2]]) -> [Vec<f64>; 3] {
+        let mut errors: [Vec<f64>; 3] = Default::default();
+        for (at, (figure, [residual, _])) in self.figures.iter().zip(off).enumerate() {
+            match figure.mixture {
+                TIME => {
+                    errors[0].push(*residual);
+                    let power = self.figures.get(at + 1).filter(|next| next.mixture == POWER);
+                    errors[2].extend(power.map(|_| off[at + 1][0] + figure.time_in_energy * residual));
+                }
+                POWER => errors[1].push(*residual),
+                // Energy alone; power alone has less of the time in it.
+                [time, _] if time > figure.time_in_energy - 0.5 => errors[2].push(*residual),
+                _ => {}
+            }
+        }
+        errors
+    }
+}
+
+/// The covariance of figures' errors, from their places, mixtures and worths.
+fn covariance(figures: &[(&Place, Mixture, f64)], freedom: Freedom) -> Option<CovarianceFactor> {
     let shared = |i: usize, j: usize| mixed(figures[i].0.shared(figures[j].0, freedom), figures[i].1, figures[j].1);
-    CovarianceFactor::of(figures.len(), shared, |i| mixed(noise(freedom), figures[i].1, figures[i].1))
+    let own = |i: usize| mixed(noise(freedom), figures[i].1, figures[i].1) / figures[i].2;
+    CovarianceFactor::of(figures.len(), shared, own)
 }
 
 impl Part {
     /// The calibration by requests of one engine on one device, of which there is one at least.
     ///
-    /// The machine is taken for another one than usual if that makes the measurements clearly likelier.
+    /// A figure that all others contradict is doubted, as long as these are few: a unit or a meter went wrong there.
     pub(super) fn of(law: &Law, measured: &[&Measured]) -> Option<Self> {
+        /// Standard deviations.
+        const FAR: f64 = 4.0;
+        /// At most one figure of so many is doubted.
+        const FEW: usize = 10;
+        let mut doubted = Vec::new();
+        loop {
+            let mut part = Self::likeliest(law, measured, &doubted)?;
+            let off = part.off();
+            let sizes: Vec<f64> = off.iter().map(|[residual, deviation]| (residual / deviation).abs()).collect();
+            // Where the law fits badly throughout, no figure stands out. Half of a normal deviate's sizes are below 0.67.
+            let usual = (median(sizes.iter().copied()).unwrap_or(0.0) / 0.67).max(1.0);
+            let farthest = (0..sizes.len())
+                .filter(|at| !doubted.contains(at) && sizes[*at].is_finite())
+                .max_by(|a, b| sizes[*a].total_cmp(&sizes[*b]));
+            match farthest.filter(|at| sizes[*at] > FAR * usual && FEW * (doubted.len() + 1) <= sizes.len()) {
+                Some(at) => doubted.push(at),
+                None => {
+                    part.left_out = part.data.left_out(&off);
+                    return Some(part);
+                }
+            }
+        }
+    }
+
+    /// The machine is taken for another one than usual if that makes the measurements clearly likelier.
+    fn likeliest(law: &Law, measured: &[&Measured], doubted: &[usize]) -> Option<Self> {
         /// The logarithm of how much likelier.
         const CLEARLY: f64 = 6.0;
-        let by = |freedom: Freedom| PartData::of(law, measured, freedom).and_then(Self::new);
+        let by = |freedom: Freedom| PartData::of(law, measured, freedom, doubted).and_then(Self::new);
         let usual = by(USUAL)?;
         let others = [OF_ITS_OWN, OF_ANOTHER_FORM].into_iter().filter_map(by);
         let likeliest = others.max_by(|a, b| a.evidence().total_cmp(&b.evidence()));
         let is_clear = |other: &Self| other.evidence() > usual.evidence() + CLEARLY;
         Some(likeliest.filter(is_clear).unwrap_or(usual))
+    }
+
+    /// For each figure, how far off a calibration on all others is, and how far that expects to be (in the form and with the freedom of this one;
+    /// Rasmussen and Williams, 2006, section 5.4.2).
+    fn off(&self) -> Vec<[f64; 2]> {
+        let count = self.weights.len();
+        let mut inverse = DMatrix::identity(count, count);
+        self.covariance.whiten(&mut inverse);
+        let of = |at: usize| {
+            let row = self.weighted_slopes.row(at);
+            let slopes = DVector::from_iterator(row.len(), row.iter().copied());
+            // The constants are found again without it.
+            let precision = inverse.column(at).norm_squared() - slopes.dot(&self.of_constants.solve(&slopes));
+            [self.weights[at] / precision, precision.sqrt().recip()]
+        };
+        (0..count).map(of).collect()
     }
 
     /// The logarithm of the likelihood of the measurements over all constants (Laplace's approximation), but for what is the same for all.
@@ -205,11 +332,13 @@ impl Part {
             one.slopes.len() == constants.len()
                 && one.slopes.iter().all(|slope| slope.is_finite())
                 && one.residual.is_finite()
+                && one.worth.is_finite()
+                && one.worth > 0.0
         };
         if !figures.iter().all(is_sound) || constants.iter().any(|(_, spread)| *spread <= 0.0 || spread.is_nan()) {
             return None;
         }
-        let places: Vec<_> = figures.iter().map(|one| (&one.place, one.mixture)).collect();
+        let places: Vec<_> = figures.iter().map(|one| (&one.place, one.mixture, one.worth)).collect();
         let covariance = covariance(&places, data.freedom)?;
         let weights = covariance.solve(&DVector::from_iterator(figures.len(), figures.iter().map(|one| one.residual)));
         let left = figures.iter().zip(weights.iter()).map(|(one, weight)| one.residual * weight).sum::<f64>();
@@ -226,7 +355,8 @@ impl Part {
         let moved =
             constants.iter().map(|(name, _)| moved(&data.law, [(name.as_str(), STEP)])).collect::<Option<_>>()?;
         let of_constants = CovarianceFactor::new(precision)?;
-        Some(Self { moved, covariance, weights, weighted_slopes, misfit, of_constants, data })
+        let left_out = Default::default();
+        Some(Self { moved, covariance, weights, weighted_slopes, misfit, of_constants, left_out, data })
     }
 
     /// The law of a setting: the constants as calibrated, times and power as measurements of settings like it have them, and how far off they may be.

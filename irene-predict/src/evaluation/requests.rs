@@ -42,15 +42,14 @@ impl<'a> FromIterator<&'a TrialError> for RequestErrors {
     }
 }
 
-/// How far off laws are on requests, in the intervals of the whole law. Requests for which there is no law are left out.
+/// How far off laws are on requests, and how far off they themselves expect to be. Requests for which there is no law are left out.
 pub fn try_laws<'a, 'l>(
     measured: impl IntoIterator<Item = &'a Measured>,
     law: impl Fn(&Measured) -> Option<&'l Law>,
-    whole: &Law,
 ) -> Vec<(&'a Measured, TrialError)> {
     let of = |one: &'a Measured| {
-        let residuals = one.residuals(law(one)?);
-        Some((one, TrialError { residuals, spread: one.spread(whole) }))
+        let law = law(one)?;
+        Some((one, TrialError { residuals: one.residuals(law), spread: one.spread(law) }))
     };
     measured.into_iter().filter_map(of).collect()
 }

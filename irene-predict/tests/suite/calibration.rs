@@ -139,6 +139,77 @@ fn a_grid_of_repeatable_measurements_finds_the_constants_of_an_unusual_machine()
     assert!(off.iter().all(|off| *off < 0.03), "{off:?}");
 }
 
+/// Rows of one model that take what the law says, but for factors on the energy.
+fn at_loads(loads: &[f64], energy: impl Fn(usize) -> f64) -> Vec<RequestRow> {
+    let mut service = plain();
+    let of = |(place, load): (usize, &f64)| {
+        let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(*load), Figures::default());
+        let figures = forecast(&mut service, &asked).figures;
+        let figures = Figures {
+            energy_per_token_j: figures.energy_per_token_j.map(|joules| energy(place) * joules),
+            itl_s: figures.itl_s,
+            ..Figures::default()
+        };
+        RequestRow { figures, ..asked }
+    };
+    loads.iter().enumerate().map(of).collect()
+}
+
+/// The energy of a token at a load by a calibration, over that of the data sheet.
+fn moved_at(calibration: &Calibration, load: f64) -> f64 {
+    let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(load), Figures::default());
+    let energy = |service: &mut Service| forecast(service, &asked).figures.energy_per_token_j.unwrap();
+    energy(&mut with(calibration)) / energy(&mut plain())
+}
+
+#[test]
+fn of_more_rows_than_count_none_of_two_loads_in_turn_is_dropped() {
+    let loads: Vec<f64> = (0..402).map(|place| if place % 2 == 0 { 1.0 } else { 8.0 }).collect();
+    let calibration = calibration(&at_loads(&loads, |place| if place % 2 == 0 { 1.0 } else { 1.3 }));
+    assert_eq!(calibration.provenance.to_string(), "calibrated on 400 measured requests of h100-sxm");
+    let (one, eight) = (moved_at(&calibration, 1.0), moved_at(&calibration, 8.0));
+    assert!((one - 1.0).abs() < 0.06 && (eight - 1.3).abs() < 0.06, "{one} {eight}");
+}
+
+#[test]
+fn repeats_of_one_setting_say_nothing_more_of_others() {
+    let of = |repeats: usize| {
+        let rows = at_loads(&vec![32.0; repeats], |place| 1.15 * if place % 2 == 0 { 1.02 } else { 0.98 });
+        let calibration = calibration(&rows);
+        [1.0, 4.0, 32.0, 128.0].map(|load| moved_at(&calibration, load))
+    };
+    for (few, many) in of(4).into_iter().zip(of(20)) {
+        assert!((many / few - 1.0).abs() < 0.01, "{few} {many}");
+    }
+}
+
+#[test]
+fn a_row_that_all_others_contradict_does_not_move_its_neighbours() {
+    let loads = [1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0];
+    let calibration = calibration(&at_loads(&loads, |place| if place == 5 { 0.1 } else { 1.1 }));
+    for load in loads {
+        let moved = moved_at(&calibration, load);
+        assert!((moved / 1.1 - 1.0).abs() < 0.05, "{load}: {moved}");
+    }
+}
+
+#[test]
+fn errors_of_rows_that_are_left_out_are_those_of_calibrations_on_the_others() {
+    let rows = slower(1.2, 0.9, 6);
+    let mut service = plain();
+    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &mut service).unwrap()).collect();
+    let all = Calibration::of(&measured).unwrap().left_out();
+    for (figure, found) in all.iter().enumerate() {
+        assert_eq!(found.len(), 6);
+        for (place, found) in found.iter().enumerate() {
+            let others = [&measured[..place], &measured[place + 1..]].concat();
+            let law = Calibration::of(&others).unwrap();
+            let expected = measured[place].residuals(&law.law_of(&measured[place]))[figure].unwrap();
+            assert!((found - expected).abs() < 0.04, "{figure} {place}: {found} {expected}");
+        }
+    }
+}
+
 #[test]
 fn energy_or_time_alone_is_enough() {
     let all = slower(1.3, 1.1, 3);

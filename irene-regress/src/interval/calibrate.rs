@@ -63,7 +63,9 @@ impl Spread {
             let model = fit(&training)?;
             let mut fold = Fold::default();
             for tree in split.test.iter().map(|&tree| trees[tree]) {
-                let held = Held { tree, predictions: predict(&model, tree)? };
+                // A tree may lack what the others have.
+                let Ok(predictions) = predict(&model, tree) else { continue };
+                let held = Held { tree, predictions };
                 let is_known = training.iter().any(|other| family(other) == family(tree));
                 if is_known { &mut fold.known } else { &mut fold.strangers }.push(held);
             }
@@ -82,6 +84,7 @@ impl Spread {
             reaches: Reaches::default(),
             correlation: 1.0,
             mismatch: 0.0,
+            unexplained: 0.0,
             strangers: Strangers::default(),
             families,
             noise: 0.0,
@@ -120,7 +123,7 @@ impl Spread {
     }
 
     /// The reach of own parts, the mismatch and the correlation: of those with which composed intervals hold by each protocol at each level,
-    /// the narrowest; where none holds, the widest.
+    /// the narrowest; where none holds, the widest, and what is left.
     fn learn_wholes(&mut self, folds: &[Vec<Fold<'_>>]) {
         let sums: Vec<Vec<Vec<Sum>>> = folds
             .iter()
@@ -150,6 +153,7 @@ impl Spread {
         // The last one tried is the widest.
         if let Some(&(_, [correlation, mismatch, own])) = narrowest.or(tried.last()) {
             (self.correlation, self.mismatch) = (correlation, mismatch);
+            self.unexplained = if own.is_finite() { 0.0 } else { unexplained(&sums, correlation, mismatch) };
             self.reaches.set(Kind::Own, [Some(Reach { multiple: own.min(MOST), power: 0.0 }); 3]);
         }
     }
@@ -180,6 +184,19 @@ impl Spread {
             *self.strangers.get_mut(Kind::Own) = Some(more.max((spread - 1.0) * own.multiple));
         }
     }
+}
+
+/// The share of their energy by which held-out wholes are off beyond all that their parts may be.
+fn unexplained(sums: &[Vec<Vec<Sum>>], correlation: f64, mismatch: f64) -> f64 {
+    let needed = |protocol: &Vec<Vec<Sum>>, level: Level| {
+        let of_level = |sums: &Vec<Sum>| -> Vec<f64> {
+            let sums = sums.iter().filter(|sum| sum.level == level);
+            sums.flat_map(|sum| repeat(sum.unexplained(correlation, mismatch), sum.count)).collect()
+        };
+        multiple(protocol.iter().map(of_level).collect())
+    };
+    let each = sums.iter().flat_map(|protocol| WHOLES.map(|level| needed(protocol, level)));
+    each.flatten().fold(0.0, f64::max)
 }
 
 fn repeat(score: f64, count: usize) -> impl Iterator<Item = f64> {
@@ -241,6 +258,12 @@ impl Sum {
             if holds(middle) { high = middle } else { low = middle }
         }
         high
+    }
+
+    /// How far it is off beyond what its parts may be, as a share of its energy.
+    fn unexplained(&self, correlation: f64, mismatch: f64) -> f64 {
+        let side = usize::from(self.error >= 0.0);
+        ((self.error.abs() - self.half_width(side, correlation, mismatch, MOST)) / self.energy).max(0.0)
     }
 
     /// The half-width of its interval, as a share of its energy.
@@ -359,8 +382,11 @@ impl Held<'_> {
     }
 }
 
-/// Among the reaches that hold, the one with the narrowest intervals on average; None without held-out nodes.
+/// Among the reaches that hold, the one with the narrowest intervals on average, and of those that are as good as narrowest the one that trusts the
+/// guesses least: it depends least on which sizes were held out. None without held-out nodes.
 fn narrowest(splits: &[&[Miss]]) -> Option<Reach> {
+    /// The factor on the least width that is as good.
+    const AS_GOOD: f64 = 1.02;
     let tried = POWERS.into_iter().filter_map(|power| {
         let scores = |misses: &&[Miss]| {
             let unit = Reach { multiple: 1.0, power };
@@ -370,7 +396,10 @@ fn narrowest(splits: &[&[Miss]]) -> Option<Reach> {
         let width = mean(&splits.concat().iter().map(|miss| reach.of(&miss.uncertainty)).collect::<Vec<_>>())?;
         Some((width, reach))
     });
-    tried.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, reach)| reach)
+    let tried: Vec<(f64, Reach)> = tried.collect();
+    let least = tried.iter().map(|(width, _)| *width).min_by(f64::total_cmp)?;
+    // The last ones have the least powers.
+    tried.into_iter().rfind(|(width, _)| *width <= AS_GOOD * least).map(|(_, reach)| reach)
 }
 
 #[cfg(test)]
@@ -413,18 +442,21 @@ mod tests {
                 reaches: Reaches { leaf, ..Reaches::default() },
                 correlation: 1.0,
                 mismatch: 0.0,
+                unexplained: 0.0,
                 strangers: Strangers::default(),
                 families: Vec::new(),
                 noise: 0.0,
             };
             spread.learn_wholes(&[vec![Fold { known: vec![held(&tree)], strangers: Vec::new() }]]);
-            (spread.correlation, spread.mismatch)
+            (spread.correlation, spread.mismatch, spread.unexplained)
         };
         // 20 independent errors of 5% make about 1% of the whole.
-        assert_eq!(learned(0.005), (0.0, 0.0));
-        let (correlation, _) = learned(0.04);
+        assert_eq!(learned(0.005), (0.0, 0.0, 0.0));
+        let (correlation, ..) = learned(0.04);
         assert!(correlation >= 0.75, "{correlation}");
-        // None holds.
-        assert_eq!(learned(0.2), (1.0, 0.04));
+        // None holds: what is left after 5% of each part is an error of its own.
+        let (correlation, mismatch, unexplained) = learned(0.2);
+        assert_eq!((correlation, mismatch), (1.0, 0.04));
+        assert!((unexplained - 0.15).abs() < 0.005, "{unexplained}");
     }
 }

@@ -88,9 +88,14 @@ impl Composition {
 
     /// How far a node's energy may be off below and above, J, if that is known.
     pub(super) fn reach(&self, tree: &Tree, id: NodeId, prediction: &NodePrediction, spread: &Spread) -> Option<Sides> {
-        let alone = if runs_alone(tree, id, prediction) { spread.mismatch * prediction.cost?.energy } else { 0.0 };
+        let is_whole = prediction.is_sum && !tree.is_leaf(id);
+        let mut share = if is_whole { spread.unexplained } else { 0.0 };
+        if runs_alone(tree, id, prediction) {
+            share += spread.mismatch;
+        }
+        let more = share * prediction.cost?.energy;
         let sides =
-            self.sums(id)?.map(|[squares, sum, beyond]| combined(spread.correlation, squares, sum) + beyond + alone);
+            self.sums(id)?.map(|[squares, sum, beyond]| combined(spread.correlation, squares, sum) + beyond + more);
         sides.iter().all(|side| side.is_finite()).then_some(sides)
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! A leaf's energy and a module's own part have a reach, in e-folds. What lies above them is uncertain as its parts are, in joules:
 //!
-//! W = √((1 − c)·Σ w² + c·(Σ w)²) + Σ x
+//! W = √((1 − c)·Σ w² + c·(Σ w)²) + Σ x + u·E
 //!
 //! over the groups of parts below a node. Parts of one group are off alike: w is their sum. c is the share of the errors that all groups
 //! have in common. x is what a reach grows by where the training data says little (outside its range, unlike it), and is added up: such
-//! errors have one cause. So a parent's interval reaches at least as far as that of each child, and no farther than those of all of its
+//! errors have one cause. u is what is left of errors that no reach of own parts explains (modules that take less than their parts, so that they
+//! have none), as a share of the energy E; hardly ever is there any. So a parent's interval reaches at least as far as that of each child, and no farther than those of all of its
 //! parts together.
 
 mod calibrate;
@@ -17,7 +18,7 @@ mod reach;
 
 use irene_tree::{NodeId, Tree};
 
-pub(crate) use self::reach::{Kind, Reaches, Strangers, Uncertainty};
+pub(crate) use self::reach::{Kind, Reaches, SEEN_DEVIATION, Strangers, Uncertainty};
 use self::{compose::Composition, reach::Part};
 use crate::{Result, Store, noise, prediction::NodePrediction, splits::family};
 
@@ -26,6 +27,9 @@ pub const CONFIDENCE: f64 = 0.9;
 
 /// The factor on a reach where it was not calibrated: no such node was held out, or another machine.
 const WIDER: f64 = 2.0;
+
+/// The list of [`Spread::unexplained`] in files.
+const UNEXPLAINED: &str = "interval.unexplained";
 
 /// The reach of intervals, calibrated on trees that were held out.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +40,8 @@ pub(crate) struct Spread {
     pub(crate) correlation: f64,
     /// A further error of modules with operations of their own, as a share: run alone, a module does not overlap as it does in the whole.
     pub(crate) mismatch: f64,
+    /// A further error of modules and models, as a share, where no reach of own parts explained those of held-out ones.
+    pub(crate) unexplained: f64,
     /// The growth of reaches in a tree of a family that was not in the training data.
     pub(crate) strangers: Strangers,
     /// The families of the training data.
@@ -86,6 +92,7 @@ impl Spread {
             reaches: self.reaches.or_wider(&other.reaches),
             correlation: self.correlation.max(other.correlation),
             mismatch: self.mismatch.max(other.mismatch),
+            unexplained: self.unexplained.max(other.unexplained),
             strangers: self.strangers.or_wider(&other.strangers),
             families: self.families.iter().chain(new).cloned().collect(),
             noise: self.noise.max(other.noise),
@@ -94,14 +101,22 @@ impl Spread {
 
     /// The reaches for a machine that they were not calibrated on.
     pub(crate) fn widened(&self) -> Self {
-        let mismatch = WIDER * self.mismatch;
-        Self { reaches: self.reaches.times(WIDER), mismatch, strangers: self.strangers.times(WIDER), ..self.clone() }
+        Self {
+            reaches: self.reaches.times(WIDER),
+            mismatch: WIDER * self.mismatch,
+            unexplained: WIDER * self.unexplained,
+            strangers: self.strangers.times(WIDER),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn write(&self, store: &mut Store) {
         self.reaches.write(store);
         store.put("interval.correlation", &[self.correlation]);
         store.put("interval.mismatch", &[self.mismatch]);
+        if self.unexplained > 0.0 {
+            store.put(UNEXPLAINED, &[self.unexplained]);
+        }
         store.put("interval.noise", &[self.noise]);
         self.strangers.write(store);
         store.set_list("families", self.families.iter());
@@ -117,6 +132,8 @@ impl Spread {
             reaches: Reaches::read(store)?,
             correlation: number("interval.correlation")?.min(1.0),
             mismatch: number("interval.mismatch")?,
+            // Absent where there is none.
+            unexplained: if store.has(UNEXPLAINED) { number(UNEXPLAINED)? } else { 0.0 },
             strangers: Strangers::read(store)?,
             families: store.get_list("families")?,
             noise: number("interval.noise")?,
@@ -130,6 +147,7 @@ impl Spread {
             reaches,
             correlation: 1.0,
             mismatch: 0.0,
+            unexplained: 0.0,
             strangers: Strangers::default(),
             families: Vec::new(),
             noise: 0.0,

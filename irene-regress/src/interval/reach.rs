@@ -39,6 +39,9 @@ impl Uncertainty {
     }
 }
 
+/// The deviation, in e-folds, that a shape which was measured in training stays below: twice the spread of repeated measurements.
+pub(crate) const SEEN_DEVIATION: f64 = 0.0142;
+
 /// How a part stands to the training data.
 const SEEN: usize = 0;
 const NEW: usize = 1;
@@ -112,9 +115,15 @@ impl Reaches {
         let standing = uncertainty.standing();
         let known = self.get(uncertainty.kind)[..=standing].iter().flatten();
         let inside = Uncertainty { distance: 0.0, ..*uncertainty };
+        // The reach of parts that were seen was learned at small deviations alone, and says nothing of greater ones.
+        let of_seen = if uncertainty.kind == Kind::Leaf { SEEN_DEVIATION } else { f64::INFINITY };
+        let of = |standing: usize, uncertainty: &Uncertainty| {
+            let most = if standing == SEEN { of_seen } else { f64::INFINITY };
+            let deviation = uncertainty.deviation.min(most);
+            Some(self.get(uncertainty.kind)[standing]?.of(&Uncertainty { deviation, ..*uncertainty }))
+        };
         let up_to = |last: usize, uncertainty: &Uncertainty| {
-            let known = self.get(uncertainty.kind)[..=last].iter().flatten();
-            known.map(|reach| reach.of(uncertainty)).fold(0.0, f64::max)
+            (0..=last).filter_map(|standing| of(standing, uncertainty)).fold(0.0, f64::max)
         };
         if known.count() == 0 {
             return None;
@@ -257,4 +266,21 @@ pub(crate) fn filled([seen, new, outside]: Standings) -> Standings {
     let seen_or_new = seen.or(new).or(outside);
     let new = new.or_else(|| wider(seen)).or(outside);
     [seen_or_new, new, outside.or_else(|| wider(new))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_learned_of_shapes_that_were_seen_says_nothing_of_far_ones() {
+        let (seen, new) = (Reach { multiple: 7.5, power: 1.0 }, Reach { multiple: 0.1, power: 0.0 });
+        let reaches = Reaches { leaf: [Some(seen), Some(new), Some(new)], ..Reaches::default() };
+        let part = |deviation: f64, is_seen: bool| {
+            reaches.part(&Uncertainty { deviation, is_seen, ..Uncertainty::default() }).unwrap().within
+        };
+        assert!((part(0.01, true) - 0.075).abs() < 1e-12);
+        // As far as the widest that was seen, at least; not 1.5 e-folds.
+        assert!((part(0.2, false) - 7.5 * SEEN_DEVIATION).abs() < 1e-12);
+    }
 }

@@ -1,4 +1,4 @@
-use irene_numerics::CovarianceFactor;
+use irene_numerics::{CovarianceFactor, drawn};
 use nalgebra::DVector;
 
 use super::{SHAPE, Sample, Shape};
@@ -47,11 +47,11 @@ const MOST: usize = 1024;
 /// The most of one that was carried over: what it brought along, and what was measured there.
 const MOST_IN_ALL: usize = 2 * MOST;
 
-/// Every nth sample with its residuals, so that there are at most [`MOST`].
+/// At most [`MOST`] of the samples, with their residuals.
 fn thinned(samples: &[Sample], residuals: &[Vec<f64>]) -> (Vec<Sample>, Vec<Vec<f64>>) {
-    let step = samples.len().div_ceil(MOST).max(1);
-    let residuals = residuals.iter().map(|of| of.iter().copied().step_by(step).collect());
-    (samples.iter().copied().step_by(step).collect(), residuals.collect())
+    let places = drawn(samples.len(), MOST);
+    let residuals = residuals.iter().map(|of| places.iter().map(|&place| of[place]).collect());
+    (places.iter().map(|&place| samples[place]).collect(), residuals.collect())
 }
 
 /// Departures of energies from their law at the measured latency, as a share of those of latencies.
@@ -126,15 +126,16 @@ impl Correction {
         Self::new(self.kernels, self.places.clone(), vec![ELSEWHERE; self.counts.len()], weights)
     }
 
-    /// The same with room for so many samples beside it: where it has too many shapes, by every nth of them, as near to it as these allow.
+    /// The same with room for so many samples beside it: where it has too many shapes, by some of them, as near to it as these allow.
     pub(crate) fn with_room_for(self, samples: usize) -> Self {
-        let step = self.places.len().div_ceil(MOST_IN_ALL - samples.min(MOST));
-        if step <= 1 {
+        let room = MOST_IN_ALL - samples.min(MOST);
+        if self.places.len() <= room {
             return self;
         }
         let kernels = KERNELS[self.kernels];
-        let places: Vec<Shape> = self.places.iter().copied().step_by(step).collect();
-        let counts = self.counts.iter().copied().step_by(step).collect();
+        let kept = drawn(self.places.len(), room);
+        let places: Vec<Shape> = kept.iter().map(|&place| self.places[place]).collect();
+        let counts = kept.iter().map(|&place| self.counts[place]).collect();
         let factors =
             CovarianceFactor::of(places.len(), |i, j| covariance(kernels, &places[i], &places[j]), |_| NOISE * NOISE);
         let weights = |weights: &Vec<f64>| {

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use irene_numerics::rank;
 use irene_tree::{Level, Quantity, Tree};
 
 use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, keys, shape};
@@ -8,7 +9,6 @@ use crate::{
     noise::{self, NOISE},
     prediction::PredictedCost,
     range::Range,
-    sample::rank,
 };
 
 /// One measured shape of a primitive: the mean logarithms of its measurements.

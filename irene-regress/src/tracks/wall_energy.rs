@@ -2,7 +2,7 @@
 //! error.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
 };
 
@@ -80,7 +80,12 @@ pub(super) struct WallEnergy {
     coefficients: [Option<f64>; CAUSES.len()],
     /// The range of [`FEATURES`] in the training data.
     range: Range<{ FEATURES.len() }>,
+    /// The first causes that it is without, because too few nodes of the training data know them.
+    missed: Vec<usize>,
 }
+
+/// The end of the name of a header field: the first causes that the law is without.
+const MISSED: &str = "missed";
 
 /// The numbers that decide whether a node is outside the training range.
 const FEATURES: [&str; 2] = [Quantity::Latency.name(), "gpu_power"];
@@ -129,10 +134,53 @@ fn all_rows(trees: &[&Tree], levels: &[Level]) -> Result<Vec<Rows>> {
     Ok(rows)
 }
 
-/// Whether a cause is known for every node, and not always 0.
+/// The share of nodes that have to know a cause. Few that lack one of the first are left out in its place.
+fn least_share(cause: usize) -> f64 {
+    if cause < ALWAYS { 0.9 } else { 1.0 }
+}
+
+/// How many nodes know a cause, of how many, and whether it is ever above 0.
+#[derive(Clone, Copy, Default)]
+struct Knowledge {
+    known: f64,
+    all: f64,
+    is_above_0: bool,
+}
+
+impl Knowledge {
+    fn of(trees: &[Rows], cause: usize) -> Self {
+        let mut knowledge = Self::default();
+        trees.iter().flatten().flatten().for_each(|nodes| knowledge.add(nodes, cause));
+        knowledge
+    }
+
+    fn add(&mut self, nodes: &Nodes, cause: usize) {
+        self.all += nodes.count;
+        if nodes.amounts[cause] >= 0.0 {
+            self.known += nodes.count;
+            self.is_above_0 |= nodes.amounts[cause] > 0.0;
+        }
+    }
+
+    fn is_enough(self, cause: usize) -> bool {
+        self.known >= least_share(cause) * self.all
+    }
+
+    /// Whether the law would have the cause, had more nodes known it.
+    fn is_missed(self, cause: usize) -> bool {
+        cause < ALWAYS && self.is_above_0 && !self.is_enough(cause)
+    }
+}
+
+/// Whether every node, or nearly every, knows a cause, and it is not always 0.
 fn is_known(trees: &[Rows], cause: usize) -> bool {
-    let amounts = || trees.iter().flatten().flatten().map(|nodes| nodes.amounts[cause]);
-    amounts().all(|amount| amount >= 0.0) && amounts().any(|amount| amount > 0.0)
+    let knowledge = Knowledge::of(trees, cause);
+    knowledge.is_enough(cause) && knowledge.is_above_0
+}
+
+/// The first causes that the law is without although some nodes know them.
+fn missed(trees: &[Rows]) -> Vec<usize> {
+    (0..ALWAYS).filter(|&cause| Knowledge::of(trees, cause).is_missed(cause)).collect()
 }
 
 /// Refuses training data without variation.
@@ -157,34 +205,35 @@ struct Sums {
     equations: Vec<NormalEquations<{ CAUSES.len() }>>,
     counts: Vec<f64>,
     range: Option<Range<{ FEATURES.len() }>>,
-    /// The causes that some node does not know.
-    unknown: BTreeSet<usize>,
+    /// How many nodes know each cause.
+    known: [Knowledge; CAUSES.len()],
 }
 
 impl Sums {
     fn new(levels: usize, causes: &[usize]) -> Self {
         let equations = vec![NormalEquations::new(); levels];
-        Self { causes: causes.to_vec(), equations, counts: vec![0.0; levels], range: None, unknown: BTreeSet::new() }
+        let known = [Knowledge::default(); CAUSES.len()];
+        Self { causes: causes.to_vec(), equations, counts: vec![0.0; levels], range: None, known }
     }
 
-    /// Adds a tree: each node's equation is divided by its energy.
+    /// Adds a tree: each node's equation is divided by its energy. Nodes that do not know a cause are left out.
     fn add(&mut self, rows: &Rows) {
+        let causes = self.causes.clone();
+        let knows_all = |of: &Nodes| causes.iter().all(|&cause| of.amounts[cause] >= 0.0);
         for (level, nodes) in rows.iter().enumerate() {
-            for Nodes { amounts, energy, count } in nodes {
-                let weight = count.sqrt();
-                let mut row = [0.0; CAUSES.len()];
-                for &cause in &self.causes {
-                    if amounts[cause] >= 0.0 {
-                        row[cause] = weight * amounts[cause] / energy;
-                    } else {
-                        self.unknown.insert(cause);
-                    }
+            for of in nodes {
+                causes.iter().for_each(|&cause| self.known[cause].add(of, cause));
+                if knows_all(of) {
+                    let weight = of.count.sqrt();
+                    let mut row = [0.0; CAUSES.len()];
+                    causes.iter().for_each(|&cause| row[cause] = weight * of.amounts[cause] / of.energy);
+                    self.equations[level].add(&row, weight);
+                    self.counts[level] += of.count;
                 }
-                self.equations[level].add(&row, weight);
-                self.counts[level] += count;
             }
         }
-        let seen = Range::of(rows.iter().flatten().map(|nodes| features(nodes.amounts[0], nodes.amounts[1])));
+        let known = rows.iter().flatten().filter(|of| knows_all(of));
+        let seen = Range::of(known.map(|nodes| features(nodes.amounts[0], nodes.amounts[1])));
         self.range = Some(self.range.as_ref().map_or_else(|| seen.clone(), |range| range.union(&seen)));
     }
 
@@ -198,6 +247,7 @@ impl Sums {
         WallEnergy {
             coefficients: std::array::from_fn(|cause| self.causes.contains(&cause).then_some(found[cause])),
             range: self.range.clone().unwrap_or_else(|| Range::of(std::iter::empty())),
+            missed: Vec::new(),
         }
     }
 }
@@ -212,7 +262,8 @@ fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> WallEnergy
 fn error(trees: &[&Rows], levels: usize, law: &WallEnergy) -> Option<f64> {
     let of_level = |level: usize| {
         let (mut sum, mut count) = (0.0, 0.0);
-        for nodes in trees.iter().flat_map(|tree| &tree[level]) {
+        let knows = |nodes: &&Nodes| law.parts().all(|(cause, _)| nodes.amounts[cause] >= 0.0);
+        for nodes in trees.iter().flat_map(|tree| &tree[level]).filter(knows) {
             let energy: f64 = law.parts().map(|(cause, coefficient)| coefficient * nodes.amounts[cause]).sum();
             sum += nodes.count * (energy / nodes.energy - 1.0).abs();
             count += nodes.count;
@@ -247,22 +298,26 @@ impl WallEnergy {
                 _ => break,
             }
         }
-        Ok(fit(&rows.iter().collect::<Vec<_>>(), &causes))
+        Ok(Self { missed: missed(&rows), ..fit(&rows.iter().collect::<Vec<_>>(), &causes) })
     }
 
-    /// Fits the coefficients of the same causes to all trees of a source, as far as every node there knows them.
+    /// Fits the coefficients of the same causes to all trees of a source, as far as nearly every node there knows them.
     pub(super) fn on_all(&self, source: &dyn TreeSource, levels: &[Level]) -> Result<Self> {
         let mut causes: Vec<usize> = self.parts().map(|(cause, _)| cause).collect();
+        let mut missed = self.missed.clone();
         loop {
             let mut sums = Sums::new(levels.len(), &causes);
             source.each(&mut |tree| {
                 sums.add(&rows(tree, levels)?);
                 Ok(())
             })?;
-            if sums.unknown.is_empty() {
-                return Ok(sums.law());
+            let unknown: Vec<usize> =
+                causes.iter().copied().filter(|&cause| !sums.known[cause].is_enough(cause)).collect();
+            if unknown.is_empty() {
+                return Ok(Self { missed, ..sums.law() });
             }
-            causes.retain(|cause| !sums.unknown.contains(cause));
+            missed.extend(unknown.iter().filter(|&&cause| sums.known[cause].is_missed(cause)));
+            causes.retain(|cause| !unknown.contains(cause));
         }
     }
 
@@ -270,7 +325,8 @@ impl WallEnergy {
     pub(super) fn refitted(&self, trees: &[&Tree], levels: &[Level]) -> Result<Self> {
         let rows = all_rows(trees, levels)?;
         let causes: Vec<usize> = self.parts().map(|(cause, _)| cause).filter(|&cause| is_known(&rows, cause)).collect();
-        Ok(least_squares(&rows.iter().collect::<Vec<_>>(), levels.len(), &causes))
+        let law = least_squares(&rows.iter().collect::<Vec<_>>(), levels.len(), &causes);
+        Ok(Self { missed: missed(&rows), ..law })
     }
 
     fn parts(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
@@ -304,16 +360,24 @@ impl WallEnergy {
         self.parts().map(term).collect()
     }
 
-    /// The law in a line.
+    /// The law in a line, and what it does without because too few nodes know it.
     pub(super) fn summary(&self) -> String {
         let part = |(cause, coefficient): (usize, f64)| {
             format!("{} J/{} of {}", significant(coefficient), CAUSES[cause].unit, CAUSES[cause].name)
         };
-        self.parts().map(part).collect::<Vec<_>>().join(" + ")
+        let law = self.parts().map(part).collect::<Vec<_>>().join(" + ");
+        let missed: Vec<&str> = self.missed.iter().map(|&cause| CAUSES[cause].feature.name()).collect();
+        match missed.is_empty() {
+            true => law,
+            false => format!("{law}, without {}, which more than one node in ten lacks", missed.join(" and ")),
+        }
     }
 
     pub(super) fn write(&self, name: &str, store: &mut Store) {
         store.set_list(&format!("{name}.causes"), self.parts().map(|(cause, _)| CAUSES[cause].name));
+        if !self.missed.is_empty() {
+            store.set_list(&format!("{name}.{MISSED}"), self.missed.iter().map(|&cause| CAUSES[cause].name));
+        }
         self.range.write(&format!("{name}.range"), store);
         store.put(name, &self.parts().map(|(_, coefficient)| coefficient).collect::<Vec<_>>());
     }
@@ -329,7 +393,12 @@ impl WallEnergy {
                 None => return Err(store.error(format!("`{name}.causes` has {known}, which this irene does not know"))),
             }
         }
-        Ok(Self { coefficients, range: Range::read(&format!("{name}.range"), store)? })
+        // Absent where nothing is missed.
+        let missed = format!("{name}.{MISSED}");
+        let missed = if store.has_field(&missed) { store.get_list(&missed)? } else { Vec::new() };
+        let place = |missed: String| CAUSES.iter().position(|cause| cause.name == missed);
+        let missed = missed.into_iter().filter_map(place).collect();
+        Ok(Self { coefficients, range: Range::read(&format!("{name}.range"), store)?, missed })
     }
 }
 

@@ -308,6 +308,27 @@ fn modules_that_cost_less_than_their_parts_leave_a_profile_and_its_intervals_who
     }
 }
 
+/// A machine whose modules take less than their primitives do when they are measured alone: no own part can tell how much less.
+#[test]
+fn intervals_hold_also_where_modules_take_less_than_their_parts() {
+    let less = |tree: &Tree| {
+        let mut tree = jittered(tree, 0.02);
+        for node in tree.nodes_mut().iter_mut().filter(|node| !node.level().is_leaf()) {
+            for quantity in [Quantity::GroundTruthEnergy, Quantity::GpuEnergy, Quantity::Latency] {
+                node.set(quantity, 0.75 * node.get(quantity).unwrap());
+            }
+        }
+        tree
+    };
+    let trees: Vec<Tree> = data().iter().map(less).collect();
+    let leave_out = irene_regress::LeaveOut::Model;
+    let result = irene_regress::crossvalidate(&trees, &Track::Specs, leave_out, &|| ()).unwrap();
+    for level in [Level::Module, Level::Model] {
+        let within = result.mean_of(|evaluation| evaluation.coverage(level)).unwrap();
+        assert!(within >= 0.8, "{level:?}: {within}");
+    }
+}
+
 fn estimated(tree: &Tree) -> Tree {
     let mut tree = tree.clone();
     for node in tree.nodes_mut() {

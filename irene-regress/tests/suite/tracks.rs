@@ -138,6 +138,23 @@ fn one_node_without_gpu_energy_leaves_the_rest_of_the_training() {
         let [energy, truth] =
             [Quantity::PredictedEnergy, Quantity::GroundTruthEnergy].map(|of| tree.root().get(of).unwrap());
         assert!((energy / truth - 1.0).abs() < 0.1, "{}: {energy} {truth}", track.name());
+        assert!(track == Track::Specs || predictor.summary().contains("J/J of gpu_energy"), "{}", predictor.summary());
+    }
+}
+
+#[test]
+fn a_law_that_does_without_the_driver_s_energy_as_too_few_nodes_have_it_says_so() {
+    let mut trees = data().to_vec();
+    for tree in trees.iter_mut().step_by(2) {
+        tree.nodes_mut().iter_mut().for_each(|node| node.clear(Quantity::GpuEnergy));
+    }
+    for track in [Track::Measured, Track::Primitives] {
+        let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+        let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("half", &trees) };
+        let read = DeviceProfile::from_bytes("memory", &profile.to_bytes().unwrap()).unwrap();
+        let summary = read.predictor.summary();
+        assert!(summary.contains("without gpu_energy_mean, which more than one node in ten lacks"), "{summary}");
+        assert_eq!(summary, profile.predictor.summary());
     }
 }
 

@@ -140,6 +140,10 @@ impl Learned {
             }
             match Measured::of(origin, &row, service) {
                 Ok(one) => {
+                    if let Some(fault) = beyond_limit(origin, &row, &one) {
+                        learned.faults.push(fault);
+                        continue;
+                    }
                     tell_if_far_off(origin, &row, &one);
                     for remark in remarks(&row, &one.device) {
                         *learned.remarks.entry(remark).or_default() += 1;
@@ -196,19 +200,22 @@ fn whole_machine<'a>(row: &'a RequestRow, device: &Device) -> Option<&'a str> {
     (!meter.split(" + ").all(is_of_gpus)).then_some(meter)
 }
 
-/// Units go wrong easily.
-fn tell_if_far_off(origin: &str, row: &RequestRow, one: &Measured) {
-    const FAR: f64 = 5.0;
+/// The fault of a row whose GPUs drew more than they can.
+fn beyond_limit(origin: &str, row: &RequestRow, one: &Measured) -> Option<String> {
     /// Meters and the edges of a run exceed a limit that is kept by up to this factor.
     const ABOVE: f64 = 1.1;
     let limit = one.device.limit_w() * row.parallel.gpus() as f64;
-    if let Some(watts) = one.watts.filter(|watts| *watts > ABOVE * limit) {
-        output::tell(&format!(
-            "{origin}, line {}: the measured power is {watts:.0} W, and the limit of the GPUs {limit:.0} W; check the units, and how many GPUs there were",
-            row.line
-        ));
-        return;
-    }
+    let watts = one.watts.filter(|watts| *watts > ABOVE * limit && whole_machine(row, &one.device).is_none())?;
+    let reason = format!(
+        "the measured power is {watts:.0} W, and the limit of the GPUs {limit:.0} W; check the units, how many GPUs there were, and whether the meter \
+         (column `{METER}`) counts more than these"
+    );
+    Some(row.fault(origin, "", reason).to_string())
+}
+
+/// Units go wrong easily.
+fn tell_if_far_off(origin: &str, row: &RequestRow, one: &Measured) {
+    const FAR: f64 = 5.0;
     let names = ["time", "power", "energy"];
     let far = one.residuals(Law::shipped()).into_iter().zip(names);
     let far =
@@ -229,17 +236,24 @@ fn tell(args: &Args, calibration: &Calibration, measured: &[Measured], others: u
     let engines: Vec<String> = engines.iter().map(|(engine, count)| format!("{engine}: {count}")).collect();
     let (provenance, path) = (&calibration.provenance, args.output.display());
     output::tell(&format!("{} ({}), written to {path}", provenance, engines.join(", ")));
+    if provenance.rows < measured.len() {
+        output::tell(&format!(
+            "{} of {} were drawn: more of one engine tell little more",
+            provenance.rows,
+            trees::count(measured.len(), "row")
+        ));
+    }
     if others > 0 {
         output::tell(&format!("{} of other devices left out", trees::count(others, "row")));
     }
+    let left_out = calibration.left_out();
     for (place, name) in ["time", "power at the measured time", "energy"].into_iter().enumerate() {
-        let off = |law: &dyn Fn(&Measured) -> Option<f64>| {
-            median(measured.iter().filter_map(law).map(|log| 100.0 * log.exp_m1().abs()))
-        };
-        let before = off(&|one| one.residuals(Law::shipped())[place]);
-        let after = off(&|one| one.residuals(&calibration.law_of(one))[place]);
-        if let (Some(before), Some(after)) = (before, after) {
-            output::tell(&format!("{name} of these requests: off by {before:.1}% (median) before, {after:.1}% now"));
+        let percent = |log: f64| 100.0 * log.exp_m1().abs();
+        let before = median(measured.iter().filter_map(|one| one.residuals(Law::shipped())[place]).map(percent));
+        let others = median(left_out[place].iter().copied().map(percent)).filter(|_| left_out[place].len() > 1);
+        let others = others.map_or_else(String::new, |off| format!(", {off:.1}% by a calibration on the others"));
+        if let Some(before) = before {
+            output::tell(&format!("{name} of these requests: off by {before:.1}% (median) by the data sheet{others}"));
         }
     }
 }

@@ -23,15 +23,15 @@ use crate::{
 #[command(after_help = "Examples:
   irene explore sample 8 | tee designs.jsonl
   irene explore predict mine.surrogates.json designs.jsonl
-  irene explore predict mine.surrogates.json config.json --later --format json")]
+  irene explore predict mine.surrogates.json config.json --same-campaign --format json")]
 pub(crate) struct Args {
     /// A file of `irene explore fit`
     surrogates: PathBuf,
     /// Designs: `model_dict`s, objects that have one (config.json, lines of `irene explore sample`), or measured records
     designs: PathBuf,
-    /// Intervals for measurements after the campaign that was learned from, not in it: devices change in steps between sessions
+    /// Intervals for measurements in the campaign that was learned from, not after it: devices change in steps between sessions
     #[arg(long)]
-    later: bool,
+    same_campaign: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -51,18 +51,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let candidate = describer.describe(design)?;
         let of = |measure| {
             let prediction = surrogates.predict(measure, &candidate)?;
-            Some((measure, if args.later { prediction.later(measure) } else { prediction }))
+            Some((measure, if args.same_campaign { prediction } else { prediction.later(measure) }))
         };
         rows.push(Row { predictions: Measure::ALL.into_iter().filter_map(of).collect(), design: candidate.design });
     }
     match args.format.format() {
-        Format::Text => output::print_text(&text(&surrogates, args.later, &rows)),
+        Format::Text => output::print_text(&text(&surrogates, args.same_campaign, &rows)),
         Format::Json => output::print(&json_lines(surrogates.basis(), &rows)),
         Format::Csv => output::print(&sheet(&surrogates, &rows).csv()),
     }
 }
 
-fn text(surrogates: &Surrogates, later: bool, rows: &[Row]) -> String {
+fn text(surrogates: &Surrogates, same_campaign: bool, rows: &[Row]) -> String {
     let Surrogates { device, records, .. } = surrogates;
     let records = count(*records, "record");
     let mut headings = vec![Heading::left("design"), Heading::right("layers").rank(4)];
@@ -79,7 +79,7 @@ fn text(surrogates: &Surrogates, later: bool, rows: &[Row]) -> String {
         }
         grid.row(cells);
     }
-    let when = if later { " for later measurements" } else { "" };
+    let when = if same_campaign { " for the same campaign" } else { " for later measurements" };
     format!(
         "{device}, learned from {records}; {}, with 90% intervals{when} ({})\n\n{}",
         Measure::whose(surrogates.measures.keys().copied()),

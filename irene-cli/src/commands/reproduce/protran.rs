@@ -238,7 +238,8 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
         "Recorded data replayed from four records, {} draws of them; mean (and seeds that do not converge: they count with the most samples \
          there were, at most {}). Converged is a squared error of at most 0.005, of figures divided by twice the largest of the campaign's \
          first 16. Why they differ: the papers count samples of campaigns that could measure any design and stopped by errors on a fixed \
-         last fifth; a replay has the public records alone and is judged by all that it has not measured.",
+         last fifth; a replay has the public records alone and is judged by all that it has not measured, so that a way that measures outliers takes them \
+         from its judge (`irene explore replay` with `--held-out 0.25` judges all by the same records).",
         effort.seeds, effort.limit
     ));
     Ok(pictures.into_iter().fold(section, Section::picture))

@@ -1,4 +1,4 @@
-use irene_numerics::{CovarianceFactor, linear_and_matern52};
+use irene_numerics::{CovarianceFactor, drawn, linear_and_matern52};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
@@ -54,11 +54,11 @@ impl Process {
         weights: &DVector<f64>,
         scales: Option<ProcessScales>,
     ) -> Self {
-        // Every so many, over the whole campaign.
-        let step = points.len().div_ceil(MOST).max(1);
-        let points: Vec<&P> = points.iter().step_by(step).collect();
-        let heights: Vec<f64> = heights.iter().copied().step_by(step).collect();
-        let weights = DVector::from_iterator(heights.len(), weights.iter().copied().step_by(step));
+        // A campaign has designs of few heads and of many in turn: every second one would be of one kind.
+        let some = drawn(points.len(), MOST);
+        let points: Vec<&P> = some.iter().map(|&place| &points[place]).collect();
+        let heights: Vec<f64> = some.iter().map(|&place| heights[place]).collect();
+        let weights = DVector::from_iterator(some.len(), some.iter().map(|&place| weights[place]));
         let standard = Standard::of(&points);
         let (count, size) = (heights.len(), standard.means.len());
         let places = points.iter().flat_map(|point| standard.within_reach(point.as_ref())).collect();

@@ -220,3 +220,11 @@ fn an_operation_has_an_intensity_from_a_hundredth_of_a_mflop_on() {
     assert_eq!(place(&[0.01, 50.0, 0.0, 1.0])[1], 0.0);
     close(place(&[0.010_001, 50.0, 0.0, 1.0])[1], (0.010_001f64 / 50.001).ln());
 }
+
+#[test]
+fn of_samples_that_alternate_both_kinds_are_kept() {
+    let samples: Vec<Sample> = (0..=MOST).map(|i| at([200.0, 50.0, (i % 2) as f64, 32.0])).collect();
+    let (thin, _) = thinned(&samples, &[]);
+    let first = thin.iter().filter(|sample| sample.shape[2] == 0.0).count();
+    assert!(thin.len() == MOST && (MOST / 4..3 * MOST / 4).contains(&first), "{first} of {}", thin.len());
+}

@@ -48,7 +48,7 @@ impl<'a> Requests<'a> {
             return Ok(None);
         }
         let device: Key = |one| &one.device.name;
-        let model: Key = |one| if is_ml_energy(one) { &one.model } else { "" };
+        let model: Key = |one| if is_ml_energy(one) || !is_of_nvidia(one) { &one.model } else { "" };
         let fits = 1 + LeftOut::names(device, &measured).len() + LeftOut::names(model, &measured).len();
         let bar = output::progress(fits as u64, "fits to requests");
         let prior = prior_law(&measured);
@@ -59,13 +59,15 @@ impl<'a> Requests<'a> {
         go_on()?;
         let models = LeftOut::each(model, &measured, &prior, Some(&law), &|| bar.inc(1));
         bar.finish_and_clear();
-        let law = irene_predict::with_spreads(law, &measured, &[devices.clone(), models.clone()]);
+        let both = [devices, models];
+        let law = irene_predict::with_spreads(law, &measured, &both);
+        let [devices, models] = both.clone().map(|left_out| left_out.with_spreads(&measured, &both));
         let all = || measured.iter().copied();
         let calibrated = calibrations(&measured, &devices, effort)?;
         Ok(Some(Self {
-            in_sample: try_laws(all(), |_| Some(&law), &law),
-            without_device: try_laws(all(), |one| devices.law(one), &law),
-            without_model: try_laws(all(), |one| models.law(one), &law),
+            in_sample: try_laws(all(), |_| Some(&law)),
+            without_device: try_laws(all(), |one| devices.law(one)),
+            without_model: try_laws(all().filter(|one| is_ml_energy(one)), |one| models.law(one)),
             calibrated,
         }))
     }
@@ -73,8 +75,10 @@ impl<'a> Requests<'a> {
     pub(super) fn by_engine(&self) -> Section {
         let section = Section::new(BY_ENGINE).text(
             "Absolute percentage errors, median / mean, of laws that were fitted without the device; the power is that at the measured time. The \
-             last column has how many of the measured times and energies are in their 90% interval. A device that alone has an engine or a number format leaves \
-             nothing in the fit that decides it: EcoCompute's A800 is the only one with 8-bit integers.",
+             last column has how many of the measured times and energies are in their 90% interval, whose widths are the errors on all other devices and models \
+             that were left out. A device that alone has an engine or a number format leaves nothing in the fit that decides it, or the width of its interval: \
+             EcoCompute's A800 is the only one with 8-bit integers. The law of kernels, which all of these laws share, was fitted to kernels that Vidur and \
+             NeuSight measured alone, also on A100 and H100: it is not left out with them.",
         );
         let engine: Name = |one| one.engine.name.to_owned();
         let device: Name = |one| one.device.name.clone();

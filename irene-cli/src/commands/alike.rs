@@ -1,0 +1,91 @@
+//! Whether the trees of a file look like measurements of one machine by one meter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use irene_numerics::median;
+use irene_tree::{Level, Quantity, Tree};
+
+/// The field of a tree that has the settings of its measurement.
+pub(crate) const MEASURING_FIELD: &str = "measuring";
+
+/// Settings that all trees of a machine have in common. Number formats may differ: each is learned apart.
+const SETTINGS: [&str; 2] = ["meters", "device"];
+
+/// What is gathered of a file, tree by tree.
+#[derive(Default)]
+pub(crate) struct Alike {
+    trees: Vec<String>,
+    settings: BTreeMap<&'static str, BTreeSet<String>>,
+    /// For each class, the places of trees and the mean power of its nodes there, W.
+    powers: BTreeMap<String, Vec<(usize, f64)>>,
+}
+
+impl Alike {
+    pub(crate) fn add(&mut self, tree: &Tree) {
+        let place = self.trees.len();
+        self.trees.push(tree.to_string());
+        let settings = tree.extra.get(MEASURING_FIELD);
+        for (name, value) in SETTINGS.iter().filter_map(|name| Some((*name, settings?.get(*name)?))) {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            self.settings.entry(name).or_default().insert(value);
+        }
+        let mut sums = BTreeMap::<&str, [f64; 2]>::new();
+        for node in tree.nodes().iter().filter(|node| node.level() != Level::Math) {
+            let known = node.get(Quantity::GroundTruthEnergy).zip(node.get(Quantity::Latency));
+            let Some((joules, seconds)) = known else { continue };
+            let sum = sums.entry(node.instance_type()).or_default();
+            *sum = [sum[0] + joules, sum[1] + seconds];
+        }
+        for (class, [joules, seconds]) in sums {
+            let watts = joules / seconds;
+            if watts.is_finite() && watts > 0.0 {
+                self.powers.entry(class.to_owned()).or_default().push((place, watts));
+            }
+        }
+    }
+
+    /// What does not look like one machine, a sentence each.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let several = self.settings.iter().filter(|(_, values)| values.len() > 1).map(|(name, values)| {
+            let values = values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!("trees of several `{MEASURING_FIELD}.{name}` ({values}); what is learned is of one machine and one meter")
+        });
+        several.chain(self.of_other_power()).collect()
+    }
+
+    /// The trees in which a class draws another power than in the others. Units go wrong easily.
+    fn of_other_power(&self) -> Vec<String> {
+        /// The factor: an idle machine draws a fifth of a busy one, or more.
+        const FAR: f64 = 5.0;
+        /// Trees that tell what is usual.
+        const LEAST: usize = 4;
+        /// More are counted.
+        const MOST: usize = 5;
+        let mut odd: BTreeMap<usize, Vec<(&str, f64)>> = BTreeMap::new();
+        for (class, powers) in self.powers.iter().filter(|(_, powers)| powers.len() >= LEAST) {
+            let Some(usual) = median(powers.iter().map(|(_, watts)| *watts)) else { continue };
+            for (place, watts) in powers {
+                if (watts / usual).ln().abs() > FAR.ln() {
+                    odd.entry(*place).or_default().push((class, watts / usual));
+                }
+            }
+        }
+        let remark = |(place, classes): (&usize, &Vec<(&str, f64)>)| {
+            let (class, ratio) = classes.first()?;
+            let times = if *ratio > 1.0 { format!("{ratio:.1}") } else { format!("1/{:.1}", ratio.recip()) };
+            let more = match classes.len() {
+                1 => String::new(),
+                count => format!(" (and of {} more classes)", count - 1),
+            };
+            let tree = &self.trees[*place];
+            Some(format!(
+                "{tree}: the power of {class}{more} is {times} times that in the other trees; check its units, or measure it again"
+            ))
+        };
+        let mut remarks: Vec<String> = odd.iter().take(MOST).filter_map(remark).collect();
+        if odd.len() > MOST {
+            remarks.push(format!("{} more trees like these", odd.len() - MOST));
+        }
+        remarks
+    }
+}

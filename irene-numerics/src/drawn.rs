@@ -1,0 +1,25 @@
+use crate::{GOLDEN, mixed};
+
+/// A number that looks random, always the same from the same words.
+pub fn rank(of: &[u64]) -> u64 {
+    of.iter().fold(0, |seed: u64, &word| mixed((seed ^ word).wrapping_add(GOLDEN)))
+}
+
+/// The places of so many at most of a list, in order: all, or as if drawn by chance, and always the same ones. Every nth would have one kind
+/// alone of what a list has in turn.
+///
+/// ```
+/// assert_eq!(irene_numerics::drawn(3, 5), [0, 1, 2]);
+/// let some = irene_numerics::drawn(1000, 500);
+/// assert_eq!(some.len(), 500);
+/// assert!((200..300).contains(&some.iter().filter(|place| **place % 2 == 0).count()));
+/// ```
+pub fn drawn(count: usize, most: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..count).collect();
+    if count > most {
+        places.sort_by_cached_key(|place| rank(&[*place as u64]));
+        places.truncate(most);
+        places.sort_unstable();
+    }
+    places
+}
