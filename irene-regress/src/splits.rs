@@ -279,8 +279,7 @@ mod tests {
                 |split: &Split| split.test.iter().map(|&place| trees[place].to_string()).collect::<BTreeSet<_>>();
             splits(&trees).iter().map(names).collect::<BTreeSet<_>>()
         };
-        let both: [fn(&[&Tree]) -> Vec<Split>; 2] = [held_out, held_out_sizes];
-        for splits in both {
+        for splits in [held_out as fn(&[&Tree]) -> Vec<Split>, held_out_sizes] {
             assert_eq!(left_out(&|place| place, splits), left_out(&|place| place * 7 % 60, splits));
         }
     }
