@@ -35,12 +35,7 @@ impl Bounds {
         }
     }
 
-    /// The bound that an estimate breaks by most, in words.
-    pub(crate) fn broken_by(&self, estimate: &Estimate) -> Option<String> {
-        self.broken(estimate).map(|(text, _)| text)
-    }
-
-    /// The same, and by what factor.
+    /// The bound that an estimate breaks by most, in words, and by what factor.
     pub(crate) fn broken(&self, estimate: &Estimate) -> Option<(String, f64)> {
         let figures = &estimate.figures;
         let bounds = [

@@ -358,8 +358,7 @@ mod tests {
             assert!((shares(&token) - 1.0).abs() < 1e-9 && (shares(&course.prompt) - 1.0).abs() < 1e-9);
             // The parts of a request make up the whole.
             let whole = lookup.estimate(&selection).unwrap().figures.energy_per_request_j.unwrap();
-            let steps = if matches!(selection.row.load, Some(Load::Concurrency(_))) { 0.0 } else { 1.0 };
-            let sum = course.prompt.energy_j + token.energy_j * (selection.generated() as f64 - steps);
+            let sum = course.prompt.energy_j + token.energy_j * (selection.generated() - 1) as f64;
             assert!((sum / whole - 1.0).abs() < 1e-6, "{selection}: {sum} of {whole}");
         }
     }

@@ -110,9 +110,13 @@ impl fmt::Display for Selection {
             Some(Load::Rate(rate)) => write!(f, ", {rate} a second")?,
             None => {}
         }
-        write!(f, ", {} tokens", self.prompt())?;
+        let unit = if self.prompt() == 1 { "token" } else { "tokens" };
+        write!(f, ", {} {unit}", self.prompt())?;
         if self.generated() > 0 {
             write!(f, " and {} generated", self.generated())?;
+        }
+        if self.past > 0 {
+            write!(f, " after {} in the cache", self.past)?;
         }
         for name in ["weights", "dtype", "cache", "kernels", "engine", "power_limit_w"] {
             if let Some(value) = self.value(name) {

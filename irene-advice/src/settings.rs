@@ -322,6 +322,13 @@ mod tests {
     }
 
     #[test]
+    fn words_for_a_selection_name_the_tokens_in_its_cache() {
+        let words = |changes: &str| changed(changes).unwrap().to_string();
+        assert_eq!(words("device=l4;seq_len=1;past_len=100"), "gpt2 on l4, batch 1, 1 token after 100 in the cache");
+        assert_eq!(words("generate=2"), "gpt2, batch 1, 8 tokens and 2 generated");
+    }
+
+    #[test]
     fn every_setting_is_written_as_it_is_read() {
         for (name, value) in [
             ("model", "gpt2-large"),

@@ -27,8 +27,9 @@ impl Share {
             ("gen_ai.usage.input_tokens", count(self.prompt_tokens)),
             ("gen_ai.usage.output_tokens", count(self.tokens)),
             ("irene.energy.covered_ratio", Value::Float(self.covered)),
-            ("irene.energy.provenance", Value::Text(self.provenance.name().to_owned())),
         ];
+        let provenance = self.provenance.map(|provenance| Value::Text(provenance.name().to_owned()));
+        attributes.extend(provenance.map(|provenance| ("irene.energy.provenance", provenance)));
         let energies = [
             ("irene.energy.joules", self.joules()),
             ("irene.energy.prompt_joules", self.prompt_joules()),

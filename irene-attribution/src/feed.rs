@@ -176,7 +176,7 @@ impl Feed {
         let ends: Vec<u64> = self.intervals.iter().take(closed).map(|interval| interval.to).collect();
         let spreads = self.spreads(ends[closed - 1]);
         let parts = self.parts(&ends, &spreads, count);
-        let before: Vec<[u64; 3]> = self.running.iter().map(|request| request.given.energies()).collect();
+        let before: Vec<[u64; 4]> = self.running.iter().map(|request| request.given.energies()).collect();
         let mut works = vec![[0_u128; 2]; self.running.len()];
         let mut placed = vec![0_u128; spreads.len()];
         let (mut sums, mut parts) = (Sums::default(), parts.into_iter().peekable());
@@ -246,12 +246,15 @@ impl Feed {
     }
 
     /// Adds to the accounts, at once, what was settled: whoever looks at them finds that they add up.
-    fn book(&self, sums: &Sums, before: Vec<[u64; 3]>) {
+    fn book(&self, sums: &Sums, before: Vec<[u64; 4]>) {
         let mut accounts = self.shared.accounts();
+        // What was taken by time and is not parted yet.
+        let mut apart = 0;
         for (request, before) in self.running.iter().zip(before) {
             let given = request.given.energies();
             if given != before {
-                let [prompt, decode, idle] = [0, 1, 2].map(|kind| u128::from(given[kind] - before[kind]));
+                let [prompt, decode, idle, by_time] = [0, 1, 2, 3].map(|kind| u128::from(given[kind] - before[kind]));
+                apart += by_time;
                 let account = accounts.model(request.model());
                 account.prompt_nj += prompt;
                 account.decode_nj += decode;
@@ -259,7 +262,7 @@ impl Feed {
             }
         }
         accounts.nobody_nj += sums.nobody_nj;
-        accounts.total_nj += sums.total_nj;
+        accounts.total_nj += sums.total_nj - apart;
         accounts.unknown_ns += sums.unknown_ns;
         accounts.idle_watts = self.idle.watts();
     }

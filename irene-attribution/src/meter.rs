@@ -42,7 +42,7 @@ impl Meter {
         let clock = sampler.clock();
         let now = move || billionths(clock.now());
         let Some(steps) = sampler.look(Steps::new) else {
-            return Ok(Self::fed(now, Provenance::Measured, options)?.0);
+            return Ok(Self::fed_from(now, None, options)?.0);
         };
         let (meter, feed) = Self::fed(now, steps.provenance(), options)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -61,6 +61,14 @@ impl Meter {
     pub fn fed(
         now: impl Fn() -> u64 + Send + Sync + 'static,
         provenance: Provenance,
+        options: Options,
+    ) -> Result<(Self, Feed), Error> {
+        Self::fed_from(now, Some(provenance), options)
+    }
+
+    fn fed_from(
+        now: impl Fn() -> u64 + Send + Sync + 'static,
+        provenance: Option<Provenance>,
         options: Options,
     ) -> Result<(Self, Feed), Error> {
         options.idle_power.check()?;

@@ -35,8 +35,9 @@ const GAIN: f64 = 0.01;
 /// work with, if it is known.
 ///
 /// At first the work is even over time. Then it moves to where the energy was, by iterative proportional fitting: each interval's parts
-/// are scaled to its energy, and each spread's parts to its work, in turns, until the first `count` intervals fit. A token that waited while another request's prompt was
-/// worked on thereby gets out of the way of that prompt. Sums over requests are of whole numbers, so that their order does not matter.
+/// are scaled to its energy, and each spread's parts to its work, in turns, until the first `count` intervals fit. A token that waited
+/// while another request's prompt was worked on thereby gets out of the way of that prompt. Sums over requests are of whole numbers, so
+/// that their order does not matter.
 pub(crate) fn place(start: u64, ends: &[u64], energies: &[Option<u64>], spreads: &[Spread], count: usize) -> Vec<Part> {
     let mut parts = evenly(start, ends, spreads);
     let mut before = f64::INFINITY;

@@ -9,14 +9,14 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{BUCKETS, Meter, accounts::ModelAccount, shared::Shared};
+use crate::{Accounts, BUCKETS, Meter, accounts::ModelAccount, shared::Shared};
 
 impl Meter {
     /// Adds the meter's metrics to a registry:
     ///
-    /// - `irene_energy_joules_total` by `model` and `kind` (`prompt`, `decode`, `idle`); the energy of nobody has an empty model. Together
-    ///   they are the energy of the meter;
-    /// - `irene_request_energy_joules`, a histogram by `model`;
+    /// - `irene_model_energy_joules_total` by `model`, `kind` (`prompt`, `decode`, `idle`) and `provenance`; the energy of nobody has an
+    ///   empty model. Together they are the energy of the meter;
+    /// - `irene_request_energy_joules`, a histogram by `model` and `provenance`;
     /// - `irene_requests_running` by `model`, `irene_requests_total` by `model` and `outcome` (`ended`, `cancelled`);
     /// - `irene_energy_unknown_seconds_total`, the time of which the meter's energy is not known;
     /// - `irene_idle_power_watts`, once it is known.
@@ -34,28 +34,9 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         // Writing must not hold up the meter.
         let accounts = self.0.accounts().clone();
-        let help = "Energy of requests and of nobody";
-        let mut energy = encoder.encode_descriptor("irene_energy", help, Some(&Unit::Joules), MetricType::Counter)?;
-        let mut count = |model: &str, kind: &str, nanojoules: u128| {
-            let joules = nanojoules as f64 * NANO;
-            energy
-                .encode_family(&[("model", model), ("kind", kind)])?
-                .encode_counter::<NoLabelSet, _, f64>(&joules, None)
-        };
-        for (name, model) in &accounts.models {
-            count(name, "prompt", model.prompt_nj)?;
-            count(name, "decode", model.decode_nj)?;
-            count(name, "idle", model.idle_nj)?;
-        }
-        count("", "idle", accounts.nobody_nj)?;
-
-        let help = "Energy of a request";
-        let mut requests =
-            encoder.encode_descriptor("irene_request_energy", help, Some(&Unit::Joules), MetricType::Histogram)?;
-        for (name, model) in &accounts.models {
-            let labels = [("model", &**name)];
-            let mut family = requests.encode_family(&labels)?;
-            family.encode_histogram::<NoLabelSet>(model.joules, model.requests, &buckets(model), None)?;
+        // Without a meter no energy is known.
+        if let Some(provenance) = self.0.provenance {
+            energies(&accounts, provenance.name(), &mut encoder)?;
         }
 
         let help = "Requests that run";
@@ -87,6 +68,33 @@ impl Collector for Metrics {
         }
         Ok(())
     }
+}
+
+fn energies(accounts: &Accounts, provenance: &str, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let help = "Energy of requests and of nobody";
+    let mut energy = encoder.encode_descriptor("irene_model_energy", help, Some(&Unit::Joules), MetricType::Counter)?;
+    let mut count = |model: &str, kind: &str, nanojoules: u128| {
+        let joules = nanojoules as f64 * NANO;
+        energy
+            .encode_family(&[("model", model), ("kind", kind), ("provenance", provenance)])?
+            .encode_counter::<NoLabelSet, _, f64>(&joules, None)
+    };
+    for (name, model) in &accounts.models {
+        count(name, "prompt", model.prompt_nj)?;
+        count(name, "decode", model.decode_nj)?;
+        count(name, "idle", model.idle_nj)?;
+    }
+    count("", "idle", accounts.nobody_nj)?;
+
+    let help = "Energy of a request";
+    let mut requests =
+        encoder.encode_descriptor("irene_request_energy", help, Some(&Unit::Joules), MetricType::Histogram)?;
+    for (name, model) in &accounts.models {
+        let labels = [("model", &**name), ("provenance", provenance)];
+        let mut family = requests.encode_family(&labels)?;
+        family.encode_histogram::<NoLabelSet>(model.joules, model.requests, &buckets(model), None)?;
+    }
+    Ok(())
 }
 
 /// The buckets, and one for what is above them.

@@ -5,6 +5,7 @@ use irene_sampler::{Promise, Provenance};
 use crate::{
     Accounts, Options, RequestInfo, Share, Weights,
     request::{Entered, Live, Told},
+    split::portion,
     timeline::Timeline,
 };
 
@@ -13,6 +14,7 @@ use crate::{
 pub(crate) struct Running {
     live: Arc<Live>,
     info: RequestInfo,
+    weights: Weights,
     promise: Promise<Share>,
     begin: u64,
     told: Told,
@@ -29,21 +31,24 @@ pub(crate) struct Given {
     pub(crate) prompt_nj: u64,
     pub(crate) decode_nj: u64,
     pub(crate) idle_nj: u64,
+    /// Taken by time, and of its prompt or its tokens: its end will tell.
+    pub(crate) by_time_nj: u64,
     pub(crate) covered_ns: u64,
     pub(crate) intervals: usize,
     pub(crate) idle_watts: Option<f64>,
 }
 
 impl Given {
-    pub(crate) fn energies(&self) -> [u64; 3] {
-        [self.prompt_nj, self.decode_nj, self.idle_nj]
+    pub(crate) fn energies(&self) -> [u64; 4] {
+        [self.prompt_nj, self.decode_nj, self.idle_nj, self.by_time_nj]
     }
 }
 
 impl Running {
     pub(crate) fn new(entered: Entered, options: &Options) -> Self {
         let Entered { live, info, promise, begin } = entered;
-        let Weights { prompt, token } = info.weights.unwrap_or(options.weights);
+        let weights = info.weights.unwrap_or(options.weights);
+        let Weights { prompt, token } = weights;
         let delay = u64::try_from(options.delay.as_nanos()).unwrap_or(u64::MAX);
         Self {
             told: Told::default(),
@@ -52,6 +57,7 @@ impl Running {
             decode: Timeline::new(token, begin, delay),
             live,
             info,
+            weights,
             promise,
             begin,
             given: Given::default(),
@@ -100,9 +106,25 @@ impl Running {
         ended.is_none() && (first_token.is_none() || waits_for_prompt || self.decode.newest() < to)
     }
 
-    /// Whether it counts by time where it is open for too long: it works on a prompt.
+    /// Whether it counts by time where it is open for too long: it works on a prompt, or on tokens that it does not tell yet.
     pub(crate) fn counts_by_time(&self, to: u64) -> bool {
-        self.is_open(to) && self.told.first_token.is_none() && (self.told.prompt > 0 || self.info.prompt_comes_late)
+        let RequestInfo { prompt_comes_late, tokens_come_late, .. } = self.info;
+        let has_work = self.told.prompt > 0 || prompt_comes_late || tokens_come_late;
+        self.is_open(to) && self.told.first_token.is_none() && has_work
+    }
+
+    /// Takes energy by time.
+    pub(crate) fn take_by_time(&mut self, nanojoules: u64) {
+        let Given { prompt_nj, by_time_nj, .. } = &mut self.given;
+        *(if self.info.tokens_come_late { by_time_nj } else { prompt_nj }) += nanojoules;
+    }
+
+    /// The part of its prompt in what it took by time: as in the work that it told, and all if it told of no token.
+    fn prompt_in_time(&self) -> u64 {
+        let (Given { by_time_nj, .. }, Told { prompt, tokens, .. }) = (self.given, self.told);
+        let prompt = u128::from(prompt) * u128::from(self.weights.prompt);
+        let decode = u128::from(tokens) * u128::from(self.weights.token);
+        if decode == 0 { by_time_nj } else { portion(by_time_nj, prompt, prompt.saturating_add(decode)) }
     }
 
     /// Whether it was there between two moments, or told of work too late for its own time.
@@ -134,8 +156,16 @@ impl Running {
     }
 
     /// Gives its share, at the end of the meter if it has not ended before.
-    pub(crate) fn finish(self, now: u64, provenance: Provenance, accounts: &mut Accounts) -> impl FnOnce() + use<> {
-        let Given { prompt_nj, decode_nj, idle_nj, covered_ns, intervals, idle_watts } = self.given;
+    pub(crate) fn finish(
+        self,
+        now: u64,
+        provenance: Option<Provenance>,
+        accounts: &mut Accounts,
+    ) -> impl FnOnce() + use<> {
+        let Given { prompt_nj, decode_nj, idle_nj, by_time_nj, covered_ns, intervals, idle_watts } = self.given;
+        let of_prompt = self.prompt_in_time();
+        let of_tokens = by_time_nj - of_prompt;
+        let (prompt_nj, decode_nj) = (prompt_nj + of_prompt, decode_nj + of_tokens);
         let nanoseconds = self.told.ended.unwrap_or(now).saturating_sub(self.begin);
         let covered = match nanoseconds {
             // One that takes no time by the clock can have told of work.
@@ -158,7 +188,10 @@ impl Running {
             is_cancelled: self.told.is_cancelled || !self.has_ended(),
             model: self.info.model,
         };
+        accounts.total_nj += u128::from(by_time_nj);
         let account = accounts.model(&share.model);
+        account.prompt_nj += u128::from(of_prompt);
+        account.decode_nj += u128::from(of_tokens);
         account.running = account.running.saturating_sub(1);
         *(if share.is_cancelled { &mut account.cancelled } else { &mut account.ended }) += 1;
         if let Some(joules) = share.joules() {

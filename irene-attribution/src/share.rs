@@ -29,8 +29,8 @@ pub struct Share {
     pub intervals: usize,
     /// The idle power, W; None if it was not known yet, so that no energy counts as idle.
     pub idle_watts: Option<f64>,
-    /// Where the meter's energy comes from.
-    pub provenance: Provenance,
+    /// Where the meter's energy comes from; None without a meter.
+    pub provenance: Option<Provenance>,
     /// Whether it was dropped before its end, or outlived the meter.
     pub is_cancelled: bool,
 }
@@ -72,10 +72,7 @@ impl Share {
             ("x-energy-idle-joules", self.idle_joules()),
         ];
         let known = energies.into_iter().filter_map(|(name, joules)| Some((name, format!("{:.9}", joules?))));
-        let about = [
-            ("x-energy-covered", format!("{:.4}", self.covered)),
-            ("x-energy-provenance", self.provenance.name().to_owned()),
-        ];
-        known.chain(about).collect()
+        let provenance = self.provenance.map(|provenance| ("x-energy-provenance", provenance.name().to_owned()));
+        known.chain([("x-energy-covered", format!("{:.4}", self.covered))]).chain(provenance).collect()
     }
 }

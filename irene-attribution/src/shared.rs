@@ -9,14 +9,15 @@ use crate::{Accounts, Options, now::Now, request::Entered};
 pub(crate) struct Shared {
     pub(crate) now: Now,
     pub(crate) options: Options,
-    pub(crate) provenance: Provenance,
+    /// None without a meter.
+    pub(crate) provenance: Option<Provenance>,
     /// Requests that have begun since the last look; None once the meter has stopped. The lock is held to add one or to take all.
     new: Mutex<Option<Vec<Entered>>>,
     accounts: Mutex<Accounts>,
 }
 
 impl Shared {
-    pub(crate) fn new(now: Now, options: Options, provenance: Provenance) -> Self {
+    pub(crate) fn new(now: Now, options: Options, provenance: Option<Provenance>) -> Self {
         Self { now, options, provenance, new: Mutex::new(Some(Vec::new())), accounts: Mutex::default() }
     }
 

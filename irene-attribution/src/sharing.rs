@@ -37,7 +37,7 @@ pub(crate) fn share_work(present: &mut [&mut Running], works: &[[u128; 2]], [fro
         let is_alone = works.iter().all(|&work| work == 0);
         let pot = if is_alone { active } else { portion(active, open.iter().sum(), all) };
         left -= pot;
-        left += split(pot, open.into_iter(), |place, share| present[place].given.prompt_nj += share);
+        left += split(pot, open.into_iter(), |place, share| present[place].take_by_time(share));
     }
     split(left, works.iter().copied(), |place, share| {
         let given = &mut present[place / 2].given;

@@ -16,13 +16,13 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::Router;
 use irene_attribution::{IdlePower, Meter, Options, Weights};
 use irene_sampler::{
-    Channel, Metric, Readings, Resource, Sampler, SamplerOptions, Sensor,
+    Channel, Metric, Provenance, Readings, Resource, Sampler, SamplerOptions, Sensor,
     sensors::{Places, kind},
 };
 use irene_scripted_server::{Fault, Misdeed, Script, ScriptedServer, Served};
@@ -114,8 +114,27 @@ fn the_service_on_candle_tells_each_request_s_joules() {
         assert_eq!(body["error"]["message"], reason);
     }
     assert_eq!(metric(&listening.url, r#"irene_requests_total{model="made-up",outcome="ended"}"#), 1.0);
-    let sum = metric(&listening.url, r#"irene_request_energy_joules_sum{model="made-up"}"#);
+    let sum = metric(&listening.url, r#"irene_request_energy_joules_sum{model="made-up",provenance="measured"}"#);
     assert!((sum - joules).abs() < 1e-8);
+
+    // A client that goes away cancels.
+    let address = listening.url.strip_prefix("http://").unwrap();
+    let body = json!({"prompt": "a", "max_tokens": 511}).to_string();
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(
+        connection,
+        "POST /v1/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    drop(connection);
+    let is_cancelled = || metric(&listening.url, r#"irene_requests_total{model="made-up",outcome="cancelled"}"#) == 1.0;
+    let comes = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        is_cancelled()
+    });
+    assert!(comes, "it counts as one that ended");
 }
 
 /// The proxy before a scripted server, and the meter that reads the server's counter.
@@ -220,6 +239,54 @@ fn the_proxy_tells_what_the_server_spent_on_each_kind_of_request() {
         // The machine that runs this may be busy, and what the proxy sees late by as much.
         assert!(kinds.iter().all(|error| error.abs() < 0.1) && all.abs() < 0.03, "{clients}: {kinds:?}, {all}");
     }
+}
+
+#[test]
+fn an_answer_beside_a_long_one_in_one_piece_does_not_wait_for_its_end() {
+    let proxied = proxied(Script { seconds_per_step: 4e-3, ..Script::default() });
+    let url = format!("{}/v1/completions", proxied.proxy.url);
+    let ask = |generate: usize| {
+        let body = json!({"model": "batch", "prompt": words(20), "max_tokens": generate, "ignore_eos": true});
+        post(&url, &body).status()
+    };
+    std::thread::scope(|threads| {
+        // It takes ten seconds.
+        threads.spawn(|| ask(2500));
+        std::thread::sleep(Duration::from_millis(200));
+        let start = Instant::now();
+        assert_eq!(ask(5), 200);
+        assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn prompts_of_parts_and_of_ids_and_deltas_of_every_kind_are_counted() {
+    let part = json!({"type": "text", "text": "x".repeat(40)});
+    let chat = json!({"messages": [{"content": [part, {"type": "image_url"}]}, {"content": "y".repeat(8)}]});
+    assert_eq!(forward::guess(&chat), 12);
+    assert_eq!(forward::guess(&json!({"prompt": [[1, 2, 3], [4]]})), 4);
+    assert_eq!(forward::guess(&json!({"input": ["x".repeat(12), "y".repeat(4)]})), 4);
+    let (meter, _feed) = Meter::fed(|| 0, Provenance::Measured, Options::default()).unwrap();
+    let request = meter.begin("model");
+    let mut seen = stream::Seen::default();
+    for delta in [
+        json!({"content": "a"}),
+        json!({"reasoning": "b"}),
+        json!({"reasoning_content": "c"}),
+        json!({"tool_calls": [{"index": 0}]}),
+        json!({"role": "assistant", "content": "", "tool_calls": []}),
+    ] {
+        seen.count(format!("data: {}\n", json!({"choices": [{"delta": delta}]})).as_bytes(), &request);
+    }
+    assert_eq!(seen.tokens, 4);
+}
+
+#[test]
+fn the_proxy_takes_no_number_one_or_three() {
+    let weights = |numbers: &[f64]| forward::weights(numbers).unwrap();
+    assert_eq!((weights(&[]), weights(&[65.0])), (Some(Weights::EVEN), Some(Weights::EVEN)));
+    assert_eq!(weights(&[65.0, 0.01, 0.2]), Some(Weights::new(0.01, 0.2).unwrap()));
+    assert_eq!((weights(&[65.0, 0.01]), weights(&[65.0, 0.01, 0.2, 1.0])), (None, None));
 }
 
 #[test]

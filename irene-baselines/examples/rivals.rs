@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let objective: Objective = measure.name().parse()?;
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: None };
     let evaluate = |designs: &[Design]| predicted.evaluate(designs);
-    let (constraints, starts) = (&Constraints::none(), &[]);
+    let (constraints, starts) = (&Constraints::default(), &[]);
     let problem = Problem { variation: &space, objective: &objective, constraints, evaluate: &evaluate, starts };
     let slopes = relaxed(&objective, &networks)?;
     let searches: [&dyn Search<DesignSpace>; 3] = [&Evolution::default(), &Random::default(), &Gradient::new(&slopes)];

@@ -9,7 +9,8 @@ pub struct PublishedDevice {
     pub name: &'static str,
     /// Samples until the published active learning converged (Tuli and Jha, 2023).
     pub samples: usize,
-    /// Mean percentage errors of the published trees, run in Python on all its records, those that are kept aside here too: 5 x 5-fold; latency, energy, peak power.
+    /// Mean percentage errors (latency, energy, peak power) of the papers' trees, run in Python on all its records, with those that are set
+    /// aside here: 5 x 5-fold.
     pub trees: Option<TheirTrees>,
     /// Samples until the published way converges, run in Python on all its records from four at random.
     pub replayed: Option<AtLeast>,

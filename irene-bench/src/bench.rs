@@ -111,19 +111,13 @@ impl Bench<'_> {
         let start = clock.now();
         let bounds = (limits.timeout, limits.most_requests);
         let load = Load::start(self.server, prompts, setting, bounds, clock)?;
-        let steady = self.wait(&load, setting, start)?;
-        if let Some(steady) = &steady {
-            // The load goes on meanwhile, so that late readings are those of the load too.
-            self.sampler.wait_until_covered(steady.from(), steady.to());
-        }
+        let (window, is_steady) = self.wait(&load, setting, start)?;
+        // The load goes on meanwhile, so that late readings are those of the load too.
+        self.sampler.wait_until_covered(window.from(), window.to());
         let exchanges = load.finish(|| self.is_stopped());
         if self.is_stopped() {
             return Err(Error::Stopped);
         }
-        let (window, is_steady) = match steady {
-            Some(steady) => (steady, true),
-            None => (self.last_resort(&exchanges, setting, start)?, false),
-        };
         self.refuse_failing(&exchanges, setting, window.from())?;
         let mut measured = self.figures(&exchanges, setting, &window, is_steady, start);
         measured.marks.extend(prompts.shares_prefix().then_some(Mark::SharedPrefix));
@@ -134,8 +128,9 @@ impl Bench<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits for a steady window; None if the time or the requests are used up before.
-    fn wait(&self, load: &Load, setting: Setting, start: f64) -> Result<Option<Steady>> {
+    /// Waits for a steady window, and says whether it is one: if the time or the requests are used up before, it takes what there is. Requests
+    /// that end while none follows them are in neither.
+    fn wait(&self, load: &Load, setting: Setting, start: f64) -> Result<(Steady, bool)> {
         let clock = self.sampler.clock();
         let (mut seen, mut next) = (0, start);
         loop {
@@ -150,10 +145,13 @@ impl Bench<'_> {
                 (seen, next) = (exchanges.len(), clock.now() + PAUSE_S);
             }
             let least = self.least_window();
-            let found = is_new.then(|| steady(&self.ends(&exchanges, start), setting.concurrency)).flatten();
-            let found = found.filter(|found| found.to() - found.from() >= least);
-            if found.is_some() || is_over {
-                return Ok(found);
+            let ends = || self.ends(&exchanges, start, load.ebbs_from());
+            let found = is_new.then(|| steady(&ends(), setting.concurrency)).flatten();
+            if let Some(found) = found.filter(|found| found.to() - found.from() >= least) {
+                return Ok((found, true));
+            }
+            if is_over {
+                return Ok((last_resort(&exchanges, &ends(), setting)?, false));
             }
             self.refuse_failing(&exchanges, setting, start)?;
             drop(exchanges);
@@ -161,11 +159,11 @@ impl Bench<'_> {
         }
     }
 
-    /// The ends of whole answers after the warm-up.
-    fn ends(&self, exchanges: &[Exchange], start: f64) -> Vec<f64> {
+    /// The ends of whole answers after the warm-up, while each is followed by the next request.
+    fn ends(&self, exchanges: &[Exchange], start: f64, ebb: f64) -> Vec<f64> {
         let firsts = exchanges.iter().filter(|one| one.is_first).map(|one| one.ended);
         let warm = firsts.fold(start + self.limits.warm_up.as_secs_f64(), f64::max);
-        let good = exchanges.iter().filter(|one| one.is_good() && one.ended >= warm);
+        let good = exchanges.iter().filter(|one| one.is_good() && one.ended >= warm && one.ended <= ebb);
         good.map(|one| one.ended).collect()
     }
 
@@ -189,20 +187,6 @@ impl Bench<'_> {
             setting: setting.to_string(),
             reason: format!("{failed} of {all} requests failed{reason}"),
         })
-    }
-
-    /// The second half of a run that never became steady.
-    fn last_resort(&self, exchanges: &[Exchange], setting: Setting, start: f64) -> Result<Steady> {
-        let mut bounds = bounds(&self.ends(exchanges, start), setting.concurrency);
-        if bounds.len() < 2 {
-            let failure = exchanges.iter().filter_map(|one| one.failure.as_ref()).next_back();
-            let why = failure.map_or_else(String::new, |failure| format!(" (the last failure: {failure})"));
-            let ended = exchanges.iter().filter(|one| one.is_good()).count();
-            let reason = format!("{ended} whole answers are too few{why}; give it more time or requests");
-            return Err(Error::Setting { setting: setting.to_string(), reason });
-        }
-        let left_out = (bounds.len() / 2).min(bounds.len().saturating_sub(LEAST_ROUNDS + 1));
-        Ok(Steady { bounds: bounds.split_off(left_out), left_out })
     }
 
     fn figures(
@@ -294,6 +278,20 @@ impl Bench<'_> {
             request: of_requests.and_then(|values| Estimate::of(&values)),
         }))
     }
+}
+
+/// The second half of a run that never became steady.
+fn last_resort(exchanges: &[Exchange], ends: &[f64], setting: Setting) -> Result<Steady> {
+    let mut bounds = bounds(ends, setting.concurrency);
+    if bounds.len() < 2 {
+        let failure = exchanges.iter().filter_map(|one| one.failure.as_ref()).next_back();
+        let why = failure.map_or_else(String::new, |failure| format!(" (the last failure: {failure})"));
+        let ended = exchanges.iter().filter(|one| one.is_good()).count();
+        let reason = format!("{ended} whole answers are too few{why}; give it more time or requests");
+        return Err(Error::Setting { setting: setting.to_string(), reason });
+    }
+    let left_out = (bounds.len() / 2).min(bounds.len().saturating_sub(LEAST_ROUNDS + 1));
+    Ok(Steady { bounds: bounds.split_off(left_out), left_out })
 }
 
 /// A sampler reads at least so often.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -35,6 +35,8 @@ struct Shared {
     left: AtomicU64,
     /// No request is sent any more.
     is_ending: AtomicBool,
+    /// When the first request ended that none followed, s.
+    ebbs_from: OnceLock<f64>,
     /// Breaks off the requests that run.
     abort: Notify,
     exchanges: Mutex<Vec<Exchange>>,
@@ -63,6 +65,7 @@ impl Load {
             clock,
             left: AtomicU64::new(most_requests),
             is_ending: AtomicBool::new(false),
+            ebbs_from: OnceLock::new(),
             abort: Notify::new(),
             exchanges: Mutex::new(Vec::new()),
         });
@@ -78,6 +81,11 @@ impl Load {
     /// The requests that are over, in the order of their ends.
     pub(crate) fn exchanges(&self) -> MutexGuard<'_, Vec<Exchange>> {
         self.shared.lock()
+    }
+
+    /// The time up to which each request was followed by the next, s; infinite while all are.
+    pub(crate) fn ebbs_from(&self) -> f64 {
+        self.shared.ebbs_from.get().copied().unwrap_or(f64::INFINITY)
     }
 
     /// Whether all requests that may be sent are over.
@@ -115,11 +123,15 @@ impl Shared {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether one more request may be sent.
+    /// Whether one more request may be sent. The first answer "no" is when the load begins to end.
     fn claim(&self) -> bool {
         let less = |left: u64| left.checked_sub(1);
-        !self.is_ending.load(Ordering::Relaxed)
-            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        let may = !self.is_ending.load(Ordering::Relaxed)
+            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        if !may {
+            self.ebbs_from.get_or_init(|| self.clock.now());
+        }
+        may
     }
 }
 

@@ -202,7 +202,7 @@ impl Traffic {
         }
     }
 
-    /// Requests whose energy is that of the window: whole ones, and failed ones by what came of them.
+    /// Requests that share the window's energy: whole ones, and failed ones by the part that was answered.
     pub(crate) fn served(&self) -> f64 {
         self.whole + self.broken
     }

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use irene_numerics::{GOLDEN, mixed};
+
 use crate::{Error, Failure, Result, Server, request::Probe, words::WORDS};
 
 /// Texts that all begin differently, in this run and from run to run, so that no server has their beginnings in its cache.
@@ -60,13 +62,14 @@ impl Prompts {
     }
 
     fn text(&self, number: u64) -> String {
-        let own = own_words(number.wrapping_mul(ODD).wrapping_add(self.seed));
+        // The factor is odd, so that its multiples by different numbers differ.
+        let own = own_words(number.wrapping_mul(GOLDEN).wrapping_add(self.seed));
         let own = own.into_iter().take(self.words);
         let rest = self.words.saturating_sub(OWN_WORDS);
         let text: Vec<&str> = if self.shares_prefix {
             random_words(self.seed).take(rest).chain(own).collect()
         } else {
-            own.chain(random_words(self.seed ^ number.wrapping_mul(ODD)).take(rest)).collect()
+            own.chain(random_words(self.seed ^ number.wrapping_mul(GOLDEN)).take(rest)).collect()
         };
         text.join(" ")
     }
@@ -142,23 +145,17 @@ fn guess(seen: &[(usize, f64)], target: f64) -> usize {
     (words as f64 + (target - tokens) / slope).round().clamp(1.0, 1e7) as usize
 }
 
-/// Odd, so that its multiples by different numbers differ.
-const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-
 /// The words of a number: different numbers below 2^32 have different ones, and close ones differ in the first.
 fn own_words(number: u64) -> [&'static str; OWN_WORDS] {
     std::array::from_fn(|place| WORDS[(number >> (8 * place)) as usize % WORDS.len()])
 }
 
-/// Words by a generator of pseudo-random numbers (splitmix64).
+/// Words by a generator of pseudo-random numbers (SplitMix64).
 fn random_words(seed: u64) -> impl Iterator<Item = &'static str> {
     let mut state = seed;
     std::iter::repeat_with(move || {
-        state = state.wrapping_add(ODD);
-        let mut bits = state;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        WORDS[(bits ^ (bits >> 31)) as usize % WORDS.len()]
+        state = state.wrapping_add(GOLDEN);
+        WORDS[mixed(state) as usize % WORDS.len()]
     })
 }
 

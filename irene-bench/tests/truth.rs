@@ -314,10 +314,23 @@ fn the_number_of_requests_is_bounded() {
     let machine = Machine::new(Script::default());
     let limits = Limits { most_requests: 12, least: Duration::from_secs(30), ..short() };
     let before = machine.scripted.served().len();
-    let one = &machine.measure(&machine.server(), limits, &[Setting { prompt: 16, generate: 4, concurrency: 2 }])[0];
-    assert_eq!(one.marks, [Mark::NotSteady]);
+    let one = &machine.measure(&machine.server(), limits, &[Setting { prompt: 16, generate: 40, concurrency: 2 }])[0];
+    assert_eq!((&one.marks[..], &one.no_energy), (&[Mark::NotSteady][..], &None));
     let served = machine.scripted.served().iter().filter(|one| one.prompt > 10 && one.generated > 1).count() - before;
     assert!(served <= 12, "{served}");
+}
+
+#[test]
+fn a_setting_that_does_not_become_steady_has_its_energy_and_not_the_server_s_emptying() {
+    let machine = Machine::new(Script::default());
+    let most = Duration::from_secs(4);
+    let limits = Limits { most, least: Duration::from_secs(30), ..short() };
+    // An answer takes more than half a second.
+    let setting = Setting { prompt: 16, generate: 300, concurrency: 4 };
+    let one = &machine.measure(&machine.server(), limits, &[setting])[0];
+    assert_eq!((&one.marks[..], &one.no_energy), (&[Mark::NotSteady][..], &None));
+    assert!(one.figures.energy_per_request_j.is_some());
+    assert!(one.warm_up_s + one.window_s < most.as_secs_f64() + 0.2, "{one:?}");
 }
 
 /// A listener that counts who comes.

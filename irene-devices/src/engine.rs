@@ -10,6 +10,8 @@ pub struct Engine {
     pub name: &'static str,
     /// The program.
     pub program: &'static str,
+    /// The first version of the program that it stands for.
+    pub since: &'static str,
     /// The engine that it is most like, where it was not measured itself.
     pub like: &'static str,
     /// How it runs operations.
@@ -22,8 +24,9 @@ pub struct Engine {
 
 /// Every engine, the newest generation of each program first.
 const ENGINES: [Engine; 8] = [
-    Engine { mixes_prompts: true, ..serving("vllm-0.11", "vllm", "vllm-0.5") },
-    serving("vllm-0.5", "vllm", "vllm-0.11"),
+    // The engine "V1" of vLLM is that of all versions since 0.8: prompts in the same pass as tokens, kernels started from graphs.
+    Engine { mixes_prompts: true, since: "0.8", ..serving("vllm-0.11", "vllm", "vllm-0.5") },
+    Engine { since: "0.5", ..serving("vllm-0.5", "vllm", "vllm-0.11") },
     serving("vllm-0.2", "vllm", "vllm-0.5"),
     serving("tensorrt-llm", "tensorrt-llm", "vllm-0.11"),
     Engine { kernels: Kernels::Eager, ..batching("transformers", "vllm-0.5") },
@@ -33,7 +36,7 @@ const ENGINES: [Engine; 8] = [
 ];
 
 const fn serving(name: &'static str, program: &'static str, like: &'static str) -> Engine {
-    Engine { name, program, like, kernels: Kernels::Fused, is_continuous: true, mixes_prompts: false }
+    Engine { name, program, since: "", like, kernels: Kernels::Fused, is_continuous: true, mixes_prompts: false }
 }
 
 const fn batching(name: &'static str, like: &'static str) -> Engine {
@@ -65,7 +68,7 @@ impl Engine {
         &ENGINES
     }
 
-    /// The engine of this name: `vllm` is the newest generation, `vllm-0.9.2` the newest that is no newer.
+    /// The engine of this name: `vllm` is the newest generation, `vllm-0.9.2` the one that stands for that version.
     ///
     /// # Errors
     /// [`Error::Engine`] with the names that there are.
@@ -84,12 +87,12 @@ impl Engine {
         let mut generations = ENGINES.iter().filter(|engine| engine.program == program);
         let Some(version) = version else { return generations.next().ok_or_else(unknown) };
         let oldest = generations.clone().next_back().ok_or_else(unknown)?;
-        let is_no_newer = |engine: &&Self| numbers(engine.name.trim_start_matches(program)) <= numbers(version);
+        let is_no_newer = |engine: &&Self| numbers(engine.since) <= numbers(version);
         Ok(generations.find(is_no_newer).unwrap_or(oldest))
     }
 }
 
-/// The numbers of a version: `-0.11` and `0.11.1` begin with 0 and 11.
+/// The numbers of a version: `0.11` and `0.11.1` begin with 0 and 11.
 fn numbers(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
@@ -114,7 +117,8 @@ mod tests {
         assert_eq!(found("vLLM"), Some("vllm-0.11"));
         assert_eq!(found("vllm-0.11.1"), Some("vllm-0.11"));
         assert_eq!(found("vllm-0.5.x"), Some("vllm-0.5"));
-        assert_eq!(found("vllm-0.9.2"), Some("vllm-0.5"));
+        assert_eq!((found("vllm-0.9.2"), found("vllm-0.8")), (Some("vllm-0.11"), Some("vllm-0.11")));
+        assert_eq!((found("vllm-0.7.3"), found("vllm-0.4")), (Some("vllm-0.5"), Some("vllm-0.2")));
         assert_eq!((found("vllm-0.2.7"), found("vllm-0.1")), (Some("vllm-0.2"), Some("vllm-0.2")));
         assert_eq!(found("TensorRT-LLM"), Some("tensorrt-llm"));
         assert_eq!(found("llama.cpp"), Some("llama.cpp"));

@@ -97,7 +97,7 @@ impl Activation {
         }
     }
 
-    /// The one operation that computes it, if there is one.
+    /// The single operation that computes it, if one does.
     pub(crate) fn in_one_pass(self) -> Option<Unary> {
         match self {
             Self::Gelu | Self::GeluPython => Some(Unary::Gelu),

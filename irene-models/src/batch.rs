@@ -164,7 +164,7 @@ impl Batch {
         }
         let earlier = Self::made_up(spec, Size::new(sequences, past), device)?.after(Cache::default()).scoring_last();
         let read = model.run(&mut Cx::silent().with_kernels(run.kernels), &earlier)?;
-        let reason = || format!("it keeps no cache, so that nothing comes after {past} earlier tokens");
+        let reason = || format!("it keeps no cache, so it cannot continue after {past} earlier tokens");
         let cache = read.cache.ok_or_else(|| Error::Input { model: spec.name().to_owned(), reason: reason() })?;
         Ok(batch.after(cache).scoring_last())
     }

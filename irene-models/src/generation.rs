@@ -93,10 +93,7 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     let size = spec.share(run)?.size;
     let mut passes = Vec::new();
     if run.generate > 1 {
-        // The longest step may not be followed and still be too long for the model. What fits its positions is small.
-        let longest = size.keys().saturating_add(run.generate - 2);
-        spec.check_length(size)?;
-        spec.check_length(Size::new(size.sequences, 1).after(longest)).map_err(|error| with_way_out(error, run))?;
+        check(spec, size, run.generate)?;
         // A window is full when the past and the new token fill it.
         let windows = spec
             .cache(run.kernels)?
@@ -105,33 +102,41 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
         let steps = steps(size.keys(), run.generate - 1, &kinks);
         passes.extend(steps.into_iter().map(|step| (Size::new(size.sequences, 1).after(step.past), step.times)));
     }
-    trace_passes(spec, run, (size, 1.0), &passes)
+    trace_passes(spec, run, &[(size, 1.0)], &passes)
+}
+
+/// Refuses a generation that is longer than the model has positions: its longest step may not be followed and still be too long. What fits
+/// a model's positions is small.
+pub(crate) fn check(spec: &ModelSpec, size: Size, generate: usize) -> Result<()> {
+    if generate < 2 {
+        return Ok(());
+    }
+    spec.check_length(size)?;
+    let longest = Size::new(size.sequences, 1).after(size.keys().saturating_add(generate - 2));
+    spec.check_length(longest).map_err(|error| with_way_out(error, size.keys(), generate))
 }
 
 /// The tree of a generation with these passes of one copy of the model, each with how often it runs.
 ///
 /// # Errors
 /// As [`ModelSpec::trace`].
-pub(crate) fn trace_passes(
-    spec: &ModelSpec,
-    run: Run,
-    (prompt, times): (Size, f64),
-    steps: &[(Size, f64)],
-) -> Result<Tree> {
+pub(crate) fn trace_passes(spec: &ModelSpec, run: Run, prompts: &[(Size, f64)], steps: &[(Size, f64)]) -> Result<Tree> {
     let mut tree = spec.visitor(run);
     let of_pass = |size: Size| Run { size, generate: 0, keeps_cache: true, ..run };
-    let model = spec.model_of(of_pass(prompt))?;
+    let model = spec.model_of(of_pass(prompts.first().map_or(run.size, |(size, _)| *size)))?;
     tree.open("root", "Generation", Level::Model);
     let follow = |tree: &mut TreeVisitor, name: String, size: Size, times| {
         spec.follow(model.model.as_ref(), of_pass(size), &mut Below { tree, name, size, times, depth: 0 })
     };
-    follow(&mut tree, "prefill".into(), prompt, times)?;
+    for (place, (size, times)) in prompts.iter().enumerate() {
+        follow(&mut tree, name("prefill".into(), *size, &prompts[..place]), *size, *times)?;
+    }
     if !steps.is_empty() {
         tree.open("decode", "Decode", Level::Module);
         // A step has about as many nodes as the prompt.
         tree.reserve(tree.place().unwrap_or_default() * steps.len());
-        for (size, times) in steps {
-            follow(&mut tree, format!("past_{}", size.past), *size, *times)?;
+        for (place, (size, times)) in steps.iter().enumerate() {
+            follow(&mut tree, name(format!("past_{}", size.past), *size, &steps[..place]), *size, *times)?;
         }
         tree.close();
     }
@@ -141,11 +146,18 @@ pub(crate) fn trace_passes(
     Ok(tree)
 }
 
+/// The name of a pass; where earlier ones have the same past, with its sequences.
+fn name(usual: String, size: Size, earlier: &[(Size, f64)]) -> String {
+    match earlier.iter().any(|(known, _)| known.past == size.past) {
+        true => format!("{usual}_of_{}", size.sequences),
+        false => usual,
+    }
+}
+
 /// The error of the last step, with what makes it so long.
-fn with_way_out(error: Error, run: Run) -> Error {
+fn with_way_out(error: Error, prompt: usize, generate: usize) -> Error {
     match error {
         Error::Input { model, reason } => {
-            let (prompt, generate) = (run.size.keys(), run.generate);
             let reason = format!("{reason}: {prompt} of the prompt and {generate} generated; shorten either");
             Error::Input { model, reason }
         }

@@ -1,11 +1,8 @@
-/// A number that looks random, from some others (the finaliser of SplitMix64).
+use crate::{GOLDEN, mixed};
+
+/// A number that looks random, always the same from the same words.
 pub fn rank(of: &[u64]) -> u64 {
-    of.iter().fold(0, |seed: u64, &word| {
-        let mut x = (seed ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    })
+    of.iter().fold(0, |seed: u64, &word| mixed((seed ^ word).wrapping_add(GOLDEN)))
 }
 
 /// The places of so many at most of a list, in order: all, or as if drawn by chance, and always the same ones. Every nth would have one kind

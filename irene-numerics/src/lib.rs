@@ -7,6 +7,7 @@
 //! - Distributions: [`median`] and [`quantile`] for reports, [`upper_median`], [`rank_quantile`] and [`conformal_quantile`] for fits;
 //!   [`standard_normal`].
 //! - Several costs: [`dominates`]. A part of a long list: [`drawn`], [`rank`].
+//! - Numbers that look random: [`mixed`]. Units: [`GIB`], [`JOULES_PER_KWH`].
 //!
 //! Matrices and vectors are those of [nalgebra](https://docs.rs/nalgebra).
 //!
@@ -34,8 +35,10 @@ mod nonnegative;
 mod normal;
 mod polynomial;
 mod quantile;
+mod splitmix;
 mod standardise;
 mod triangle;
+mod units;
 
 pub use adam::Adam;
 pub use constants::{ConstantsFit, Prior};
@@ -49,8 +52,10 @@ pub use nonnegative::{NormalEquations, nonnegative_least_squares, nonnegative_mi
 pub use normal::{NORMAL_90, standard_normal};
 pub use polynomial::PolynomialFeatures;
 pub use quantile::{conformal_quantile, median, quantile, rank_quantile, upper_median};
+pub use splitmix::{GOLDEN, mixed};
 pub use standardise::{StandardScaler, mean, moments};
 pub use triangle::Triangle;
+pub use units::{GIB, JOULES_PER_KWH};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -24,16 +24,16 @@ pub use evaluation::{
     try_laws,
 };
 pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
-pub use forecast::{Forecast, Host, Memory, Note, Part, forecast};
+pub use forecast::{Forecast, Host, Memory, Note, Part, forecast, rounded_down};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
 pub use irene_requests::Load;
 use irene_tree::Tree;
-pub use neusight::read_neusight_models;
 pub use passes::Passes;
 pub use request::Request;
-pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
+pub use schedule::{Figures, Spent};
+pub(crate) use schedule::{Runs, Schedule, ScheduleCost};
 pub use service::{Fault, Service, ServiceOptions, Setting};
 pub use training::{
     Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,
@@ -86,6 +86,11 @@ pub enum Error {
     /// A row that says how fast requests arrive, and not how fast they are served.
     #[error("says how fast requests arrive, not how long they take: fill latency_s or itl_s, or give the concurrency")]
     RateAlone,
+    /// A row whose requests arrived faster than they were served.
+    #[error(
+        "is more than was served by tokens_per_s, and latency_s has the queue in it: fill itl_s, or give the concurrency"
+    )]
+    FellBehind,
     /// Measurements that make no calibration, or a file that is none.
     #[error("{origin}: {reason}")]
     Calibration {
@@ -143,7 +148,7 @@ pub enum Error {
     },
     /// More requests arrive than can be served.
     #[error(
-        "{rate} requests a second are more than are served: at most {greatest:.3}; ask for a lower rate, or give it more GPUs (--data-parallel)"
+        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (--data-parallel)", rounded_down(*greatest)
     )]
     Overload {
         /// Requests that arrive in a second.

@@ -7,29 +7,44 @@ use crate::{Error, Load, Request, passes::Followed};
 
 /// The passes of a static batch, or of a steady state in the time that each running sequence takes to be replaced.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Schedule {
-    /// Passes with prompts, and how often each runs.
-    pub prompts: Vec<(Pass, f64)>,
-    /// Passes with single tokens alone, and how often each runs.
-    pub steps: Vec<(Pass, f64)>,
-    /// The prompt's pass and the steps, each apart from the others: its size, and how often it runs.
-    pub sizes: Vec<(Size, f64)>,
+pub(crate) struct Schedule {
+    /// Passes with prompts.
+    pub(crate) prompts: Vec<Runs>,
+    /// Passes with single tokens alone.
+    pub(crate) steps: Vec<Runs>,
     /// Requests that are served.
-    pub requests: f64,
+    pub(crate) requests: f64,
+    /// Requests of a wave of a batch that runs in several; otherwise all.
+    pub(crate) of_wave: f64,
     /// Tokens that are generated for each.
-    pub generated: f64,
+    pub(crate) generated: f64,
     /// Steps between the first and the last token of a request.
-    pub gaps: f64,
+    pub(crate) gaps: f64,
     /// GPUs.
-    pub gpus: f64,
-    /// Passes that are under way at once in a pipeline, as a share of its stages.
-    pub filled: f64,
+    pub(crate) gpus: f64,
     /// Requests that wait for room in the cache of a steady state.
-    pub waiting: f64,
+    pub(crate) waiting: f64,
+    /// How likely others run in a copy of a steady state when a request comes.
+    pub(crate) beside: f64,
     /// Whether requests come and go one by one.
-    pub is_steady: bool,
-    /// Whether each of the first passes is a step with prompts beside it: the step of the same place among the others.
-    pub is_mixed: bool,
+    pub(crate) is_steady: bool,
+    /// Whether prompts are read in the steps of others.
+    pub(crate) is_mixed: bool,
+}
+
+/// A pass, and how often it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Runs {
+    /// Its size; of a pass with prompts that of these alone.
+    pub(crate) size: Size,
+    /// One GPU's part of it, with all that is in it.
+    pub(crate) pass: Pass,
+    /// How often it runs.
+    pub(crate) times: f64,
+    /// Passes that are under way at once, as a share of the copies and their stages.
+    pub(crate) filled: f64,
+    /// The single tokens of others in a pass with prompts, as a pass of their own.
+    pub(crate) beside: Option<(Size, Pass)>,
 }
 
 /// Time and energy of some passes.
@@ -46,9 +61,8 @@ pub struct Spent {
 impl Spent {
     /// A pass of one GPU on so many, of which a share has something to do.
     pub(crate) fn of(cost: &PassCost, filled: f64, gpus: f64) -> Self {
-        // The others wait with a model loaded, and draw no less than an idle device.
-        let waiting = (cost.joules - cost.dynamic_joules).max(cost.idle_joules);
-        let joules = filled * cost.joules + (1.0 - filled) * waiting;
+        // The others wait with a model loaded.
+        let joules = filled * cost.joules + (1.0 - filled) * cost.loaded_joules;
         Self { passes: 1.0, seconds: cost.seconds, joules: joules * gpus }
     }
 
@@ -68,11 +82,13 @@ impl Spent {
 
 /// Time and energy of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ScheduleCost {
+pub(crate) struct ScheduleCost {
     /// The passes with prompts.
-    pub prompts: Spent,
+    pub(crate) prompts: Spent,
     /// The others.
-    pub steps: Spent,
+    pub(crate) steps: Spent,
+    /// The times of the prompt of the first wave of a batch and of all its passes, s.
+    pub(crate) wave_s: [f64; 2],
 }
 
 /// The figures that users of a model ask for. A static batch has the latency of the whole batch, a steady state that of a request.
@@ -112,6 +128,8 @@ impl From<Figures> for irene_requests::Figures {
 /// Pasts at which the steps of a generation are followed, in shares of its length: Gauss's two points, whose mean is that of all steps
 /// for any cubic.
 const GAUSS: [f64; 2] = [0.211_324_865_405_187_1, 0.788_675_134_594_812_9];
+/// The same of the fewer steps that prompts share, whose mean is that of any straight line.
+const MIDDLE: [f64; 1] = [0.5];
 
 impl Schedule {
     /// The schedule of a request on an engine whose cache has room for `most` sequences: the others wait.
@@ -127,33 +145,34 @@ impl Schedule {
         }
     }
 
+    /// A batch that there is no room for runs in waves, one after the other: full ones, and one of the rest.
     fn batch(model: Followed<'_>, request: &Request, sequences: f64, most: f64) -> Result<Self, Error> {
-        let waves = (sequences / most).max(1.0);
-        let share = Share::of(sequences.min(most).round(), request);
-        // All wait for the copy or stage that has the most; those with one fewer count as full.
-        let fullest = share.mean.ceil().max(1.0) as usize;
-        let prompt = Size::new(fullest, request.prompt);
-        let count = request.generated.saturating_sub(1);
-        let last = request.prompt.saturating_add(count.saturating_sub(1));
-        let steps = step_sizes(fullest, [request.prompt, last], waves * count as f64);
+        let sequences = sequences.round().max(1.0);
+        let (mut prompts, mut steps) = (Vec::new(), Vec::new());
+        for (of_wave, times) in [(most, (sequences / most).floor()), (sequences % most, 1.0)] {
+            if of_wave * times > 0.0 {
+                let (prompt, of_tokens) = wave(model, request, of_wave, times)?;
+                prompts.push(prompt);
+                steps.extend(of_tokens);
+            }
+        }
         Ok(Self {
-            prompts: vec![(model.pass(request, prompt)?, waves)],
-            steps: passes(model, request, &steps)?,
-            sizes: std::iter::once((prompt, waves)).chain(steps).collect(),
+            prompts,
+            steps,
             requests: sequences,
+            of_wave: sequences.min(most),
             generated: request.generated as f64,
-            gaps: count as f64,
+            gaps: request.generated.saturating_sub(1) as f64,
             gpus: request.parallel.gpus() as f64,
-            // Copies with fewer do less in a single pass, and read the same weights in a step.
-            filled: if count == 0 { share.mean / fullest as f64 } else { share.filled },
             waiting: 0.0,
+            beside: 0.0,
             is_steady: false,
             is_mixed: false,
         })
     }
 
     /// In the time of the steps of a request, each running sequence is replaced once, and so each brings its prompt once. The first token comes
-    /// from the pass of the prompt; where that is a step of the others too, a request has as many steps as tokens.
+    /// from the pass of the prompt; where that is a step of the others too, a request is in as many passes as it has tokens.
     fn steady(
         model: Followed<'_>,
         engine: &Engine,
@@ -163,71 +182,90 @@ impl Schedule {
     ) -> Result<Self, Error> {
         let running = concurrency.min(most);
         let share = Share::of(running, request);
-        let count = if engine.mixes_prompts { request.generated } else { request.generated - 1 } as f64;
-        let last = request.prompt.saturating_add(request.generated - 1);
-        let of_share = |(sequences, part)| step_sizes(sequences, [request.prompt, last], count * part);
-        let step_sizes: Vec<(Size, f64)> = share.around().into_iter().flat_map(of_share).collect();
-        let steps = self::passes(model, request, &step_sizes)?;
-        // Prompts of one copy of the model; several share a pass where there are more than steps.
-        let replaced = share.mean.max(1.0);
-        let of_pass = (replaced / count.max(1.0)).ceil().max(1.0);
-        let passes = replaced / of_pass;
-        let prompt_size = Size::new(of_pass as usize, request.prompt);
-        let prompt = model.pass(request, prompt_size)?;
-        let (prompts, steps) = if engine.mixes_prompts {
-            let mixed = steps.iter().map(|(step, times)| (step.joined(&prompt), passes * times / count)).collect();
-            let alone = |(step, times): (Pass, f64)| (step, times * (1.0 - passes / count).max(0.0));
-            (mixed, steps.into_iter().map(alone).collect())
-        } else {
-            (vec![(prompt, passes)], steps)
-        };
+        let gaps = request.generated.saturating_sub(1) as f64;
+        // Passes that prompts join, or come between.
+        let slots = if engine.mixes_prompts { request.generated as f64 } else { gaps.max(1.0) };
+        let run = |size: Size, times: f64| Runs::of(model, request, size, times, share.filled);
+        let (mut prompts, mut steps) = (Vec::new(), Vec::new());
+        for (sequences, part) in around(share.mean.max(1.0)) {
+            if !engine.mixes_prompts {
+                steps.extend(tokens(request, GAUSS, sequences, gaps * part, &run)?);
+            }
+            for (count, of) in around(sequences as f64 / slots) {
+                let times = slots * part * of;
+                if count > 0 {
+                    // Those that a prompt is read for are not among the others.
+                    let others = if engine.mixes_prompts { sequences.saturating_sub(count) } else { 0 };
+                    let step = tokens(request, MIDDLE, others, times, &run)?.pop();
+                    prompts.push(run(Size::new(count, request.prompt), times)?.with(step));
+                } else if engine.mixes_prompts {
+                    steps.extend(tokens(request, GAUSS, sequences, times, &run)?);
+                }
+            }
+        }
+        let of_copy = (running / request.parallel.data.max(1) as f64).max(1.0);
         Ok(Self {
             prompts,
             steps,
-            sizes: std::iter::once((prompt_size, passes)).chain(step_sizes).collect(),
             requests: running,
+            of_wave: running,
             generated: request.generated as f64,
-            gaps: count,
+            gaps,
             gpus: request.parallel.gpus() as f64,
-            filled: share.filled,
             waiting: concurrency - running,
+            beside: 1.0 - of_copy.recip(),
             is_steady: true,
             is_mixed: engine.mixes_prompts,
         })
     }
 
+    /// The steps of single tokens, also those in passes with prompts: each as a pass of its own, and how often it runs.
+    pub(crate) fn token_passes(&self) -> impl Iterator<Item = (Size, &Pass, &Runs)> {
+        let beside = self.prompts.iter().filter_map(|runs| {
+            let (size, pass) = runs.beside.as_ref()?;
+            Some((*size, pass, runs))
+        });
+        self.steps.iter().map(|runs| (runs.size, &runs.pass, runs)).chain(beside)
+    }
+
     /// Whether its requests come over a network, one by one.
-    pub fn is_served(&self) -> bool {
-        self.prompts.first().is_some_and(|(pass, _)| pass.is_served)
+    pub(crate) fn is_served(&self) -> bool {
+        self.prompts.first().is_some_and(|runs| runs.pass.is_served)
     }
 
     /// The cost of all passes, over all GPUs.
-    pub fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
+    pub(crate) fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
         let on = law.on(device, engine, self.is_served());
-        let costs = on.passes(self.prompts.iter().chain(&self.steps).map(|(pass, _)| pass));
+        let costs = on.passes(self.prompts.iter().chain(&self.steps).map(|runs| &runs.pass));
         let (of_prompts, of_steps) = costs.split_at(self.prompts.len());
-        let sum = |costs: &[PassCost], passes: &[(Pass, f64)]| {
-            let spent = costs.iter().zip(passes).map(|(cost, (_, times))| self.spent(cost).times(*times));
+        let sum = |costs: &[PassCost], passes: &[Runs]| {
+            let spent = costs.iter().zip(passes).map(|(cost, runs)| runs.spent(cost, self.gpus).times(runs.times));
             spent.fold(Spent::default(), Spent::and)
         };
-        ScheduleCost { prompts: sum(of_prompts, &self.prompts), steps: sum(of_steps, &self.steps) }
+        // Waves have equally many kinds of steps, the first wave's first.
+        let of_wave = self.steps.len() / self.prompts.len().max(1);
+        let waves = self.prompts.first().map_or(1.0, |runs| runs.times);
+        let prompt_s = of_prompts.first().map_or(0.0, |cost| cost.seconds);
+        let steps_s = sum(&of_steps[..of_wave], &self.steps[..of_wave]).seconds / waves;
+        ScheduleCost {
+            prompts: sum(of_prompts, &self.prompts),
+            steps: sum(of_steps, &self.steps),
+            wave_s: [prompt_s, prompt_s + steps_s],
+        }
     }
 
-    /// The cost of a pass of one GPU, over all GPUs.
+    /// The cost of any pass of one GPU, over all GPUs.
     pub(crate) fn spent(&self, cost: &PassCost) -> Spent {
-        Spent::of(cost, self.filled, self.gpus)
+        Spent::of(cost, self.prompts.first().map_or(1.0, |runs| runs.filled), self.gpus)
     }
 
     /// The figures of the schedule, from the cost of its passes.
-    pub fn figures(&self, cost: &ScheduleCost) -> Figures {
-        let ScheduleCost { prompts, steps } = *cost;
+    pub(crate) fn figures(&self, cost: &ScheduleCost) -> Figures {
+        let ScheduleCost { prompts, steps, .. } = *cost;
         let (seconds, joules) = (prompts.seconds + steps.seconds, prompts.joules + steps.joules);
         let tokens = self.requests * self.generated;
         let of_tokens = |figure: f64| (tokens > 0.0).then_some(figure);
-        // A prompt that comes in a steady state waits for those before it, and for half a step.
-        let wait =
-            if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps.max(1.0)) } else { 0.0 };
-        let ttft_s = prompts.seconds / prompts.passes + wait;
+        let ttft_s = if self.is_steady { self.steady_first_s(cost) } else { self.batch_first_s(cost) };
         // The passes that most tokens wait for; a mean has the prompts of others in it.
         let usual = if self.is_mixed && prompts.passes > steps.passes { prompts } else { steps };
         // Little's law: as many requests are there all the time, and so each stays as long as all of them take to be replaced.
@@ -241,6 +279,62 @@ impl Schedule {
             latency_s,
             tokens_per_s: of_tokens(tokens / seconds),
         }
+    }
+
+    /// The time to the first token in a steady state, s: a prompt waits for those before it, and for half a step where others run.
+    fn steady_first_s(&self, cost: &ScheduleCost) -> f64 {
+        let ScheduleCost { prompts, steps, .. } = *cost;
+        let slots = if self.is_mixed { self.gaps + 1.0 } else { self.gaps.max(1.0) };
+        let wait = self.waiting / self.requests + self.beside * 0.5 / slots;
+        prompts.seconds / prompts.passes + (prompts.seconds + steps.seconds) * wait
+    }
+
+    /// The mean time to the first token of a batch, s: those of later waves wait for the earlier ones. Where as many requests are there all the
+    /// time, each waits for all waves but its own.
+    fn batch_first_s(&self, cost: &ScheduleCost) -> f64 {
+        let seconds = cost.prompts.seconds + cost.steps.seconds;
+        let [prompt_s, wave_s] = cost.wave_s;
+        let full = self.prompts.first().map_or(1.0, |runs| runs.times);
+        let in_full = full * self.of_wave;
+        let rest = (self.requests - in_full).max(0.0);
+        let prompts = in_full * prompt_s + rest * (cost.prompts.seconds - full * prompt_s);
+        let waits = if self.is_served() {
+            in_full * (seconds - wave_s) + rest * full * wave_s
+        } else {
+            wave_s * (in_full * (full - 1.0) / 2.0 + rest * full)
+        };
+        (prompts + waits) / self.requests
+    }
+}
+
+impl Runs {
+    fn of(model: Followed<'_>, request: &Request, size: Size, times: f64, filled: f64) -> Result<Self, Error> {
+        Ok(Self { size, pass: model.pass(request, size)?, times, filled, beside: None })
+    }
+
+    /// With a step of others in each pass.
+    fn with(self, step: Option<Self>) -> Self {
+        let Some(step) = step else { return self };
+        Self { pass: step.pass.joined(&self.pass), beside: Some((step.size, step.pass)), ..self }
+    }
+
+    /// With other prompts beside the same steps.
+    pub(crate) fn reading(&self, prompts: Pass) -> Self {
+        let pass = self.beside.as_ref().map_or_else(|| prompts.clone(), |(_, step)| step.joined(&prompts));
+        Self { pass, ..self.clone() }
+    }
+
+    /// What its prompts add to the steps beside them, on so many GPUs.
+    pub(crate) fn added(&self, gpus: f64, cost: impl Fn(&Pass) -> PassCost) -> Spent {
+        let of = |pass: &Pass| self.spent(&cost(pass), gpus);
+        let step = self.beside.as_ref().map_or_else(Spent::default, |(_, step)| of(step));
+        let whole = of(&self.pass);
+        Spent { seconds: whole.seconds - step.seconds, joules: whole.joules - step.joules, ..whole }
+    }
+
+    /// The cost of its pass on one GPU, over so many.
+    pub(crate) fn spent(&self, cost: &PassCost, gpus: f64) -> Spent {
+        Spent::of(cost, self.filled, gpus)
     }
 }
 
@@ -256,29 +350,39 @@ impl Share {
         let mean = sequences / passes;
         Self { mean, filled: mean.min(1.0) }
     }
-
-    /// The whole numbers of sequences whose mean it is, and the part of the passes that have each.
-    fn around(&self) -> Vec<(usize, f64)> {
-        /// Nearer ones are taken for whole.
-        const NEAR: f64 = 0.02;
-        let (whole, rest) = (self.mean.floor(), self.mean.fract());
-        let nearest = self.mean.round().max(1.0);
-        if self.mean <= 1.0 || (self.mean - nearest).abs() < NEAR * self.mean {
-            return vec![(nearest as usize, 1.0)];
-        }
-        vec![(whole as usize, 1.0 - rest), (whole as usize + 1, rest)]
-    }
 }
 
-/// The steps that stand for `count` steps after `first` to `last` tokens.
-fn step_sizes(sequences: usize, [first, last]: [usize; 2], count: f64) -> Vec<(Size, f64)> {
-    if count <= 0.0 {
-        return Vec::new();
-    }
-    let past = |share: f64| (first as f64 + share * (last - first) as f64).round() as usize;
-    GAUSS.into_iter().map(|share| (Size::new(sequences, 1).after(past(share)), count / 2.0)).collect()
+/// The whole numbers around a mean, and the part of the passes that have each.
+fn around(mean: f64) -> impl Iterator<Item = (usize, f64)> {
+    let (whole, rest) = (mean.floor() as usize, mean.fract());
+    [(whole, 1.0 - rest), (whole + 1, rest)].into_iter().filter(|(_, part)| *part > 0.0)
 }
 
-fn passes(model: Followed<'_>, request: &Request, sizes: &[(Size, f64)]) -> Result<Vec<(Pass, f64)>, Error> {
-    sizes.iter().map(|(size, times)| Ok((model.pass(request, *size)?, *times))).collect()
+/// The passes of so many waves of a batch: the prompt's, and the steps.
+fn wave(model: Followed<'_>, request: &Request, sequences: f64, waves: f64) -> Result<(Runs, Vec<Runs>), Error> {
+    let share = Share::of(sequences, request);
+    // All wait for the copy or stage that has the most; those with one fewer count as full.
+    let fullest = share.mean.ceil().max(1.0) as usize;
+    let count = request.generated.saturating_sub(1) as f64;
+    // Copies with fewer do less in a single pass, and read the same weights in a step.
+    let filled = if count == 0.0 { share.mean / fullest as f64 } else { share.filled };
+    let run = |size: Size, times: f64| Runs::of(model, request, size, times, filled);
+    let prompt = run(Size::new(fullest, request.prompt), waves)?;
+    Ok((prompt, tokens(request, GAUSS, fullest, waves * count, &run)?))
+}
+
+/// The passes that stand for `count` steps of so many sequences, at these places of the generation.
+fn tokens<const N: usize>(
+    request: &Request,
+    places: [f64; N],
+    sequences: usize,
+    count: f64,
+    run: &impl Fn(Size, f64) -> Result<Runs, Error>,
+) -> Result<Vec<Runs>, Error> {
+    if count <= 0.0 || sequences == 0 {
+        return Ok(Vec::new());
+    }
+    let (first, between) = (request.prompt, request.generated.saturating_sub(2) as f64);
+    let past = |share: f64| first.saturating_add((share * between).round() as usize);
+    places.into_iter().map(|share| run(Size::new(sequences, 1).after(past(share)), count / N as f64)).collect()
 }

@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, PassCost, Vendor};
+use irene_devices::{Catalogue, Device, DeviceClass, Engine, FROM_DATA_SHEET, Law, PassCost, Vendor};
 use irene_models::{ModelSpec, TaskHead};
 use irene_requests::RequestRow;
 use irene_tree::{Format, Parallel, Precision, Size, Tree};
 
 use crate::{
-    Calibration, Error, Forecast, Host, Note, Passes, Request, Schedule, Spent, forecast::forecast_by, passes::Followed,
+    Calibration, Error, Forecast, Host, Note, Part, Passes, Request, Schedule, Spent, calibration::CALIBRATED,
+    forecast::forecast_by, passes::Followed,
 };
 
 /// Settings for all rows of a sheet.
@@ -201,10 +202,16 @@ impl Setting {
         if let Some(calibration) = &self.calibration {
             forecast.provenance = calibration.basis(device, engine, forecast.schedule().is_served());
         }
-        let Some(host) = self.host else { return Ok(forecast) };
-        let law = &Law::shipped().host;
-        let watts = host.watts(law, device, request.parallel.gpus() as f64)?;
-        Ok(forecast.at_the_wall(watts, law.spread))
+        Ok(match self.host_watts()? {
+            Some(watts) => forecast.at_the_wall(watts, Law::shipped().host.spread),
+            None => forecast,
+        })
+    }
+
+    /// The power of the machine around the devices, W, where energy is that at the wall.
+    fn host_watts(&self) -> Result<Option<f64>, Error> {
+        let gpus = self.request.parallel.gpus() as f64;
+        self.host.map(|host| host.watts(&Law::shipped().host, &self.device, gpus)).transpose()
     }
 
     /// Whether its forecast rests on measurements of its device and engine.
@@ -233,6 +240,24 @@ impl Setting {
         Ok(Spent::of(&cost, 1.0 / pipeline.max(1) as f64, (tensor * pipeline) as f64))
     }
 
+    /// What a request's prompt costs beside the same steps of others if its first `cached` tokens are in the cache already.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a model that cannot go on from a part of a prompt.
+    pub fn prompt_after(&self, forecast: &Forecast, cached: usize) -> Result<Part, Error> {
+        let Self { spec, device, engine, request, passes, .. } = self;
+        let schedule = forecast.schedule();
+        let law = self.law(schedule);
+        let mut all = Spent::default();
+        for runs in &schedule.prompts {
+            let rest = Size { new: runs.size.new.saturating_sub(cached).max(1), past: cached, ..runs.size };
+            let rest = runs.reading(Followed { spec, passes }.pass(request, rest)?);
+            all = all.and(rest.added(schedule.gpus, |pass| law.pass(pass, device, engine)).times(runs.times));
+        }
+        let joules = all.joules + self.host_watts()?.unwrap_or(0.0) * all.seconds;
+        Ok(Part { joules: joules / schedule.requests, seconds: all.seconds / all.passes })
+    }
+
     fn pass_of_gpu(&self, forecast: &Forecast, size: Size) -> Result<PassCost, Error> {
         let Self { spec, device, engine, request, passes, .. } = self;
         let pass = Followed { spec, passes }.pass(request, size)?;
@@ -256,8 +281,21 @@ impl Setting {
 }
 
 impl Forecast {
-    /// Fills in the figures of a row, with their intervals, where they come from, and marks.
+    /// Whether the figures of a row are a forecast's, by its provenance.
+    pub fn is_of(row: &RequestRow) -> bool {
+        row.further("provenance").is_some_and(|words| words == FROM_DATA_SHEET || words.starts_with(CALIBRATED))
+    }
+
+    /// Fills in the figures of a row, with their intervals, where they come from, and marks. Those of a measured row, whose other columns stay,
+    /// become its `measured_provenance` and `measured_marks`.
     pub fn fill_in(&self, row: &mut RequestRow) {
+        if !Self::is_of(row) {
+            for title in ["provenance", "marks"] {
+                if let Some(cell) = row.further(title).filter(|cell| !cell.is_empty()).map(str::to_owned) {
+                    row.set_further(&format!("measured_{title}"), cell);
+                }
+            }
+        }
         row.figures = self.figures.into();
         [row.low, row.high] = self.interval.map_or_else(Default::default, |ends| ends.map(Into::into));
         row.set_further("provenance", self.provenance.as_str());

@@ -112,7 +112,7 @@ impl Ablation {
 /// One of the predictors that trees have too little for, and why.
 pub type Skipped = (Ablation, Error);
 
-/// One of the predictors with what it says of each model that was left out.
+/// One of the predictors, with its predictions for each model that was left out.
 #[derive(Clone, Debug)]
 pub struct Tried {
     /// Which.

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use irene_numerics::JOULES_PER_KWH;
 use irene_tree::{Level, Quantity, Tree};
 
 /// The energy of all nodes of one instance type.
@@ -47,7 +48,6 @@ pub const PRICE_PER_KWH: f64 = 0.1319;
 /// Energy of a million runs, kWh.
 pub fn kwh_per_million(energy_j: f64) -> f64 {
     const RUNS: f64 = 1e6;
-    const JOULES_PER_KWH: f64 = 3.6e6;
     energy_j * RUNS / JOULES_PER_KWH
 }
 

@@ -29,7 +29,7 @@ fn works(tree: &Tree) -> impl Iterator<Item = Work> {
 }
 
 /// Predicts every node by the mean of what nodes with the same work were measured to cost in other models, each model counting once. A
-/// node that no other model has keeps no ground truth, so that it is not judged.
+/// node that occurs in no other model is left out of the judgement.
 ///
 /// The error of that is the noise floor: all that a predictor from specs could know of the node is known, and the rest is how measurements
 /// of the same differ. A mean of k models has noise of its own, so that the floor is the noise of one measurement times √(1 + 1/k).

@@ -2,7 +2,7 @@ use irene_tree::{Quantity, Tree};
 
 use crate::{Error, Result};
 
-/// Refuses to learn from a run on several GPUs: its energies are sums over them, where a predictor has one GPU's, which
+/// Refuses to learn from a run on several GPUs: its energies are sums over them, while a predictor learns those of one GPU, which
 /// [`sum_over_gpus`] multiplies.
 pub(crate) fn on_one_gpu(tree: &Tree) -> Result<()> {
     if tree.parallel.is_single() {

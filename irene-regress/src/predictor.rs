@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use irene_numerics::GIB;
 use irene_tree::{Mark, Node, NodeId, Quantity, Tree, render};
 use serde_json::json;
 
@@ -137,7 +138,8 @@ impl DeviceProfile {
     pub const DEFAULT_DEVICE: &'static str = "gtx-1080-ti";
 
     /// Predicts a tree to be shown: checks the tree, predicts every node, refuses figures that are not finite, marks those below zero and
-    /// all of a tree in number formats that it was not trained on, adds up the energies of several GPUs, and writes method and provenance into the tree's field `predictor`.
+    /// all of a tree in number formats that it was not trained on, adds up the energies of several GPUs, and writes method and provenance
+    /// into the tree's field `predictor`.
     ///
     /// # Errors
     /// [`Error::Tree`] for a tree that breaks the rules of one; those of [`Predictor::predict`]; [`Error::NotFinite`].
@@ -196,18 +198,17 @@ impl DeviceProfile {
 
     /// If a run of the tree does not fit the device's memory: its need and the memory there is, bytes.
     pub fn memory_needed(&self, tree: &Tree) -> Option<(MemoryUse, f64)> {
-        const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
         let available = GIB * self.provenance.memory_gib?;
         Some((MemoryUse::of(tree)?, available)).filter(|(needed, _)| needed.total() > available)
     }
 
-    /// Carries the profile over to another machine, from trees that were measured there: one tree scales it, more fit it to that machine.
+    /// Carries the profile over to another machine, from trees that were measured there: one tree rescales it, several refit it.
     ///
     /// # Errors
     /// [`Error::Training`] for no trees, one that ran on several GPUs, or a method that has nothing to carry over; those of training.
     pub fn calibrated(&self, trees: &[Tree], device: impl Into<String>) -> Result<Self> {
         if trees.is_empty() {
-            return Err(Error::Training("no trees; one that was measured on the other machine is the least".into()));
+            return Err(Error::Training("no trees: give at least one that was measured on the other machine".into()));
         }
         trees.iter().try_for_each(on_one_gpu)?;
         let plain: Vec<Tree> = trees.iter().map(Tree::without_math).collect();

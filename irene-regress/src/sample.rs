@@ -18,7 +18,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// All trees, or those whose places have the least ranks, so that they have at most so many nodes. A tree of several GPUs is refused.
+    /// All trees, or a pseudo-random sample with at most `most_nodes` nodes, or of one tree. A tree of several GPUs is refused.
     pub(crate) fn of(source: &dyn TreeSource, most_nodes: usize) -> Result<Self> {
         let (mut kept, mut nodes, mut place) = (BTreeMap::new(), 0, 0);
         let mut least_refused = u64::MAX;

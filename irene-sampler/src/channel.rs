@@ -233,15 +233,15 @@ impl Channel {
         }
     }
 
-    /// Whether this channel's energy includes that of the other one, so that the two must not be added; None if only the maker of the
-    /// board knows.
+    /// Whether this channel's energy includes the other's, so that the two must not be added. None if only the board's maker knows.
     pub fn covers(&self, other: &Self) -> Option<bool> {
         let (own, its) = (self.extent(), other.extent());
         match (self.board_reach(), other.board_reach()) {
             (None, None) => self.id.resource.covers(&other.id.resource),
+            (_, Some(Reach::PartOf(outer))) if self.id.resource == *outer => Some(true),
             // Its outer sensor stands for it.
             (Some(Reach::PartOf(_)), _) => Some(false),
-            (_, Some(Reach::PartOf(outer))) => Some(self.id.resource == *outer || own > 0),
+            (_, Some(Reach::PartOf(_))) => Some(own > 0),
             // A sensor beside the module may sit on the board that carries it.
             (Some(Reach::Module), Some(Reach::Unknown)) | (Some(Reach::Unknown), Some(Reach::Module)) => None,
             _ if own != its => Some(own > its),

@@ -3,7 +3,7 @@
 //! - [`sensors`]: one list of everything that can be read on this machine, each a [`Sensor`]: utilisation and memory, GPUs through
 //!   NVML and Linux's DRM, RAPL, hwmon, logs of external meters, of ipmitool and of powermetrics, and estimates from load.
 //! - [`sensors::ProcessTree`]: the part of one process tree, or of one control group, in the meter's energy.
-//! - [`Channel`]: a [`Metric`] of a [`Resource`]. The resources tell what is part of what, so that nothing counts twice.
+//! - [`Channel`]: a [`Metric`] of a [`Resource`]. Resources know which includes which, so that nothing counts twice.
 //! - [`Total`]: which sensors make up the machine's power, and why the others do not.
 //! - [`Sampler`]: reads sensors from a background thread; [`Series::window`] gives the figures between two times.
 //! - [`Sampler::span`], [`Sampler::measure`]: the energy of a piece of a program, which [comes](Pending) once the meters have caught up.

@@ -158,6 +158,22 @@ impl Series {
         }
     }
 
+    /// The same up to a time between two readings that are kept.
+    pub fn joules_at(&self, time: f64) -> Option<f64> {
+        let newest = self.joules()?;
+        let [oldest, last] = self.span()?;
+        if !(oldest..=last).contains(&time) {
+            return None;
+        }
+        let first = self.points.partition_point(|&(before, _)| before <= time) - 1;
+        let steps = self.points().skip(first).zip(self.points().skip(first + 1));
+        let is_known = |(start, end): &((f64, f64), (f64, f64))| {
+            self.metric != Metric::Power || end.0 - start.0 <= self.longest_gap()
+        };
+        let later: f64 = steps.filter(is_known).map(|(start, end)| self.energy_between(start, end, time, last)).sum();
+        Some(newest - later)
+    }
+
     /// How often the energy between two readings was unknown: a counter was reset or cannot have counted right, or power was not read
     /// for too long.
     pub fn gaps(&self) -> u64 {

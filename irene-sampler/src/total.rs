@@ -270,16 +270,37 @@ impl Missing {
     }
 }
 
-/// The reasons so far, and for each channel that another one covers that one.
+/// Whether the energy of one channel includes that of another. A part of a sensor is nowhere else than that sensor: what includes other
+/// sensors of the same kind, such as another supply or module, does not include the part.
+pub(crate) fn covers(channels: &[Channel], outer: usize, inner: usize) -> bool {
+    let whole_of = |place: usize| match (&channels[place].id.resource, &channels[place].reach) {
+        (Resource::Board { .. }, Reach::PartOf(whole)) => {
+            channels.iter().position(|channel| channel.id.resource == *whole)
+        }
+        _ => None,
+    };
+    let mut around = inner;
+    // No chain of parts is longer than that.
+    for _ in channels {
+        match whole_of(around) {
+            Some(whole) if channels[whole].id.resource != channels[outer].id.resource => around = whole,
+            _ => break,
+        }
+    }
+    let is_apart = around != inner && channels[outer].covers(&channels[around]) == Some(false);
+    channels[outer].covers(&channels[inner]) == Some(true) && !is_apart
+}
+
+/// Why each channel is left out: the reasons known so far, and for a channel that another one includes, that channel.
 fn covered(channels: &[Channel], energies: &[usize], settled: &[Option<LeftOut>]) -> Vec<Option<LeftOut>> {
     let mut reasons = settled.to_vec();
     let candidates = || energies.iter().copied().filter(|&place| settled[place].is_none());
     // A counter misses nothing; a mean of the past tells of the past.
     let preference = |place: usize| (channels[place].id.metric, channels[place].averaging, place);
-    let is_covered = |place: usize| candidates().any(|other| channels[other].covers(&channels[place]) == Some(true));
+    let is_covered = |place: usize| candidates().any(|other| covers(channels, other, place));
     for place in candidates() {
         let id = &channels[place].id;
-        let outer = candidates().filter(|&other| channels[other].covers(&channels[place]) == Some(true));
+        let outer = candidates().filter(|&other| covers(channels, other, place));
         // The outermost one is the one that counts.
         if let Some(outer) = outer.min_by_key(|&outer| is_covered(outer)) {
             reasons[place] = Some(LeftOut::PartOf(channels[outer].id.clone()));
@@ -292,8 +313,8 @@ fn covered(channels: &[Channel], energies: &[usize], settled: &[Option<LeftOut>]
     reasons
 }
 
-/// The channels that must not be added to others, each with one of those: of two that may overlap, the one that tells less of what it
-/// measures, or both.
+/// Pairs of channels that may overlap, so that only one may count: the one to drop, and the one to keep; both orders where neither is
+/// clearer.
 fn overlapping(channels: &[Channel], tops: &[usize], findings: &Findings) -> Vec<(usize, usize)> {
     let mut losers = Vec::new();
     for (i, &a) in tops.iter().enumerate() {

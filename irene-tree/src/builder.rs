@@ -2,10 +2,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Map;
 
-use crate::{
-    Error, Kernels, Level, Marks, Node, Operation, Parallel, Precision, Result, Role, Size, Training, Tree,
-    quantity::Values,
-};
+use crate::{Error, Kernels, Level, Node, Operation, Parallel, Precision, Result, Role, Size, Training, Tree};
 
 /// Builds a [`Tree`] in pre-order: [`enter`](Self::enter) a module, add its children, [`leave`](Self::leave) it.
 ///
@@ -98,8 +95,8 @@ impl TreeBuilder {
         self.tree.nodes.reserve(nodes);
     }
 
-    /// Adds a node below the open one that equals the one at a place, which stands there too, with everything below it. It has this
-    /// name, and its parameters come `later` than those of the other.
+    /// Adds a copy of the node at `place`, a child of the open node, with everything below it, under this name. The ids of its parameters
+    /// are `later` than those of the other.
     pub fn repeat(&mut self, place: usize, name: &str, later: u32) {
         let open = self.open.last().map(|&open| open as usize);
         let known = self.tree.nodes.get(place).filter(|first| place > 0 && Some(first.parent as usize) == open);
@@ -181,20 +178,10 @@ impl TreeBuilder {
             }
         };
         self.tree.nodes.push(Node {
-            scope,
-            instance_type,
-            level,
             depth: self.open.len() as u16,
             parent,
-            subtree_len: 1,
-            values: Values::default(),
-            times: 1.0,
-            gpus: 1,
-            id: None,
-            size: None,
             operation: operation.map(Arc::new),
-            marks: Marks::default(),
-            extra: None,
+            ..Node::new(scope, instance_type, level)
         });
         index
     }

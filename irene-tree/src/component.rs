@@ -107,7 +107,8 @@ impl Tree {
         (is_product && self.parent(id) == Some(NodeId::ROOT)).then_some(Component::Head)
     }
 
-    /// The amount that each part of the model spends in one run of the whole, most first; parts that spend nothing are left out. The sum is the root's value.
+    /// The amount that each part of the model spends in one run of the whole, most first; parts that spend nothing are left out. The sum
+    /// is the root's value.
     pub fn components(&self, quantity: Quantity) -> Vec<(Component, f64)> {
         self.components_below(NodeId::ROOT, quantity)
     }

@@ -46,7 +46,9 @@ pub struct Dropped {
 }
 
 /// Finds the folder of a device's files from the path in the environment variable `IRENE_DATA`: that path if it is called `device`, its
-/// folder `device`, or `irene/device`. `None` if the variable is not set or none of them has the files.
+/// folder `device`, or `irene/device`. `None` if the variable is not set or none of them has the files. For irene's own tests and
+/// benchmarks alone.
+#[doc(hidden)]
 pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
     device_dir(PathBuf::from(std::env::var_os("IRENE_DATA")?), device)
 }

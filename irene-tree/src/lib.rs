@@ -62,7 +62,7 @@ pub use parallel::Parallel;
 pub use quantity::Quantity;
 pub use shape::Shape;
 pub use similar::{did_you_mean, similar};
-pub use size::{Phase, Size};
+pub use size::Size;
 pub use training::{Checkpoint, Optimizer, Training};
 pub use tree::{NodeId, Tree};
 

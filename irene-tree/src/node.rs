@@ -130,7 +130,7 @@ pub struct Node {
     pub(crate) subtree_len: u32,
     pub(crate) values: Values,
     pub(crate) times: f64,
-    /// GPUs that run it at the same time. Its counts and its latency are those of one of them, its energy that of all.
+    /// GPUs that run it at the same time. Counts and latency are per GPU; energy is the sum over all of them.
     pub gpus: u32,
     /// The identifier in the interchange format; the position gives one if it is absent.
     pub id: Option<Box<str>>,

@@ -168,7 +168,7 @@ impl OpKind {
         }
     }
 
-    /// The name of its gradient, of those kinds whose gradient is not made of others.
+    /// The class name of its gradient's own kernel, for kinds whose gradient is not made of other operations.
     fn gradient_name(self) -> &'static str {
         match self {
             Self::LayerNorm => "LayerNormBackward",

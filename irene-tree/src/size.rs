@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 /// How much goes into one forward pass: `new` tokens for each of `sequences`, with `past` tokens of each in the cache already.
 ///
 /// ```
-/// use irene_tree::{Phase, Size};
+/// use irene_tree::Size;
 /// let prompt = Size::new(8, 128);
-/// assert_eq!((prompt.tokens(), prompt.keys(), prompt.phase()), (1024, 128, Phase::Prefill));
+/// assert_eq!((prompt.tokens(), prompt.keys()), (1024, 128));
 /// let step = Size::new(8, 1).after(128);
-/// assert_eq!((step.tokens(), step.keys(), step.phase()), (8, 129, Phase::Decode));
+/// assert_eq!((step.tokens(), step.keys()), (8, 129));
 /// assert_eq!(format!("{prompt}, {step}"), "8x128, 8x1+128");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,17 +27,6 @@ pub struct Size {
 
 fn is_zero(count: &usize) -> bool {
     *count == 0
-}
-
-/// The part of a generation that a forward pass does; it follows from the [`Size`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Whole sequences: nothing is in the cache.
-    Prefill,
-    /// One token of each sequence after those in the cache.
-    Decode,
-    /// Several tokens of each sequence after those in the cache: a further part of a prompt.
-    Extend,
 }
 
 impl Size {
@@ -59,15 +48,6 @@ impl Size {
     /// Keys that the last new token attends to, its own included. Saturates rather than wraps.
     pub const fn keys(self) -> usize {
         self.past.saturating_add(self.new)
-    }
-
-    /// The phase of a generation.
-    pub const fn phase(self) -> Phase {
-        match (self.past, self.new) {
-            (0, _) => Phase::Prefill,
-            (_, 1) => Phase::Decode,
-            _ => Phase::Extend,
-        }
     }
 }
 

@@ -116,8 +116,8 @@ impl Tree {
         Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }
     }
 
-    /// The tree in which the modules that `is_whole` names are primitives, without what is below them; and for each of its nodes the one
-    /// that it was. The root stays as it is.
+    /// The tree with the modules that `is_whole` names turned into primitives, with nothing below them; and for each of its nodes the id of
+    /// the one that it was. The root is never closed.
     pub fn closed(&self, is_whole: impl Fn(NodeId) -> bool) -> (Self, Vec<NodeId>) {
         let is_whole = |id: NodeId| id != NodeId::ROOT && self.node(id).level() == Level::Module && is_whole(id);
         let mut is_inside = vec![false; self.nodes.len()];
@@ -188,8 +188,8 @@ impl Tree {
         Some(self.node(id).get(quantity)? - self.sum_of_children(id, quantity)?)
     }
 
-    /// The amount that the node spends in one run of the whole, itself and in children whose value is unknown: a child that no predictor has a figure for is
-    /// in its parent's own part. None where its own value is unknown. Summed over all nodes it is the root's value.
+    /// The amount that the node itself spends in one run of the whole, with the children that have no figure of their own. None if its own
+    /// value is unknown. The sum over all nodes is the root's value.
     pub fn spent_itself(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
         /// The last bits of a sum are nothing.
         const NOTHING: f64 = 1e-12;
@@ -240,7 +240,8 @@ impl Tree {
         }
     }
 
-    /// New tokens of all sequences: those that are generated, those that a single pass reads, or those of all micro-batches of a step.
+    /// New tokens of all sequences: the generated ones; without generation those of the single pass, or of all micro-batches of a step of
+    /// training.
     pub fn tokens(&self) -> usize {
         match self.generated {
             0 => self.size.tokens().saturating_mul(self.training.map_or(1, |training| training.accumulate)),

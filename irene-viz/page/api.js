@@ -135,11 +135,14 @@ function howAndWhere(state) {
 const withMath = (state) => ({ ...howAndWhere(state), math: state.math ? "true" : "" });
 
 // About the model of the state: a built-in one by its name, one of a person's own by its config in the body.
+const modelOf = (state) => (isOwn(state) ? { name: state.model } : { model: state.model });
+
 async function askOfModel(path, state, query) {
-  if (!isOwn(state)) return ask(path, { model: state.model, ...query });
+  const all = { ...modelOf(state), ...query };
+  if (!isOwn(state)) return ask(path, all);
   // A report holds the answer itself, and a large config stays in the tab that it was opened in.
   const config = isReport ? "" : await unpackConfig(state.config);
-  return ask(path, { ...query, name: state.model }, config);
+  return ask(path, all, config);
 }
 
 const of = async (answer) => (await answer).data;
@@ -153,7 +156,14 @@ export const getGrids = async () => (await of(ask("grids"))).grids;
 export const getPrediction = (state) => askOfModel("predict", state, withMath(state));
 
 // `changes` as in `num_hidden_layers=6;batch=1`: the baseline is the state's selection.
-export const getWhatIf = (state, changes) => of(askOfModel("whatif", state, { ...withMath(state), set_b: changes }));
+const whatIf = (state, changes) => ({ ...withMath(state), set_b: changes });
+export const getWhatIf = (state, changes) => of(askOfModel("whatif", state, whatIf(state, changes)));
+
+// Whether these can be answered: a report has only the answers that it was made with.
+const isHeld = (path, state, query) =>
+  !isReport || held.has(canonical(withQuery(path, { ...modelOf(state), ...query })));
+export const hasPrediction = (state) => isHeld("predict", state, withMath(state));
+export const hasWhatIf = (state, changes) => isHeld("whatif", state, whatIf(state, changes));
 
 const bounds = (state) => ({
   max_ttft_s: state.max_ttft,

@@ -6,8 +6,7 @@ import { byId } from "./dom.js";
 import { createDownloads } from "./downloads.js";
 import { createDrop } from "./drop.js";
 import { createForm, labelled } from "./form.js";
-import { joules } from "./format.js";
-import { createHeadline } from "./headline.js";
+import { createHeadline, energyText, wholeText } from "./headline.js";
 import { createMisfit, memoryBar } from "./memory.js";
 import { indexNodes } from "./nodes.js";
 import { toggledToShow } from "./openness.js";
@@ -155,7 +154,8 @@ function withChanges(asked) {
   const isOtherTree = treeOf(next) !== treeOf(wanted);
   if (isOtherTree && changes.toggled === undefined) next.toggled = "";
   if (isOtherTree && changes.layers === undefined) next.layers = next.layers === "all" ? "all" : "";
-  if (!(next.view in VIEWS)) next.view = RENAMED[next.view] ?? "tree";
+  const isView = (name) => Object.hasOwn(VIEWS, name);
+  if (!isView(next.view)) next.view = isView(RENAMED[next.view]) ? RENAMED[next.view] : "tree";
   return next;
 }
 
@@ -224,12 +224,13 @@ function show(problem, part) {
 
 function showAnswer() {
   const { selection, predictor } = prediction;
-  headline.show(state, prediction, titleOf(state.device));
+  headline.show(state, prediction, choices?.[1].find(({ name }) => name === state.device));
   byId("fit").replaceChildren(memoryBar(prediction.memory));
   const status = `${byId("headline").textContent}; ${predictor.provenance}`;
   // Said again only where it changed: a screen reader would read it at every step.
   if (byId("status").textContent !== status) byId("status").textContent = status;
-  document.title = `${selection?.model ?? state.model} on ${state.device}: ${joules(prediction.root.energy)} – irene`;
+  byId("whole").textContent = wholeText(prediction);
+  document.title = `${selection?.model ?? state.model} on ${state.device}: ${energyText(prediction)} – irene`;
 }
 
 // The trouble says why; what is said of another selection goes.
@@ -238,8 +239,6 @@ function showNoAnswer() {
   document.title = `${state.model} on ${state.device} – irene`;
 }
 
-const titleOf = (device) => choices?.[1].find(({ name }) => name === device)?.title;
-
 function showView({ extra, problem }) {
   const panel = byId(`panel-${state.view}`);
   const isPossible = Boolean(prediction) || VIEWS_WITHOUT_PREDICTION.includes(state.view);
@@ -247,6 +246,7 @@ function showView({ extra, problem }) {
   trouble.hidden = !problem && isPossible;
   panel.hidden = Boolean(problem) || !isPossible;
   byId("details").hidden = panel.hidden || !VIEWS_WITH_DETAILS.includes(state.view);
+  byId("whole").hidden = byId("details").hidden || byId("whole").textContent === "";
   shownView = undefined;
   if (panel.hidden) {
     const why = isPossible
@@ -260,19 +260,25 @@ function showView({ extra, problem }) {
   if (prediction && !byId("details").hidden) details.show(selected(), prediction, state);
 }
 
-// An address that cannot be shown is explained, with the ways on.
-function showTrouble(error) {
+// An address that cannot be shown is explained, with the way on; what is said of another goes.
+function showTrouble(asked, error) {
   const fresh = () => location.assign(location.pathname);
-  const tree = state.view === "tree" ? [] : [["Show its tree", () => act.go({ view: "tree" })]];
+  state = wanted = withChanges(asked);
+  prediction = shownView = undefined;
+  byId("answer").hidden = true;
+  byId("explore").hidden = true;
   byId("trouble").hidden = false;
   byId("trouble").replaceChildren(
     emptyState(
       "This address asks for something that cannot be predicted",
       `${labelled(error.message)}. Change it in the form above, or start from a fresh page.`.replace("..", "."),
-      [["Start afresh", fresh], ...tree],
+      [["Start afresh", fresh]],
     ),
   );
-  byId("status").textContent = "";
+  showNoAnswer();
+  downloads.enable();
+  form.fill(state);
+  form.showError(error);
 }
 
 // The views that a report has no answers for are left out, and named; those of the tree need none but the prediction.
@@ -307,8 +313,7 @@ async function start() {
     await load({}, replaceState);
   } catch (error) {
     await offered;
-    showTrouble(error);
-    form.showError(error);
+    showTrouble(state, error);
     return;
   }
   // The names of devices may come after the answer.
@@ -329,7 +334,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 addEventListener("popstate", () => {
   const asked = readState();
-  attempt(() => load(asked, () => {}));
+  attempt(() => load(asked, () => {}).catch((error) => showTrouble(asked, error)));
 });
 new ResizeObserver(() => shownView?.resize?.()).observe(byId("views"));
 await attempt(start);

@@ -49,7 +49,8 @@ export const componentParts = (components) =>
   components.map(({ component, share, energy_j }) => ({
     name: componentName(component),
     share,
-    text: `${percent(share)}, ${joules(energy_j)}`,
+    // Three digits of a part that small would say more than is known.
+    text: share < 0.01 ? "under 1%" : `${percent(share)}, ${joules(energy_j)}`,
     colour: `part-${component}`,
     data: { component, joules: energy_j, share },
   }));

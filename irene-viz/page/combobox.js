@@ -17,6 +17,14 @@ export function createCombobox(input, onChoose) {
     return words.every((word) => text.includes(word));
   };
 
+  // How well the value itself has what was typed: all of it, its beginning, a part, or the words beside it alone.
+  function distance({ value }, typed) {
+    const name = value.toLowerCase();
+    if (name === typed) return 0;
+    if (name.startsWith(typed)) return 1;
+    return name.includes(typed) ? 2 : 3;
+  }
+
   function buildOption(item, index) {
     return make(
       "div",
@@ -27,8 +35,11 @@ export function createCombobox(input, onChoose) {
   }
 
   function open(isFiltered) {
-    const words = isFiltered ? input.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
-    shown = items.filter((item) => matches(item, words)).slice(0, MOST_SHOWN);
+    const typed = isFiltered ? input.value.trim().toLowerCase() : "";
+    const words = typed.split(/\s+/).filter(Boolean);
+    const found = items.filter((item) => matches(item, words));
+    if (isFiltered) found.sort((a, b) => distance(a, typed) - distance(b, typed));
+    shown = found.slice(0, MOST_SHOWN);
     const groups = Map.groupBy(shown, (item) => item.group);
     let index = 0;
     list.replaceChildren(
@@ -45,7 +56,10 @@ export function createCombobox(input, onChoose) {
     shown = [...groups.values()].flat();
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
-    move(isFiltered && shown.length > 0 ? 0 : shown.findIndex((item) => item.value === input.value));
+    // The groups may have put the best one further down.
+    const best = Math.min(...shown.map((item) => distance(item, typed)));
+    const isBest = (item) => (isFiltered ? distance(item, typed) === best : item.value === input.value);
+    move(shown.findIndex(isBest));
   }
 
   function close() {

@@ -6,10 +6,11 @@ import { words } from "./columns.js";
 import { differenceIcicle } from "./difference-icicle.js";
 import { make, replaceInside } from "./dom.js";
 import { field, numberInput, select } from "./field.js";
+import { labelled } from "./form.js";
 import { createPairTable } from "./pairs.js";
 import { readyMade } from "./readymade.js";
 import { otherCard, sideCard } from "./side-cards.js";
-import { comparisonCsv, differences, figuresTable, howMuch } from "./sides.js";
+import { comparisonsCsv, differences, figuresTable, howMuch } from "./sides.js";
 
 const OTHERS = ["b", "c", "d"];
 
@@ -133,7 +134,7 @@ export function createCompareView(panel, act) {
         try {
           return { letter, comparison: await getWhatIf(state, state[letter]) };
         } catch (error) {
-          return { letter, problem: error.message };
+          return { letter, problem: labelled(error.message) };
         }
       }),
     );
@@ -155,7 +156,10 @@ export function createCompareView(panel, act) {
       "div",
       { class: "tools" },
       button("remove", "Remove", () => remove(letter)),
-      button("select", "Make it the selection", () => act.go(asState(current[letter], current))),
+      // The others are changes to what was selected before, and would be others of this one.
+      button("select", "Make it the selection", () =>
+        act.go({ ...asState(current[letter], current), b: "", c: "", d: "" }),
+      ),
     );
   }
 
@@ -173,9 +177,10 @@ export function createCompareView(panel, act) {
     detail.hidden = tables.hidden = !chosen;
     if (!chosen) return;
     const { nodes = [], by_type: types = [] } = chosen.comparison;
-    icicle.replaceChildren(...differenceIcicle(shown, nodes, icicle.clientWidth));
-    byType.show(types);
-    byNode.show(nodes);
+    const letter = chosen.letter.toUpperCase();
+    icicle.replaceChildren(...differenceIcicle(shown, nodes, icicle.clientWidth, letter));
+    byType.show(types, letter);
+    byNode.show(nodes, letter);
   }
 
   function showResults() {
@@ -252,11 +257,10 @@ export function createCompareView(panel, act) {
       // After the last that was removed, the next to do is to add one.
       if (hadFocus && !cards.contains(document.activeElement)) form.querySelector("#compare").focus();
     },
-    downloads: () =>
-      answers
-        .filter(({ comparison }) => comparison)
-        .slice(0, 1)
-        .map(({ comparison }) => ["csv", "comparison", () => comparisonCsv(comparison)]),
+    downloads() {
+      const known = answers.filter(({ comparison }) => comparison);
+      return known.length > 0 ? [["csv", "comparison", () => comparisonsCsv(known)]] : [];
+    },
     resize: drawDetail,
   };
 }

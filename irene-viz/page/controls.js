@@ -2,6 +2,7 @@
 
 import { readChanges } from "./changes.js";
 import { byId, make } from "./dom.js";
+import { labelled } from "./form.js";
 
 // Between the last key press and the answer.
 const PAUSE_MS = 350;
@@ -110,7 +111,7 @@ export function createControls(onChange) {
     if (isWrong) field.setAttribute("aria-invalid", "true");
     else field.removeAttribute("aria-invalid");
     const before = knob.isFixed ? "fixed by the architecture" : isChanged ? `A has ${knob.value || "none"}` : "";
-    was.textContent = isWrong ? problem : before;
+    was.textContent = isWrong ? labelled(problem) : before;
     was.classList.toggle("wrong", isWrong);
     // A value that is being typed is the person's own.
     if (document.activeElement !== field || knob.choices) field.value = value ?? knob.value;

@@ -1,4 +1,4 @@
-// The icicle of A, each part as wide as its energy there, in the colour of what B spends more or less on it. The tables
+// The icicle of A, each part as wide as its energy there, in the colour of what the other spends more or less on it. The tables
 // beside it have the figures.
 
 import { make, makeSvg } from "./dom.js";
@@ -40,14 +40,14 @@ function colour({ a_j, b_j } = {}) {
   return `${apart > 0 ? "more" : "less"}-${step}`;
 }
 
-function describe(node, { a_j, b_j } = {}) {
+function describe(node, { a_j, b_j } = {}, other) {
   const apart = difference(a_j, b_j);
-  const amounts = isKnown(apart) ? `${joules(a_j)} in A, ${joules(b_j)} in B, ${change(apart)}` : "only in A";
+  const amounts = isKnown(apart) ? `${joules(a_j)} in A, ${joules(b_j)} in ${other}, ${change(apart)}` : "only in A";
   return `${node.scope}, ${node.typeText}: ${amounts}`;
 }
 
 // The drawing, and a line that says what the cell with the focus or under the pointer is.
-export function differenceIcicle(prediction, nodes, room) {
+export function differenceIcicle(prediction, nodes, room, other) {
   const width = Math.max(room, LEAST_WIDTH);
   const amounts = amountsOf(prediction, nodes);
   const isDrawn = (cell) => !cell.isOwn && cell.node.depth <= DEEPEST && cell.width >= NARROWEST;
@@ -67,7 +67,7 @@ export function differenceIcicle(prediction, nodes, room) {
       makeSvg("rect", { x, y, width: Math.max(wide - 1, NARROWEST / 2), height: ROW - 1, rx: 2 }),
       label && makeSvg("text", { x: x + PADDING, y: y + ROW / 2 + 4 }, label),
     );
-    const text = describe(node, spent);
+    const text = describe(node, spent, other);
     labelCell(element, node, label && !text.includes(label) ? `${label}, ${text}` : text);
     const say = () => (said.textContent = text);
     element.addEventListener("focus", () => {
@@ -92,7 +92,7 @@ export function differenceIcicle(prediction, nodes, room) {
       width,
       height,
       role: "tree",
-      "aria-label": "Where B spends more or less than A, part by part; the tables have the figures",
+      "aria-label": `Where ${other} spends more or less than A, part by part; the tables have the figures`,
     },
     cells.map(draw),
   );

@@ -3,25 +3,28 @@
 
 import { getModels, readFile } from "./api.js";
 import { byId } from "./dom.js";
-import { packConfig } from "./uploads.js";
+import { freeName, packConfig } from "./uploads.js";
 
 const baseName = (name) => name.replace(/\.(json|safetensors|gguf)$/i, "");
 
 // A built-in model's name means that model everywhere, whatever config a file has under it.
-async function ownName(name) {
+async function ownName(name, config) {
   const models = await getModels();
-  return models.some((model) => model.name === name) ? `${name} (own)` : name;
+  const isTaken = models.some((model) => model.name === name);
+  return freeName(isTaken ? `${name} (own)` : name, config);
 }
 
 // The changes of the selection that the file asks for.
 async function changesOf(file) {
   const read = await readFile(file);
-  const changes = read.dtype ? { weights: read.dtype } : {};
+  const { note } = read;
   if (read.config) {
-    const model = await ownName(read.name ?? baseName(file.name));
-    return { changes: { ...changes, model, config: await packConfig(model, JSON.stringify(read.config)) }, note: read.note };
+    const text = JSON.stringify(read.config);
+    const model = await ownName(read.name ?? baseName(file.name), text);
+    // A config says its formats itself, and an engine may serve it in others.
+    return { changes: { weights: "", model, config: await packConfig(model, text) }, note };
   }
-  if (read.name) return { changes: { ...changes, model: read.name, config: "" }, note: read.note };
+  if (read.name) return { changes: { weights: read.dtype ?? "", model: read.name, config: "" }, note };
   throw new Error(`${file.name} says no architecture${read.note ? `: ${read.note}` : "; its config.json does"}.`);
 }
 

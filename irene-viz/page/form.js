@@ -31,8 +31,8 @@ const labelOf = (parameter) =>
 export function labelled(message) {
   return message
     .replace(/; \/api\/v1\/\w+ lists those there are$/, "; choose one of the list")
-    .replace(/^([a-z_]+): /, (all, parameter) => (labelOf(parameter) ? `${labelOf(parameter)}: ` : all))
-    .replaceAll(/--([a-z-]+) /g, (all, option) => `${labelOf(option.replaceAll("-", "_")) ?? all.trim()} `)
+    .replace(/^[a-z_]+(?=: | is missing)/, (parameter) => labelOf(parameter) ?? parameter)
+    .replaceAll(/--([a-z]+(?:-[a-z]+)*)/g, (all, option) => labelOf(option.replaceAll("-", "_")) ?? all)
     .replaceAll(/`([^`]*)`/g, (all, quoted) => labelOf(quoted) ?? `“${quoted}”`);
 }
 
@@ -68,7 +68,10 @@ export function createForm(act) {
   const device = createCombobox(inputs.device, changed);
   let models = [];
   let devices = [];
+  // The state that is shown, what the form had when it was filled for it, and what it had when it last asked.
   let shown;
+  let filled;
+  let asked;
 
   // A model of a person's own is known by the name that it has in the list. The one that is shown stays even where an
   // address gave it the name of a built-in model.
@@ -99,16 +102,25 @@ export function createForm(act) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     isSubmitted = true;
-    act.go(chosen());
+    ask();
   });
-  math.addEventListener("change", () => act.go(chosen()));
+  math.addEventListener("change", ask);
+
+  function ask() {
+    // The server would take a device of its own, which the address would not name.
+    if (inputs.device.value.trim() === "") return setFieldError(inputs.device, "Choose a device of the list.");
+    asked = chosen();
+    act.go(asked);
+  }
+
+  const isSame = (a, b) => Object.keys(a).every((name) => a[name] === b[name]);
+
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
 
   // The form and the results are told apart until they agree again.
   function changed() {
-    const now = chosen();
-    act.showStale(shown !== undefined && Object.keys(now).some((name) => now[name] !== shown[name]));
+    act.showStale(filled !== undefined && !isSame(chosen(), filled));
     showHint();
   }
 
@@ -158,6 +170,16 @@ export function createForm(act) {
     amount.value = state[load.value];
     math.checked = state.math !== "";
     if (BEHIND_MORE.some((name) => state[name] !== "")) more.open = true;
+    filled = { ...chosen(), config: state.config };
+  }
+
+  // What is typed stays as long as the selection does, and where the answer is the one that was asked for.
+  function follow(state) {
+    const isAsked = asked !== undefined && isSame(asked, state);
+    const isShown = shown !== undefined && [...SELECTION, "math"].every((name) => state[name] === shown[name]);
+    if (isAsked) filled = asked;
+    else if (!isShown) fill(state);
+    asked = undefined;
   }
 
   function controlOf(parameter) {
@@ -181,12 +203,11 @@ export function createForm(act) {
       inputs.engine.append(...added.map(({ name, about }) => make("option", { value: name, title: about }, name)));
     },
     show(state) {
-      shown = state;
       clearFieldErrors(form);
       offerModels();
-      fill(state);
-      showHint();
-      act.showStale(false);
+      follow(state);
+      shown = state;
+      changed();
       change.textContent = selectionText(state);
       if (isSubmitted && isOpen()) {
         open(false);
@@ -195,8 +216,14 @@ export function createForm(act) {
       }
       isSubmitted = false;
     },
-    // The values of the address that could not be had, so that they can be put right.
-    fill,
+    // The values of an address that cannot be had or has no answer yet, so that they can be put right.
+    fill(state) {
+      shown = undefined;
+      fill(state);
+      filled = undefined;
+      changed();
+      change.textContent = selectionText(state);
+    },
     // Beside its field, if the problem names one; whether it does.
     showError({ message, parameter }) {
       clearFieldErrors(form);

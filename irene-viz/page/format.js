@@ -87,6 +87,8 @@ export function roundPercent(share) {
   return share > 0 && share < 0.01 ? "under 1%" : `${Math.round(share * 100)}%`;
 }
 
+export const capital = (text) => text && text[0].toUpperCase() + text.slice(1);
+
 export const grams = (value) => si(value, "g");
 export const bytes = (value) => (isKnown(value) ? mebibytes(value / 1024 / 1024) : "");
 export const perToken = ({ energy_per_token_j: energy }) => (isKnown(energy) ? `${joules(energy)} a token` : "");

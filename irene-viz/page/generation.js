@@ -5,6 +5,7 @@ import { getGeneration } from "./api.js";
 import { lineChart, linear, linearTicks } from "./chart.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
+import { labelled } from "./form.js";
 import { bytes, count, isKnown, joules, percent, seconds, tick, times } from "./format.js";
 import { partsBar, scroller } from "./sides.js";
 import { emptyState } from "./states.js";
@@ -222,7 +223,7 @@ export function createGenerationView(panel, act) {
       try {
         return await getGeneration(state);
       } catch (error) {
-        return { problem: error.message };
+        return { problem: labelled(error.message) };
       }
     },
     render(state, prediction, answer) {

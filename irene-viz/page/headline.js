@@ -4,21 +4,22 @@ import { getGrids } from "./api.js";
 import { COMPONENTS, componentParts, stackedBar } from "./bars.js";
 import { byId, make } from "./dom.js";
 import { field, numberInput, select, setFieldError } from "./field.js";
+import { labelled } from "./form.js";
 import {
+  capital,
   count,
   grams,
   interval,
   isKnown,
   joules,
   kilowattHours,
-  marksText,
   number,
   range,
   roundPercent,
   seconds,
   watts,
 } from "./format.js";
-import { term } from "./term.js";
+import { marksWithTips, term } from "./term.js";
 
 const FEW = ["", "one", "two", "three", "four", "five", "six", "seven", "eight"];
 
@@ -31,15 +32,42 @@ function deviceText({ device, parallel }, title) {
 // By the token where tokens are generated, else by the request.
 function measureOf({ figures }) {
   const isByToken = isKnown(figures.energy_per_token_j);
-  return isByToken ? { name: "energy_per_token_j", unit: "token" } : { name: "energy_per_request_j", unit: "sequence" };
+  return isByToken
+    ? { name: "energy_per_token_j", unit: "generated token" }
+    : { name: "energy_per_request_j", unit: "request" };
+}
+
+export function energyText({ figures }) {
+  const { name, unit } = measureOf({ figures });
+  return `${joules(figures[name])} a ${unit}`;
+}
+
+// The tree is of all that run together, the figures above it of one of them.
+export function wholeText({ requests, selection, root, nodes }) {
+  const together = isKnown(selection.batch_size) ? "of one batch" : "that run at once";
+  const many = Number.isInteger(requests) ? requests.toLocaleString("en") : number(requests);
+  const steps = nodes.some(({ name }) => /(^|\.)past_\d+$/.test(name))
+    ? "A node past_N is a step that finds N tokens in the cache; it stands for the steps around it."
+    : "";
+  const whole = requests === 1 ? "" : `The nodes are of ${many} requests ${together}: ${joules(root.energy)}.`;
+  return [whole, steps].filter(Boolean).join(" ");
+}
+
+const WALL = "of the whole computer, at the wall";
+
+// What the joules are the energy of. A measured machine says in its description what its meter counts.
+function coverage({ selection, marks = [] }, device) {
+  if (marks.includes("at_the_wall")) return WALL;
+  if (selection.basis === "measured")
+    return device?.description?.includes("at the wall") ? WALL : "of what was measured on its machine";
+  return selection.parallel?.gpus > 1 ? "of the GPUs alone" : "of the GPU alone, not of the computer around it";
 }
 
 function headlineText(prediction, title) {
-  const { selection, figures, components } = prediction;
-  const { name, unit } = measureOf(prediction);
+  const { selection, components } = prediction;
   const most = components?.[0];
   const part = most ? `: ${roundPercent(most.share)} of it ${COMPONENTS[most.component]?.phrase ?? most.component}` : "";
-  return `${selection.model} on ${deviceText(selection, title)} spends ${joules(figures[name])} a ${unit}${part}`;
+  return `${selection.model} on ${deviceText(selection, title)} spends ${energyText(prediction)}${part}`;
 }
 
 export function createHeadline(act) {
@@ -47,7 +75,7 @@ export function createHeadline(act) {
   const grid = select("grid", [["", "none"]]);
   const rest = make("dl", { class: "figures" });
   let shown;
-  let title;
+  let device;
   let grids = [];
   let asked;
 
@@ -90,15 +118,17 @@ export function createHeadline(act) {
       more.filter(Boolean).map((line) => make("dd", { class: "quiet" }, line)),
     );
 
-  function energyFigure({ figures, low = {}, high = {}, root, predictor }) {
+  function energyFigure(prediction) {
+    const { figures, low = {}, high = {}, root, predictor } = prediction;
     const { name, unit } = measureOf({ figures });
     const between = interval(low[name], high[name]);
     return figure("energy", term("energy", `Energy a ${unit}`), joules(figures[name]), {
       data: { joules: figures[name] },
       more: [
         between && `90%: ${between}`,
-        unit === "token" && `${joules(figures.energy_per_request_j)} a request`,
-        [predictor.provenance, marksText(root.marks)].filter(Boolean).join("; "),
+        unit !== "request" && `${joules(figures.energy_per_request_j)} a request`,
+        coverage(prediction, device),
+        [predictor.provenance, ...marksWithTips(root.marks)],
       ],
     });
   }
@@ -129,19 +159,18 @@ export function createHeadline(act) {
     byId("grid-source").textContent = found
       ? `${found.name}, ${found.year}: ${number(found.g_co2e_per_kwh)} g a kWh, by ${found.source}`
       : "";
-    const unit = isByToken ? "tokens" : "sequences";
+    const unit = isByToken ? "generated tokens" : "requests";
     return figure("cost", `A million ${unit}`, isKnown(dollars) ? `${number(dollars)} USD` : kilowattHours(kwh), {
       more: [
-        isKnown(dollars) && `${kilowattHours(kwh)} at ${number(rate)} USD a kWh`,
+        isKnown(dollars) && `electricity: ${kilowattHours(kwh)} at ${number(rate)} USD a kWh`,
         isKnown(emitted) && `${grams(emitted)} CO₂e`,
       ],
     });
   }
 
-  function restOf({ figures, phases, root, cost, selection, predictor }) {
-    const notes = predictor.notes ?? [];
+  function restOf({ figures, phases, root, cost, requests, selection, predictor }) {
     return [
-      figure("total", "Energy of the run", joules(root.energy), {
+      figure("total", requests === 1 ? "Energy of the run" : "Energy of all that run together", joules(root.energy), {
         data: { joules: root.energy },
         more: [interval(root.low, root.high) && `90%: ${interval(root.low, root.high)}`],
       }),
@@ -156,7 +185,7 @@ export function createHeadline(act) {
       figure("kwh", "A million requests", kilowattHours(cost?.energy_kwh_per_million_requests)),
       figure("engine-name", "Engine", selection.engine),
       figure("precision", "Formats", selection.precision),
-      figure("provenance", "Where it comes from", predictor.provenance, { more: [predictor.device, ...notes] }),
+      figure("provenance", "Where it comes from", predictor.provenance, { more: [predictor.device] }),
     ].filter(Boolean);
   }
 
@@ -177,12 +206,15 @@ export function createHeadline(act) {
   }
 
   return {
-    show(state, prediction, deviceTitle) {
+    // `entry` is what is known of the device, once that has come.
+    show(state, prediction, entry) {
       shown = { state, prediction };
-      title = deviceTitle;
-      byId("headline").textContent = headlineText(prediction, title);
+      device = entry;
+      byId("headline").textContent = headlineText(prediction, device?.title);
+      byId("notes").replaceChildren(...(prediction.predictor.notes ?? []).map((note) => make("p", {}, capital(labelled(note)))));
+      const label = "Where the energy of a request goes";
       byId("where").replaceChildren(
-        prediction.components ? stackedBar(componentParts(prediction.components)) : "",
+        prediction.components ? stackedBar(componentParts(prediction.components), { label }) : "",
       );
       rest.replaceChildren(...restOf(prediction));
       grid.value = state.grid;

@@ -1,12 +1,12 @@
 // Leaderboard: the built-in models by what a request costs here, and by what public benchmarks score them.
 
-import { getLeaderboard } from "./api.js";
-import { USUAL_FORMATS } from "./changes.js";
+import { getLeaderboard, hasPrediction } from "./api.js";
 import { energies, figures, shareBar, words } from "./columns.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
 import { field, select } from "./field.js";
-import { interval, isKnown, joules, number, parameters, seconds } from "./format.js";
+import { labelled } from "./form.js";
+import { interval, isKnown, joules, marksText, number, parameters, seconds } from "./format.js";
 import { createOwnScores } from "./own-scores.js";
 import { scoreChart, scoreText } from "./score-chart.js";
 import { createTable } from "./table.js";
@@ -37,6 +37,7 @@ const CSV = [
   ["energy_high_j", (row) => perRequest(row, "high")],
   ["energy_per_token_j", (row) => row.energy_per_token_j],
   ["latency_s", (row) => row.figures?.latency_s],
+  ["marks", (row) => row.marks?.join(" ")],
   ["benchmark", (row) => row.score?.benchmark],
   ["score", (row) => row.score?.value],
   ["score_source", (row) => row.score?.source],
@@ -56,13 +57,11 @@ export function createLeaderboardView(panel, act) {
   const family = select("board-family", [["", "all families"]]);
   const task = select("board-task", TASKS);
   const size = select("board-size", SIZES);
-  const format = select("board-format", [["", "as selected"], ...USUAL_FORMATS]);
   const benchmark = select("board-benchmark", [["", "whichever there is"]]);
   const filters = [
     [family, "Family", "family"],
     [task, "Task", "task"],
     [size, "Parameters", "max_parameters"],
-    [format, "Weights", "weights"],
     [benchmark, "Score", "benchmark"],
   ];
   for (const [control, , key] of filters) control.addEventListener("change", change(key));
@@ -77,6 +76,7 @@ export function createLeaderboardView(panel, act) {
     filters.map(([control, label]) => field(label, control)),
   );
 
+  const opened = ({ model }) => ({ model, config: "", set: "", view: "tree" });
   const board = createTable({
     caption: "Least energy first; choose a model to see where its energy goes",
     columns: [
@@ -90,6 +90,7 @@ export function createLeaderboardView(panel, act) {
       figures("token", "A token", (entry) => entry.energy_per_token_j, joules),
       figures("latency", "Time", (entry) => entry.figures?.latency_s, seconds),
       figures("parameters", "Parameters", (entry) => entry.parameters, parameters),
+      words("marks", "Marks", (entry) => marksText(entry.marks ?? [])),
       words("family", "Family", (entry) => entry.series ?? entry.family),
       words("source", "Source of the score", scoreSource),
     ],
@@ -98,7 +99,8 @@ export function createLeaderboardView(panel, act) {
       "aria-current": entry.model === current.model ? "true" : undefined,
       data: { model: entry.model, front: entry.is_on_front && "true" },
     }),
-    onActivate: (entry) => act.go({ model: entry.model, config: "", set: "", view: "tree" }),
+    isActive: (entry) => hasPrediction({ ...current, ...opened(entry) }),
+    onActivate: (entry) => act.go(opened(entry)),
   });
   const summary = make("p", { id: "board-summary", role: "status" });
   const title = make("h3");
@@ -143,7 +145,7 @@ export function createLeaderboardView(panel, act) {
     leftOut.hidden = out.length === 0;
     leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
     reasons.replaceChildren(
-      ...out.map(({ model, reason }) => make("li", {}, make("strong", {}, model), `: ${reason}`)),
+      ...out.map(({ model, reason }) => make("li", {}, make("strong", {}, model), `: ${labelled(reason)}`)),
     );
     const scored = entries.filter((entry) => entry.score);
     cited.hidden = scored.length === 0;
@@ -162,7 +164,7 @@ export function createLeaderboardView(panel, act) {
       try {
         return await getLeaderboard(state);
       } catch (error) {
-        return { problem: error.message };
+        return { problem: labelled(error.message) };
       }
     },
     render(state, prediction, answer) {
@@ -171,6 +173,7 @@ export function createLeaderboardView(panel, act) {
       offerChoices(state, answer);
       most = Math.max(0, ...entries.map((entry) => perRequest(entry)).filter(isKnown));
       board.element.hidden = entries.length === 0;
+      board.element.classList.toggle("unmarked", !entries.some(({ marks = [] }) => marks.length > 0));
       board.show(entries);
       const out = answer.left_out?.length ?? 0;
       summary.textContent =

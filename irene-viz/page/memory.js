@@ -21,7 +21,8 @@ export function memoryBar(memory) {
     .filter(([, size]) => size > 0)
     .map(([name, size, colour]) => ({ name, share: size / whole, text: bytes(size), colour }));
   const room = memory.most_sequences ? `; room for ${count(memory.most_sequences)} sequences at once` : "";
-  const label = `Memory of each GPU: ${bytes(memory.total_bytes)} of ${bytes(whole)}${room}`;
+  const left = memory.usable_bytes < memory.device_bytes ? ` that the engine takes of its ${bytes(memory.device_bytes)}` : "";
+  const label = `Memory of each GPU: ${bytes(memory.total_bytes)} of ${bytes(whole)}${left}${room}`;
   return stackedBar(parts, { label });
 }
 

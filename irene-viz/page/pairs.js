@@ -12,19 +12,19 @@ function size(row) {
   return isKnown(changed) ? Math.abs(changed) : undefined;
 }
 
-export function differenceText(row) {
+export function differenceText(row, letter = "B") {
   if (isKnown(row.difference_j)) return change(row.difference_j);
   if (isKnown(row.a_j)) return "only in A";
-  return isKnown(row.b_j) ? "only in B" : "";
+  return isKnown(row.b_j) ? `only in ${letter}` : "";
 }
 
 // `most` gives the largest difference of the table, which has the longest bar.
-const figureColumns = (most, other) => [
+const figureColumns = (most, other, letterNow) => [
   energies("a", "A", (row) => row.a_j),
   energies("b", other, (row) => row.b_j),
   // The largest changes first, whichever way they go.
   figures("difference", `Difference, ${other} − A`, size, joules, {
-    text: differenceText,
+    text: (row) => differenceText(row, letterNow()),
     data: (row) => ({ joules: row.difference_j }),
     bar: (row) => ({
       share: most() > 0 ? size(row) / most() : 0,
@@ -37,11 +37,15 @@ const figureColumns = (most, other) => [
 // A table of pairs; `other` is the letter of what A is compared with.
 export function createPairTable({ caption, columns, rowAttributes, other = "B" }) {
   let most = 0;
-  const all = [...columns, ...figureColumns(() => most, other)];
+  let letter = other;
+  const all = [...columns, ...figureColumns(() => most, other, () => letter)];
   const table = createTable({ caption, columns: all, sort: "-difference", rowAttributes });
   return {
     element: table.element,
-    show(rows) {
+    // `now` is what A is compared with, where that changes.
+    show(rows, now = other) {
+      letter = now;
+      table.rename({ b: letter, difference: `Difference, ${letter} − A`, ratio: `${letter} ÷ A` });
       most = Math.max(0, ...rows.map(size).filter(isKnown));
       table.show(rows);
     },

@@ -4,7 +4,7 @@ import { formatName } from "./changes.js";
 import { figures, words } from "./columns.js";
 import { count, isKnown, joules, number, seconds, watts } from "./format.js";
 
-export const BEST = { energy: "least energy", latency: "fastest", cost: "cheapest" };
+export const BEST = { energy: "least energy", latency: "shortest whole answer", cost: "cheapest" };
 export const usd = (value) => (isKnown(value) ? `${number(value)} USD` : "");
 const kilowattHours = (value) => (isKnown(value) ? `${number(value)} kWh` : "");
 
@@ -36,6 +36,7 @@ export const COLUMNS = [
   }),
   figures("ttft", "First token", (plan) => plan.ttft_s, seconds, { data: (plan) => ({ seconds: plan.ttft_s }) }),
   figures("itl", "Between tokens", (plan) => plan.itl_s, seconds),
+  figures("latency", "Whole answer", (plan) => plan.figures?.latency_s, seconds),
   figures("rank", "Rank", (plan) => plan.rank, String),
   words("best", "Best in", (plan) => (plan.best_of ?? []).map((what) => BEST[what] ?? what).join(", ")),
   figures("kwh", "Energy of a million", (plan) => plan.kwh_per_million_tokens, kilowattHours),
@@ -55,6 +56,7 @@ export const CSV = [
   ["usd_per_million_tokens", (plan) => plan.usd_per_million_tokens],
   ["ttft_s", (plan) => plan.ttft_s],
   ["itl_s", (plan) => plan.itl_s],
+  ["latency_s", (plan) => plan.figures?.latency_s],
   ["power_w", (plan) => plan.power_w],
   ["is_on_front", (plan) => plan.is_on_front],
 ];

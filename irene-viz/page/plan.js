@@ -5,6 +5,7 @@ import { asState } from "./changes.js";
 import { linear, linearTicks, log, logTicks, scatterChart } from "./chart.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
+import { labelled } from "./form.js";
 import { joules, number, seconds, tick } from "./format.js";
 import { BEST, COLUMNS, CSV, planName, usd } from "./plan-columns.js";
 import { DEFAULT_RATE, createPlanForm, hirePrices } from "./planform.js";
@@ -13,6 +14,7 @@ import { createTable } from "./table.js";
 const AXES = {
   ttft: { label: "Time to the first token", value: (plan) => plan.ttft_s, format: seconds, unit: "s" },
   itl: { label: "Time between tokens", value: (plan) => plan.itl_s, format: seconds, unit: "s" },
+  latency: { label: "Time of a whole answer", value: (plan) => plan.figures?.latency_s, format: seconds, unit: "s" },
   cost: {
     label: "USD a million tokens",
     value: (plan) => plan.usd_per_million_tokens,
@@ -180,7 +182,7 @@ export function createPlanView(panel, act) {
           plan_hire: hirePrices(state.plan_hire),
         });
       } catch (error) {
-        return { problem: error.message };
+        return { problem: labelled(error.message) };
       }
     },
     render(state, prediction, answer) {
@@ -200,7 +202,7 @@ export function createPlanView(panel, act) {
       leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
       reasons.replaceChildren(
         ...out.map(({ device, reason, count }) =>
-          make("li", {}, make("strong", {}, device), `${count > 1 ? `, ${count} ways` : ""}: ${reason}`),
+          make("li", {}, make("strong", {}, device), `${count > 1 ? `, ${count} ways` : ""}: ${labelled(reason)}`),
         ),
       );
     },

@@ -129,8 +129,9 @@ export function createPlanForm(onChange) {
   );
   return {
     element,
+    // Plans are made by data sheets, which measured machines of a known vendor have too.
     offer: (all) =>
-      devices.offer(all.filter(({ kind }) => kind !== "measured").map(({ name, title }) => [name, title ?? name])),
+      devices.offer(all.filter(({ kind, vendor }) => kind !== "measured" || vendor).map(({ name, title }) => [name, title ?? name])),
     show(state) {
       for (const { key, input } of numbers) {
         const fallback = key === "plan_rate" ? state.rate : "";

@@ -60,13 +60,15 @@ function otherDevice({ device }, devices) {
   );
 }
 
-function twoGpus({ tp }) {
-  if (Number(tp || 1) !== 1) return null;
+function twoGpus({ tp, model }, models) {
+  // Encoders are not split.
+  const task = models.find(({ name }) => name === model)?.task ?? "decoder";
+  if (Number(tp || 1) !== 1 || task !== "decoder") return null;
   return { id: "gpus", label: "On two GPUs", about: "each layer split over both", set: "tensor_parallel=2" };
 }
 
 // `config` has the fields of the model's config by their usual names.
-export function presets(state, config, devices) {
+export function presets(state, config, devices, models) {
   const all = [
     halfTheLayers(config),
     otherActivation(config),
@@ -74,7 +76,7 @@ export function presets(state, config, devices) {
     otherLength(state),
     otherWeights(state),
     otherDevice(state, devices),
-    twoGpus(state),
+    twoGpus(state, models),
   ];
   return all.filter(Boolean);
 }

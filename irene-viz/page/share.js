@@ -1,7 +1,7 @@
 // Takes the page along: its address, its question as a command, itself as a file.
 
 import { answersSoFar, curlOf, isReport } from "./api.js";
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { save } from "./downloads.js";
 import { address } from "./state.js";
 
@@ -21,7 +21,10 @@ async function copy(text, done) {
     await navigator.clipboard.writeText(text);
     say(done);
   } catch {
-    say(`The browser keeps its clipboard closed: ${text}`);
+    const field = make("input", { value: text, readonly: true, "aria-label": "The text to copy" });
+    byId("copied").replaceChildren("The browser keeps its clipboard closed, so copy it from here: ", field);
+    field.focus();
+    field.select();
   }
 }
 

@@ -2,10 +2,10 @@
 
 import { make } from "./dom.js";
 import { bytes, interval, isKnown, joules, seconds } from "./format.js";
-import { certainty, partsBar, verdict } from "./sides.js";
+import { certainty, notesText, partsBar, verdict } from "./sides.js";
 
 function amounts(letter, of) {
-  const { figures, low, high, memory, components = [] } = of;
+  const { figures, low, high, memory, components = [], notes = [] } = of;
   const perToken = figures.energy_per_token_j;
   const [name, value] = isKnown(perToken) ? ["token", perToken] : ["request", figures.energy_per_request_j];
   const range = isKnown(perToken)
@@ -27,6 +27,7 @@ function amounts(letter, of) {
     ),
     make("p", { class: "quiet" }, lines.filter(Boolean).join(", ")),
     components.length > 0 && partsBar(components, { label: "Where a request’s energy goes", most }),
+    notesText(notes),
   ];
 }
 

@@ -4,7 +4,8 @@ import { changeLabel } from "./changes.js";
 import { componentName, divergingBars, stackedBar } from "./bars.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
-import { bytes, difference, interval, isKnown, joules, number, percent, seconds, times, watts } from "./format.js";
+import { labelled } from "./form.js";
+import { bytes, capital, difference, interval, isKnown, joules, number, percent, seconds, times, watts } from "./format.js";
 
 // By how much, as people say it: a share up to twice as much, and how many times from there on.
 export function howMuch(ratio) {
@@ -231,14 +232,24 @@ const CSV = [
   ["difference_j", (row) => row.difference_j],
 ];
 
+const rowsOf = ({ energy, components }) => [{ component: `all, a ${energy.by}`, ...energy }, ...components];
+
 // The whole and its parts, in joules of a token or a request.
-export function comparisonCsv({ energy, components }) {
-  return csv(CSV, [{ component: `all, a ${energy.by}`, ...energy }, ...components]);
-}
+export const comparisonCsv = (comparison) => csv(CSV, rowsOf(comparison));
+
+// The same of several that A is compared with, each by its letter.
+export const comparisonsCsv = (known) =>
+  csv(
+    [["other", (row) => row.other], ...CSV],
+    known.flatMap(({ letter, comparison }) => rowsOf(comparison).map((row) => ({ other: letter.toUpperCase(), ...row }))),
+  );
 
 export function provenance({ a, b }) {
   const lines =
     a.provenance === b.provenance ? [`A and B: ${a.provenance}`] : [`A: ${a.provenance}`, `B: ${b.provenance}`];
-  const notes = [...new Set([...(a.notes ?? []), ...(b.notes ?? [])])];
-  return make("p", { class: "quiet provenance" }, [...lines, ...notes].join(". "));
+  return make("p", { class: "quiet provenance" }, lines.join(". "));
 }
+
+// What is to be known beside the figures.
+export const notesText = (notes) =>
+  notes.length > 0 && make("p", { class: "overlap notes" }, [...new Set(notes)].map((note) => `${capital(labelled(note))}. `));

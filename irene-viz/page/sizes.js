@@ -1,15 +1,16 @@
 // Sizes: how energy grows with batch and sequence, as a table coloured by value and as lines.
 
-import { getSweep } from "./api.js";
+import { getSweep, hasPrediction, isReport } from "./api.js";
 import { lineChart, log, logTicks } from "./chart.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
+import { labelled } from "./form.js";
 import { interval, isKnown, joules, seconds, tick } from "./format.js";
 
 const METRICS = {
-  energy_j: { label: "Energy", format: joules, unit: "J" },
-  energy_per_token_j: { label: "Energy per token", format: joules, unit: "J" },
-  latency_s: { label: "Latency", format: seconds, unit: "s" },
+  energy_j: { label: "Energy", of: " of a whole batch", format: joules, unit: "J" },
+  energy_per_token_j: { label: "Energy per token", of: "", format: joules, unit: "J" },
+  latency_s: { label: "Latency", of: " of a whole batch", format: seconds, unit: "s" },
 };
 const COLOUR_STEPS = 6;
 const FILE = ["batch_size", "seq_len", "energy_j", "energy_low_j", "energy_high_j", "energy_per_token_j", "latency_s", "extrapolated"].map(
@@ -27,9 +28,11 @@ export function createSizesView(panel, act) {
   const holder = make("div", { class: "scroller" });
   const chart = make("div", { class: "chart-holder" });
   const note = make("p", { class: "quiet" });
+  const reasons = make("ul", { class: "reasons" });
+  const leftOut = make("details", { class: "on-demand" }, make("summary", {}, "Left out"), reasons);
   panel.append(
     make("div", { class: "tools" }, make("label", {}, "Show ", choice)),
-    make("div", { class: "beside" }, make("div", {}, holder, note), chart),
+    make("div", { class: "beside" }, make("div", {}, holder, note, leftOut), chart),
   );
 
   // The cell beside, above or below, if there is one.
@@ -62,8 +65,24 @@ export function createSizesView(panel, act) {
   let draw;
   let shown = [];
 
+  // The sizes take the place of the load that is selected; what is generated stays.
+  const generated = ({ generate }) =>
+    Number(generate) > 0 ? `, with ${Number(generate).toLocaleString("en")} tokens generated` : "";
+
+  // Cells with the same reason are one line.
+  function showReasons(out) {
+    leftOut.hidden = out.length === 0;
+    leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
+    const byReason = Map.groupBy(out, ({ reason }) => labelled(reason));
+    const sizes = (cells) => cells.map(({ batch_size: batch, seq_len: length }) => `${batch} × ${length}`).join(", ");
+    reasons.replaceChildren(
+      ...[...byReason].map(([reason, cells]) => make("li", {}, make("strong", {}, sizes(cells)), `: ${reason}`)),
+    );
+  }
+
   function heatTable(state, cells, id) {
-    const { label, format } = METRICS[id];
+    const { label, of, format } = METRICS[id];
+    const about = `${label}${of}${generated(state)}, by batch size (down) and tokens of the prompt (across)`;
     const batches = distinct(cells.map((cell) => cell.batch_size));
     const lengths = distinct(cells.map((cell) => cell.seq_len));
     const known = cells.map((cell) => cell[id]).filter((value) => isKnown(value) && value > 0);
@@ -75,6 +94,7 @@ export function createSizesView(panel, act) {
       if (!cell || !isKnown(cell[id])) return make("td");
       const isCurrent = String(batch) === state.batch && String(length) === state.seq;
       const range = id === "energy_j" ? interval(cell.energy_low_j, cell.energy_high_j) : "";
+      const opened = { batch: String(batch), concurrency: "", rate: "", seq: String(length) };
       const button = make(
         "button",
         {
@@ -83,7 +103,8 @@ export function createSizesView(panel, act) {
           tabindex: "-1",
           "aria-current": isCurrent ? "true" : undefined,
           title: [`batch ${batch}, sequence ${length}`, range].filter(Boolean).join(": "),
-          on: { click: () => act.go({ batch: String(batch), concurrency: "", rate: "", seq: String(length) }) },
+          disabled: !hasPrediction({ ...state, ...opened }),
+          on: { click: () => act.go(opened) },
         },
         format(cell[id]),
         cell.extrapolated ? make("span", { class: "star" }, "*") : "",
@@ -97,7 +118,7 @@ export function createSizesView(panel, act) {
       make(
         "caption",
         {},
-        make("span", {}, `${label} by batch size (down) and sequence length (across); choose one to predict it`),
+        make("span", {}, isReport ? about : `${about}; choose one to predict it`),
       ),
       make(
         "thead",
@@ -147,9 +168,10 @@ export function createSizesView(panel, act) {
 
   return {
     load: getSweep,
-    render(state, prediction, { cells }) {
+    render(state, prediction, { cells, left_out: out = [] }) {
       shown = cells;
-      const id = state.metric in METRICS ? state.metric : "energy_j";
+      showReasons(out);
+      const id = Object.hasOwn(METRICS, state.metric) ? state.metric : "energy_j";
       choice.value = id;
       const hadFocus = holder.contains(document.activeElement);
       holder.replaceChildren(heatTable(state, cells, id));

@@ -106,22 +106,24 @@ function shown() {
 let waiting = null;
 let timer = 0;
 
+// As a whole: the address of a page inside another one is taken for that of the other otherwise.
+const whole = (state) => new URL(address(state), location.href);
+
 function settle(isWritten) {
   clearTimeout(timer);
-  if (waiting && isWritten) history.replaceState(null, "", address(waiting));
+  if (waiting && isWritten) history.replaceState(null, "", whole(waiting));
   waiting = null;
 }
 
 // A step that the back button undoes.
 export function pushState(state) {
   settle(true);
-  const url = address(state);
-  if (url !== shown()) history.pushState(null, "", url);
+  if (address(state) !== shown()) history.pushState(null, "", whole(state));
 }
 
 export function replaceState(state) {
   settle(false);
-  history.replaceState(null, "", address(state));
+  history.replaceState(null, "", whole(state));
 }
 
 // For what changes with every key press: browsers limit how often an address may change.

@@ -1,9 +1,10 @@
 // Suggestions: what would save energy here, what each would save and what it costs in time, memory or accuracy.
 
-import { getSuggestions } from "./api.js";
+import { getSuggestions, hasWhatIf } from "./api.js";
 import { createBounds } from "./bounds.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
+import { labelled } from "./form.js";
 import { isKnown, joules, number, percent } from "./format.js";
 
 const RATIOS = [
@@ -89,19 +90,19 @@ export function createSuggestView(panel, act) {
     leftOut,
   );
 
-  function title({ title: text, set }) {
-    if (!set) return make("h3", {}, text);
+  function title({ title: text, set }, state) {
+    if (!set || !hasWhatIf(state, set)) return make("h3", {}, text);
     const to = { view: "whatif", set_b: set };
     return make("h3", {}, make("a", { href: act.address(to), on: { click: (event) => act.follow(event, to) } }, text));
   }
 
-  function entry(measure, suggestion) {
+  function entry(measure, suggestion, state) {
     const { kind, saved_share: share, energy_a_j: a, energy_b_j: b, price, why, assumed } = suggestion;
     const amounts = isKnown(a) && isKnown(b) ? `${joules(b)} a ${measure} instead of ${joules(a)}` : "";
     return make(
       "li",
       { data: { kind, saved: share } },
-      title(suggestion),
+      title(suggestion, state),
       make("div", { class: "saving-row" }, savingBar(suggestion), savingText(suggestion)),
       [amounts, ...priceWords(price)].filter(Boolean).map((line) => make("p", {}, line)),
       why && make("p", { class: "quiet" }, sentence(why)),
@@ -109,7 +110,7 @@ export function createSuggestView(panel, act) {
     );
   }
 
-  function summary({ suggestions, baseline, measure }) {
+  function summary({ suggestions, baseline, measure }, state) {
     if (suggestions.length === 0)
       return "Nothing that can be computed here would save energy within these bounds; the reasons are below.";
     const best = suggestions[0];
@@ -117,7 +118,8 @@ export function createSuggestView(panel, act) {
     const from = isKnown(now) ? ` of the ${joules(now)} that a ${measure} takes now` : "";
     const many =
       suggestions.length === 1 ? "One suggestion saves" : `${suggestions.length} suggestions, the best of which saves`;
-    return `${many} ${percent(best.saved_share)}${from}. Each is computed by itself; they do not add up. Choose one to see where it saves.`;
+    const more = suggestions.some(({ set }) => set && hasWhatIf(state, set)) ? " Choose one to see where it saves." : "";
+    return `${many} ${percent(best.saved_share)}${from}. Each is computed by itself; they do not add up.${more}`;
   }
 
   return {
@@ -125,7 +127,7 @@ export function createSuggestView(panel, act) {
       try {
         return await getSuggestions(state);
       } catch (error) {
-        return { problem: error.message };
+        return { problem: labelled(error.message) };
       }
     },
     downloads: () => (shown.length > 0 ? [["csv", "suggestions", () => csv(CSV, shown)]] : []),
@@ -133,13 +135,13 @@ export function createSuggestView(panel, act) {
       bounds.show(state);
       const { problem, measure, suggestions = [], left_out: out = [] } = answer;
       shown = suggestions;
-      intro.textContent = problem ?? summary(answer);
+      intro.textContent = problem ?? summary(answer, state);
       intro.classList.toggle("wrong", Boolean(problem));
-      list.replaceChildren(...suggestions.map((each) => entry(measure, each)));
+      list.replaceChildren(...suggestions.map((each) => entry(measure, each, state)));
       leftOut.hidden = out.length === 0;
       leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
       reasons.replaceChildren(
-        ...out.map(({ kind, reason }) => make("li", {}, make("strong", {}, kind.replaceAll("_", " ")), `: ${reason}`)),
+        ...out.map(({ kind, reason }) => make("li", {}, make("strong", {}, kind.replaceAll("_", " ")), `: ${labelled(reason)}`)),
       );
     },
   };

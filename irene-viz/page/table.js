@@ -14,9 +14,10 @@ function comparison(value, descending) {
   };
 }
 
-// The first column names the row. With `onActivate` or `onFocus` it is a button, and the arrow keys move between them.
+// The first column names the row. With `onActivate` or `onFocus` it is a button, unless `isActive` says that nothing would
+// come of it, and the arrow keys move between them.
 // `sort` is a column's id, with a minus for downwards.
-export function createTable({ caption, columns, sort, rowAttributes, onSort, onActivate, onFocus, onPreview }) {
+export function createTable({ caption, columns, sort, rowAttributes, onSort, onActivate, onFocus, onPreview, isActive = () => true }) {
   let sorted = sort;
   let rows = [];
   let pending;
@@ -48,7 +49,7 @@ export function createTable({ caption, columns, sort, rowAttributes, onSort, onA
 
   function buildName(column, row) {
     const text = column.text(row);
-    if (!onActivate && !onFocus) return text;
+    if ((!onActivate && !onFocus) || !isActive(row)) return text;
     return make("button", { type: "button", class: "link", tabindex: "-1" }, text);
   }
 
@@ -91,7 +92,7 @@ export function createTable({ caption, columns, sort, rowAttributes, onSort, onA
     };
     if (!(event.key in to)) return;
     event.preventDefault();
-    to[event.key]?.querySelector("button.link").focus();
+    to[event.key]?.querySelector("button.link")?.focus();
   });
   body.addEventListener("focusin", (event) => {
     if (!event.target.matches("button.link")) return;
@@ -112,6 +113,12 @@ export function createTable({ caption, columns, sort, rowAttributes, onSort, onA
 
   return {
     element: make("div", { class: "scroller" }, table),
+    // Other titles of columns, by their ids.
+    rename(titles) {
+      columns.forEach(({ id }, at) => {
+        if (titles[id]) headers[at].firstChild.textContent = titles[id];
+      });
+    },
     show(newRows, newSort) {
       rows = newRows;
       sorted = newSort ?? sorted;

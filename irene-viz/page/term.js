@@ -1,11 +1,12 @@
 // The words that are ours or the field's, each explained where it stands: in a tip, and all of them in one list.
 
 import { byId, make } from "./dom.js";
+import { MARKS, markName } from "./format.js";
 
 const GLOSSARY = {
   energy: {
     name: "Energy",
-    text: "Electricity that the run takes, in joules. One joule is one watt for one second; 3.6 million are a kilowatt-hour.",
+    text: "Electricity that the run takes, in joules. One joule is one watt for one second; 3.6 million are a kilowatt-hour. It is that of the GPUs alone or, where a machine was measured at the wall, of the whole computer; cooling and network are in neither.",
   },
   interval: {
     name: "90% interval",
@@ -108,7 +109,15 @@ addEventListener("keydown", (event) => {
 // The word, and its explanation on demand; `label` where it is called otherwise here.
 export function term(id, label) {
   const { name, text } = GLOSSARY[id];
-  const button = make("button", { type: "button", class: "term", data: { term: id } }, label ?? name);
+  return explained(id, label ?? name, text);
+}
+
+// Marks after other words, each with its meaning.
+export const marksWithTips = (marks) =>
+  marks.flatMap((mark) => ["; ", MARKS[mark] ? explained(mark, markName(mark), MARKS[mark].long) : markName(mark)]);
+
+function explained(id, label, text) {
+  const button = make("button", { type: "button", class: "term", data: { term: id } }, label);
   button.addEventListener("pointerenter", () => show(button, text));
   button.addEventListener("pointerleave", hide);
   button.addEventListener("focus", () => show(button, text));

@@ -85,6 +85,8 @@ export function createTreeView(panel, act) {
       name,
       FIGURES.map((column) => fillCell(cell(column, column.data?.(node)), column, node)),
     );
+    // A long one is cut.
+    row.querySelector("[data-field=type]").title = node.typeText;
     rows.set(node, row);
     nodes.set(row, node);
     return row;

@@ -5,6 +5,27 @@ const KEPT = "kept:";
 const LIST = "configs";
 const MOST_IN_URL = 4000;
 
+// Where the browser lets nothing be stored (cookies refused, a frame without an origin), it lasts as long as the page.
+const unstored = new Map();
+
+function stored(key) {
+  if (unstored.has(key)) return unstored.get(key);
+  try {
+    return sessionStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function store(key, text) {
+  try {
+    sessionStorage.setItem(key, text);
+    unstored.delete(key);
+  } catch {
+    unstored.set(key, text);
+  }
+}
+
 export const isOwn = (state) => state.config !== "";
 
 async function through(stream, bytes) {
@@ -21,14 +42,14 @@ export async function packConfig(name, text) {
   const bytes = new TextEncoder().encode(JSON.stringify(JSON.parse(text)));
   const packed = toUrl(toBase64(await through(new CompressionStream("deflate-raw"), bytes)));
   if (packed.length <= MOST_IN_URL) return packed;
-  sessionStorage.setItem(KEPT + name, text);
+  store(KEPT + name, text);
   return KEPT + name;
 }
 
 // The text of a config by that value.
 export async function unpackConfig(packed) {
   if (packed.startsWith(KEPT)) {
-    const text = sessionStorage.getItem(packed);
+    const text = stored(packed);
     if (text) return text;
     throw new Error(`This view is of a config, ${packed.slice(KEPT.length)}, that is too large for a link: open it again to see it.`);
   }
@@ -41,10 +62,27 @@ export async function unpackConfig(packed) {
 }
 
 // Those that were predicted in this tab, as [name, config].
-export const ownConfigs = () => Object.entries(JSON.parse(sessionStorage.getItem(LIST) ?? "{}"));
+export const ownConfigs = () => Object.entries(JSON.parse(stored(LIST) ?? "{}"));
+
+async function isText(packed, text) {
+  try {
+    return (await unpackConfig(packed)) === text;
+  } catch {
+    return false;
+  }
+}
+
+// The name, or the next one with a number that no other config of this tab has: models are known by it.
+export async function freeName(name, text) {
+  for (let number = 1; ; number += 1) {
+    const free = number === 1 ? name : `${name} (${number})`;
+    const taken = Object.fromEntries(ownConfigs())[free] ?? (stored(KEPT + free) === null ? undefined : KEPT + free);
+    if (taken === undefined || (await isText(taken, text))) return free;
+  }
+}
 
 // Only what was predicted comes into the lists, so that what was refused never is in them.
 export function rememberConfig({ model, config }) {
   const all = { ...Object.fromEntries(ownConfigs()), [model]: config };
-  sessionStorage.setItem(LIST, JSON.stringify(all));
+  store(LIST, JSON.stringify(all));
 }

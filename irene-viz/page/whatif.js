@@ -4,10 +4,11 @@ import { getEngines, getWhatIf } from "./api.js";
 import { asState, readChanges, withChange } from "./changes.js";
 import { createControls } from "./controls.js";
 import { make, replaceInside } from "./dom.js";
+import { labelled } from "./form.js";
 import { knobGroups } from "./knobs.js";
 import { createPairTable } from "./pairs.js";
 import { presets } from "./presets.js";
-import { certainty, changesTable, comparisonCsv, figuresTable, parts, provenance, tiles, verdict } from "./sides.js";
+import { certainty, changesTable, comparisonCsv, figuresTable, notesText, parts, provenance, tiles, verdict } from "./sides.js";
 import { words } from "./columns.js";
 
 export function createWhatIfView(panel, act) {
@@ -18,6 +19,7 @@ export function createWhatIfView(panel, act) {
   const answer = make("p", { class: "verdict", role: "status", id: "whatif-verdict" });
   const problem = make("p", { class: "wrong", id: "whatif-problem" });
   const sure = make("p", { id: "whatif-certainty", class: "quiet" });
+  const notes = make("div", { id: "whatif-notes" });
   const tools = make(
     "div",
     { class: "tools" },
@@ -34,7 +36,7 @@ export function createWhatIfView(panel, act) {
   // On a narrow screen the answer comes first, and the controls are unfolded.
   const isWide = matchMedia("(min-width: 64rem)").matches;
   const side = make("details", { class: "change-b", open: isWide }, make("summary", {}, "Change B"), controls.element);
-  const main = make("div", { class: "stack answer" }, answer, problem, sure, results, nodes, tools);
+  const main = make("div", { class: "stack answer" }, answer, problem, sure, notes, results, nodes, tools);
   panel.append(
     make("h2", {}, "What if it were different?"),
     make(
@@ -78,7 +80,7 @@ export function createWhatIfView(panel, act) {
   }
 
   function showQuestions(state, config) {
-    const buttons = presets(state, config, devices).map(({ id, label, about, set }) =>
+    const buttons = presets(state, config, devices, models).map(({ id, label, about, set }) =>
       make(
         "button",
         {
@@ -98,6 +100,7 @@ export function createWhatIfView(panel, act) {
     answer.textContent = verdict(comparison);
     sure.textContent = certainty(comparison);
     sure.classList.toggle("overlap", comparison.energy.is_within_intervals);
+    notes.replaceChildren(notesText([...(comparison.a.notes ?? []), ...(comparison.b.notes ?? [])]) || "");
     results.replaceChildren(
       tiles(comparison),
       parts(comparison),
@@ -132,8 +135,8 @@ export function createWhatIfView(panel, act) {
         line,
       );
       const isChanged = readChanges(state.set_b).size > 0;
-      problem.textContent = line && `B cannot be: ${line}`;
-      for (const part of [results, nodes, sure]) part.hidden = !comparison;
+      problem.textContent = line && `B cannot be: ${labelled(line)}`;
+      for (const part of [results, nodes, sure, notes]) part.hidden = !comparison;
       for (const button of tools.children) button.disabled = !isChanged;
       if (comparison) showAnswer(comparison);
       else answer.textContent = line ? "" : "Nothing is changed yet, so B is A.";

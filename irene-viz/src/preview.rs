@@ -67,7 +67,7 @@ impl Preview {
     }
 
     fn of_whole(whole: &Whole) -> Option<Self> {
-        let Whole { title, figures, low, high, components, provenance, .. } = whole;
+        let Whole { title, figures, low, high, components, provenance, notes, .. } = whole;
         let of_request = figures.energy_per_request_j?;
         let energy = match figures.energy_per_token_j {
             Some(joules) => format!("{} a token", si(joules, "J")),
@@ -77,6 +77,7 @@ impl Preview {
         let interval =
             interval.map_or_else(String::new, |(low, high)| format!(" ({} with 90%)", range(low, high, "J")));
         let mut sentences = vec![format!("{} a request{interval}", si(of_request, "J"))];
+        sentences.extend(notes.iter().map(|note| capital(note)));
         sentences.extend(times(figures));
         sentences.extend(largest(components));
         sentences.push(capital(provenance));

@@ -266,7 +266,7 @@ fn lacking(error: &irene_predict::Error) -> Lacking {
             Lacking { kind: MEMORY, text, off: needed_gib / available_gib }
         }
         irene_predict::Error::Overload { rate, greatest } => {
-            let text = format!("at most {greatest:.3} requests a second are served");
+            let text = format!("at most {} requests a second are served", irene_predict::rounded_down(*greatest));
             Lacking { kind: "rate", text, off: rate / greatest }
         }
         irene_predict::Error::TooRare { .. } => Lacking { kind: "rate", text: error.to_string(), off: f64::INFINITY },

@@ -53,7 +53,7 @@ impl Advice<'_> {
     fn most(&self, name: &str, [now, room]: [usize; 2], bounds: Bounds) -> (Option<Tried>, Option<Refused>) {
         let tried = |count: usize| {
             let estimate = self.estimate(&[Change::new(name, count.to_string())]).map_err(|error| error.to_string())?;
-            bounds.broken_by(&estimate).map_or(Ok(estimate), Err)
+            bounds.broken(&estimate).map_or(Ok(estimate), |(broken, _)| Err(broken))
         };
         let (mut best, mut refused): (Option<Tried>, Option<Refused>) = (None, None);
         let (mut low, mut step) = (now, 2 * now);

@@ -34,7 +34,7 @@ impl Advice<'_> {
         let (mut fitting, mut refused) = (Vec::new(), BTreeMap::<&str, usize>::new());
         for (name, estimate) in names.into_iter().zip(tried) {
             match estimate {
-                Ok(b) if self.bounds.broken_by(&b).is_some() => *refused.entry("break a bound").or_default() += 1,
+                Ok(b) if self.bounds.broken(&b).is_some() => *refused.entry("break a bound").or_default() += 1,
                 Ok(b) => fitting.push((name, b)),
                 Err(error) if error.is_too_large() => *refused.entry("have too little memory").or_default() += 1,
                 Err(_) => *refused.entry("have no answer").or_default() += 1,
@@ -116,7 +116,7 @@ impl Advice<'_> {
                 continue;
             }
             let Ok(b) = self.estimate(&[Change::new("power_limit_w", watts.to_string())]) else { continue };
-            if let Some(reason) = self.bounds.broken_by(&b) {
+            if let Some((reason, _)) = self.bounds.broken(&b) {
                 broken = Some(reason);
             } else if best.as_ref().is_none_or(|(_, known)| energy(&b) < energy(known)) {
                 best = Some((watts, b));

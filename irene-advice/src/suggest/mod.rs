@@ -171,9 +171,9 @@ impl Lookup {
         advice.machines();
         advice.models();
         advice.speculative();
-        let Advice { a, mut found, left_out, .. } = advice;
+        let measure = advice.by();
+        let Advice { mut found, left_out, .. } = advice;
         found.sort_by(|x, y| y.saved_share.total_cmp(&x.saved_share));
-        let measure = if a.selection.generated() > 0 { By::Token } else { By::Request };
         Ok(Suggestions { baseline, measure, suggestions: found, left_out })
     }
 }
@@ -230,7 +230,7 @@ impl<'a> Advice<'a> {
 
     fn take_up(&mut self, idea: Idea, b: &Estimate) {
         let Some((energy_a_j, energy_b_j)) = self.a.energy_j(self.by()).zip(b.energy_j(self.by())) else { return };
-        if let Some(broken) = self.bounds.broken_by(b) {
+        if let Some((broken, _)) = self.bounds.broken(b) {
             return self.leave_out(idea.kind, format!("{}: {broken}", idea.title));
         }
         let price = self.price(b, idea.accuracy);

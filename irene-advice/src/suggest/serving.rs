@@ -87,22 +87,22 @@ impl Advice<'_> {
         if self.a.selection.generated() == 0 || shared == 0 || shared >= prompt {
             return self.leave_out(kind, "nothing is generated, and so no keys and values are kept");
         }
-        let ratio = self.sheet(self.selection).and_then(|(setting, forecast)| {
-            let whole = setting.pass(&forecast, Size::new(1, prompt))?;
-            let rest = setting.pass(&forecast, Size::new(1, prompt - shared).after(shared))?;
-            Ok((rest.joules / whole.joules, rest.seconds / whole.seconds, forecast))
+        let rest = self.sheet(self.selection).and_then(|(setting, forecast)| {
+            let rest = setting.prompt_after(&forecast, shared)?;
+            Ok((rest, forecast))
         });
-        let Ok((energy, seconds, forecast)) = ratio else {
+        let Ok((rest, forecast)) = rest else {
             return self.leave_out(kind, "the model cannot go on from a part of a prompt");
         };
-        let request = forecast.figures.energy_per_request_j;
-        let saved = (1.0 - energy) * forecast.prompt.joules;
-        let price = Price { ttft_ratio: Some(seconds), ..Price::default() };
+        let (request, whole) = (forecast.figures.energy_per_request_j, forecast.prompt);
+        let saved = whole.joules - rest.joules;
+        let first = forecast.figures.ttft_s.map(|seconds| (seconds - whole.seconds + rest.seconds) / seconds);
+        let price = Price { ttft_ratio: first, ..Price::default() };
         let title = format!("Keep the {shared} tokens that prompts have in common in the cache");
         let why = format!(
             "prompts take {:.0}% of a request's energy; without the common tokens they would take {:.0}% of that",
-            100.0 * forecast.prompt.joules / request,
-            100.0 * energy
+            100.0 * whole.joules / request,
+            100.0 * rest.joules / whole.joules
         );
         let mut idea = Idea::new(kind, Vec::new(), title, why);
         idea.assumed = Some(format!("{:.0}% of each prompt is the beginning of others too", 100.0 * SHARED));
@@ -154,7 +154,7 @@ impl Advice<'_> {
             *load = Load::Concurrency(forecast.running);
         }
         let (_, of_draft) = self.sheet(&with_draft)?;
-        let Some(step) = forecast.sizes().nth(1) else { return Ok(None) };
+        let Some(step) = forecast.sizes().find(|size| size.past > 0) else { return Ok(None) };
         let (Some(token), Some(draft_token)) = (forecast.token, of_draft.token) else { return Ok(None) };
         let (alone, both) = (forecast.memory.total(), both_bytes(&forecast.memory, &of_draft.memory));
         if both > forecast.memory.usable {

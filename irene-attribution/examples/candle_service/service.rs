@@ -62,7 +62,11 @@ async fn complete(State(service): State<Arc<Service>>, Json(body): Json<Value>) 
     let gone = Gone(Arc::default());
     let theirs = Arc::clone(&gone.0);
     // A request whose generation fails is dropped there, which cancels it.
-    let work = move || generate(&*service.model, prompt, most, &request, &theirs).map(|tokens| (tokens, request.end()));
+    let work = move || -> irene_models::Result<_> {
+        let tokens = generate(&*service.model, prompt, most, &request, &theirs)?;
+        let pending = if theirs.load(Ordering::Relaxed) { request.cancel() } else { request.end() };
+        Ok((tokens, pending))
+    };
     let (tokens, pending) = match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => done,
         Ok(Err(error)) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
@@ -93,7 +97,7 @@ fn energy(share: Option<&Share>) -> Value {
             "decode_joules": share.decode_joules(),
             "idle_joules": share.idle_joules(),
             "covered": share.covered,
-            "provenance": share.provenance.name(),
+            "provenance": share.provenance.map(irene_sampler::Provenance::name),
         })
     })
 }

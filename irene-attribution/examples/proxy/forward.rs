@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use irene_attribution::{Meter, Operation, Request, RequestInfo, Share};
+use irene_attribution::{Error, Meter, Operation, Request, RequestInfo, Share, Weights};
 use irene_sampler::Pending;
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -102,21 +102,45 @@ fn begin(meter: &Meter, path: &str, asked: &Value) -> Request {
         "/v1/completions" => Operation::TextCompletion,
         _ => Operation::Chat,
     };
-    let tells = asked["stream"] != true || asked["stream_options"]["include_usage"] == true;
+    let is_whole = asked["stream"] != true;
+    let tells = is_whole || asked["stream_options"]["include_usage"] == true;
     let model = asked["model"].as_str().unwrap_or("unknown");
-    let request = meter.begin(RequestInfo { operation, prompt_comes_late: tells, ..RequestInfo::from(model) });
+    let info =
+        RequestInfo { operation, prompt_comes_late: tells, tokens_come_late: is_whole, ..RequestInfo::from(model) };
+    let request = meter.begin(info);
     if !tells {
         request.prompt(guess(asked));
     }
     request
 }
 
-/// The tokens of a prompt, from the length of its text.
-fn guess(asked: &Value) -> u64 {
+/// The tokens of a prompt, from the length of its text; numbers are tokens.
+pub(crate) fn guess(asked: &Value) -> u64 {
     const CHARACTERS: usize = 4;
-    let texts = asked["messages"].as_array().into_iter().flatten().map(|message| &message["content"]);
-    let texts = texts.chain([&asked["prompt"], &asked["input"]]).filter_map(Value::as_str);
-    texts.map(|text| text.chars().count()).sum::<usize>().div_ceil(CHARACTERS) as u64
+    let contents = asked["messages"].as_array().into_iter().flatten().map(|message| &message["content"]);
+    let parts = contents.chain([&asked["prompt"], &asked["input"]]).map(characters_and_tokens);
+    let [characters, tokens] = parts.fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
+    (characters.div_ceil(CHARACTERS) + tokens) as u64
+}
+
+fn characters_and_tokens(content: &Value) -> [usize; 2] {
+    match content {
+        Value::String(text) => [text.chars().count(), 0],
+        Value::Number(_) => [0, 1],
+        Value::Array(parts) => parts.iter().map(characters_and_tokens).fold([0, 0], |[a, b], [c, d]| [a + c, b + d]),
+        // A part of a message; pictures have no text.
+        Value::Object(part) => part.get("text").map_or([0, 0], characters_and_tokens),
+        Value::Null | Value::Bool(_) => [0, 0],
+    }
+}
+
+/// The weights among the numbers after the address, of which the first is the thermal design power.
+pub(crate) fn weights(numbers: &[f64]) -> Result<Option<Weights>, Error> {
+    match *numbers {
+        [] | [_] => Ok(Some(Weights::EVEN)),
+        [_, prompt_j, token_j] => Weights::new(prompt_j, token_j).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Tells the meter what the server says of the tokens.

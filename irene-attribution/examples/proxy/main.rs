@@ -15,7 +15,7 @@ mod stream;
 
 use std::error::Error;
 
-use irene_attribution::{Options, Weights};
+use irene_attribution::Options;
 use irene_sampler::sensors::Places;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,10 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = arguments.next().ok_or("the address of a server is missing, such as http://127.0.0.1:8000")?;
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".into()).parse()?;
     let numbers = arguments.map(|text| text.parse()).collect::<Result<Vec<f64>, _>>()?;
-    let weights = match numbers[..] {
-        [_, prompt_j, token_j] => Weights::new(prompt_j, token_j)?,
-        _ => Weights::EVEN,
-    };
+    let weights = forward::weights(&numbers)?.ok_or("after the address come no number, one or three")?;
     let places = Places { tdp_watts: numbers.first().copied(), ..Places::here() };
     let meter = serving::meter(&places, Options { weights, ..Options::default() })?;
     println!("http://{address} for {server}");

@@ -56,8 +56,8 @@ pub(crate) fn forward(answer: axum::http::Response<ureq::Body>, request: Request
 
 /// The facts that a stream has shown.
 #[derive(Default)]
-struct Seen {
-    tokens: u64,
+pub(crate) struct Seen {
+    pub(crate) tokens: u64,
     has_usage: bool,
 }
 
@@ -89,13 +89,15 @@ fn tell(request: Request, frames: &Frames) -> Option<()> {
 }
 
 impl Seen {
-    /// Counts a token for an event with text, and at the end those that the server counted and no event had alone.
-    fn count(&mut self, line: &[u8], request: &Request) {
+    /// Counts a token for an event with text or a part of a call, and at the end those that the server counted and no event had alone.
+    pub(crate) fn count(&mut self, line: &[u8], request: &Request) {
         let data = line.strip_prefix(b"data:");
         let Some(event) = data.and_then(|data| serde_json::from_slice::<Value>(data).ok()) else { return };
         let choice = &event["choices"][0];
-        let texts = [&choice["text"], &choice["delta"]["content"], &choice["delta"]["reasoning_content"]];
-        if texts.iter().any(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
+        let delta = &choice["delta"];
+        let texts = [&choice["text"], &delta["content"], &delta["reasoning_content"], &delta["reasoning"]];
+        let is_call = delta["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty());
+        if is_call || texts.iter().any(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
             request.tokens(1);
             self.tokens += 1;
         }

@@ -22,8 +22,8 @@ pub(crate) fn meter(places: &Places, options: Options) -> Result<Meter, Box<dyn 
     Ok(Meter::new(Arc::new(Sampler::start(found.sensors, period)?), options)?)
 }
 
-/// The longest time that an answer waits for its energy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time that an answer waits for its energy, which beside a long answer in one piece is known at the end of that.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A request's share, if it comes in time.
 pub(crate) async fn share(pending: Pending<Share>) -> Option<Share> {

@@ -99,6 +99,7 @@ fn play(
                 let info = RequestInfo {
                     weights: doing.weights.map(|(prompt, token)| Weights::new(prompt, token).unwrap()),
                     prompt_comes_late: doing.comes_late,
+                    tokens_come_late: doing.comes_late,
                     ..RequestInfo::from(names[doing.model])
                 };
                 running[place] = Some(scripted.begin(info));

@@ -1,6 +1,7 @@
 //! The metrics that Prometheus reads.
 
-use irene_attribution::{IdlePower, Options};
+use irene_attribution::{IdlePower, Meter, Options};
+use irene_sampler::{Provenance, Sampler, SamplerOptions, Sensors};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use crate::scripted_time::{MS, Scripted};
@@ -25,19 +26,19 @@ fn metrics_are_the_accounts() {
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     let expected = [
-        "# TYPE irene_energy_joules counter",
-        "# UNIT irene_energy_joules joules",
-        r#"irene_energy_joules_total{model="one",kind="prompt"} 3.0"#,
-        r#"irene_energy_joules_total{model="one",kind="decode"} 1.0"#,
-        r#"irene_energy_joules_total{model="one",kind="idle"} 0.5"#,
-        r#"irene_energy_joules_total{model="tw\"o",kind="idle"} 0.5"#,
-        r#"irene_energy_joules_total{model="",kind="idle"} 0.2"#,
+        "# TYPE irene_model_energy_joules counter",
+        "# UNIT irene_model_energy_joules joules",
+        r#"irene_model_energy_joules_total{model="one",kind="prompt",provenance="measured"} 3.0"#,
+        r#"irene_model_energy_joules_total{model="one",kind="decode",provenance="measured"} 1.0"#,
+        r#"irene_model_energy_joules_total{model="one",kind="idle",provenance="measured"} 0.5"#,
+        r#"irene_model_energy_joules_total{model="tw\"o",kind="idle",provenance="measured"} 0.5"#,
+        r#"irene_model_energy_joules_total{model="",kind="idle",provenance="measured"} 0.2"#,
         "# TYPE irene_request_energy_joules histogram",
-        r#"irene_request_energy_joules_sum{model="one"} 4.5"#,
-        r#"irene_request_energy_joules_count{model="one"} 1"#,
-        r#"irene_request_energy_joules_bucket{le="3.0",model="one"} 0"#,
-        r#"irene_request_energy_joules_bucket{le="10.0",model="one"} 1"#,
-        r#"irene_request_energy_joules_bucket{le="+Inf",model="one"} 1"#,
+        r#"irene_request_energy_joules_sum{model="one",provenance="measured"} 4.5"#,
+        r#"irene_request_energy_joules_count{model="one",provenance="measured"} 1"#,
+        r#"irene_request_energy_joules_bucket{le="3.0",model="one",provenance="measured"} 0"#,
+        r#"irene_request_energy_joules_bucket{le="10.0",model="one",provenance="measured"} 1"#,
+        r#"irene_request_energy_joules_bucket{le="+Inf",model="one",provenance="measured"} 1"#,
         r#"irene_requests_running{model="one"} 1"#,
         r#"irene_requests_running{model="tw\"o"} 0"#,
         r#"irene_requests_total{model="one",outcome="ended"} 1"#,
@@ -49,7 +50,7 @@ fn metrics_are_the_accounts() {
         assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
     }
     drop(running);
-    let energies = text.lines().filter(|line| line.starts_with("irene_energy_joules_total"));
+    let energies = text.lines().filter(|line| line.starts_with("irene_model_energy_joules_total"));
     let sum: f64 = energies.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
     assert!((sum - 5.2).abs() < 1e-12, "all that is known, {sum} J");
 }
@@ -68,7 +69,29 @@ fn a_model_without_a_name_is_not_nobody() {
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     let of = |labels: &str| text.lines().filter(|line| line.contains(labels)).count();
-    assert_eq!(of(r#"{model="",kind="idle"}"#), 1, "that of nobody alone:\n{text}");
+    assert_eq!(of(r#"{model="",kind="idle",provenance="measured"}"#), 1, "that of nobody alone:\n{text}");
     assert_eq!(of(r#"model="""#), 1, "{text}");
-    assert!(text.contains(r#"irene_energy_joules_total{model="other",kind="decode"} 4.0"#), "{text}");
+    assert!(
+        text.contains(r#"irene_model_energy_joules_total{model="other",kind="decode",provenance="measured"} 4.0"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn metrics_tell_an_estimate_and_no_energy_without_a_meter() {
+    let text = |meter: &Meter| {
+        let mut registry = Registry::default();
+        meter.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        text
+    };
+    let (estimated, _feed) = Meter::fed(|| 0, Provenance::Estimated, Options::default()).unwrap();
+    let sample = r#"irene_model_energy_joules_total{model="",kind="idle",provenance="estimated"} 0.0"#;
+    assert!(text(&estimated).contains(sample), "{}", text(&estimated));
+    let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
+    let without = Meter::new(sampler.into(), Options::default()).unwrap();
+    assert!(!text(&without).contains("joules"), "{}", text(&without));
+    let share = without.begin("model").end().try_get().unwrap();
+    assert_eq!(share.headers(), [("x-energy-covered", "0.0000".into())]);
 }

@@ -172,6 +172,28 @@ fn a_prompt_that_is_open_for_too_long_counts_by_time() {
 }
 
 #[test]
+fn an_answer_in_one_piece_parts_by_its_work_what_it_took_by_time() {
+    let mut scripted = Scripted::new(Options { horizon: Duration::from_secs(1), ..given(0.0) });
+    let info = RequestInfo { prompt_comes_late: true, tokens_come_late: true, ..RequestInfo::from("model") };
+    let request = scripted.begin(info);
+    for at in 1..=30 {
+        scripted.reading(at * 100 * MS, Some(3000));
+        let accounts = scripted.meter.accounts();
+        assert_eq!((accounts.models["model"].prompt_nj, accounts.total_nj), (0, 0), "its end tells");
+    }
+    request.prompt(10);
+    request.tokens(90);
+    let request = request.end();
+    scripted.reading(3100 * MS, Some(0));
+    let request = share(&request);
+    assert!((8950..=9000).contains(&request.prompt_nj), "{request:?}");
+    assert!((80_900..=81_000).contains(&request.decode_nj), "{request:?}");
+    let accounts = scripted.meter.accounts();
+    assert_eq!((accounts.total_nj, accounts.shared_nj() + accounts.nobody_nj), (90_000, 90_000));
+    assert_eq!(accounts.models["model"].decode_nj, u128::from(request.decode_nj));
+}
+
+#[test]
 fn a_prompt_that_is_told_at_the_end_is_waited_for() {
     let mut scripted = Scripted::new(given(0.0));
     let late = RequestInfo { prompt_comes_late: true, ..RequestInfo::from("late") };

@@ -114,7 +114,8 @@ impl Default for ReplayOptions {
 /// Replays a device's records as if each was measured when it is asked for. `progress` hears how many of all runs are done.
 ///
 /// # Errors
-/// [`Error::Data`] for too few records, a limit below those to start with, a missing figure, or if `stop` is raised before the end; what describing a design says.
+/// [`Error::Data`] for too few records, a limit below those to start with, a missing figure, or if `stop` is raised before the end; the
+/// error of describing a design.
 pub fn replay(
     data: &Dataset,
     describer: &Describer,

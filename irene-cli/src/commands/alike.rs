@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use irene_numerics::median;
 use irene_tree::{Level, Quantity, Tree};
-use serde_json::Value;
 
 /// The field of a tree that has the settings of its measurement.
 pub(crate) const MEASURING_FIELD: &str = "measuring";

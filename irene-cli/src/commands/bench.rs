@@ -181,7 +181,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         weights: args.served.weights,
         tensor_parallel: args.served.tensor_parallel,
         api: server.api().to_owned(),
-        meter: selection.sensors.total().names().join(" + "),
+        meter: meter(&args.meter, &selection),
         channels: energies(&selection),
         // Without a meter there is no energy to leave anything out of.
         subtracts_idle: args.subtract_idle && !selection.meters.is_empty(),
@@ -202,6 +202,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     output::tell(&format!("error: {failed} of {} settings have no figures", left.len()));
     Err(Exit::with(1))
+}
+
+/// The sensors of the meter, with what their energies depend on beside the machine.
+fn meter(args: &MeterArgs, selection: &Selection) -> String {
+    let named = |name: String| match args.tdp_watts() {
+        Some(watts) if name == "tdp" => format!("tdp {watts} W"),
+        _ => name,
+    };
+    let names: Vec<String> = selection.sensors.total().names().into_iter().map(named).collect();
+    let ahead = args.log_ahead();
+    names.join(" + ") + &if ahead == 0.0 { String::new() } else { format!(" {ahead} s ahead") }
 }
 
 /// The names of all channels that have an energy.

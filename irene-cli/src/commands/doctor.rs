@@ -6,14 +6,14 @@ use std::{
 use anyhow::Result;
 use irene_sampler::{
     Averaging, Channel, Doubt, LeftOut, Metric, Need, Recording, Sampler, SamplerOptions, Sensors, Series, Total,
-    sensors::{Places, Unavailable},
+    sensors::{KINDS, Places, Unavailable},
 };
 use irene_tree::render::{Grid, Heading, si};
 use serde_json::{Map, Value, json};
 
 use super::{
     FormatArgs, Usage,
-    meters::{MeterArgs, add_unavailable, kinds},
+    meters::{MeterArgs, add_unavailable},
 };
 use crate::{
     output,
@@ -192,7 +192,7 @@ fn doubts(recording: &Recording, total: &Total, Watched { calm, load }: &Watched
 /// Adds the sensors that are neither probes nor the meter; the kinds that cannot be opened, and what the others cannot read.
 fn add_others(sensors: &mut Sensors, meters: &[&str], places: &Places) -> Vec<(String, Unavailable)> {
     let mut unavailable = Vec::new();
-    for kind in kinds().filter(|kind| !meters.contains(&kind.name)) {
+    for kind in KINDS.iter().filter(|kind| !meters.contains(&kind.name)) {
         match (kind.open)(places) {
             Ok(sensor) => {
                 let missing = sensor.missing().iter();

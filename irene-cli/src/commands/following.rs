@@ -98,8 +98,8 @@ pub(crate) struct PassArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pass: PassArgs,
-    /// Tokens of each sequence that are generated after the prompt, for decoders
-    #[arg(long, value_name = "N", value_parser = size, conflicts_with = "past")]
+    /// Tokens of each sequence that are generated after the prompt, for decoders; 0 for a single pass
+    #[arg(long, value_name = "N", value_parser = size_or_zero, conflicts_with = "past")]
     generate: Option<usize>,
     /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: the config's, or f32; in 16 bits where an
     /// engine serves it from a data sheet]

@@ -55,12 +55,10 @@ impl MeterArgs {
         }
     }
 
-    #[cfg(feature = "candle")]
     pub(crate) fn tdp_watts(&self) -> Option<f64> {
         self.tdp_watts
     }
 
-    #[cfg(feature = "candle")]
     pub(crate) fn log_ahead(&self) -> f64 {
         self.log_ahead
     }
@@ -69,7 +67,7 @@ impl MeterArgs {
     pub(crate) fn what_would_help(&self) -> String {
         let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
         let places = self.places();
-        for kind in kinds().filter(|_| self.meter != "none") {
+        for kind in KINDS.iter().filter(|_| self.meter != "none") {
             if let Err(why) = (kind.open)(&places) {
                 add_unavailable(&mut grid, kind.name, &why);
             }
@@ -104,7 +102,7 @@ impl MeterArgs {
 
     /// Whether all are meters that some machine has.
     pub(crate) fn exist(&self) -> bool {
-        let is_kind = |name: &str| kinds().any(|kind| name.split(':').next() == Some(kind.name));
+        let is_kind = |name: &str| KINDS.iter().any(|kind| name.split(':').next() == Some(kind.name));
         ["auto", "none"].contains(&self.meter.as_str()) || self.names().into_iter().all(is_kind)
     }
 }
@@ -144,11 +142,6 @@ pub(crate) fn places() -> Places {
     }
     places.nvml_library = variable("IRENE_NVML_LIBRARY");
     places
-}
-
-/// All kinds of sensor.
-pub(crate) fn kinds() -> impl Iterator<Item = &'static irene_sampler::sensors::Kind> {
-    KINDS.iter()
 }
 
 /// Adds a sensor that cannot be read, with the way out.

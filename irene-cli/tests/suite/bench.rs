@@ -144,6 +144,25 @@ fn idling_is_left_out_where_its_power_is_known_and_nothing_is_said_of_it_without
     assert!(text(&resumed.stderr).contains("has every setting already"), "{}", text(&resumed.stderr));
 }
 
+/// Estimates by two powers are two meters, whose rows nothing else tells apart.
+#[test]
+fn a_sheet_goes_on_with_the_thermal_design_power_that_it_began_with() {
+    let folder = Folder::new("bench-tdp");
+    let server = ScriptedServer::start(Script::default(), &folder.0.join("sys")).unwrap();
+    let of = |watts: &str, prompts: &str| {
+        let args =
+            ["--meter", "tdp", "--tdp-watts", watts, "--prompt", prompts, "--generate", "8", "--concurrency", "1"];
+        bench(&server, &folder, &[&args[..], &["--resume"]].concat()).output().unwrap()
+    };
+    let first = of("65", "32");
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    assert!(sheet(&folder).contains(",tdp 65 W,"), "{}", sheet(&folder));
+    let other = of("650", "32,200");
+    let refusal = "line 2: `meter` is `tdp 65 W` there and `tdp 650 W` now: choose another file";
+    assert!(!other.status.success() && text(&other.stderr).contains(refusal), "{}", text(&other.stderr));
+    assert_eq!(sheet(&folder).lines().count(), 2);
+}
+
 #[test]
 fn what_cannot_be_measured_is_refused_in_one_line() {
     let folder = Folder::new("bench-refused");

@@ -224,7 +224,7 @@ fn files_a_level_units_and_classes_are_joined() {
     );
     assert!(
         told.contains(
-            "layers.csv, line 4: `Linear`: google/bert_uncased_L-2_H-128_A-2 has 4 different ones; a scope says which"
+            "layers.csv, line 4: `Linear`: google/bert_uncased_L-2_H-128_A-2 has 4 different kinds of it; give the scope"
         ),
         "{told}"
     );
@@ -243,6 +243,19 @@ fn files_a_level_units_and_classes_are_joined() {
         let [energy, latency] = figures(layer).map(Option::unwrap);
         assert!((energy - 100.0).abs() < 1e-9 && (latency - 3e-4).abs() < 1e-12, "{energy} {latency}");
     }
+}
+
+#[test]
+fn estimated_energies_are_not_called_measured() {
+    let folder = Folder::new("tables-estimated");
+    let [out, predicted] = ["out.jsonl", "predicted.jsonl"].map(|name| folder.path(name));
+    let import = ["import", "csv", "-", "--columns", "model,energy", "-b", "1", "-s", "8", "--estimated", "-o", &out];
+    assert!(fed(&import, "model,energy\ngpt2,0.5\n").status.success());
+    let text = good(&["predict", &out]);
+    assert!(text.contains("; estimated ") && !text.contains("; measured "), "{text}");
+    good(&["predict", &out, "-o", &predicted]);
+    let told = said(&["evaluate", &out, &predicted]);
+    assert!(told.contains("out.jsonl: energies that are estimated, not measured"), "{told}");
 }
 
 #[test]

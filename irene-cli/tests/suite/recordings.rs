@@ -1,7 +1,17 @@
 //! A recording of `irene sample` ends in order, whatever ends it.
 #![cfg(unix)]
 
-use std::{process::Command, time::Duration};
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
     command::Folder,
@@ -54,4 +64,78 @@ fn readings_are_kept_where_nobody_reads_what_is_printed() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(std::fs::read_to_string(&readings).unwrap().lines().count() > 2);
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64()
+}
+
+/// The log of a meter that shows 200 W every 5 ms, and writes its lines some at a time, until this is dropped.
+struct Meter(Arc<AtomicBool>, Option<JoinHandle<()>>);
+
+const LINES_PER_SECOND: f64 = 200.0;
+
+impl Meter {
+    fn start(log: &str) -> Self {
+        let mut file = OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let start = now();
+            let mut written = 0.0;
+            while !theirs.load(Ordering::Relaxed) {
+                let mut lines = String::new();
+                while start + written / LINES_PER_SECOND <= now() {
+                    lines += &format!("{:.4},200\n", start + written / LINES_PER_SECOND);
+                    written += 1.0;
+                }
+                file.write_all(lines.as_bytes()).unwrap();
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self(stop, Some(thread))
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        let _ = self.1.take().map(JoinHandle::join);
+    }
+}
+
+/// A log has a period of its own, however seldom it is looked at.
+#[test]
+fn every_line_of_a_log_is_kept_and_the_energy_is_that_of_the_time() {
+    let folder = Folder::new("fast-log");
+    let (log, readings) = (folder.path("meter.csv"), folder.path("readings.csv"));
+    let _meter = Meter::start(&log);
+    std::thread::sleep(Duration::from_millis(500));
+    let meter = format!("log:{log}");
+    let args = ["sample", "--meter", &meter, "--period", "1000", "--duration", "3", "-o", &readings];
+    let ended = irene(&args).output().unwrap();
+    let summary = text(&ended.stdout);
+    assert!(ended.status.success() && !summary.contains("figures of channels are of the last"), "{summary}");
+    let number = |before: &str, after: &str| -> f64 {
+        let end = summary.find(after).unwrap_or_else(|| unreachable!("no {after} in {summary}"));
+        let start = summary[..end].rfind(before).map_or(0, |start| start + before.len());
+        summary[start..end].parse().unwrap_or_else(|_| unreachable!("{summary}"))
+    };
+    let (seconds, joules) = (number("\n", " s recorded"), number("\nlog: ", " J (measured)"));
+    assert!((joules - 200.0 * seconds).abs() < 4.0, "{summary}");
+    let lines = std::fs::read_to_string(&readings).unwrap().lines().filter(|line| line.contains(",log,W,")).count();
+    assert!(lines as f64 >= LINES_PER_SECOND * seconds - 1.0, "{lines} lines");
+}
+
+#[test]
+fn a_log_whose_clock_is_ahead_has_no_energy() {
+    let folder = Folder::new("ahead");
+    let lines: String = (-5..50).map(|second| format!("{:.3},200\n", now() + f64::from(second))).collect();
+    let meter = format!("log:{}", folder.write("meter.csv", &lines));
+    let ended = irene(&["sample", "--meter", &meter, "--duration", "1"]).output().unwrap();
+    let (summary, told) = (text(&ended.stdout), text(&ended.stderr));
+    assert!(told.contains("the meter has no reading of now: log: "), "{told}");
+    assert!(summary.contains("log: no figure: log: no line of the log is of now: the newest is"), "{summary}");
+    assert!(!summary.contains("measured"), "{summary}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::{Folder, good, irene, refused};
+use crate::command::{Folder, command, good, irene, refused};
 
 const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
 
@@ -303,14 +303,73 @@ fn measured_requests_that_cannot_count_are_named() {
     assert!(told.contains("error: 1 of 3 rows left out"), "{told}");
 }
 
+/// The sheet with one more column, of the same cell in each row.
+fn with_column(title: &str, cell: &str) -> String {
+    let cell = |place: usize| if place == 0 { title } else { cell };
+    MEASURED.lines().enumerate().map(|(place, line)| format!("{line},{}\n", cell(place))).collect()
+}
+
+#[test]
+fn what_rows_say_of_their_measurement_is_heeded() {
+    let folder = Folder::new("marked-requests");
+    let mine = folder.path("mine.safetensors");
+    let calibrate = |title: &str, cell: &str| {
+        let sheet = folder.write("m.csv", &with_column(title, cell));
+        let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
+        (said.status.code(), String::from_utf8(said.stderr).unwrap())
+    };
+    for (title, cell, words) in [
+        ("marks", "failures shared_prefix", "line 2, column `marks`: its prompts were in the server's cache"),
+        ("provenance", "estimated from its data sheet", "column `provenance`: its figures were predicted"),
+        ("provenance", "calibrated on 2 measured requests of t4", "column `provenance`: its figures were predicted"),
+    ] {
+        let (code, told) = calibrate(title, cell);
+        assert!(code == Some(1) && told.contains(words), "{told}");
+    }
+    for (title, cell, words) in [
+        ("marks", "not_steady failures", "m.csv: 3 rows with the mark `failures`"),
+        ("marks", "not_steady failures", "m.csv: 3 rows with the mark `not_steady`"),
+        ("assumed", "prompt", "m.csv: 3 rows with settings that are assumed"),
+        ("provenance", "measured", "calibrated on 3 measured requests of h100-sxm"),
+        ("provenance", "estimated", "calibrated on 3 requests of h100-sxm with estimated energies"),
+    ] {
+        let (code, told) = calibrate(title, cell);
+        assert!(code == Some(0) && told.contains(words), "{told}");
+    }
+    let asked = [&of(&["--concurrency", "16"])[..], &["--predictor", &mine]].concat();
+    let estimated = "calibrated on 3 requests of h100-sxm with estimated energies";
+    assert_eq!(json(&asked)["forecast"]["provenance"], estimated);
+}
+
+#[test]
+fn a_measured_row_keeps_its_marks_beside_its_prediction() {
+    let folder = Folder::new("predicted-marks");
+    let [once, twice] = ["once.csv", "twice.csv"].map(|name| folder.path(name));
+    let sheet = with_column("provenance,marks", "measured,idle_subtracted");
+    let sheet = folder.write("m.csv", &sheet);
+    good(&["predict", &sheet, "-o", &once]);
+    good(&["predict", &once, "-o", &twice]);
+    for path in [once, twice] {
+        let file = std::fs::File::open(&path).unwrap();
+        for row in irene_requests::RequestReader::new(path, file).unwrap().map(Result::unwrap) {
+            let [now, then, marks] =
+                ["provenance", "measured_provenance", "measured_marks"].map(|title| row.further(title));
+            assert_eq!(
+                [now, then, marks],
+                [Some("estimated from its data sheet"), Some("measured"), Some("idle_subtracted")]
+            );
+        }
+    }
+    let said = irene(&["evaluate", &sheet, &folder.path("once.csv")]);
+    let told = String::from_utf8(said.stderr).unwrap();
+    assert!(told.contains("m.csv: 3 of 3 rows with the mark `idle_subtracted`"), "{told}");
+}
+
 #[test]
 fn energies_of_more_than_the_gpus_are_told() {
     let folder = Folder::new("whole-machines");
     let told = |meter: &str| {
-        let cell = |place: usize| if place == 0 { "meter" } else { meter };
-        let sheet: String =
-            MEASURED.lines().enumerate().map(|(place, line)| format!("{line},{}\n", cell(place))).collect();
-        let (sheet, mine) = (folder.write("m.csv", &sheet), folder.path("mine.safetensors"));
+        let (sheet, mine) = (folder.write("m.csv", &with_column("meter", meter)), folder.path("mine.safetensors"));
         let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
         assert!(said.status.success(), "{meter}");
         String::from_utf8(said.stderr).unwrap()
@@ -373,4 +432,56 @@ fn the_wall_adds_the_machine_around_the_devices() {
         json(&[&base[..], more].concat())["forecast"]["latency_s"].as_f64().unwrap()
     };
     assert!(gpt(&["--head", "none"]) < 0.9 * gpt(&[]) && gpt(&["--head", "lm"]) == gpt(&[]));
+}
+
+#[test]
+fn less_than_one_at_once_is_refused_and_a_fraction_of_a_batch_is_told() {
+    let said = refused(2, &of(&["--device", "h100-sxm", "--concurrency", "0.25"]));
+    assert!(said.contains("--concurrency") && said.contains("--rate"), "{said}");
+    let args = ["predict", "bert-base-uncased", "--device", "h100-sxm", "--prompt", "100", "--concurrency", "2.5"];
+    let text = good(&args);
+    assert!(text.contains("the figures are of 3 at once, not of 2.5: "), "{text}");
+}
+
+#[test]
+fn nothing_generated_is_a_single_pass() {
+    let args = ["predict", "gpt2", "--device", "l4", "--sequences", "4", "--prompt", "100"];
+    assert_eq!(good(&[&args[..], &["--generate", "0"]].concat()), good(&args));
+    let measured = ["predict", "gpt2", "--sequences", "1", "--prompt", "100"];
+    assert_eq!(good(&[&measured[..], &["--generate", "0"]].concat()), good(&measured));
+    let head = ["--generate", "0", "--head", "lm"];
+    assert!(good(&[&args[..], &head].concat()).contains("sequences of 100 tokens"));
+}
+
+#[test]
+fn emissions_of_several_settings_and_small_costs_are_shown() {
+    let args =
+        ["predict", "gpt2", "--device", "l4", "--prompt", "100", "--generate", "100", "--grid-intensity", "world"];
+    let wide = command(&[&args[..], &["--concurrency", "200,300"]].concat()).env("COLUMNS", "300").output().unwrap();
+    let table = String::from_utf8(wide.stdout).unwrap();
+    let one = good(&[&args[..], &["--concurrency", "200", "--depth", "0"]].concat());
+    assert!(table.contains("CO2e"), "{table}");
+    let cost = one.lines().find(|line| line.starts_with("a million generated tokens: ")).unwrap();
+    let words: Vec<&str> = cost.split_whitespace().collect();
+    let amounts: Vec<&&str> = words.iter().filter(|word| word.parse::<f64>().is_ok()).collect();
+    assert_eq!(amounts.len(), 3, "{cost}");
+    for amount in amounts {
+        let digits = amount.trim_start_matches(['0', '.']).len();
+        assert!(digits >= 3, "{amount} in {cost}");
+    }
+}
+
+#[test]
+fn requests_that_run_in_waves_are_not_said_to_run_at_once() {
+    let args = ["--device", "l4", "--engine", "llama.cpp", "--depth", "1"];
+    let text = good(&of(&[&args[..], &["--concurrency", "1000"]].concat()));
+    let whole = text.lines().find(|line| line.starts_with("where it goes, of ")).unwrap();
+    assert!(text.contains(" waves") && whole == "where it goes, of 1000 requests:", "{text}");
+    let at_a_rate = good(&of(&["--device", "h100-sxm", "--rate", "0.01", "--depth", "1"]));
+    // Lines end where the terminal does.
+    let at_a_rate = at_a_rate.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        at_a_rate.contains("0.01 a second arrive, ") && at_a_rate.contains(" at once while any run"),
+        "{at_a_rate}"
+    );
 }

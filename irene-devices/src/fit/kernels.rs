@@ -86,8 +86,8 @@ const SPREAD_OF: [(&str, &[&str]); 6] = [
 ];
 
 impl KernelFit {
-    /// The law that the measurements make likeliest, from [`KernelLaw::prior`]. Its spreads are those of devices that are left out one
-    /// after another.
+    /// The law that the measurements make likeliest, from [`KernelLaw::prior`]. Its spreads come from fits that leave out one device
+    /// at a time.
     pub fn fit(&self, measurements: &[KernelMeasurement]) -> KernelLaw {
         let sample = self.sample(&measurements.iter().collect::<Vec<_>>());
         let law = self.of_sample(&sample);

@@ -5,21 +5,23 @@ use crate::{Device, Work, WorkKind};
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct BusyTimes {
     /// Products and the attention of prompts.
-    pub products: f64,
+    pub(super) products: f64,
     /// Attention by one query of each sequence, which reads the cache.
-    pub queries: f64,
+    pub(super) queries: f64,
     /// Reading the cache for it at the bandwidth, which no engine is faster than.
-    pub cache_reads: f64,
+    pub(super) cache_reads: f64,
     /// Exchanges between GPUs.
-    pub exchanges: f64,
+    pub(super) exchanges: f64,
     /// Norms, element-wise kernels and moves.
-    pub elementwise: f64,
+    pub(super) elementwise: f64,
     /// Kernels other than norms, element-wise ones and moves.
-    pub launches: f64,
+    pub(super) launches: f64,
     /// Norms, element-wise kernels and moves.
-    pub elementwise_launches: f64,
+    pub(super) elementwise_launches: f64,
+    /// Kernels that libraries take beside a product of 8-bit integers; engines that join kernels need none.
+    pub(super) library_launches: f64,
     /// All of them one after another, each with its own start, as a library alone runs them.
-    pub alone: f64,
+    pub(super) alone: f64,
 }
 
 impl BusyTimes {
@@ -36,7 +38,7 @@ impl BusyTimes {
             }
             WorkKind::Exchange => &mut self.exchanges,
             WorkKind::Attention if work.reads_cache() => {
-                // The time of one query of each sequence, and that of further ones beyond it.
+                // The first query of each sequence reads the cache; further ones cost only what they add.
                 let one = times * law.one_query(work, device);
                 self.cache_reads += times * work.bytes() / (device.bandwidth_gb_s * 1e9);
                 self.queries += one;
@@ -47,7 +49,8 @@ impl BusyTimes {
             WorkKind::Attention | WorkKind::Product | WorkKind::Grouped => &mut self.products,
         };
         *sum += busy;
-        self.launches += times * (work.kernels + law.further_kernels(work));
+        self.launches += times * (work.kernels + law.narrow_kernels(work));
+        self.library_launches += times * law.int8_kernels(work);
     }
 
     /// Adds what runs so often.
@@ -59,6 +62,7 @@ impl BusyTimes {
         self.elementwise += times * of_one.elementwise;
         self.launches += times * of_one.launches;
         self.elementwise_launches += times * of_one.elementwise_launches;
+        self.library_launches += times * of_one.library_launches;
         self.alone += times * of_one.alone;
     }
 
@@ -72,8 +76,8 @@ impl BusyTimes {
         maker.kernels.max(1.0) * engine.kernels * busy + maker.launches * engine.launch_s * launches
     }
 
-    /// The time that a host takes to start them one by one, s.
+    /// The time that the host takes to launch all kernels one by one, s.
     pub(super) fn started_by_host(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
-        maker.launches * engine.launch_s * (self.launches + self.elementwise_launches)
+        maker.launches * engine.launch_s * (self.launches + self.library_launches + self.elementwise_launches)
     }
 }

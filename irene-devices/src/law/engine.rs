@@ -92,14 +92,25 @@ pub struct EngineModes {
 }
 
 impl EngineModes {
-    /// The constants of one mode, or of the other where only that was measured.
-    pub fn of(&self, is_served: bool) -> Option<&EngineLaw> {
-        let [first, second] = if is_served { [&self.served, &self.offline] } else { [&self.offline, &self.served] };
-        first.as_ref().or(second.as_ref())
+    /// The constants of one mode, or of the other where only that was measured, which is less sure.
+    pub fn of(&self, is_served: bool) -> Option<EngineLaw> {
+        let [first, second] = if is_served { [self.served, self.offline] } else { [self.offline, self.served] };
+        first.or_else(|| second.map(EngineLaw::standing_in))
     }
 }
 
 impl EngineLaw {
+    /// The constants where they stand in for an engine, or a mode of it, that was not measured.
+    pub(super) fn standing_in(self) -> Self {
+        let (own, unmeasured) = (self.spread, FigureSpread::default());
+        let spread = FigureSpread {
+            time: own.time.max(unmeasured.time),
+            power: own.power.max(unmeasured.power),
+            energy: own.energy.max(unmeasured.energy),
+        };
+        Self { spread, ..self }
+    }
+
     /// Seconds that a pass takes beside its kernels.
     pub fn seconds(&self, pass: &Pass) -> f64 {
         let several = if pass.gpus > 1.0 { self.several_gpus_s } else { 0.0 };

@@ -6,6 +6,8 @@ mod host;
 mod makers;
 mod pass;
 mod power;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use time::overlapped;
 pub use time::{KernelLaw, KernelTime};
 
-use crate::{Device, Engine, Vendor, Work};
+use crate::{Device, DeviceClass, Engine, Vendor, Work};
 
 /// Every constant of the law of passes, as fitted on public measurements of whole requests; kernels have their own ([`KernelLaw`]).
 ///
@@ -73,15 +75,17 @@ impl Law {
         serde_json::from_str(include_str!("../../data/law_prior.json")).expect("the tests read it")
     }
 
-    /// The law on a device under an engine. An engine that was not measured counts as the one most like it.
+    /// The law on a device under an engine. An engine that was not measured counts as the one most like it, and is less sure.
     pub fn on<'a>(&'a self, device: &'a Device, engine: &Engine, is_served: bool) -> LawOn<'a> {
         let of = |name: &str| self.engines.get(name).and_then(|modes| modes.of(is_served));
         let starts_ahead = engine.starts_kernels_ahead();
-        let engine = of(engine.name).or_else(|| of(engine.like)).copied().unwrap_or_default();
+        let like = || of(engine.like).map(EngineLaw::standing_in);
+        let engine = of(engine.name).or_else(like).unwrap_or_default();
         let of = |name: &str| self.makers.get(name).copied();
         let measured = of(&device.architecture);
-        let maker = measured.or_else(|| of(device.vendor.name()));
-        let maker = maker.unwrap_or_else(|| MakerLaw::unmeasured(device.vendor));
+        // What was measured of a maker's accelerators says nothing of its processors.
+        let of_maker = || of(device.vendor.name()).filter(|_| device.class != DeviceClass::Cpu);
+        let maker = measured.or_else(of_maker).unwrap_or_else(|| MakerLaw::unmeasured(device.vendor));
         // The kernels' law knows AMD's libraries.
         let is_known = starts_ahead && device.vendor == Vendor::Amd && measured.is_none();
         let maker = MakerLaw { kernels: if is_known { 1.0 } else { maker.kernels }, ..maker };
@@ -188,7 +192,7 @@ impl LawOn<'_> {
         PassCost {
             seconds: cost.seconds + rest.seconds,
             joules: cost.joules + rest.joules,
-            idle_joules: cost.idle_joules + rest.idle_joules,
+            loaded_joules: cost.loaded_joules + rest.loaded_joules,
             ..cost
         }
     }

@@ -44,7 +44,8 @@ pub struct PassLaw {
     pub grouped: f64,
     /// Kernels that a mixture's product takes beyond its own where its weights have 8 bits: activations are rounded, blocks are scaled.
     pub narrow_kernels: f64,
-    /// Kernels that a dense product takes beyond its own where its weights are 8-bit integers: outliers are taken out and multiplied apart.
+    /// Kernels that a dense product takes beyond its own where its weights are 8-bit integers and the host starts each kernel: outliers are
+    /// taken out and multiplied apart (LLM.int8()). Serving engines have one kernel for all.
     pub int8_kernels: f64,
     /// The time of a prompt's attention over that of a kernel alone.
     pub prompt_attention: f64,
@@ -94,13 +95,15 @@ impl PassLaw {
         overlapped(&[arithmetic, memory], self.query_overlap)
     }
 
-    /// Kernels of a product beyond its own.
-    pub(super) fn further_kernels(&self, work: &Work) -> f64 {
-        match (work.kind, work.weights) {
-            (WorkKind::Grouped, Format::F8E4M3 | Format::F8E5M2 | Format::Int8) => self.narrow_kernels,
-            (WorkKind::Product, Format::Int8) => self.int8_kernels,
-            _ => 0.0,
-        }
+    /// Kernels of a mixture's product beyond its own.
+    pub(super) fn narrow_kernels(&self, work: &Work) -> f64 {
+        let is_narrow = matches!(work.weights, Format::F8E4M3 | Format::F8E5M2 | Format::Int8);
+        if is_narrow && work.kind == WorkKind::Grouped { self.narrow_kernels } else { 0.0 }
+    }
+
+    /// Kernels of a dense product beyond its own, by a library that starts one after another.
+    pub(super) fn int8_kernels(&self, work: &Work) -> f64 {
+        if work.weights == Format::Int8 && work.kind == WorkKind::Product { self.int8_kernels } else { 0.0 }
     }
 }
 
@@ -122,8 +125,8 @@ pub struct PassCost {
     pub joules: f64,
     /// The part of the energy that the kernels' arithmetic and traffic take, J.
     pub dynamic_joules: f64,
-    /// The energy of a device that does nothing in this time, J: 0 where its idle power is not known.
-    pub idle_joules: f64,
+    /// The energy of a device that has a model loaded and runs no kernel in this time, J.
+    pub loaded_joules: f64,
     /// The energy over what it would be if the device had no power limit: at most 1.
     pub kept: f64,
     /// The time of the kernels over what they take without waiting for power: at least 1.

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::PassCost;
+use super::{PassCost, time::scalar_peak};
 use crate::{Device, Work, WorkKind};
 
 /// The power of a device: shares of its TDP that it draws whatever it does, energy by arithmetic and by traffic, and its limit.
@@ -18,7 +18,7 @@ pub struct PowerLaw {
     pub arithmetic_share: f64,
     /// The energy of attention's arithmetic over that of products'.
     pub attention: f64,
-    /// Rows whose energy a product takes whatever its rows: those of a tile that is hardly filled.
+    /// Rows whose energy a product takes whatever its rows, in units for matrices: those of a tile that is hardly filled.
     pub tile_rows: f64,
     /// The same of a mixture's products.
     pub grouped_tile_rows: f64,
@@ -42,11 +42,17 @@ const LEAST_DYNAMIC: f64 = 0.6;
 /// The least part of a limit that is left for arithmetic and traffic.
 const LEAST_LEFT: f64 = 0.02;
 
+/// How many times as fast as others units for matrices are at least; those that multiply two numbers at a time are twice as fast.
+const MATRIX_UNITS: f64 = 2.5;
+
 impl PowerLaw {
     /// Joules of a kernel beyond what the device draws anyway.
     pub fn dynamic_joules(&self, work: &Work, device: &Device) -> f64 {
         let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
-        let in_tiles = |tile: f64| 1.0 + tile / work.rows.max(1.0);
+        let has_tiles = peak > MATRIX_UNITS * scalar_peak(device);
+        // The time of an expert's product is that of the most rows, its energy that of all.
+        let rows = || work.flops / (2.0 * work.batch * work.inner * work.columns).max(1.0);
+        let in_tiles = |tile: f64| if has_tiles { 1.0 + tile / rows().max(1.0) } else { 1.0 };
         let (arithmetic, byte_pj) = match work.kind {
             WorkKind::None | WorkKind::Exchange => (0.0, 0.0),
             WorkKind::Product => (in_tiles(self.tile_rows), self.weight_pj),
@@ -75,21 +81,23 @@ impl PowerLaw {
             (1.0 + over.powf(self.limit_sharpness)).powf(-self.limit_sharpness.recip())
         };
         // The law was fitted at the TDP. A lower limit saves what a lower voltage can, and the rest takes its time.
-        let at_tdp = kept(busy_seconds, device.tdp_w);
-        let least = |busy: f64| at_tdp * (standing(busy) + LEAST_DYNAMIC * dynamic_joules);
+        let unlimited = standing(busy_seconds) + dynamic_joules;
+        let dynamic = (kept(busy_seconds, device.tdp_w) * unlimited - standing(busy_seconds)).max(0.0);
+        let least = |busy: f64| standing(busy) + LEAST_DYNAMIC * dynamic;
         // A device that was measured may draw as much as its limit whatever runs: no time is long enough, and a little is taken to be left.
-        let left_w = (limit - at_tdp * self.running_w(device)).max(LEAST_LEFT * limit);
+        let left_w = (limit - self.running_w(device)).max(LEAST_LEFT * limit);
         let powered_s = (least(0.0) - limit * idle_seconds) / left_w;
         let busy = busy_seconds.max(powered_s);
         let (seconds, unlimited) = (busy + idle_seconds, standing(busy) + dynamic_joules);
         let kept = kept(busy, limit).max(least(busy) / unlimited).min(limit * seconds / unlimited);
         // A device whose idle power was measured draws no less.
         let idle_joules = device.idle_w.unwrap_or(0.0) * seconds;
+        let joules = (kept * unlimited).max(idle_joules);
         PassCost {
             seconds,
-            joules: (kept * unlimited).max(idle_joules),
+            joules,
             dynamic_joules: kept * dynamic_joules,
-            idle_joules,
+            loaded_joules: (self.loaded_share * device.tdp_w * seconds).max(idle_joules).min(joules),
             kept,
             slowed: 1.0 + (busy - busy_seconds) / busy_seconds.max(f64::MIN_POSITIVE),
         }

@@ -115,7 +115,7 @@ impl Campaign {
         let sizes =
             [("batch size", theirs.batch_size, conditions.batch_size), ("length", theirs.seq_len, conditions.seq_len)];
         if let Some((what, Some(theirs), Some(ours))) = sizes.into_iter().find(|(_, theirs, ours)| theirs != ours) {
-            return Some(format!("it has a {what} of {theirs}, this one of {ours}"));
+            return Some(format!("its {what} is {theirs}, here it is {ours}"));
         }
         let (Some(order), Some(their_way)) = (record.order, &theirs.measuring) else {
             return Some("it does not say which, as `order` and `measuring` are missing".into());
@@ -210,7 +210,7 @@ mod tests {
             change(&mut record);
             of(record)
         };
-        let expected = "it has a length of 9, this one of 8; choose another file";
+        let expected = "its length is 9, here it is 8; choose another file";
         assert!(with(&|record| record.conditions.seq_len = Some(9)).ends_with(expected));
         assert!(with(&|record| record.conditions.measuring = None).contains("are missing"));
         assert!(with(&|record| record.order = None).contains("are missing"));

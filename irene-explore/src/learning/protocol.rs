@@ -48,9 +48,9 @@ impl Protocol {
         }
     }
 
-    /// Learns from some records and predicts others, given in the order of the campaign. Those that it draws are drawn so many times;
-    /// the others are the same every time, and are predicted once. Groups of fewer than four records are left out, and what would
-    /// be learned from fewer than eight.
+    /// Learns from some records and predicts others, given in the order of the campaign. [`Random`](Self::Random) and [`Few`](Self::Few)
+    /// draw `repeats` times; the other protocols give the same records every time and run once. All but `Random` skip groups of fewer than
+    /// four records, and training sets of fewer than eight.
     ///
     /// # Errors
     /// The learner's error.

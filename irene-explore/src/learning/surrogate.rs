@@ -1,3 +1,4 @@
+use irene_numerics::NORMAL_90;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -17,11 +18,11 @@ impl PredictedValue {
     /// The 90% interval. The logarithm of the figure is taken as normally distributed. Some of the papers' learners predict values
     /// that are not above 0 or deviations without bound; there the figure itself is taken as normally distributed.
     pub fn interval(&self) -> (f64, f64) {
-        let factor = (NINE_OF_TEN * self.log_deviation()).exp();
+        let factor = (NORMAL_90 * self.log_deviation()).exp();
         if self.value > 0.0 && factor.is_finite() {
             return (self.value / factor, self.value * factor);
         }
-        let reach = NINE_OF_TEN * self.deviation;
+        let reach = NORMAL_90 * self.deviation;
         (self.value - reach, self.value + reach)
     }
 
@@ -31,8 +32,8 @@ impl PredictedValue {
     #[must_use]
     pub fn later(self, measure: Measure) -> Self {
         let step = match measure.dimension() {
-            Dimension::Time => 0.25 / NINE_OF_TEN,
-            Dimension::Energy => 0.2 / NINE_OF_TEN,
+            Dimension::Time => 0.25 / NORMAL_90,
+            Dimension::Energy => 0.2 / NORMAL_90,
             Dimension::Power => 0.0,
         };
         let log_deviation = self.log_deviation().hypot(step);
@@ -48,14 +49,11 @@ impl PredictedValue {
     }
 
     /// A figure whose logarithm has this standard deviation.
-    pub fn of_log(value: f64, log_deviation: f64) -> Self {
+    pub(super) fn of_log(value: f64, log_deviation: f64) -> Self {
         let log_deviation = log_deviation.min(WIDEST);
         Self { value, deviation: value * log_deviation.powi(2).exp_m1().sqrt() }
     }
 }
-
-/// 90% of a normal distribution lie within so many standard deviations.
-pub(super) const NINE_OF_TEN: f64 = 1.645;
 
 /// A logarithm that is less certain than this says nothing: figures of 17 orders of magnitude are likely. Beyond, the deviation is no number.
 const WIDEST: f64 = 25.0;
@@ -121,12 +119,14 @@ mod tests {
     fn an_interval_has_the_value_in_it_whatever_that_is() {
         let interval = |value, deviation| PredictedValue { value, deviation }.interval();
         let (low, high) = interval(2.0, 0.2);
-        assert!((low * high - 4.0).abs() < 1e-12 && (high / 2.0 - (1.645 * 1.01f64.ln().sqrt()).exp()).abs() < 1e-12);
+        assert!(
+            (low * high - 4.0).abs() < 1e-12 && (high / 2.0 - (NORMAL_90 * 1.01f64.ln().sqrt()).exp()).abs() < 1e-12
+        );
         for (value, deviation) in [(0.0, 1.0), (-3.0, 1.0), (1e-300, 1.0), (2.0, 0.0), (0.0, 0.0)] {
             let (low, high) = interval(value, deviation);
             assert!(low.is_finite() && high.is_finite() && low <= value && value <= high, "{value}: {low} to {high}");
         }
-        assert_eq!(interval(0.0, 1.0), (-1.645, 1.645));
+        assert_eq!(interval(0.0, 1.0), (-NORMAL_90, NORMAL_90));
     }
 
     #[test]
@@ -143,9 +143,9 @@ mod tests {
     fn a_later_measurement_is_less_certain_of_time_and_energy_and_as_certain_of_peak_power() {
         let now = PredictedValue::of_log(3.0, 0.1);
         let reach = |measure| (now.later(measure).interval().1 / 3.0).ln();
-        assert!((reach(Measure::Latency) - 0.1645f64.hypot(0.25)).abs() < 1e-9);
-        assert!((reach(Measure::Energy) - 0.1645f64.hypot(0.2)).abs() < 1e-9);
-        assert!((reach(Measure::PeakPower) - 0.1645).abs() < 1e-9);
+        assert!((reach(Measure::Latency) - (0.1 * NORMAL_90).hypot(0.25)).abs() < 1e-9);
+        assert!((reach(Measure::Energy) - (0.1 * NORMAL_90).hypot(0.2)).abs() < 1e-9);
+        assert!((reach(Measure::PeakPower) - 0.1 * NORMAL_90).abs() < 1e-9);
         for (training, of) in Measure::TRAINING.into_iter().zip(Measure::INFERENCE) {
             assert_eq!(reach(training), reach(of));
         }

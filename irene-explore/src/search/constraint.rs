@@ -5,7 +5,7 @@ use irene_numerics::standard_normal;
 use super::{criterion::Criterion, evaluation::Evaluation};
 use crate::{Error, Result, learning::PredictedValue};
 
-/// The bounds that a design must keep, as in `latency <= 20 ms, energy <= 3 J, accuracy >= 80%`.
+/// The bounds that a design must keep, as in `latency <= 20 ms, energy <= 3 J, accuracy >= 80%`; by default none, and every design will do.
 ///
 /// A figure is judged where it stands `caution` standard deviations on its bad side: 0 takes it as predicted, 2 asks for a design that keeps
 /// the bound even if the prediction is that much too good.
@@ -25,11 +25,6 @@ pub struct Bound {
 }
 
 impl Constraints {
-    /// None: every design will do.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
     /// Judged so many standard deviations on the bad side.
     ///
     /// # Errors
@@ -51,7 +46,7 @@ impl Constraints {
     ///
     /// # Errors
     /// [`Error::Search`] if a criterion is unknown.
-    pub fn violation(&self, evaluation: &Evaluation) -> Result<f64> {
+    pub(super) fn violation(&self, evaluation: &Evaluation) -> Result<f64> {
         self.bounds.iter().map(|bound| Ok(bound.excess(self.judged(bound, evaluation)?).max(0.0))).sum()
     }
 
@@ -176,7 +171,7 @@ mod tests {
         let limits: Vec<_> = read.bounds().iter().map(|bound| bound.limit).collect();
         assert_eq!(limits, [0.02, 3.0, 20.0, 0.8, 2000.0]);
         assert_eq!(read.to_string().parse::<Constraints>().unwrap(), read);
-        assert_eq!(" ".parse::<Constraints>().unwrap(), Constraints::none());
+        assert_eq!(" ".parse::<Constraints>().unwrap(), Constraints::default());
     }
 
     #[test]

@@ -13,9 +13,10 @@ use super::{
 use crate::{Error, Result};
 
 /// NSGA-II with constrained domination (Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II",
-/// IEEE Transactions on Evolutionary Computation 6(2), 2002): what keeps the constraints goes before what does not, of two that do not the
-/// nearer one, of two that do by fronts, then by crowding; the last front that enters a generation is thinned out one design at a time,
-/// which spreads fronts of three and more costs better than crowding distances do. No design is evaluated twice; the outcome has the best of all that were evaluated.
+/// IEEE Transactions on Evolutionary Computation 6(2), 2002). Designs that keep the constraints go before those that do not; the latter by
+/// how far they miss, the former by front, then by crowding. The last front that enters a generation is thinned out one design at a time,
+/// which spreads fronts of three and more costs better than crowding distances do. No design is evaluated twice; the outcome keeps the best
+/// of all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evolution {
     /// Designs of a generation, 2 or more.

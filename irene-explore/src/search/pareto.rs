@@ -19,7 +19,7 @@ fn in_order(points: &[&[f64]]) -> Vec<usize> {
     order
 }
 
-/// Places of the points by fronts: those that no other dominates, those that no other of the rest dominates, and so on.
+/// Indices of the points by front: first the points that no other dominates, then those that none of the rest dominates, and so on.
 ///
 /// A point enters the first front that has nothing to dominate it, in lexicographic order, in which no later point dominates an earlier one
 /// (efficient non-dominated sort with sequential search: Zhang, Tian, Cheng and Jin, IEEE Transactions on Evolutionary Computation 19(2), 2015).

@@ -125,7 +125,7 @@ impl Score {
     }
 
     /// Whether it keeps the constraints.
-    pub fn is_feasible(&self) -> bool {
+    pub(super) fn is_feasible(&self) -> bool {
         self.violation <= 0.0
     }
 

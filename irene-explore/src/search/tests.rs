@@ -246,7 +246,7 @@ fn a_hundred_thousand_evaluations() {
     let problem = Problem {
         variation: &space,
         objective: &"pareto".parse().unwrap(),
-        constraints: &Constraints::none(),
+        constraints: &Constraints::default(),
         evaluate: &|all| designs::tests::by_size(&describer, all),
         starts: &[],
     };

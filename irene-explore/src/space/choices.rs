@@ -27,8 +27,8 @@ pub(super) fn index_of<T: PartialEq + Display>(what: &str, choices: &[T], value:
     })
 }
 
-/// Multisets of one size in lexicographic order of their sorted lists, walked kind by kind and place by place. By Pascal's rule
-/// those that are left part into those that have the present kind next, which come first, and those that are done with it.
+/// Multisets of one size in lexicographic order of their sorted lists, walked kind by kind and place by place. Pascal's rule
+/// splits those that are left into those that use the present kind again, which come first, and those that do not.
 struct Walk {
     kinds: u64,
     places: u64,

@@ -32,7 +32,7 @@ pub fn kept(op: &Operation, results: usize, needs: impl Fn(usize) -> bool) -> Ke
     match op.kind {
         OpKind::Linear | OpKind::Conv1D => Kept { beside: activated, ..inputs(if weights(1) { &[0] } else { &[] }) },
         OpKind::GroupedLinear => inputs(if weights(1) { &[0] } else { &[] }),
-        // One operation computes all its gradients, so that its operand is kept whichever are wanted.
+        // One operation computes all its gradients, so its input is kept whichever are wanted.
         OpKind::Convolution => Kept { beside: activated, ..inputs(&[0]) },
         OpKind::MatMul | OpKind::Mul => one_of_two(),
         OpKind::Div if of(1) => inputs(&[0, 1]),

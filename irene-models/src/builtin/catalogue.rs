@@ -114,7 +114,7 @@ impl BuiltinModel {
         &self.entry.source
     }
 
-    /// In what its config differs from the published one, if it does.
+    /// How its config differs from the published one, if it does.
     pub fn note(&self) -> Option<&str> {
         self.entry.note.as_deref()
     }

@@ -226,7 +226,7 @@ fn header(path: &Path) -> Result<(Mmap, Header)> {
         unsafe { Mmap::map(&file) }.map_err(io)
     })?;
     let header = Header::read(&map).map_err(|reason| {
-        // A file that begins as it should is what its name says.
+        // If it begins as GGUF, the header's own fault is told, not that it is another kind of file.
         let fault = if map.starts_with(b"GGUF") { None } else { file_fault(path) };
         refuse(path, fault.unwrap_or(reason))
     })?;

@@ -229,11 +229,7 @@ impl Module for BertEncoder {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let mut hidden = hidden.clone();
-        for layer in &self.layers {
-            hidden = cx.call(layer, (&hidden, mask))?;
-        }
-        Ok(hidden)
+        cx.chain(&self.layers, hidden, mask)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Masks, the way through all blocks, and heads, which decoders share.
 
-use super::task_head::{HeadLayers, OverAll, decoder};
+use super::task_head::{HeadLayers, decoder};
 use crate::{
     Batch, Cache, Config, Cx, Embedding, KeyValue, Linear, Module, Padding, Past, Result, TaskHead, Tensor, Tensors,
     Weights,
@@ -50,16 +50,17 @@ where
     Ok((hidden, batch.cache.as_ref().map(|_| Cache { layers, past: batch.size().keys(), holds_to: None })))
 }
 
-/// A linear layer over all hidden states, for either task.
+/// A linear layer over all hidden states, for either task. For classification transformers picks each sequence's last token of the
+/// result, which costs nothing.
 pub(super) fn head(
     config: &Config,
     weights: &Weights<'_>,
     head: TaskHead,
     tokens: &Embedding,
 ) -> Result<Box<dyn HeadLayers>> {
-    Ok(Box::new(OverAll(if head == TaskHead::Classification {
+    Ok(Box::new(if head == TaskHead::Classification {
         Linear::load_with(&weights.child("score"), [tokens.width(), config.num_labels()?], None)?
     } else {
         decoder(config, &weights.child("lm_head"), tokens, None)?
-    })))
+    }))
 }

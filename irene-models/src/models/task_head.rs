@@ -15,10 +15,19 @@ pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutp
     fn tokens(&self) -> &Embedding;
 }
 
-/// Layers that compute logits from a trunk's output.
+/// Layers that compute logits from a trunk's output. One module over all hidden states is such layers by itself.
 pub(super) trait HeadLayers: Send + Sync {
     /// Runs them on the trunk's output for a batch; each is a child of the whole model.
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, batch: &Batch) -> Result<Tensor>;
+}
+
+impl<M> HeadLayers for M
+where
+    M: for<'a> Module<Input<'a> = &'a Tensor, Output = Tensor> + Send + Sync,
+{
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
+        cx.call(self, &output.last_hidden_state)
+    }
 }
 
 /// The trunk's name below a head, and the class of the whole with each head.
@@ -93,16 +102,6 @@ pub(super) fn decoder(
     }
 }
 
-/// One layer over all hidden states. For classification transformers picks each sequence's last token of the result, which costs
-/// nothing.
-pub(super) struct OverAll(pub(super) Linear);
-
-impl HeadLayers for OverAll {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
-        cx.call(&self.0, &output.last_hidden_state)
-    }
-}
-
 /// One layer over the pooler's output.
 pub(super) struct OverPooled {
     dropout: f64,
@@ -166,12 +165,6 @@ impl Module for LmHead {
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let transformed = self.layers.run(cx, hidden)?;
         cx.call(&self.decoder, &transformed)
-    }
-}
-
-impl HeadLayers for LmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
-        cx.call(self, &output.last_hidden_state)
     }
 }
 
@@ -249,11 +242,5 @@ impl Module for FirstToken {
         let mapped = cx.call_then(&self.dense, &first_token, self.activation)?;
         let mapped = cx.dropout(&mapped, self.dropout)?;
         cx.call(&self.out_proj, &mapped)
-    }
-}
-
-impl HeadLayers for FirstToken {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
-        cx.call(self, &output.last_hidden_state)
     }
 }

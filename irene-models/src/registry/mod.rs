@@ -329,12 +329,20 @@ impl ModelSpec {
         Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 
-    /// The tree of a generation with these passes of one copy of the model, each with how often it runs: the prompt's, and steps of one token.
+    /// Refuses a generation after a prompt that is longer than the model has positions.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the lengths.
+    pub fn check_generation(&self, prompt: usize, generated: usize) -> Result<()> {
+        generation::check(self, Size::new(1, prompt), generated)
+    }
+
+    /// The tree of a generation with these passes of one copy of the model, each with how often it runs: of prompts, and steps of one token.
     ///
     /// # Errors
     /// As [`trace`](Self::trace).
-    pub fn trace_passes(&self, run: Run, prompt: (Size, f64), steps: &[(Size, f64)]) -> Result<Tree> {
-        let tree = generation::trace_passes(self, run, prompt, steps)?;
+    pub fn trace_passes(&self, run: Run, prompts: &[(Size, f64)], steps: &[(Size, f64)]) -> Result<Tree> {
+        let tree = generation::trace_passes(self, run, prompts, steps)?;
         Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 

@@ -24,7 +24,7 @@ impl Layout {
     }
 
     /// Whether the elements lie after one another without gaps; a dimension of 1 may have any stride.
-    pub fn is_contiguous(&self) -> bool {
+    pub(crate) fn is_contiguous(&self) -> bool {
         let expected = Self::contiguous(self.shape).strides;
         let dims = self.shape.dims().iter().zip(self.strides.dims()).zip(expected.dims());
         dims.into_iter().all(|((&dim, stride), expected)| dim <= 1 || stride == expected)

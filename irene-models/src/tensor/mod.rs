@@ -59,7 +59,7 @@ impl Tensor {
         Operand::new(self.shape(), self.format(), self.role)
     }
 
-    /// The numbers that it has: those of a view are those of what it is a view of.
+    /// The identity of its numbers; a view has that of the tensor that it shows.
     pub(crate) fn value(&self) -> Value {
         self.value
     }

@@ -185,6 +185,18 @@ impl<'v> Cx<'v> {
         if self.visitor.is_none() { module.forward(self, input) } else { self.call_visited(module, input) }
     }
 
+    /// Runs layers one after another on hidden states, each with the same second input.
+    pub(crate) fn chain<M, S>(&mut self, layers: &[M], hidden: &Tensor, second: &S) -> Result<Tensor>
+    where
+        M: for<'a> Module<Input<'a> = (&'a Tensor, &'a S), Output = Tensor>,
+    {
+        let mut hidden = hidden.clone();
+        for layer in layers {
+            hidden = self.call(layer, (&hidden, second))?;
+        }
+        Ok(hidden)
+    }
+
     fn call_visited<M: Module + ?Sized>(&mut self, module: &M, input: M::Input<'_>) -> Result<M::Output> {
         let mut inputs = Vec::new();
         input.list(&mut inputs);
@@ -211,7 +223,7 @@ impl<'v> Cx<'v> {
         self.visitor.as_ref()?.place()
     }
 
-    /// Tells the visitor of a child that equals one that it saw, as [`Visitor::repeat`] has it.
+    /// Tells the visitor that this child equals one that it has already seen (see [`Visitor::repeat`]).
     pub(crate) fn repeat(&mut self, place: usize, child: &impl Labelled, later: u32, of: usize) {
         if let Some(visitor) = &mut self.visitor {
             visitor.repeat(place, child.label(), later, of);

@@ -155,7 +155,7 @@ impl<'t> Keeping<'t> {
         }
     }
 
-    /// Values that an operation reads, that it has gradients of, and that were computed before.
+    /// Earlier results that the operation reads and that need a gradient.
     fn entering<'l>(&'l self, leaf: &'l Leaf) -> impl Iterator<Item = Value> + 'l {
         let read = leaf.operands.iter().zip(&leaf.needs).filter_map(|(source, needs)| match source {
             Some((Source::Value(value), _)) if *needs => Some(*value),

@@ -66,9 +66,10 @@ impl ModelSpec {
     pub fn training_head(&self, asked: TaskHead) -> Result<TaskHead> {
         let has = |head: &TaskHead| self.heads().contains(head);
         let usual = [asked, TaskHead::Lm, TaskHead::Classification].into_iter().filter(|head| *head != TaskHead::None);
-        usual.into_iter().find(|head| *head == asked || has(head)).ok_or_else(|| {
-            self.refuse("has no head here that a loss could be computed of, so that it cannot be trained".into())
-        })
+        usual
+            .into_iter()
+            .find(|head| *head == asked || has(head))
+            .ok_or_else(|| self.refuse("has no head here with a loss, so it cannot be trained".into()))
     }
 
     /// The memory of a step of training, of one GPU.

@@ -30,7 +30,7 @@ impl<'t> Nest<'t> {
         }
     }
 
-    /// Adds an operation that runs so often for each time that its module runs.
+    /// Adds an operation that runs `times` times in each run of its module.
     pub(super) fn leaf(&mut self, name: &str, operation: Operation, times: f64) {
         self.open();
         let level = level_of(&operation);

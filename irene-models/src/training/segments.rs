@@ -68,8 +68,8 @@ fn again(events: &[Event], module: &Range<usize>) -> Range<usize> {
     inside.start..end
 }
 
-/// Where a second pass may end for an operation of which something is kept: before it, where that is what it reads, or 1 behind it. A
-/// product keeps its weight, though that is there anyway.
+/// Where a recomputed segment may end if this operation keeps something: before the operation (0) if it keeps its input, after it (1) if
+/// it keeps its result. A product keeps its weight, though that is there anyway.
 fn ends(leaf: &Leaf) -> Option<usize> {
     let kept = leaf.kept();
     let is_product =

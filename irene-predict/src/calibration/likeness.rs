@@ -25,7 +25,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn of(model: &str, schedule: &Schedule) -> Self {
         let root = |tokens: f64| 0.5 * (tokens + 1.0).ln();
-        let prompt = schedule.sizes.first().map_or(0.0, |(size, _)| size.new as f64);
+        let prompt = schedule.prompts.first().map_or(0.0, |runs| runs.size.new as f64);
         let at = [schedule.requests.ln(), root(schedule.generated), root(prompt), schedule.gpus.ln()];
         Self { model: model.to_owned(), at }
     }

@@ -61,6 +61,9 @@ pub struct CalibrationProvenance {
     pub models: Vec<String>,
     /// The engines.
     pub engines: Vec<String>,
+    /// Whether energies of them are a power model's estimates.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
     /// SHA-256 of settings and measured figures.
     pub digest: String,
     /// The program that made it.
@@ -69,10 +72,17 @@ pub struct CalibrationProvenance {
 
 impl std::fmt::Display for CalibrationProvenance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let requests = if self.rows == 1 { "request" } else { "requests" };
-        write!(f, "calibrated on {} measured {requests} of {}", self.rows, self.device)
+        let Self { rows, device, .. } = self;
+        let requests = if *rows == 1 { "request" } else { "requests" };
+        if self.estimated {
+            return write!(f, "{CALIBRATED}{rows} {requests} of {device} with estimated energies");
+        }
+        write!(f, "{CALIBRATED}{rows} measured {requests} of {device}")
     }
 }
+
+/// How the provenance of each calibrated figure begins.
+pub(crate) const CALIBRATED: &str = "calibrated on ";
 
 /// The method in the header of files.
 const METHOD: &str = "requests";
@@ -93,7 +103,7 @@ impl Calibration {
     ///
     /// # Errors
     /// As [`of`](Self::of).
-    pub fn from_law(law: &Law, measured: &[Measured]) -> Result<Self, Error> {
+    pub(crate) fn from_law(law: &Law, measured: &[Measured]) -> Result<Self, Error> {
         let fault = |reason: &str| Error::Calibration { origin: "calibration".into(), reason: reason.into() };
         let device = &measured.first().ok_or_else(|| fault("no measured requests; one is the least"))?.device;
         if measured.iter().any(|one| one.device != *device) {
@@ -115,6 +125,7 @@ impl Calibration {
             rows: parts.iter().map(|part| part.data.rows).sum(),
             models: words(measured.iter().map(|one| one.model.as_str()).collect()),
             engines: words(keys.iter().map(|(engine, _)| *engine).collect()),
+            estimated: measured.iter().any(|one| one.is_estimated),
             digest: digest(measured),
             made_by: concat!("irene-predict ", env!("CARGO_PKG_VERSION")).into(),
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use irene_devices::{FigureSpread, Law};
+use irene_numerics::{GOLDEN, mixed};
 use rayon::prelude::*;
 
 use super::Calibration;
@@ -20,7 +21,7 @@ pub struct TrialError {
 /// Calibrates a law on so many requests of each engine of each device, chosen at random, and predicts all others of it; so often.
 ///
 /// # Errors
-/// As [`Calibration::from_law`].
+/// As [`Calibration::of`].
 pub fn try_calibrations<'a, 'l>(
     measured: &[&'a Measured],
     law: impl Fn(&Measured) -> &'l Law + Sync,
@@ -57,10 +58,7 @@ fn try_one<'a, 'l>(
     Ok(others.iter().map(of).collect())
 }
 
-/// A number that looks like chance, the same for the same number (splitmix64).
+/// A number that looks like chance, the same for the same number.
 fn scattered(number: u64) -> u64 {
-    let mut z = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    mixed(number.wrapping_add(1).wrapping_mul(GOLDEN))
 }

@@ -61,7 +61,7 @@ fn names(measurements: &[KernelMeasurement]) -> BTreeSet<&str> {
     measurements.iter().map(|measured| measured.device.name.as_str()).collect()
 }
 
-/// The forward and the backward pass of each step of training among the measurements of [`read_neusight_models`](crate::read_neusight_models).
+/// The forward and the backward pass of each step of training among NeuSight's measurements of whole models.
 pub fn training_steps(measurements: &[KernelMeasurement]) -> Vec<[&KernelMeasurement; 2]> {
     let passes: Vec<&KernelMeasurement> = measurements.iter().filter(|one| one.is_training()).collect();
     // A row gives one after the other.

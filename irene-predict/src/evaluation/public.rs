@@ -10,7 +10,7 @@ use irene_devices::{
 };
 
 use super::servers::{Server, read_servers};
-use crate::{Error, Measured, Service, ServiceOptions, read_neusight_models};
+use crate::{Error, Measured, Service, ServiceOptions, neusight::read_neusight_models};
 
 /// A public file of measurements of language models' inference, as the laws are fitted to it or held against it.
 #[derive(Clone, Debug)]

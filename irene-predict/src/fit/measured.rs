@@ -3,7 +3,7 @@ use irene_devices::{
 };
 use irene_requests::{Figure, Figures, Load, RequestRow};
 
-use crate::{Error, Schedule, Service, service::Fault};
+use crate::{Error, Schedule, Service, Spent, service::Fault};
 
 /// A schedule on a device under an engine, with what no constant of the law changes.
 #[derive(Clone, Debug)]
@@ -14,11 +14,12 @@ pub(crate) struct Serving {
     passes: Vec<ServedPass>,
 }
 
-/// A pass, how often it runs, and its kernels' times alone.
+/// A pass, how often it runs on which share of the GPUs, and its kernels' times alone.
 #[derive(Clone, Debug)]
 struct ServedPass {
     pass: Pass,
     times: f64,
+    filled: f64,
     alone: Vec<KernelTime>,
 }
 
@@ -34,10 +35,11 @@ impl Serving {
     pub(crate) fn of(schedule: Schedule, device: &Device, engine: &'static Engine) -> Self {
         let kernels = KernelLaw::shipped();
         let alone = |(work, _): &(Work, f64)| kernels.time(work, device);
-        let passes = schedule.prompts.iter().chain(&schedule.steps).map(|(pass, times)| ServedPass {
-            alone: pass.works.iter().map(alone).collect(),
-            pass: pass.clone(),
-            times: *times,
+        let passes = schedule.prompts.iter().chain(&schedule.steps).map(|runs| ServedPass {
+            alone: runs.pass.works.iter().map(alone).collect(),
+            pass: runs.pass.clone(),
+            times: runs.times,
+            filled: runs.filled,
         });
         Self { passes: passes.collect(), device: device.clone(), engine, schedule }
     }
@@ -75,7 +77,7 @@ impl Serving {
     /// for each pass.
     pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
         let joules = |(of, times): (&ServedPass, &PassSeconds)| {
-            let spent = self.schedule.spent(&self.cost(law, of, *times));
+            let spent = Spent::of(&self.cost(law, of, *times), of.filled, self.schedule.gpus);
             of.times * (times[0] + times[1]) * spent.joules / spent.seconds
         };
         self.passes.iter().zip(times).map(joules).sum::<f64>() / self.seconds(times)
@@ -107,6 +109,8 @@ pub struct Measured {
     pub watts: Option<f64>,
     /// The energy of its schedule, J.
     pub joules: Option<f64>,
+    /// Whether its energy or power is a power model's estimate.
+    pub is_estimated: bool,
     /// How much its residuals count.
     pub(super) weight: f64,
     pub(crate) serving: Serving,
@@ -154,6 +158,7 @@ impl Measured {
             seconds,
             watts,
             joules,
+            is_estimated: watts.or(joules).is_some() && row.further("provenance") == Some("estimated"),
             weight: 1.0,
             serving: Serving::of(schedule, &setting.device, setting.engine),
         })
@@ -197,8 +202,17 @@ fn is_measurable(figure: f64) -> bool {
 fn in_steady_state(row: &RequestRow) -> Result<RequestRow, Fault> {
     /// Below this mean number the device is idle for more than a twentieth of the time.
     const BUSY: f64 = 3.0;
+    /// A server that makes less of the tokens that are asked for does not keep up.
+    const KEPT_UP: f64 = 0.9;
     let Some(Load::Rate(rate)) = row.load else { return Ok(row.clone()) };
     let figures = row.figures;
+    let asked = row.generated.map(|generated| rate * generated);
+    if let Some(made) = figures.tokens_per_s.filter(|made| asked.is_some_and(|asked| *made < KEPT_UP * asked)) {
+        // The latency has a queue in it that grows; the sequences that get tokens are those that run.
+        let gap = figures.itl_s.ok_or(Fault { column: "rate", error: Error::FellBehind })?;
+        let figures = Figures { ttft_s: None, latency_s: None, ..figures };
+        return Ok(RequestRow { load: Some(Load::Concurrency((made * gap).max(1.0))), figures, ..row.clone() });
+    }
     let by_steps = || Some(figures.itl_s? * row.generated?);
     let latency = figures.latency_s.or_else(by_steps).ok_or(Fault { column: "rate", error: Error::RateAlone })?;
     let mean = rate * latency;
@@ -214,7 +228,7 @@ impl Measured {
     /// Its GPUs, sequences and lengths, in a line.
     pub(crate) fn label(&self) -> String {
         let schedule = &self.serving.schedule;
-        let first = schedule.sizes.first().map_or_else(String::new, |(size, _)| size.to_string());
+        let first = schedule.prompts.first().map_or_else(String::new, |runs| runs.size.to_string());
         format!("{}x {:.1} {first} {}", schedule.gpus, schedule.requests, schedule.generated)
     }
 }

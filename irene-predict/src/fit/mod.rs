@@ -19,7 +19,7 @@ pub(crate) use self::measured::{PassSeconds, Serving, longer};
 const NOISE: f64 = 0.1;
 
 /// The spread of a constant's logarithm before anything is measured, by the end of its name; others have [`SPREAD`].
-const SPREADS: [(&str, f64); 20] = [
+const SPREADS: [(&str, f64); 21] = [
     ("pass.overlap", 0.1),
     ("pass.grouped", 0.3),
     ("pass.narrow_kernels", 0.7),
@@ -36,6 +36,8 @@ const SPREADS: [(&str, f64); 20] = [
     ("power.link_share", 1.0),
     // The units of products do attention's arithmetic too.
     ("power.attention", 0.3),
+    // A byte of element-wise work goes through the same memory as others, and takes a multiple of its energy already.
+    ("power.elementwise_pj", 0.25),
     ("power.limit_sharpness", 0.3),
     (".elementwise", 0.3),
     (".attention", 0.5),

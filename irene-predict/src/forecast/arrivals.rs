@@ -20,6 +20,34 @@ fn busy_share(mean: f64) -> f64 {
     -(-mean).exp_m1()
 }
 
+/// Requests that run at once at most in a search: a model's largest batch.
+const MOST_AT_ONCE: f64 = (1 << 24) as f64;
+
+/// Places that have no queue as long as one is free, nearly.
+const MANY: f64 = 1e4;
+
+/// The time that a request waits for one of so many places, in times that it then takes, which is the same for all: half of Erlang's
+/// wait, which is exact for one place (M/D/1) and near for others. `mean` places are taken on average.
+fn wait_for_a_place(places: f64, mean: f64) -> f64 {
+    if places > MANY {
+        return 0.0;
+    }
+    // Erlang's loss formula, by its recurrence.
+    let lost = (1..=places as usize).fold(1.0, |lost, place| mean * lost / (place as f64 + mean * lost));
+    let waits = lost / (1.0 - mean / places * (1.0 - lost));
+    waits / (2.0 * (places - mean))
+}
+
+/// A rate in three digits, and no more than it is: who asks for it is served.
+pub fn rounded_down(rate: f64) -> f64 {
+    let digits = rate.log10().floor();
+    if !digits.is_finite() {
+        return rate;
+    }
+    let scale = 10_f64.powf((2.0 - digits).abs());
+    if digits > 2.0 { (rate / scale).floor() * scale } else { (rate * scale).floor() / scale }
+}
+
 impl Settled {
     /// The steady state of requests that arrive at a rate, where at most so many run at once; None if no rate is asked for.
     pub(super) fn of(
@@ -32,7 +60,7 @@ impl Settled {
         let copies = request.parallel.data.max(1);
         // Where a copy has room for one alone, none joins it.
         let settled = if engine.is_continuous && request.generated > 0 && most > copies as f64 {
-            Self::one_by_one(rate, most, |running| figures(Load::Concurrency(running)))
+            Self::one_by_one(rate, most.min(MOST_AT_ONCE), |running| figures(Load::Concurrency(running)))
         } else {
             Self::in_turn(rate, copies, figures)
         };
@@ -48,7 +76,7 @@ impl Settled {
             Ok::<_, Error>((running - mean / busy_share(mean), mean))
         };
         let (at_most, mean) = excess(most)?;
-        if at_most < 0.0 && mean > most {
+        if mean >= most {
             return Err(Error::Overload { rate, greatest: most / figures(most)?.latency_s });
         }
         let (mut low, mut high) = ((1.0, excess(1.0)?.0), (most, at_most));
@@ -69,8 +97,11 @@ impl Settled {
                 low.1 /= 2.0;
             }
         }
-        let mean = rate * figures(running)?.latency_s;
-        Ok(Self { load: Load::Concurrency(running), busy: busy_share(mean), wait_s: 0.0 })
+        let seconds = figures(running)?.latency_s;
+        let mean = (rate * seconds).min((1.0 - 1e-9) * most);
+        // A mean of `mean` where `running` run while some do.
+        let busy = (mean / running).min(1.0);
+        Ok(Self { load: Load::Concurrency(running), busy, wait_s: seconds * wait_for_a_place(most, mean) })
     }
 
     /// The queue of an engine that runs one request of each copy after another: arrivals at random, and the same time for all (M/D/1).
@@ -144,13 +175,34 @@ mod tests {
     }
 
     #[test]
+    fn one_place_has_the_queue_of_equal_times_and_many_have_next_to_none() {
+        for mean in [0.1, 0.5, 0.9] {
+            assert!((wait_for_a_place(1.0, mean) - mean / (2.0 * (1.0 - mean))).abs() < 1e-12, "{mean}");
+        }
+        assert!(wait_for_a_place(100.0, 50.0) < 1e-9 && wait_for_a_place(1e9, 1e8) == 0.0);
+    }
+
+    #[test]
+    fn a_rate_that_is_rounded_down_is_served() {
+        for (rate, shown) in [(0.050_96, "0.0509"), (0.000_123_9, "0.000123"), (12.39, "12.3"), (54_321.0, "54300")] {
+            assert_eq!(rounded_down(rate).to_string(), shown);
+        }
+    }
+
+    #[test]
     fn no_more_settle_than_there_is_room_for() {
-        for rate in [0.5, 1.0, 1.5, 1.8, 1.9, 1.99, 2.0] {
+        let mut waited = 0.0;
+        for rate in [0.5, 1.0, 1.5, 1.8, 1.9, 1.99] {
             let settled = Settled::one_by_one(rate, 2.0, a_second).unwrap();
             let Load::Concurrency(running) = settled.load else { panic!("{settled:?}") };
             assert!((1.0..=2.0).contains(&running), "{rate}: {settled:?}");
+            // Little's law: as many run as arrive while one runs, and more wait the fuller it is.
+            assert!((running * settled.busy / rate - 1.0).abs() < 0.01, "{rate}: {settled:?}");
+            assert!(settled.wait_s > waited, "{rate}: {settled:?}");
+            waited = settled.wait_s;
         }
-        assert!(Settled::one_by_one(2.01, 2.0, a_second).is_err());
+        assert!(waited > 10.0, "{waited}");
+        assert!(Settled::one_by_one(2.0, 2.0, a_second).is_err());
     }
 
     #[test]

@@ -40,9 +40,8 @@ impl Forecast {
     /// logarithm.
     #[must_use]
     pub fn at_the_wall(mut self, watts: f64, spread: f64) -> Self {
-        let passes = |passes: &[(irene_devices::Pass, f64)]| passes.iter().map(|(_, times)| times).sum::<f64>();
-        let of_prompts = passes(&self.schedule.prompts);
-        let steps = passes(&self.schedule.steps) + if self.schedule.is_mixed { of_prompts } else { 0.0 };
+        let of_prompts: f64 = self.schedule.prompts.iter().map(|runs| runs.times).sum();
+        let steps: f64 = self.schedule.token_passes().map(|(.., runs)| runs.times).sum();
         self.prompt.joules += watts * self.prompt.seconds * of_prompts / self.schedule.requests;
         if let Some(token) = &mut self.token {
             token.joules += watts * token.seconds * steps / (self.schedule.requests * self.schedule.gaps);
@@ -51,7 +50,7 @@ impl Forecast {
         self.figures = with_host(&of_gpus, watts);
         if let Some(ends) = &mut self.interval {
             let host_share = watts / self.figures.power_w;
-            *ends = at_the_wall(ends, &self.figures, host_share, NORMAL_90 * spread);
+            *ends = at_the_wall(ends, [&of_gpus, &self.figures], host_share, NORMAL_90 * spread, self.rate.is_some());
         }
         self.notes.push(Note::Host { watts });
         self
@@ -70,23 +69,33 @@ fn with_host(figures: &Figures, watts: f64) -> Figures {
 }
 
 /// The ends of the devices' figures as those of the wall's, of which the host has a share: its power errs by itself, the time with the devices'.
-fn at_the_wall(ends: &[Figures; 2], wall: &Figures, host_share: f64, of_host: f64) -> [Figures; 2] {
-    let width = |of: fn(&Figures) -> f64| (of(&ends[1]) / of(&ends[0])).ln() / 2.0;
-    let [energy, power, time] =
-        [width(|end| end.energy_per_request_j), width(|end| end.power_w), width(|end| end.latency_s)];
-    let whole = |of_gpus: f64, of_host: f64| ((1.0 - host_share) * of_gpus).hypot(host_share * of_host);
-    let (energy, power) = (whole(energy, of_host.hypot(time)), whole(power, of_host));
-    let token = |end: f64| wall.energy_per_token_j.map(|joules| joules * end);
-    [-1.0, 1.0].map(|sign: f64| {
+/// At a rate of arrivals all energy follows from the power.
+fn at_the_wall(
+    ends: &[Figures; 2],
+    [of_gpus, wall]: [&Figures; 2],
+    host_share: f64,
+    of_host: f64,
+    has_rate: bool,
+) -> [Figures; 2] {
+    let whole = |devices: f64, of_host: f64| ((1.0 - host_share) * devices).hypot(host_share * of_host);
+    [(-1.0, &ends[0]), (1.0, &ends[1])].map(|(sign, end): (f64, &Figures)| {
+        let width = |of: fn(&Figures) -> f64| width(of(of_gpus), of(end));
+        let time = if has_rate { 0.0 } else { width(|figures| figures.latency_s) };
+        let energy = whole(width(|figures| figures.energy_per_request_j), of_host.hypot(time));
+        let power = whole(width(|figures| figures.power_w), of_host);
         let [energy, power] = [energy, power].map(|width| (sign * width).exp());
-        let devices = if sign < 0.0 { &ends[0] } else { &ends[1] };
         Figures {
             energy_per_request_j: energy * wall.energy_per_request_j,
-            energy_per_token_j: token(energy),
+            energy_per_token_j: wall.energy_per_token_j.map(|joules| joules * energy),
             power_w: power * wall.power_w,
-            ..*devices
+            ..*end
         }
     })
+}
+
+/// How far an end of an interval is from its figure, in the logarithm: a limit may cut one end alone.
+pub(crate) fn width(figure: f64, end: f64) -> f64 {
+    (end / figure).ln().abs()
 }
 
 #[cfg(test)]
@@ -94,6 +103,29 @@ mod tests {
     use irene_devices::{Catalogue, Law};
 
     use super::*;
+
+    #[test]
+    fn a_machine_that_draws_nothing_changes_no_interval() {
+        let figures = |joules: f64, watts: f64, seconds: f64| Figures {
+            energy_per_request_j: joules,
+            energy_per_token_j: Some(joules / 10.0),
+            power_w: watts,
+            ttft_s: None,
+            itl_s: None,
+            latency_s: seconds,
+            tokens_per_s: None,
+        };
+        // The upper end of power is cut at a limit.
+        let (middle, ends) = (figures(10.0, 600.0, 1.0), [figures(7.0, 450.0, 0.8), figures(14.0, 700.0, 1.3)]);
+        let same = at_the_wall(&ends, [&middle, &middle], 0.0, 0.5, false);
+        for (same, end) in same.iter().zip(&ends) {
+            assert!((same.power_w / end.power_w - 1.0).abs() < 1e-12, "{same:?} {end:?}");
+            assert!((same.energy_per_request_j / end.energy_per_request_j - 1.0).abs() < 1e-12, "{same:?} {end:?}");
+        }
+        let wall = with_host(&middle, 100.0);
+        let [_, high] = at_the_wall(&ends, [&middle, &wall], 1.0 / 7.0, 0.0, false);
+        assert!(high.power_w <= 800.0, "{high:?}");
+    }
 
     #[test]
     fn more_devices_than_a_machine_holds_need_several_whole_machines() {

@@ -1,10 +1,9 @@
 use irene_devices::{Device, DeviceClass, Engine, Pass, WorkKind};
 use irene_models::CacheShape;
+use irene_numerics::GIB;
 use irene_tree::Size;
 
 use crate::{Error, Request, passes::Followed};
-
-pub(crate) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// The memory that CUDA or ROCm takes for a process: its context, its code and the libraries' workspaces. `nvidia-smi` shows 0.3 to 0.6 GiB for a
 /// process of PyTorch that has multiplied two matrices.

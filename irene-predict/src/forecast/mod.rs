@@ -10,14 +10,14 @@ use std::{borrow::Cow, cell::RefCell};
 
 use irene_devices::{Catalogue, Device, Engine, FROM_DATA_SHEET, FigureSpread, Law};
 use irene_models::ModelSpec;
-use irene_numerics::NORMAL_90;
+use irene_numerics::{GIB, NORMAL_90};
 use irene_tree::{Format, Parallel, Precision, Size};
 
 use self::{arrivals::Settled, memory::Needs};
-pub use self::{host::Host, memory::Memory, note::Note};
+pub use self::{arrivals::rounded_down, host::Host, memory::Memory, note::Note};
 pub(crate) use self::{
-    host::OF_MACHINE,
-    memory::{CONTEXT, GIB},
+    host::{OF_MACHINE, width},
+    memory::CONTEXT,
     tree::{filled, own_parts, parts},
 };
 use crate::{Error, Figures, Load, Passes, Request, Schedule, ScheduleCost, Spent, passes::Followed};
@@ -46,9 +46,9 @@ pub struct Forecast {
     pub provenance: String,
     /// The request, with the load that arrivals settle at.
     request: Request,
+    /// Requests that arrive in a second.
+    rate: Option<f64>,
     schedule: Schedule,
-    /// The cost of a pass with prompts, less that of the steps in it.
-    prompt_pass: Spent,
 }
 
 impl Forecast {
@@ -57,9 +57,10 @@ impl Forecast {
         &self.schedule
     }
 
-    /// The sizes of the passes of one copy of the model, the prompt's first, each apart from the others.
+    /// The sizes of the passes of one copy of the model, those of prompts first, each apart from the single tokens of others.
     pub fn sizes(&self) -> impl Iterator<Item = Size> + '_ {
-        self.schedule.sizes.iter().map(|(size, _)| *size)
+        let prompts = self.schedule.prompts.iter().map(|runs| runs.size);
+        prompts.chain(self.schedule.token_passes().map(|(size, ..)| size))
     }
 
     /// The schedule alone.
@@ -107,7 +108,9 @@ pub(crate) fn forecast_by<'a>(
     request: &Request,
     law: &dyn Fn(&Schedule) -> Cow<'a, Law>,
 ) -> Result<Forecast, Error> {
-    let request = &one_pass(*request);
+    model.spec.check_generation(request.prompt, request.generated)?;
+    let asked = request.load;
+    let request = &in_whole_ones(*request, engine);
     let needs = Needs::of(model, device, engine, request)?;
     if let Some(lacking) = needs.lacking() {
         return Err(does_not_fit(model, device, engine, request, lacking));
@@ -121,25 +124,21 @@ pub(crate) fn forecast_by<'a>(
     let (settled, load, (schedule, cost)) = settled_schedule(request, engine, most, at)?;
     let mut figures = schedule.figures(&cost);
     let law = &law(&schedule);
-    let arithmetic = device.arithmetic(request.precision.weights, request.precision.activations);
-    let mut notes: Vec<Note> = arithmetic.fallback(device).map(Note::Format).into_iter().collect();
-    if let (Some(settled), Load::Rate(rate)) = (settled, request.load) {
-        let assumed = IDLE_SHARE * device.tdp_w;
-        notes.extend(device.idle_w.is_none().then_some(Note::IdlePower { watts: assumed }));
-        idle_between(&mut figures, settled, rate, device.idle_w.unwrap_or(assumed) * schedule.gpus);
-        if figures.energy_per_request_j > MOST_JOULES {
-            return Err(Error::TooRare { rate });
-        }
-    }
+    let rate = if let Load::Rate(rate) = request.load { Some(rate) } else { None };
+    let idle_j = match settled.zip(rate) {
+        Some((settled, rate)) => idle_between(&mut figures, settled, rate, idle_w(device) * schedule.gpus)?,
+        None => 0.0,
+    };
+    let mut notes = remarks(asked, request, device);
     let running = running(load, most);
     notes.extend(of_memory(&needs, &schedule, running));
     let [prompts, steps] = apart(&schedule, cost, law, device, engine);
     let tokens = schedule.requests * schedule.gaps;
     let spread = law.on(device, engine, schedule.is_served()).spread();
-    let mut interval = interval(&figures, &spread, device, schedule.gpus);
-    if settled.is_some() {
-        // As many as arrive are served, however long each takes.
-        interval.iter_mut().for_each(|ends| ends.tokens_per_s = figures.tokens_per_s);
+    let limit_w = device.limit_w() * schedule.gpus;
+    let mut interval = interval(&figures, &spread, limit_w);
+    if let Some(rate) = rate {
+        interval.iter_mut().for_each(|end| at_a_rate(end, &figures, idle_j, rate, limit_w));
     }
     Ok(Forecast {
         figures,
@@ -152,25 +151,37 @@ pub(crate) fn forecast_by<'a>(
         notes,
         provenance: FROM_DATA_SHEET.to_owned(),
         request: Request { load, ..*request },
-        prompt_pass: prompts.times(prompts.passes.recip()),
+        rate,
         schedule,
     })
 }
 
 /// The ends of the interval that each figure lies in with a probability of 90%.
-fn interval(figures: &Figures, spread: &FigureSpread, device: &Device, gpus: f64) -> [Figures; 2] {
+fn interval(figures: &Figures, spread: &FigureSpread, limit_w: f64) -> [Figures; 2] {
     [-NORMAL_90, NORMAL_90].map(|bound| {
         let [time, power, energy] = [spread.time, spread.power, spread.energy].map(|spread| (bound * spread).exp());
         Figures {
             energy_per_request_j: energy * figures.energy_per_request_j,
             energy_per_token_j: figures.energy_per_token_j.map(|joules| energy * joules),
-            power_w: (power * figures.power_w).min(device.limit_w() * gpus),
+            power_w: (power * figures.power_w).min(limit_w),
             ttft_s: figures.ttft_s.map(|seconds| time * seconds),
             itl_s: figures.itl_s.map(|seconds| time * seconds),
             latency_s: time * figures.latency_s,
             tokens_per_s: figures.tokens_per_s.map(|rate| time * rate),
         }
     })
+}
+
+/// Makes an end of the interval one of requests that arrive at a rate: what a device draws while nothing runs is known, as many as arrive are
+/// served, however long each takes, and power is energy by rate.
+fn at_a_rate(end: &mut Figures, figures: &Figures, idle_j: f64, rate: f64, limit_w: f64) {
+    let all_j = figures.energy_per_request_j;
+    let joules = end.energy_per_request_j * (1.0 - idle_j / all_j) + idle_j;
+    // A device that has drawn its limit all the time has drawn no more.
+    end.power_w = (joules * rate).min(limit_w.max(figures.power_w));
+    end.energy_per_request_j = end.power_w / rate;
+    end.energy_per_token_j = figures.energy_per_token_j.map(|token| token * end.energy_per_request_j / all_j);
+    end.tokens_per_s = figures.tokens_per_s;
 }
 
 type Costed = (Schedule, ScheduleCost);
@@ -198,10 +209,11 @@ fn settled_schedule(
     Ok((settled, load, costed))
 }
 
-/// Requests that run at once are one at least, and whole ones where each is a single pass.
-fn one_pass(request: Request) -> Request {
+/// Requests that run at once are one at least, and whole ones where none joins others that are generated for.
+fn in_whole_ones(request: Request, engine: &Engine) -> Request {
     let Load::Concurrency(running) = request.load else { return request };
-    let running = if request.generated == 0 { running.round() } else { running };
+    let joins = engine.is_continuous && request.generated > 0;
+    let running = if joins { running } else { running.round() };
     Request { load: Load::Concurrency(running.max(1.0)), ..request }
 }
 
@@ -214,8 +226,14 @@ fn running(load: Load, most: f64) -> f64 {
     }
 }
 
-/// The figures of requests that arrive at a rate, with the time between them in which nothing runs.
-fn idle_between(figures: &mut Figures, settled: Settled, rate: f64, idle_w: f64) {
+/// The power of a device that has nothing to do, W: a usual one where nobody has published it.
+fn idle_w(device: &Device) -> f64 {
+    device.idle_w.unwrap_or(IDLE_SHARE * device.tdp_w)
+}
+
+/// Makes the figures those of requests that arrive at a rate, with the time between them in which nothing runs; gives the energy of that time
+/// for each.
+fn idle_between(figures: &mut Figures, settled: Settled, rate: f64, idle_w: f64) -> Result<f64, Error> {
     let idle_j = (1.0 - settled.busy) * idle_w / rate;
     let tokens = figures.energy_per_token_j.map(|joules| figures.energy_per_request_j / joules);
     figures.energy_per_request_j += idle_j;
@@ -224,6 +242,21 @@ fn idle_between(figures: &mut Figures, settled: Settled, rate: f64, idle_w: f64)
     figures.ttft_s = figures.ttft_s.map(|seconds| seconds + settled.wait_s);
     figures.latency_s += settled.wait_s;
     figures.tokens_per_s = tokens.map(|tokens| tokens * rate);
+    if figures.energy_per_request_j > MOST_JOULES { Err(Error::TooRare { rate }) } else { Ok(idle_j) }
+}
+
+/// The notes on what was asked for.
+fn remarks(asked: Load, request: &Request, device: &Device) -> Vec<Note> {
+    let arithmetic = device.arithmetic(request.precision.weights, request.precision.activations);
+    let rounded = match (asked, request.load) {
+        (Load::Concurrency(asked), Load::Concurrency(taken)) if asked != taken => {
+            Some(Note::WholeRequests { asked, taken })
+        }
+        _ => None,
+    };
+    let is_assumed = matches!(request.load, Load::Rate(_)) && device.idle_w.is_none();
+    let idle = is_assumed.then(|| Note::IdlePower { watts: idle_w(device) });
+    arithmetic.fallback(device).map(Note::Format).into_iter().chain(rounded).chain(idle).collect()
 }
 
 /// The notes on memory.
@@ -231,21 +264,17 @@ fn of_memory(needs: &Needs, schedule: &Schedule, running: f64) -> Vec<Note> {
     let (memory, waiting, waves) = (needs.with(running), schedule.waiting, schedule.requests / running);
     let tight = needs.is_tight().then(|| Note::TightMemory { needed: memory.total(), usable: memory.usable });
     let full = (waiting > 0.5).then_some(Note::CacheFull { running, waiting });
-    let waves = (waves > 1.0).then_some(Note::Waves { running, waves });
+    let waves = (waves > 1.0).then_some(Note::Waves { running, waves: waves.ceil() });
     tight.into_iter().chain(full).chain(waves).collect()
 }
 
 /// All passes with prompts, less what the steps in them take; and all steps.
 fn apart(schedule: &Schedule, cost: ScheduleCost, law: &Law, device: &Device, engine: &Engine) -> [Spent; 2] {
-    let ScheduleCost { prompts, steps } = cost;
-    if !schedule.is_mixed {
-        return [prompts, steps];
-    }
-    let beside = schedule
-        .prompts
-        .iter()
-        .zip(&schedule.steps)
-        .map(|((_, times), (step, _))| schedule.spent(&law.pass(step, device, engine)).times(*times));
+    let ScheduleCost { prompts, steps, .. } = cost;
+    let beside = schedule.prompts.iter().filter_map(|runs| {
+        let (_, step) = runs.beside.as_ref()?;
+        Some(runs.spent(&law.pass(step, device, engine), schedule.gpus).times(runs.times))
+    });
     let beside = beside.fold(Spent::default(), Spent::and);
     let added = Spent { seconds: prompts.seconds - beside.seconds, joules: prompts.joules - beside.joules, ..prompts };
     [added, steps.and(beside)]

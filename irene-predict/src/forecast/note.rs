@@ -17,8 +17,15 @@ pub enum Note {
     Waves {
         /// Sequences that run at once.
         running: f64,
-        /// How often.
+        /// How often, with the last that is not full.
         waves: f64,
+    },
+    /// Requests at once are at least one, and whole ones for an engine that runs them in batches.
+    WholeRequests {
+        /// Those that were asked for.
+        asked: f64,
+        /// Those that the figures are of.
+        taken: f64,
     },
     /// One sequence fits the device's memory, though not the part of it that the engine usually takes.
     TightMemory {
@@ -46,6 +53,7 @@ impl Note {
             Self::Format(_) => "format_fallback",
             Self::CacheFull { .. } => "cache_full",
             Self::Waves { .. } => "waves",
+            Self::WholeRequests { .. } => "rounded",
             Self::TightMemory { .. } => "tight_memory",
             Self::IdlePower { .. } => "idle_assumed",
             Self::Host { .. } => "at_the_wall",
@@ -53,15 +61,34 @@ impl Note {
     }
 }
 
+/// `1 sequence`, `2 sequences`.
+fn counted(count: f64, what: &str) -> String {
+    let count = count.round();
+    format!("{count:.0} {what}{}", if count == 1.0 { "" } else { "s" })
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Format(reason) => f.write_str(reason),
             Self::CacheFull { running, waiting } => {
-                write!(f, "the cache has room for {running:.0} sequences: {waiting:.0} requests wait")
+                let wait = if waiting.round() == 1.0 { "waits" } else { "wait" };
+                let (running, waiting) = (counted(*running, "sequence"), counted(*waiting, "request"));
+                write!(f, "the cache has room for {running}: {waiting} {wait}")
             }
             Self::Waves { running, waves } => {
-                write!(f, "the cache has room for {running:.0} sequences: the batch runs in {waves:.1} waves")
+                write!(
+                    f,
+                    "the cache has room for {}: the batch runs in {waves:.0} waves",
+                    counted(*running, "sequence")
+                )
+            }
+            Self::WholeRequests { asked, taken } => {
+                let why = match *asked < 1.0 {
+                    true => "while some run, one does at least",
+                    false => "here requests run in batches of whole ones",
+                };
+                write!(f, "the figures are of {taken} at once, not of {asked}: {why}")
             }
             Self::TightMemory { needed, usable } => {
                 let bytes = irene_tree::render::bytes;
@@ -78,5 +105,19 @@ impl fmt::Display for Note {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_told_in_the_plural() {
+        let of = |note: Note| note.to_string();
+        let full = of(Note::CacheFull { running: 1.0, waiting: 1.2 });
+        assert_eq!(full, "the cache has room for 1 sequence: 1 request waits");
+        let waves = of(Note::Waves { running: 31.0, waves: 2.0 });
+        assert_eq!(waves, "the cache has room for 31 sequences: the batch runs in 2 waves");
     }
 }

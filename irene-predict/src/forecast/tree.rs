@@ -6,13 +6,13 @@ use irene_tree::{NodeId, Quantity, Size, Tree};
 use serde_json::json;
 
 use super::Forecast;
-use crate::{Error, Passes, Schedule, Spent, passes::Followed};
+use crate::{Error, Passes, Runs, Schedule, Spent, passes::Followed};
 
 /// How the time and energy of a node follow from its kernel's.
 struct Costing<'a> {
     law: LawOn<'a>,
     gpus: f64,
-    /// The share of a pipeline that is filled.
+    /// The share of the copies and their stages that is filled.
     filled: f64,
     /// The power of the pass whatever it does, W.
     static_w: f64,
@@ -54,26 +54,55 @@ impl<'a> Setting<'a> {
         self.law.pass(pass, self.device, self.engine)
     }
 
-    fn costing(&self, cost: &PassCost, beside: &'a [(Work, f64)]) -> Costing<'a> {
+    fn costing(&self, cost: &PassCost, filled: f64, beside: &'a [(Work, f64)]) -> Costing<'a> {
         let Self { schedule, law, device, engine } = *self;
         let law = law.on(device, engine, schedule.is_served());
-        let static_w = (cost.joules - cost.dynamic_joules) / cost.seconds;
+        let working = filled * (cost.joules - cost.dynamic_joules);
+        let static_w = (working + (1.0 - filled) * cost.loaded_joules) / cost.seconds;
         let PassCost { kept, slowed, .. } = *cost;
-        Costing { law, gpus: schedule.gpus, filled: schedule.filled, static_w, kept, slowed, beside }
+        Costing { law, gpus: schedule.gpus, filled, static_w, kept, slowed, beside }
     }
 
-    /// The cost of a pass of this size, and how its kernels are costed.
-    fn pass(&self, size: Size, prompt: Spent) -> Option<(Spent, Costing<'a>)> {
-        let schedule = self.schedule;
-        if size.past > 0 {
-            let place = schedule.sizes.iter().skip(1).position(|(known, _)| *known == size)?;
-            let cost = self.cost(&schedule.steps.get(place)?.0);
-            return Some((schedule.spent(&cost), self.costing(&cost, &[])));
+    /// The mean cost of the passes of this size, and how the kernels of one are costed.
+    fn pass(&self, size: Size) -> Option<(Spent, Costing<'a>)> {
+        if size.past == 0 {
+            return self.prompt(size);
         }
-        let cost = self.cost(&schedule.prompts.first()?.0);
-        let beside = schedule.steps.first().filter(|_| schedule.is_mixed);
-        Some((prompt, self.costing(&cost, beside.map_or(&[], |(step, _)| step.works.as_slice()))))
+        let mut passes = self.schedule.token_passes().filter(|(known, ..)| *known == size);
+        let (_, pass, first) = passes.next()?;
+        let cost = self.cost(pass);
+        let whole = |runs: &Runs| (runs.spent(&cost, self.schedule.gpus), runs.times);
+        let all: Vec<(Spent, f64)> = std::iter::once(first).chain(passes.map(|(.., runs)| runs)).map(whole).collect();
+        Some((mean(&all), self.costing(&cost, first.filled, &[])))
     }
+
+    /// What prompts add to the passes that they are in.
+    fn prompt(&self, size: Size) -> Option<(Spent, Costing<'a>)> {
+        let prompts = &self.schedule.prompts;
+        let first = prompts.iter().find(|runs| runs.size == size).or_else(|| prompts.first())?;
+        let added = |runs: &Runs| (runs.added(self.schedule.gpus, |pass| self.cost(pass)), runs.times);
+        let all: Vec<(Spent, f64)> = prompts.iter().filter(|runs| runs.size == first.size).map(added).collect();
+        let beside: &[(Work, f64)] = first.beside.as_ref().map_or(&[], |(_, step)| step.works.as_slice());
+        Some((mean(&all), self.costing(&self.cost(&first.pass), first.filled, beside)))
+    }
+}
+
+/// The mean of costs, each so many times.
+fn mean(costs: &[(Spent, f64)]) -> Spent {
+    let times: f64 = costs.iter().map(|(_, times)| times).sum();
+    costs.iter().map(|(spent, of)| spent.times(of / times)).fold(Spent::default(), Spent::and)
+}
+
+/// Each size once, and how often it runs.
+fn each(sizes: impl Iterator<Item = (Size, f64)>) -> Vec<(Size, f64)> {
+    let mut found: Vec<(Size, f64)> = Vec::new();
+    for (size, times) in sizes {
+        match found.iter_mut().find(|(known, _)| *known == size) {
+            Some((_, of_known)) => *of_known += times,
+            None => found.push((size, times)),
+        }
+    }
+    found
 }
 
 impl Forecast {
@@ -92,7 +121,7 @@ impl Forecast {
     ) -> Result<Tree, Error> {
         let tree = self.traced(spec)?;
         let mut spent = self.spent(&tree, Setting { schedule: &self.schedule, law, device, engine });
-        spent[0].joules = self.figures.energy_per_request_j * self.requests();
+        spent[0].joules = self.whole_joules();
         let tree = filled(tree, &spent, shows_math);
         Ok(self.annotated(tree, device, engine))
     }
@@ -103,11 +132,12 @@ impl Forecast {
         let (mut wholes, mut costing) = (Vec::new(), None);
         for id in tree.ids() {
             let node = tree.node(id);
-            let single = (id == NodeId::ROOT && self.request.generated == 0).then_some(self.schedule.sizes[0].0);
-            if let Some((whole, of_kernels)) =
-                node.size.or(single).and_then(|size| setting.pass(size, self.prompt_pass))
-            {
-                wholes.push((id, whole));
+            let is_single = id == NodeId::ROOT && self.request.generated == 0;
+            let single = || self.schedule.prompts.first().filter(|_| is_single).map(|runs| runs.size);
+            if let Some((whole, of_kernels)) = node.size.or_else(single).and_then(|size| setting.pass(size)) {
+                // The waves of a batch differ, and their mean is told.
+                let joules = if is_single { self.whole_joules() } else { whole.joules };
+                wholes.push((id, Spent { joules, ..whole }));
                 costing = Some(of_kernels);
             } else if let (Some(operation), Some(costing)) = (&node.operation, &costing) {
                 spent[id.index()] = costing.kernel(&Work::of(operation));
@@ -131,13 +161,17 @@ impl Forecast {
     /// The number of requests that the tree covers: the batch, or in steady state the running ones, each until it is replaced.
     pub fn requests(&self) -> f64 {
         // A single pass stands for each of the waves.
-        let repeats = if self.request.generated == 0 { self.schedule.sizes[0].1 } else { 1.0 };
-        self.schedule.requests / repeats
+        if self.request.generated == 0 { self.schedule.of_wave } else { self.schedule.requests }
+    }
+
+    fn whole_joules(&self) -> f64 {
+        self.figures.energy_per_request_j * self.requests()
     }
 
     fn traced(&self, spec: &ModelSpec) -> Result<Tree, Error> {
         let model = Followed { spec, passes: &Passes::default() };
-        let (prompt, times) = self.schedule.sizes[0];
+        let prompts = each(self.schedule.prompts.iter().map(|runs| (runs.size, runs.times)));
+        let prompt = prompts.first().map_or_else(|| Size::new(1, self.request.prompt), |(size, _)| *size);
         if self.request.generated == 0 {
             return Ok(spec.trace(self.request.run(model, prompt)?)?);
         }
@@ -145,14 +179,8 @@ impl Forecast {
         // A batch waits for its fullest copy.
         let of_copy = if self.schedule.is_steady { of_copy.round() } else { of_copy.ceil() }.max(1.0);
         let run = self.request.run(model, Size { sequences: of_copy as usize, ..prompt })?;
-        let mut steps: Vec<(Size, f64)> = Vec::new();
-        for &(size, times) in &self.schedule.sizes[1..] {
-            match steps.last_mut().filter(|(last, _)| *last == size) {
-                Some((_, of_last)) => *of_last += times,
-                None => steps.push((size, times)),
-            }
-        }
-        Ok(spec.trace_passes(Run { generate: self.request.generated, ..run }, (prompt, times), &steps)?)
+        let steps = each(self.schedule.token_passes().map(|(size, _, runs)| (size, runs.times)));
+        Ok(spec.trace_passes(Run { generate: self.request.generated, ..run }, &prompts, &steps)?)
     }
 
     fn annotated(&self, mut tree: Tree, device: &Device, engine: &Engine) -> Tree {

@@ -2,12 +2,10 @@
 
 use irene_devices::{Catalogue, Device};
 use irene_models::{ModelSpec, Run, TrainingMemory};
+use irene_numerics::GIB;
 use irene_tree::{Checkpoint, Format, Optimizer, Parallel, Precision, Size, Training};
 
-use crate::{
-    Error,
-    forecast::{CONTEXT, GIB},
-};
+use crate::{Error, forecast::CONTEXT};
 
 /// The memory that a step of training needs on one GPU, bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]

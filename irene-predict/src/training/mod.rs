@@ -19,7 +19,7 @@ pub use self::{
     phases::Phase,
     whole::{TrainingLength, TrainingRun},
 };
-use crate::{Error, Host};
+use crate::{Error, Host, forecast::width};
 
 /// The forecast of a step of training on all GPUs, and its basis.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,19 +175,17 @@ impl TrainingForecast {
     pub fn at_the_wall(mut self, host: Host, device: &Device, law: &Law) -> Result<Self, Error> {
         let watts = host.watts(&law.host, device, self.run.parallel.gpus() as f64)?;
         let share = watts / (watts + self.figures.watts);
-        let width = |of: fn(&StepFigures) -> f64, ends: &[StepFigures; 2]| (of(&ends[1]) / of(&ends[0])).ln() / 2.0;
-        let time = width(|end| end.seconds, &self.interval);
-        let of_host = NORMAL_90 * law.host.spread;
-        let both =
-            |of: fn(&StepFigures) -> f64, host: f64| ((1.0 - share) * width(of, &self.interval)).hypot(share * host);
-        let (energy, power) = (both(|end| end.joules, of_host.hypot(time)), both(|end| end.watts, of_host));
+        let (of_gpus, of_host) = (self.figures, NORMAL_90 * law.host.spread);
         self.phases.iter_mut().for_each(|phase| phase.joules += watts * phase.seconds);
         self.figures = StepFigures::of(&self.phases);
         let StepFigures { joules, watts: power_w, .. } = self.figures;
-        self.interval = [0, 1].map(|end| {
-            let sign = if end == 0 { -1.0 } else { 1.0 };
-            let seconds = self.interval[end].seconds;
-            StepFigures { seconds, joules: joules * (sign * energy).exp(), watts: power_w * (sign * power).exp() }
+        let [low, high] = self.interval;
+        self.interval = [(-1.0, low), (1.0, high)].map(|(sign, end): (f64, StepFigures)| {
+            let width = |of: fn(&StepFigures) -> f64| width(of(&of_gpus), of(&end));
+            let whole = |devices: f64, host: f64| (sign * ((1.0 - share) * devices).hypot(share * host)).exp();
+            let energy = whole(width(|end| end.joules), of_host.hypot(width(|end| end.seconds)));
+            let power = whole(width(|end| end.watts), of_host);
+            StepFigures { seconds: end.seconds, joules: joules * energy, watts: power_w * power }
         });
         self.notes.push(TrainingNote::Host { watts });
         Ok(self)

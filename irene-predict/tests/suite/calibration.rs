@@ -333,6 +333,20 @@ fn arrivals_at_a_rate_are_as_many_at_once_as_their_latency_tells() {
     assert!(time.unwrap().abs() < 0.05, "{time:?}");
 }
 
+#[test]
+fn a_server_that_fell_behind_ran_as_many_requests_as_its_tokens_tell() {
+    let known = Figures::from(forecast(&mut plain(), &other("vllm-0.11")).figures);
+    let figures =
+        Figures { latency_s: Some(100.0), itl_s: known.itl_s, tokens_per_s: known.tokens_per_s, ..Figures::default() };
+    let late = row(MODELS[0], "vllm-0.11", Load::Rate(1000.0), figures);
+    let measured = Measured::of("", &late, &mut plain()).unwrap();
+    let [time, ..] = measured.residuals(Law::shipped());
+    assert!(time.unwrap().abs() < 0.3, "{time:?}");
+    let queue_alone = RequestRow { figures: Figures { itl_s: None, ..figures }, ..late };
+    let fault = Measured::of("", &queue_alone, &mut plain()).unwrap_err();
+    assert!(fault.column == "rate" && fault.to_string().contains("itl_s"), "{fault}");
+}
+
 /// The public measurements that the law is fitted to.
 fn measurements() -> Vec<Measured> {
     let folder =

@@ -4,6 +4,7 @@
 mod calibration;
 mod forecast;
 mod kernels;
+mod loads;
 mod machines;
 mod published;
 mod training;

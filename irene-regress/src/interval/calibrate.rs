@@ -39,7 +39,7 @@ struct Held<'t> {
     predictions: Vec<NodePrediction>,
 }
 
-/// The trees of one split: those of families that are in its training data, and the others.
+/// The held-out trees of one split: those of families that its training data has, and those of new ones.
 #[derive(Default)]
 struct Fold<'t> {
     known: Vec<Held<'t>>,
@@ -241,7 +241,7 @@ impl Sum {
         combined(correlation, squares, sum) + beyond + mismatch * self.alone
     }
 
-    /// The reach that own parts must have, e-folds, so that its interval holds the truth; without an end where none up to [`MOST`] does.
+    /// The smallest reach of own parts (e-folds) with which its interval holds the truth; infinite if none up to [`MOST`] does.
     fn own_needed(&self, correlation: f64, mismatch: f64) -> f64 {
         const HALVINGS: usize = 12;
         let side = usize::from(self.error >= 0.0);

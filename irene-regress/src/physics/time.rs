@@ -244,7 +244,7 @@ mod tests {
         let loss = |count: f64, by: f64| TRUTH.loss(&[counted(count, by)]);
         close(&[loss(1.0, 0.03), loss(2.0, -0.03), loss(1.0, 0.25)], &[9e-4, 18e-4, 0.05 * 0.45]);
         assert!((loss(1.0, 0.05) - 0.0025).abs() < 1e-12);
-        // Beyond it a sample pulls as one at 5% does: one that is off by an e-fold as a twentieth of one that is near.
+        // Beyond 5% a sample pulls no more than one at 5%: one that is off by a factor of e counts a twentieth.
         for count in [1.0, 3.0] {
             let samples = [counted(1.0, 0.02), counted(count, 1.0), off(ALONE[1], 0.0), off(ALONE[2], 0.0)];
             close(&step(&samples, 0.0), &[(0.02 + 0.05 * count) / (1.0 + 0.05 * count), 0.0, 0.0]);

@@ -122,7 +122,7 @@ pub(crate) struct Calibrated<M> {
     method: M,
     /// None if the training data is too little to hold trees out.
     spread: Option<Spread>,
-    /// Modules that it knows as a whole alone, which it takes for primitives.
+    /// Modules that were measured only as a whole, which it takes for primitives.
     wholes: Wholes,
 }
 
@@ -156,7 +156,7 @@ impl<M: Method> Calibrated<M> {
     }
 }
 
-/// Trees whose modules that are known as a whole are primitives: those that have some, and the others as they are.
+/// Trees in which such modules are turned into primitives; where there are none, the trees as they are.
 enum Closed<'t> {
     Same(&'t [&'t Tree]),
     Closed(Vec<Tree>),

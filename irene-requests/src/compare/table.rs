@@ -120,6 +120,12 @@ impl Table {
         self.lines.is_empty()
     }
 
+    /// The number of rows that have a word in a column of words.
+    pub fn rows_with(&self, column: &str, word: &str) -> usize {
+        let has = |line: &&Line| self.cell(line, column).is_some_and(|cell| cell.split(' ').any(|known| known == word));
+        self.lines.iter().filter(has).count()
+    }
+
     pub(super) fn titles(&self) -> impl Iterator<Item = &str> {
         self.titles.iter().map(String::as_str)
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use irene_numerics::JOULES_PER_KWH;
 use irene_tree::Parallel;
 use serde_json::{Value, json};
 
@@ -16,8 +17,6 @@ pub(super) const FORMAT: Format = Format {
     fields: &[&["report", "config"], &["prefill", "decode"], &["forward.latency"], &["forward.energy"]],
     read,
 };
-
-const JOULES_PER_KWH: f64 = 3.6e6;
 
 fn read(record: &Record, path: &Path) -> Vec<RequestRow> {
     let both = if record.has("report") {

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use irene_tree::Lines;
 use serde_json::{Map, Value};
 
@@ -82,13 +84,34 @@ pub(super) fn read(origin: &str, bytes: &[u8]) -> (Vec<Record>, Vec<Error>) {
         return (Vec::new(), vec![fault(origin, line, "is not UTF-8 text")]);
     };
     match text.trim_start().bytes().next() {
-        Some(b'{' | b'[') => read_json(origin, text),
+        Some(b'{' | b'[') => read_json(origin, &without_infinities(text)),
         _ => read_csv(origin, text),
     }
 }
 
 fn fault(origin: &str, line: u64, reason: impl ToString) -> Error {
     Error::Row { origin: origin.to_owned(), line, column: String::new(), reason: reason.to_string() }
+}
+
+/// Python writes numbers that JSON has no word for: they are absent. Quoted texts stay as they are.
+fn without_infinities(text: &str) -> Cow<'_, str> {
+    const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    if !WORDS.iter().any(|word| text.contains(word)) {
+        return Cow::Borrowed(text);
+    }
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let is_quote = |character: char| {
+        let is_quote = character == '"' && !is_escaped;
+        is_escaped = is_quoted && character == '\\' && !is_escaped;
+        is_quoted ^= is_quote;
+        is_quote
+    };
+    // Every other part is inside quotes.
+    let parts = text.split_inclusive(is_quote).enumerate().map(|(place, part)| match place % 2 {
+        0 => Cow::Owned(WORDS.iter().fold(part.to_owned(), |part, word| part.replace(word, "null"))),
+        _ => Cow::Borrowed(part),
+    });
+    Cow::Owned(parts.collect())
 }
 
 fn read_json(origin: &str, text: &str) -> (Vec<Record>, Vec<Error>) {

@@ -1,4 +1,4 @@
-//! vLLM's serving benchmark: the files of `vllm bench serve --save-result`.
+//! vLLM's serving benchmark: the files of `vllm bench serve --save-result`. SGLang's `bench_serving` writes nearly the same.
 
 use std::path::Path;
 
@@ -45,8 +45,10 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         ..RequestRow::default()
     };
     row.model = record.text("model_id").map(str::to_owned);
-    let latency = latency_ms(record);
-    set(&mut row, Figure::Ttft, seconds("mean_ttft_ms"));
+    // Both have the queue in them, which grew for as long as the run lasted.
+    let (latency, ttft) =
+        if fell_behind(record) { (None, None) } else { (latency_ms(record), seconds("mean_ttft_ms")) };
+    set(&mut row, Figure::Ttft, ttft);
     // A mean has the prompts of other requests in it, and stands for the median only where it makes no latency.
     let gap = || mean_gap_ms(record).filter(|_| latency.is_none()).map(|ms| ms * 1e-3);
     set(&mut row, Figure::Itl, seconds("median_itl_ms").or_else(gap));
@@ -56,29 +58,39 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     vec![row]
 }
 
-/// How many requests ran at once: as arrivals a second where a rate alone was asked for, otherwise the mean of what ran.
+/// How many requests ran at once: as arrivals a second where a rate alone was asked for and kept up with, otherwise the mean of what ran.
 fn load(record: &Record) -> Option<Load> {
     let cap = record.positive("max_concurrency");
     match (record.positive("request_rate"), cap) {
         // "inf" is no number: all requests were sent at once, or as fast as the cap let them.
-        (Some(rate), None) => return Some(Load::Rate(rate)),
+        (Some(rate), None) if !fell_behind(record) => return Some(Load::Rate(rate)),
         (_, Some(cap)) => {
             let running = requests_in_flight(record);
             return Some(Load::Concurrency(running.map_or(cap, |running| running.min(cap))));
         }
-        (None, None) => {}
+        (_, None) => {}
     }
     // Time to the first token has the queue in it; the sequences that get tokens are those that run.
     Some(Load::Concurrency(record.positive("output_throughput")? * mean_gap_ms(record)? * 1e-3))
+}
+
+/// Whether requests came faster than they were served: then the queue grew until the last one had come.
+fn fell_behind(record: &Record) -> bool {
+    /// A run's end, when no request comes any more, takes some of the rate too.
+    const KEPT_UP: f64 = 0.9;
+    let rates = record.positive("request_rate").zip(record.positive("request_throughput"));
+    let is_capped = record.positive("max_concurrency").is_some();
+    !is_capped && rates.is_some_and(|(asked, served)| served < KEPT_UP * asked)
 }
 
 fn mean_gap_ms(record: &Record) -> Option<f64> {
     record.positive("mean_tpot_ms").or_else(|| record.positive("mean_itl_ms"))
 }
 
-/// Little's law: requests a second times the mean time of one.
+/// As SGLang says, or by Little's law: requests a second times the mean time of one.
 fn requests_in_flight(record: &Record) -> Option<f64> {
-    Some(record.positive("request_throughput")? * latency_ms(record)? * 1e-3)
+    let by_law = || Some(record.positive("request_throughput")? * latency_ms(record)? * 1e-3);
+    record.positive("concurrency").or_else(by_law)
 }
 
 /// The mean time of a request.
@@ -87,5 +99,5 @@ fn latency_ms(record: &Record) -> Option<f64> {
         let tokens = record.positive("total_output_tokens")? / record.positive("completed")?;
         Some(record.positive("mean_ttft_ms")? + mean_gap_ms(record)? * (tokens - 1.0).max(0.0))
     };
-    record.positive("mean_e2el_ms").or_else(summed)
+    record.positive("mean_e2el_ms").or_else(|| record.positive("mean_e2e_latency_ms")).or_else(summed)
 }

@@ -148,6 +148,30 @@ fn vllms_benchmark_has_means_a_load_and_what_metadata_says() {
     assert_eq!((rows.len(), rows[0].engine.as_deref(), rows[1].line), (2, None, 2));
 }
 
+#[test]
+fn a_server_that_fell_behind_the_rate_is_known_by_what_it_served_and_not_by_its_queue() {
+    let late = row(&VLLM.replace("\"inf\"", "100.0").replace("\"max_concurrency\": 16", "\"max_concurrency\": null"));
+    assert!(matches!(late.load, Some(Load::Concurrency(running)) if near(Some(running), 12.8)), "{:?}", late.load);
+    let figures = late.figures;
+    assert_eq!((figures.latency_s, figures.ttft_s, figures.tokens_per_s), (None, None, Some(256.0)));
+    assert!(near(figures.itl_s, 0.05));
+}
+
+#[test]
+fn sglangs_benchmark_is_read_without_its_infinite_rate() {
+    let sglang = VLLM
+        .replace("\"inf\"", "Infinity")
+        .replace("\"label\": null", "\"concurrency\": 13.5, \"mean_e2e_latency_ms\": 6700.0")
+        .replace("\"request_goodput\": null", "\"request_goodput\": NaN")
+        .replace("20250101-000000", "until \\\"Infinity");
+    let capped = row(&sglang);
+    assert!(matches!(capped.load, Some(Load::Concurrency(running)) if near(Some(running), 13.5)), "{:?}", capped.load);
+    assert!(near(capped.figures.latency_s, 6.7));
+    assert_eq!(capped.further("date"), Some("until \"Infinity"), "a text stays as it is");
+    let at_once = row(&sglang.replace("\"max_concurrency\": 16", "\"max_concurrency\": -Infinity"));
+    assert!(matches!(at_once.load, Some(Load::Concurrency(running)) if near(Some(running), 12.8)));
+}
+
 const LLAMA_BENCH: &str = r#"[
   {"build_commit": "abc", "build_number": 5000, "cpu_info": "Some CPU", "gpu_info": "NVIDIA GeForce RTX 4090", "backends": "CUDA", "model_filename": "models/Some-Model-8B-Q4_K_M.gguf",
    "model_type": "llama 8B Q4_K - Medium", "n_batch": 2048, "n_gpu_layers": 99, "split_mode": "layer", "n_prompt": 512, "n_gen": 0, "n_depth": 0, "avg_ns": 100000000, "avg_ts": 5120.0},

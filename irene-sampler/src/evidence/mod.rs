@@ -5,7 +5,10 @@ mod doubts;
 
 pub use doubts::Doubt;
 
-use crate::{Channel, ChannelId, Findings, LeftOut, Resource, Series, total::is_counter};
+use crate::{
+    Channel, ChannelId, Findings, LeftOut, Resource, Series,
+    total::{covers, is_counter},
+};
 
 /// A counter that shows the same reading for so long stands still, seconds.
 const PATIENCE: f64 = 1.0;
@@ -80,7 +83,7 @@ impl Evidence<'_> {
     }
 
     fn covers(&self, outer: usize, inner: usize) -> bool {
-        self.channels[outer].covers(&self.channels[inner]) == Some(true)
+        covers(self.channels, outer, inner)
     }
 
     fn is_alive(&self, place: usize) -> bool {
@@ -167,10 +170,19 @@ impl Evidence<'_> {
         self.parts_of_any(outer, left)
     }
 
-    /// The parts of any sensor that are no parts of one another, and each resource once.
+    /// The parts of any sensor that are no parts of one another, and each resource once. It has nothing to say of what may lie behind the
+    /// sensor beside it: one of several supplies has a part of the processors' power, and one of several modules some of the GPUs.
     fn parts_of_any(&self, outer: usize, left: &[usize]) -> Vec<usize> {
-        let inner: Vec<usize> =
-            left.iter().copied().filter(|&place| self.covers(outer, place) && self.is_alive(place)).collect();
+        let is_beside = |other: usize| {
+            let is_other = self.id(other).resource != self.id(outer).resource;
+            is_other && !self.covers(outer, other) && !self.covers(other, outer)
+        };
+        let beside: Vec<usize> = left.iter().copied().filter(|&other| is_beside(other)).collect();
+        let is_its = |place: usize| {
+            let is_shared = beside.iter().any(|&other| self.covers(other, place));
+            self.covers(outer, place) && !is_shared && self.is_alive(place)
+        };
+        let inner: Vec<usize> = left.iter().copied().filter(|&place| is_its(place)).collect();
         let is_top = |&place: &usize| {
             inner.iter().all(|&other| {
                 let is_same = self.id(other).resource == self.id(place).resource;

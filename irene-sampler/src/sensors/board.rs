@@ -2,8 +2,9 @@
 
 use crate::{Reach, Resource};
 
-/// Chips that measure the whole computer: ACPI's power meter and the management controllers of servers.
-const COMPUTERS: [&str; 3] = ["power_meter", "ibmaem", "ibmpex"];
+/// Chips that measure the whole computer: ACPI's power meter and the management controllers of servers (`aem1` and `aem2` by the driver
+/// ibmaem).
+const COMPUTERS: [&str; 3] = ["power_meter", "aem", "ibmpex"];
 
 /// How the names of power supplies begin: PMBus supplies of servers and their like.
 const SUPPLIES: [&str; 10] = ["dps", "pfe", "cffps", "ipsps", "ym2151", "yh5151", "bpa_rs", "fsg032", "acbel", "crps"];
@@ -148,7 +149,7 @@ mod tests {
     fn a_chip_s_name_tells_what_it_measures() {
         for (chip, reach) in [
             ("power_meter", Reach::Computer),
-            ("ibmaem2", Reach::Computer),
+            ("aem2", Reach::Computer),
             ("corsairpsu", Reach::Supply),
             ("cffps1", Reach::Supply),
             ("zenpower", Reach::Processor),

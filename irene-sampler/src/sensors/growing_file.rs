@@ -3,11 +3,15 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-/// The new whole lines of a growing file. It begins again if the file is emptied, as logs are when they have grown too long.
+use super::Unavailable;
+
+/// The new whole lines of a growing file. It begins again if the file is emptied or another one takes its name, as happens to logs that have
+/// grown too long.
 pub(super) struct GrowingFile {
+    path: PathBuf,
     file: File,
     /// Bytes that were read and not given yet: the last of them may be half a line.
     buffer: Box<[u8]>,
@@ -23,11 +27,17 @@ pub(super) const ROOM: usize = 1 << 14;
 
 impl GrowingFile {
     /// Opens a file, and begins so many bytes before its end, after half a line.
-    pub(super) fn open(path: &Path, head_start: u64) -> std::io::Result<Self> {
+    pub(super) fn open(path: &Path, head_start: u64) -> Result<Self, Unavailable> {
+        let opened = Self::begun(path, head_start);
+        opened.map_err(|error| Unavailable::new(format!("{}: {error}", path.display())))
+    }
+
+    fn begun(path: &Path, head_start: u64) -> std::io::Result<Self> {
         let mut file = File::open(path)?;
         let end = file.seek(SeekFrom::End(0))?;
         let start = file.seek(SeekFrom::Start(end.saturating_sub(head_start)))?;
-        let mut growing = Self { file, buffer: vec![0; ROOM].into(), filled: 0, given: 0, skips: false };
+        let mut growing =
+            Self { path: path.to_owned(), file, buffer: vec![0; ROOM].into(), filled: 0, given: 0, skips: false };
         if start > 0 {
             growing.skip_half_line()?;
         }
@@ -40,17 +50,48 @@ impl GrowingFile {
         Ok(())
     }
 
-    /// Looks whether the file was emptied; once before the new lines are taken.
-    pub(super) fn follow_truncation(&mut self) -> std::io::Result<()> {
-        if self.file.metadata()?.len() < self.file.stream_position()? {
-            self.file.seek(SeekFrom::Start(0))?;
-            (self.filled, self.given, self.skips) = (0, 0, false);
+    /// Hands over the new lines, some at a time, each with its end; none while the file cannot be asked.
+    pub(super) fn follow(&mut self, mut take: impl FnMut(&[u8])) {
+        if self.begin_again().is_ok() {
+            while let Some(lines) = self.next_lines() {
+                take(lines);
+            }
         }
+    }
+
+    /// Looks whether the file was emptied, or another one has its name; once before the new lines are taken.
+    fn begin_again(&mut self) -> std::io::Result<()> {
+        // Whoever writes has gone on to the new file once that has something, so that the old one is whole when it is looked at.
+        let is_renamed = self.has_successor();
+        let (len, read) = (self.file.metadata()?.len(), self.file.stream_position()?);
+        if len < read {
+            self.file.seek(SeekFrom::Start(0))?;
+        } else if len == read && is_renamed {
+            self.file = File::open(&self.path)?;
+        } else {
+            return Ok(());
+        }
+        (self.filled, self.given, self.skips) = (0, 0, false);
         Ok(())
     }
 
+    /// Whether the path names another file by now, with something in it.
+    #[cfg(unix)]
+    fn has_successor(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |data: &std::fs::Metadata| (data.dev(), data.ino());
+        let (Ok(named), Ok(own)) = (std::fs::metadata(&self.path), self.file.metadata()) else { return false };
+        named.len() > 0 && identity(&named) != identity(&own)
+    }
+
+    /// Only Unix tells whether two files are one.
+    #[cfg(not(unix))]
+    fn has_successor(&self) -> bool {
+        false
+    }
+
     /// The next whole lines, each with its end; None until the file grows.
-    pub(super) fn next_lines(&mut self) -> Option<&[u8]> {
+    fn next_lines(&mut self) -> Option<&[u8]> {
         loop {
             self.buffer.copy_within(self.given..self.filled, 0);
             self.filled -= self.given;

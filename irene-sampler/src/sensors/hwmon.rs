@@ -1,14 +1,17 @@
 //! The sensors of power and energy in Linux's hardware monitoring (hwmon): boards, power supplies, some processors and GPUs, and the
 //! rails of NVIDIA's Jetson modules. Names and units are those of the kernel's Documentation/hwmon/sysfs-interface.rst.
 
-use std::{io::ErrorKind, path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{Averaging, Channel, Metric, Missing, Need, Reach, Readings, Resource, Sensor};
 
 use super::{
     Kind, Places, Unavailable,
     board::{is_tile, reach_of_chip, reaches},
-    ina3221,
+    grace, ina3221,
     text_file::{NUMBER, TextFile},
 };
 
@@ -121,24 +124,18 @@ pub(super) fn word(path: &Path) -> Option<String> {
     Some(std::fs::read_to_string(path).ok()?.trim().replace(' ', "-")).filter(|word| !word.is_empty())
 }
 
-/// Why a file cannot be read, with the way out.
-fn refusal(path: &Path, error: &std::io::Error) -> Unavailable {
-    let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
-    if error.kind() != ErrorKind::PermissionDenied {
-        return unavailable;
-    }
+/// The way out where a file may not be read.
+fn fix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().display();
-    unavailable.fixed_by(format!(
+    format!(
         "`sudo chmod a+r {}` until the next boot, or a udev rule: SUBSYSTEM==\"hwmon\", ACTION==\"add\", RUN+=\"/bin/chmod a+r /sys%p/{name}\"",
         path.display()
-    ))
+    )
 }
 
-/// A sensor's file, if it can be read now (the device may sleep, or permission may lack).
+/// A sensor's file, if it holds a number now.
 pub(super) fn readable(path: &Path) -> Result<TextFile, Unavailable> {
-    let refuse = |error: std::io::Error| refusal(path, &error);
-    let mut file = TextFile::open(path, NUMBER).map_err(refuse)?;
-    file.read().map_err(refuse)?;
+    let mut file = TextFile::readable(path, || fix(path))?;
     match file.number() {
         Some(_) => Ok(file),
         None => Err(Unavailable::new(format!("{}: it holds no number now", path.display()))),
@@ -187,16 +184,32 @@ pub(super) fn timing(dir: &Path, file: &str) -> Timing {
     }
 }
 
-fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
-    let chip = word(&dir.join("name")).unwrap_or_else(|| entry.to_owned());
-    let device = |file: &str| word(&dir.join("device").join(file));
+/// Whether a file is the reading of a power or energy. Each device has a directory `power` of its own.
+fn is_reading(file: &str) -> bool {
+    let rest = file.strip_prefix("power").or_else(|| file.strip_prefix("energy"));
+    let is_numbered = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    is_numbered && (file.ends_with("_input") || file.ends_with("_average"))
+}
+
+/// The directory of a chip's files: drivers of the old form, such as ACPI's power meter, have them in the device's own.
+fn files_of(dir: &Path) -> PathBuf {
+    let has = |dir: &Path| sorted(dir).unwrap_or_default().iter().any(|file| is_reading(file));
+    let device = dir.join("device");
+    if !has(dir) && has(&device) { device } else { dir.to_owned() }
+}
+
+fn find_sensors(hwmon: &Path, entry: &str, found: &mut Vec<Found>) {
+    let dir = &files_of(hwmon);
+    let name = |dir: &Path| word(&dir.join("name"));
+    let chip = name(hwmon).or_else(|| name(dir)).unwrap_or_else(|| entry.to_owned());
+    let device = |file: &str| word(&hwmon.join("device").join(file));
     let supply = match device("type") {
         _ if device("scope").as_deref() == Some("Device") => Supply::OfAnotherDevice,
         Some(kind) if ["Battery", "Mains", "USB", "UPS"].contains(&kind.as_str()) => Supply::Yes,
         _ if chip.starts_with("BAT") || chip.contains("battery") => Supply::Yes,
         _ => Supply::No,
     };
-    let status = (supply == Supply::Yes).then(|| dir.join("device/status"));
+    let status = (supply == Supply::Yes).then(|| hwmon.join("device/status"));
     let files = sorted(dir).unwrap_or_default();
     if ina3221::is(&chip) {
         return ina3221::find_rails(dir, entry, &files, found);
@@ -207,7 +220,8 @@ fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
     for file in &files {
         let Some(metric) = metric(dir, file) else { continue };
         let number = file.split('_').next().unwrap_or_default().to_owned();
-        let label = word(&dir.join(format!("{number}_label"))).unwrap_or_else(|| number.clone());
+        let label = word(&dir.join(format!("{number}_label"))).or_else(|| grace::label(dir, &chip, &number));
+        let label = label.unwrap_or_else(|| number.clone());
         let input = input(&dir.join(file), status.as_deref());
         // A power of the moment that cannot be read leaves its place to the average.
         let average = format!("{number}_average");
@@ -261,15 +275,25 @@ impl Hwmon {
             hwmon.add_chip(chip);
         }
         ina3221::set_reaches(&mut hwmon.channels);
-        hwmon.keep_one_computer();
+        grace::set_reaches(&mut hwmon.channels);
+        hwmon.doubt_several_computers();
         hwmon
     }
 
-    /// Two sensors of the whole computer tell the same; the first one counts.
-    fn keep_one_computer(&mut self) {
-        let mut computers = self.channels.iter_mut().filter(|channel| channel.reach == Reach::Computer);
-        let Some(first) = computers.next().map(|channel| channel.id.resource.clone()) else { return };
-        computers.for_each(|channel| channel.reach = Reach::PartOf(first.clone()));
+    /// Several sensors that each look like the whole computer may lie inside one another or be apart, and nothing tells: neither they nor
+    /// the sensors inside them are added.
+    fn doubt_several_computers(&mut self) {
+        let computers = self.channels.iter().filter(|channel| channel.reach == Reach::Computer);
+        let computers: Vec<Resource> = computers.map(|channel| channel.id.resource.clone()).collect();
+        if computers.len() < 2 {
+            return;
+        }
+        let is_inside = |reach: &Reach| matches!(reach, Reach::PartOf(outer) if computers.contains(outer));
+        for channel in &mut self.channels {
+            if channel.reach == Reach::Computer || is_inside(&channel.reach) {
+                channel.reach = Reach::Unknown;
+            }
+        }
     }
 
     /// Adds the sensors of one chip that can be read.
@@ -329,11 +353,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_may_not_be_read_comes_with_the_command_that_changes_that() {
-        let path = Path::new("/sys/class/hwmon/hwmon2/energy1_input");
-        let fix = refusal(path, &ErrorKind::PermissionDenied.into()).fix.unwrap();
+    fn the_way_out_names_the_file() {
+        let fix = fix(Path::new("/sys/class/hwmon/hwmon2/energy1_input"));
         assert!(fix.starts_with("`sudo chmod a+r /sys/class/hwmon/hwmon2/energy1_input`"), "{fix}");
         assert!(fix.ends_with("RUN+=\"/bin/chmod a+r /sys%p/energy1_input\""), "{fix}");
-        assert_eq!(refusal(path, &ErrorKind::NotFound.into()).fix, None);
     }
 }

@@ -35,8 +35,7 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let Some(path) = &places.ipmi_log else {
         return Err(Unavailable::new("no log of ipmitool was named").fixed_by(FIX));
     };
-    let file = GrowingFile::open(path, ROOM as u64);
-    let file = file.map_err(|error| Unavailable::new(format!("{}: {error}", path.display())).fixed_by(FIX))?;
+    let file = GrowingFile::open(path, ROOM as u64).map_err(|why| why.fixed_by(FIX))?;
     let channel = Channel::new(Resource::Meter(IPMI.into()), Metric::Power);
     Ok(Box::new(Ipmi { channel, file, log: Log { clock: LogClock::new(places.power_log_ahead), ..Log::default() } }))
 }
@@ -150,10 +149,7 @@ impl Sensor for Ipmi {
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
-        if self.file.follow_truncation().is_err() {
-            return;
-        }
-        while let Some(lines) = self.file.next_lines() {
+        self.file.follow(|lines| {
             let now = readings.stamp().wall;
             self.log.clock.find_zone(lines, now, |line| {
                 timestamp(line.strip_prefix(TIME)?.trim_start().strip_prefix(':')?.trim(), now)
@@ -161,7 +157,7 @@ impl Sensor for Ipmi {
             for line in lines.split(|&byte| byte == b'\n') {
                 self.log.take_line(text(line), readings);
             }
-        }
+        });
     }
 
     fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {

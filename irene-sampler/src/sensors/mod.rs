@@ -3,6 +3,7 @@
 mod board;
 mod choice;
 mod drm;
+mod grace;
 mod growing_file;
 mod hwmon;
 mod impact_tracker;

@@ -52,7 +52,7 @@ impl Rapl {
         }
         let mut rapl = Rapl { channels: Vec::new(), counters: Vec::new(), missing: Vec::new() };
         for Zone { path, resource } in zones {
-            match open_counter(&path.join("energy_uj")) {
+            match TextFile::readable(&path.join("energy_uj"), || FIX.to_owned()) {
                 Ok(counter) => {
                     rapl.counters.push(counter);
                     rapl.channels.push(channel(&path, resource));
@@ -72,13 +72,6 @@ impl Rapl {
     }
 }
 
-fn open_counter(path: &Path) -> Result<TextFile, Unavailable> {
-    let refuse = |error| refusal(path, &error);
-    let mut counter = TextFile::open(path, NUMBER).map_err(refuse)?;
-    counter.read().map_err(refuse)?;
-    Ok(counter)
-}
-
 /// The channel of a zone, with the bounds that its files tell.
 fn channel(zone: &Path, resource: Resource) -> Channel {
     let number = |name: &str| TextFile::open(&zone.join(name), NUMBER).ok()?.number();
@@ -93,11 +86,6 @@ fn channel(zone: &Path, resource: Resource) -> Channel {
     channel.cap_watts = number("constraint_0_power_limit_uw").filter(|&limit| limit > 0.0).map(|limit| limit * MICRO);
     channel.wraps_at = number("max_energy_range_uj").filter(|&range| range > 0.0).map(|range| range * MICRO);
     channel
-}
-
-fn refusal(path: &Path, error: &std::io::Error) -> Unavailable {
-    let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
-    if error.kind() == ErrorKind::PermissionDenied { unavailable.fixed_by(FIX) } else { unavailable }
 }
 
 struct Zone {
@@ -149,18 +137,5 @@ impl Sensor for Rapl {
 
     fn missing(&self) -> &[Missing] {
         &self.missing
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_may_not_be_read_comes_with_the_command_that_changes_that() {
-        let line = refusal(Path::new("/sys/x/energy_uj"), &ErrorKind::PermissionDenied.into()).to_string();
-        assert!(line.starts_with("/sys/x/energy_uj: permission denied"), "{line}");
-        assert!(line.contains("chmod a+r") && line.contains("udev rule"), "{line}");
-        assert_eq!(refusal(Path::new("energy_uj"), &ErrorKind::NotFound.into()).fix, None);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{ErrorKind, Read, Seek, SeekFrom},
     path::Path,
 };
+
+use super::Unavailable;
 
 /// A file whose text changes. The buffer is allocated once.
 #[derive(Debug)]
@@ -17,6 +19,15 @@ impl TextFile {
     /// Opens a file whose first `len` bytes matter.
     pub(super) fn open(path: &Path, len: usize) -> std::io::Result<Self> {
         Ok(Self { file: File::open(path)?, buffer: vec![0; len].into() })
+    }
+
+    /// Opens a file of a number that can be read now: the device may sleep, or permission may lack. `fix` is the way out of the latter.
+    pub(super) fn readable(path: &Path, fix: impl FnOnce() -> String) -> Result<Self, Unavailable> {
+        let opened = Self::open(path, NUMBER).and_then(|mut file| {
+            file.read()?;
+            Ok(file)
+        });
+        opened.map_err(|error| refusal(path, &error, fix))
     }
 
     /// Its text now.
@@ -45,3 +56,20 @@ impl TextFile {
 
 /// Room for a number.
 pub(super) const NUMBER: usize = 32;
+
+fn refusal(path: &Path, error: &std::io::Error, fix: impl FnOnce() -> String) -> Unavailable {
+    let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
+    if error.kind() == ErrorKind::PermissionDenied { unavailable.fixed_by(fix()) } else { unavailable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_comes_with_the_way_out() {
+        let refused = |kind: ErrorKind| refusal(Path::new("/sys/x"), &kind.into(), || "chmod a+r".into());
+        assert_eq!(refused(ErrorKind::PermissionDenied).to_string(), "/sys/x: permission denied; chmod a+r");
+        assert_eq!(refused(ErrorKind::NotFound).fix, None);
+    }
+}

@@ -75,6 +75,21 @@ fn a_whole_is_compared_with_each_part_once() {
 }
 
 #[test]
+fn one_of_several_modules_is_not_compared_with_the_gpus_of_all() {
+    let module = |(number, watts): (usize, f64)| {
+        let resource = Resource::Board { chip: "power_meter".into(), sensor: format!("module-{number}") };
+        let channel = Channel { reach: Reach::Module, ..Channel::new(resource, Metric::Power) };
+        sensor(channel, move |_| Some(watts))
+    };
+    let gpu =
+        |(number, watts): (u32, f64)| sensor(Channel::new(Resource::Gpu(number), Metric::Power), move |_| Some(watts));
+    let modules = [200.0, 200.0, 200.0, 820.0].into_iter().enumerate().map(module);
+    let gpus = (0..).zip([80.0, 80.0, 80.0, 700.0]).map(gpu);
+    let expected = [0, 1, 2, 3].map(|number| format!("hwmon.power_meter.module-{number}"));
+    assert_eq!(believed(30, modules.chain(gpus).collect()), expected);
+}
+
+#[test]
 fn dies_show_one_counter_if_they_are_apart_by_no_more_than_a_moment() {
     let die = |socket: u32, die: u32| Package { socket, die: Some(die) };
     let first = || counter(energy(Resource::Package(die(0, 0))), 500.0, 120.0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use irene_sampler::{Averaging, Metric, Reach, WindowError, sensors::Selection};
+use irene_sampler::{Averaging, Metric, Reach, Recorder, WindowError, sensors::Selection};
 
 use crate::machine::{Machine, assert_close, at, channel, joules, names, series, totals, values, window};
 
@@ -146,6 +146,98 @@ fn the_power_of_the_whole_server_covers_its_supplies() {
     let total = recorder.recording().judged();
     assert_eq!(total.names(), ["hwmon.dps650ab@hwmon2.pin", "hwmon.dps650ab@hwmon3.pin"]);
     assert!(total.remarks()[0].contains("reads 0.0 W, which cannot be"), "{:?}", total.remarks());
+}
+
+/// Drivers that register without a name of their own have their files in the device's directory; some kernels have the name apart.
+#[test]
+fn a_power_meter_is_found_where_its_driver_has_its_files() {
+    for name in ["hwmon1/device/name", "hwmon1/name"] {
+        let machine = Machine::new();
+        write(&machine, name, "power_meter\n");
+        write(&machine, "hwmon1/power/control", "auto\n");
+        write(&machine, "hwmon1/device/power1_average", "312000000\n");
+        write(&machine, "hwmon1/device/power1_average_interval", "1000\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        recorder.sample_at(at(0.0));
+        assert_eq!(totals(&recorder), ["hwmon.power_meter.power1"], "{name}");
+        assert_eq!(values(&recorder, "hwmon.power_meter.power1"), [312.0], "{name}");
+        let found = channel(&recorder, "hwmon.power_meter.power1");
+        assert_eq!((&found.reach, found.averaging), (&Reach::Computer, Averaging::Over(Duration::from_secs(1))));
+    }
+}
+
+/// Four seconds of ACPI's power meters, by what each says of itself and its watts.
+fn power_meters(meters: &[(&str, u32)]) -> Recorder {
+    let machine = Machine::new();
+    for (number, (info, watts)) in (1..).zip(meters) {
+        let file = |name: &str, text: &str| write(&machine, &format!("hwmon{number}/device/{name}"), text);
+        file("name", "power_meter\n");
+        file("power1_oem_info", &format!("{info}\n"));
+        file("power1_average", &format!("{watts}000000\n"));
+    }
+    let mut recorder = machine.open("hwmon").unwrap();
+    (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+    recorder
+}
+
+/// The names of the sensors that count, without their beginning, and their power.
+fn counted(recorder: &Recorder) -> (Vec<String>, f64) {
+    let recording = recorder.recording();
+    let total = recording.judged();
+    let names = total.names().iter().map(|name| name.replace("hwmon.power_meter.", "")).collect();
+    (names, total.window(recording, 0.0, 2.0).unwrap().map_or(0.0, |window| window.watts))
+}
+
+#[test]
+fn the_meters_of_a_grace_processor_lie_inside_one_another_by_socket() {
+    let of = |names: [&str; 2], watts: f64| (names.map(|name| format!("{name}-Power-Socket")), watts);
+    let superchip = [
+        ("Grace Power Socket 0", 200),
+        ("CPU Power Socket 0", 150),
+        ("SysIO Power Socket 0", 40),
+        ("Grace Power Socket 1", 210),
+        ("CPU Power Socket 1", 155),
+        ("SysIO Power Socket 1", 42),
+    ];
+    let modules = |first: u32| {
+        [
+            ("Module Power Socket 0", first),
+            ("Grace Power Socket 0", 200),
+            ("CPU Power Socket 0", 150),
+            ("SysIO Power Socket 0", 40),
+            ("Grace Power Socket 1", 210),
+            ("Module Power Socket 1", 520),
+        ]
+    };
+    for (meters, (names, watts)) in [
+        (superchip, of(["Grace", "Grace"], 410.0)),
+        (modules(500), of(["Module", "Module"], 1020.0)),
+        // A module's meter that cannot be right leaves its place to the processor's, and to nothing inside that.
+        (modules(0), of(["Grace", "Module"], 720.0)),
+    ] {
+        let (found, power) = counted(&power_meters(&meters));
+        let expected: Vec<String> = names.iter().zip(0..).map(|(name, socket)| format!("{name}-{socket}")).collect();
+        assert_eq!(found, expected);
+        assert_close(power, watts);
+    }
+    assert_eq!(counted(&power_meters(&[("CPU Power Socket 0", 150), ("SysIO Power Socket 0", 40)])).0, [""; 0]);
+}
+
+#[test]
+fn several_meters_that_look_like_the_whole_computer_are_not_added() {
+    assert_eq!(counted(&power_meters(&[("", 300)])), (vec!["power1".to_owned()], 300.0));
+    for watts in [[300; 4], [100, 300, 200, 250]] {
+        assert_eq!(counted(&power_meters(&watts.map(|watts| ("a rack", watts)))), (Vec::new(), 0.0));
+    }
+    let machine = Machine::new();
+    chip(&machine, "hwmon1", "aem1", &[("power1_average", "", 310_000_000), ("power2_average", "", 280_000_000)]);
+    assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.aem1.power1"]);
+    chip(&machine, "hwmon2", "power_meter", &[("power1_average", "", 312_000_000)]);
+    assert_eq!(totals(&machine.open("hwmon").unwrap()), [""; 0]);
+    let refusal = Selection::of(&["hwmon"], &machine.places()).err().unwrap().to_string();
+    assert!(refusal.contains("may overlap") && refusal.contains("hwmon:CHIP/LABEL"), "{refusal}");
+    let named = Selection::of(&["hwmon:power_meter/power1"], &machine.places()).unwrap();
+    assert_eq!(named.sensors.total().names(), ["hwmon.power_meter.power1"]);
 }
 
 #[test]

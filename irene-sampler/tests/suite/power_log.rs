@@ -325,6 +325,29 @@ mod growing {
         assert_eq!(values(&recorder, "log"), [40.0, 40.0, 40.0, 40.0, 50.0, 50.0]);
     }
 
+    /// As logrotate does; whoever writes may go on with the old file for a while.
+    #[cfg(unix)]
+    #[test]
+    fn a_log_that_is_renamed_goes_on_in_the_file_that_takes_its_name() {
+        let machine = Machine::new();
+        machine.write(LOG, "time,watts\n");
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        (0..3).for_each(|second| machine.append(LOG, &line(f64::from(second), 40.0)));
+        recorder.sample_at(at(3.0));
+        machine.append(LOG, &line(3.0, 41.0));
+        std::fs::rename(machine.path(LOG), machine.path("meter.csv.1")).unwrap();
+        recorder.sample_at(at(4.0));
+        machine.write(LOG, "");
+        machine.append("meter.csv.1", &line(4.0, 42.0));
+        recorder.sample_at(at(5.0));
+        machine.append("meter.csv.1", &line(5.0, 43.0));
+        machine.append(LOG, &format!("time,watts\n{}", line(6.0, 50.0)));
+        recorder.sample_at(at(6.5));
+        machine.append(LOG, &line(7.0, 51.0));
+        recorder.sample_at(at(7.5));
+        assert_eq!(values(&recorder, "log"), [40.0, 40.0, 40.0, 41.0, 42.0, 43.0, 50.0, 51.0]);
+    }
+
     #[test]
     fn noise_without_an_end_does_not_stop_it() {
         let machine = Machine::new();

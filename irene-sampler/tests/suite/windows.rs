@@ -336,6 +336,18 @@ fn joules_go_on_when_readings_are_dropped() {
 }
 
 #[test]
+fn joules_up_to_a_time_are_those_between_its_readings() {
+    let counter = series(&counter(), [(0.0, 7.0), (1.0, 57.0), (2.0, 107.0)]);
+    assert_eq!([0.0, 0.5, 2.0].map(|time| counter.joules_at(time)), [Some(0.0), Some(25.0), Some(100.0)]);
+    assert_eq!([-0.1, 2.1].map(|time| counter.joules_at(time)), [None; 2], "no reading is there");
+    // From 2 s to 30 s nobody knows.
+    let power = series(&watts(), [(0.0, 10.0), (2.0, 10.0), (30.0, 10.0), (32.0, 10.0)]);
+    let found = [1.0, 2.0, 16.0, 31.0, 32.0].map(|time| power.joules_at(time).unwrap());
+    assert_eq!(found, [10.0, 20.0, 20.0, 30.0, 40.0]);
+    assert_eq!(Series::new(&watts(), 4).joules_at(0.0), None);
+}
+
+#[test]
 fn what_is_unknown_is_counted_as_a_gap_and_not_as_energy() {
     let channel = Channel { wraps_at: Some(1000.0), ..counter() };
     // It wraps around, is reset, and goes on.

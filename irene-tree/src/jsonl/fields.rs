@@ -1,4 +1,4 @@
-//! The names of the format, once.
+//! The names of the format, once; columns of Parquet files have them too.
 
 use std::fmt;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::Quantity;
 
-pub(super) const MODEL_NAME: &str = "model_name";
-pub(super) const BATCH_SIZE: &str = "batch_size";
-pub(super) const SEQ_LEN: &str = "seq_len";
-pub(super) const PAST_LEN: &str = "past_len";
-pub(super) const GENERATED: &str = "generated";
+pub(crate) const MODEL_NAME: &str = "model_name";
+pub(crate) const BATCH_SIZE: &str = "batch_size";
+pub(crate) const SEQ_LEN: &str = "seq_len";
+pub(crate) const PAST_LEN: &str = "past_len";
+pub(crate) const GENERATED: &str = "generated";
 pub(super) const PRECISION: &str = "precision";
 /// Eager or fused kernels; the field `kernels` is a node's count.
-pub(super) const EXECUTION: &str = "execution";
+pub(crate) const EXECUTION: &str = "execution";
 /// How the run is spread over GPUs.
 pub(super) const PARALLEL: &str = "parallel";
 /// How a step of training runs.
-pub(super) const TRAINING: &str = "training";
+pub(crate) const TRAINING: &str = "training";
 pub(super) const FRONTEND_TREE: &str = "frontend_tree";
 
-pub(super) const ID: &str = "id";
-pub(super) const SCOPE: &str = "scope";
+pub(crate) const ID: &str = "id";
+pub(crate) const SCOPE: &str = "scope";
 pub(super) const PARENT_NAME: &str = "parent_name";
-pub(super) const LEVEL: &str = "level";
-pub(super) const INSTANCE_TYPE: &str = "instance_type";
-pub(super) const TYPE: &str = "type";
+pub(crate) const LEVEL: &str = "level";
+pub(crate) const INSTANCE_TYPE: &str = "instance_type";
+pub(crate) const TYPE: &str = "type";
 /// The size of a node that takes another size than the tree.
 pub(super) const SIZE: &str = "size";
-pub(super) const TIMES: &str = "times";
+pub(crate) const TIMES: &str = "times";
 /// How many GPUs run a node.
-pub(super) const GPUS: &str = "gpus";
-pub(super) const OPERATION: &str = "operation";
-pub(super) const MARKS: &str = "marks";
+pub(crate) const GPUS: &str = "gpus";
+pub(crate) const OPERATION: &str = "operation";
+pub(crate) const MARKS: &str = "marks";
 pub(super) const CHILD_NODES_OBJ: &str = "child_nodes_obj";
 pub(super) const CHILD_NODES: &str = "child_nodes";
 

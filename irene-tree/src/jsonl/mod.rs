@@ -1,6 +1,6 @@
 //! IrEne's interchange format: one JSON object a line, one line a tree.
 
-mod fields;
+pub(crate) mod fields;
 mod node_fields;
 mod parse;
 mod read;

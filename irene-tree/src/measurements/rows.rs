@@ -42,8 +42,9 @@ const QUOTES: [u8; 2] = *b"\"'";
 /// Words for what was not measured.
 const ABSENT: [&str; 8] = ["", "-", "na", "n/a", "nan", "none", "null", "[n/a]"];
 
-/// Reads files of measurements by their names. A column has to be in one of them at least: a file of whole models has no scopes. Cells may be separated by commas, semicolons, tabs or `|`, quoted or not; where they are not separated by
-/// commas, a number may have a decimal comma. Empty cells are absent. Lines that begin with `#` are skipped.
+/// Reads files of measurements by their names. A column has to be in one of them at least: a file of whole models has no scopes. Cells
+/// may be separated by commas, semicolons, tabs or `|`, quoted or not; where they are not separated by commas, a number may have a decimal
+/// comma. Empty cells are absent. Lines that begin with `#` are skipped.
 ///
 /// # Errors
 /// [`Error::Row`] with the line for a column that is not there and a cell that is no number; [`Error::Io`].

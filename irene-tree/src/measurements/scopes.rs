@@ -33,8 +33,7 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// The nodes that a row names. Several nodes of one scope are one operation that its module runs several times; those of a class do
-    /// equal work.
+    /// The nodes that a row names. Nodes with one scope are repeated runs of one operation; nodes of one class do equal work.
     pub(super) fn find(&self, scope: Option<&str>, class: Option<&str>) -> Result<(By, Vec<NodeId>), String> {
         // IrEne's files name both in one cell.
         let (scope, class) = match scope.and_then(|scope| scope.split_once(':')) {
@@ -110,7 +109,7 @@ impl<'a> Index<'a> {
         let different: HashSet<_> = found.iter().map(work).collect();
         match different.len() {
             1 => Ok(found.clone()),
-            count => Err(format!("{} has {count} different ones; a scope says which", self.tree.model_name)),
+            count => Err(format!("{} has {count} different kinds of it; give the scope", self.tree.model_name)),
         }
     }
 
@@ -199,7 +198,7 @@ mod tests {
     fn a_class_is_found_where_all_its_nodes_do_the_same() {
         assert_eq!(found(None, Some("BertLayer")), Ok((By::Class, vec![1, 5])));
         assert_eq!(found(Some(""), Some("transformers.models.bert.BertLayer")), Ok((By::Class, vec![1, 5])));
-        assert_eq!(found(None, Some("Linear")).unwrap_err(), "mine has 2 different ones; a scope says which");
+        assert_eq!(found(None, Some("Linear")).unwrap_err(), "mine has 2 different kinds of it; give the scope");
         assert_eq!(found(None, Some("Softmax")).unwrap_err(), "mine has no node of this class");
         assert_eq!(found(Some(""), None).unwrap_err(), "it has no scope (the whole model is `root`)");
         assert_eq!(found(Some("encoder.2.up"), None).unwrap_err(), "mine has no such node");

@@ -2,32 +2,20 @@
 
 use super::table::Kind;
 use crate::Quantity;
+pub(super) use crate::jsonl::fields::{
+    BATCH_SIZE, EXECUTION, GENERATED, GPUS, ID, INSTANCE_TYPE, LEVEL, MARKS, MODEL_NAME, OPERATION, PAST_LEN, SCOPE,
+    SEQ_LEN, TIMES, TRAINING, TYPE,
+};
 
 pub(super) const TREE: &str = "tree";
-pub(super) const MODEL_NAME: &str = "model_name";
-pub(super) const BATCH_SIZE: &str = "batch_size";
-pub(super) const SEQ_LEN: &str = "seq_len";
-pub(super) const PAST_LEN: &str = "past_len";
-pub(super) const GENERATED: &str = "generated";
 pub(super) const WEIGHTS: &str = "weights";
 pub(super) const ACTIVATIONS: &str = "activations";
 pub(super) const CACHE: &str = "cache";
-pub(super) const EXECUTION: &str = "execution";
 pub(super) const PARALLEL: [&str; 4] = ["tensor_parallel", "pipeline_parallel", "expert_parallel", "data_parallel"];
-pub(super) const TRAINING: &str = "training";
 pub(super) const TREE_EXTRA: &str = "tree_extra";
 pub(super) const NODE: &str = "node";
 pub(super) const PARENT: &str = "parent";
-pub(super) const ID: &str = "id";
-pub(super) const SCOPE: &str = "scope";
-pub(super) const INSTANCE_TYPE: &str = "instance_type";
-pub(super) const TYPE: &str = "type";
-pub(super) const LEVEL: &str = "level";
-pub(super) const TIMES: &str = "times";
-pub(super) const GPUS: &str = "gpus";
 pub(super) const NODE_SIZE: [&str; 3] = ["node_batch_size", "node_seq_len", "node_past_len"];
-pub(super) const MARKS: &str = "marks";
-pub(super) const OPERATION: &str = "operation";
 pub(super) const EXTRA: &str = "extra";
 
 /// A quantity's column: its name and its unit.

@@ -1,6 +1,6 @@
 //! Trees that break the rules, and the sizes and shapes of a tree's parts.
 
-use irene_tree::{Level, Mark, Marks, Node, NodeId, Phase, Quantity, Shape, Size, Tree, TreeBuilder};
+use irene_tree::{Level, Mark, Marks, Node, NodeId, Quantity, Shape, Size, Tree, TreeBuilder};
 
 fn small() -> Tree {
     let mut builder = TreeBuilder::new("m", Size::new(1, 1));
@@ -91,14 +91,14 @@ fn a_mark_is_there_however_often_it_was_set() {
 }
 
 #[test]
-fn a_size_knows_its_tokens_its_keys_and_its_phase() {
-    for (size, tokens, keys, phase, text) in [
-        (Size::new(8, 128), 1024, 128, Phase::Prefill, "8x128"),
-        (Size::new(8, 1), 8, 1, Phase::Prefill, "8x1"),
-        (Size::new(8, 1).after(128), 8, 129, Phase::Decode, "8x1+128"),
-        (Size::new(2, 3).after(1), 6, 4, Phase::Extend, "2x3+1"),
+fn a_size_knows_its_tokens_and_its_keys() {
+    for (size, tokens, keys, text) in [
+        (Size::new(8, 128), 1024, 128, "8x128"),
+        (Size::new(8, 1), 8, 1, "8x1"),
+        (Size::new(8, 1).after(128), 8, 129, "8x1+128"),
+        (Size::new(2, 3).after(1), 6, 4, "2x3+1"),
     ] {
-        assert_eq!((size.tokens(), size.keys(), size.phase(), size.to_string().as_str()), (tokens, keys, phase, text));
+        assert_eq!((size.tokens(), size.keys(), size.to_string().as_str()), (tokens, keys, text));
     }
     let json = |size: Size| serde_json::to_string(&size).unwrap();
     assert_eq!(json(Size::new(2, 3)), r#"{"batch_size":2,"seq_len":3}"#);

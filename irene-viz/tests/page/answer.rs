@@ -16,7 +16,7 @@ fn a_fresh_page_says_in_a_sentence_what_a_token_costs_and_where_it_goes() {
         found.as_str().unwrap().to_owned()
     };
     let headline = text("headline");
-    assert!(headline.starts_with("Llama-3.1-8B on one ") && headline.contains(" a token: "), "{headline}");
+    assert!(headline.starts_with("Llama-3.1-8B on one ") && headline.contains(" a generated token: "), "{headline}");
     let most = &answer["components"][0];
     let percent = format!("{:.0}% of it", 100.0 * most["share"].as_f64().unwrap());
     assert!(headline.contains(&percent), "{headline} without {percent}");
@@ -40,6 +40,11 @@ fn a_fresh_page_says_in_a_sentence_what_a_token_costs_and_where_it_goes() {
         assert_close(&shown[1], expected["energy_j"].as_f64().unwrap());
     }
     assert!(text("fit").contains("Memory of each GPU"), "{}", text("fit"));
+    // The tree is of all requests that run at once, the title and the figures of one.
+    assert!(text("whole").contains("of 32 requests"), "{}", text("whole"));
+    let title = browser.run("return document.title", json!([]));
+    assert!(title.as_str().unwrap().contains(" a generated token"), "{title}");
+    assert!(text("totals").contains("of the GPU alone"), "{}", text("totals"));
     visit.end(&[]);
 }
 
@@ -195,5 +200,65 @@ fn models_and_devices_are_searched_by_what_is_known_of_them() {
     browser.click("#device-list [data-value='h100-sxm']");
     browser.click("#predict");
     browser.wait_for("the other device", "return location.search.includes('device=h100-sxm')", json!([]));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_name_that_is_typed_in_full_is_the_one_that_enter_takes() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    for (field, name) in [("model", "phi-4"), ("model", "bloom"), ("device", "a10"), ("device", "m4"), ("device", "L4")]
+    {
+        browser.fill(&format!("#{field}"), name);
+        browser.press(key::ENTER);
+        let taken = browser.run("return document.getElementById(arguments[0]).value", json!([field]));
+        assert_eq!(taken, name.to_lowercase());
+    }
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn what_is_typed_stays_while_another_view_is_opened() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    browser.fill("#seq", "64");
+    browser.click("#tab-list");
+    browser.wait_for("the list", "return document.getElementById('panel-list').checkVisibility()", json!([]));
+    let held = "return [document.getElementById('seq').value, document.getElementById('stale').hidden]";
+    assert_eq!(browser.run(held, json!([])), json!(["64", false]));
+    assert!(browser.url().contains("seq=128"), "{}", browser.url());
+    browser.click("#predict");
+    browser.wait_for("the new size", "return location.search.includes('seq=64')", json!([]));
+    assert_eq!(browser.run(held, json!([])), json!(["64", true]));
+    browser.back();
+    browser.wait_for("the old size", "return document.getElementById('seq').value === '128'", json!([]));
+    assert_eq!(browser.run(held, json!([])), json!(["128", true]));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn that_a_model_does_not_fit_a_measured_machine_stands_below_the_sentence() {
+    let visit = Visit::start("?model=Llama-3.1-8B&device=gtx-1080-ti&batch=8&seq=128");
+    let note = visit.api(&visit.selection())["predictor"]["notes"][0].as_str().unwrap().to_owned();
+    assert!(note.contains("does not fit"), "{note}");
+    let notes = "const notes = document.getElementById('notes'); return notes.checkVisibility() && notes.textContent";
+    let shown = visit.browser.run(notes, json!([]));
+    assert!(shown.as_str().is_some_and(|shown| shown.contains(&note[1..])), "{shown} without {note}");
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn an_empty_device_is_asked_for() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    browser.fill("#device", "");
+    browser.press(key::ESCAPE);
+    browser.click("#predict");
+    browser.wait_for("what to do", "return document.getElementById('device-error')?.textContent", json!([]));
+    assert!(browser.url().contains("device=gtx-1080-ti"), "{}", browser.url());
     visit.end(&[]);
 }

@@ -27,3 +27,26 @@ fn the_back_button_brings_back_the_size_and_its_total() {
     assert_eq!(browser.run(INPUTS, json!([])), json!([model, inputs[1], "2", "32"]));
     visit.end(&[]);
 }
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn an_address_without_an_answer_shows_none_when_one_comes_back_to_it() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    visit.open("?model=gpt2&device=h100-sxm&batch=8&seq=4096");
+    let trouble = "const trouble = document.getElementById('trouble'); return !trouble.hidden && trouble.textContent";
+    browser.wait_for("why", trouble, json!([]));
+    browser.fill("#seq", "64");
+    browser.click("#predict");
+    browser.wait_for("an answer", "return !document.getElementById('answer').hidden", json!([]));
+    browser.back();
+    let why = browser.wait_for("why again", trouble, json!([]));
+    assert!(why.as_str().unwrap().contains("4096"), "{why}");
+    let shown = "return [document.getElementById('answer').hidden, document.getElementById('seq').value]";
+    assert_eq!(browser.run(shown, json!([])), json!([true, "4096"]));
+    assert!(browser.url().contains("seq=4096"), "{}", browser.url());
+    browser.forward();
+    browser.wait_for("the answer", "return !document.getElementById('answer').hidden", json!([]));
+    assert_eq!(browser.run(shown, json!([])), json!([false, "64"]));
+    visit.end(&["status of 422", "status of 422"]);
+}

@@ -158,3 +158,46 @@ fn a_saved_page_shows_a_config_that_is_too_large_for_its_address() {
     let _file = open_saved(browser);
     visit.shows_total(energy(root(&answer)));
 }
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn nothing_in_a_report_leads_to_an_answer_that_it_lacks() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
+    let spec = ModelSpec::builtin("bert-base-uncased").unwrap();
+    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
+    let file = File::write("without-links.html", &page);
+    browser.open(&format!("file://{}", file.0.display()));
+    browser.wait_for("the prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    // But to the size and the model that it is of.
+    for (view, parts, links) in [
+        ("suggest", ".suggestions > li", 0),
+        ("leaderboard", "tbody tr[data-model]", 1),
+        ("sizes", ".heat-table td", 1),
+    ] {
+        access::choose(browser, view);
+        let found = "const panel = document.getElementById(`panel-${arguments[0]}`);
+            return [panel.querySelectorAll(arguments[1]).length > 1,
+              panel.querySelectorAll('a, button.link, td button:not(:disabled)').length]";
+        assert_eq!(browser.run(found, json!([view, parts])), json!([true, links]), "{view}");
+    }
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_report_is_shown_in_a_frame_without_an_origin() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
+    let spec = ModelSpec::builtin("bert-base-uncased").unwrap();
+    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
+    let says = "<script>setInterval(() => parent.postMessage(document.getElementById('headline').textContent, '*'), 50)</script>";
+    let inside = format!("{page}{says}").replace('&', "&amp;").replace('"', "&quot;");
+    let around = "<script>addEventListener('message', ({ data }) => { window.said = data; })</script>";
+    let frame = format!("<!doctype html>{around}<iframe sandbox=\"allow-scripts\" srcdoc=\"{inside}\"></iframe>");
+    let file = File::write("framed.html", &frame);
+    browser.open(&format!("file://{}", file.0.display()));
+    let said = browser.wait_for("its sentence", "return window.said || null", json!([]));
+    assert!(said.as_str().unwrap().starts_with("bert-base-uncased on "), "{said}");
+}

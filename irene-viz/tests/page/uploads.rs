@@ -1,6 +1,6 @@
 //! Models of a person's own.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BERT, energy, root};
 use crate::{
@@ -115,5 +115,85 @@ fn a_model_of_ones_own_with_the_name_of_a_built_in_one_stays_ones_own() {
     browser.open(&browser.url().replace("+%28own%29", ""));
     browser.wait_for("its prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
     predicts_at("32");
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_config_is_served_in_the_format_that_an_engine_takes() {
+    let visit = Visit::start("?model=gpt2&device=h100-sxm&concurrency=4&seq=64&generate=16");
+    let browser = &visit.browser;
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "torch_dtype": "float32",
+        "hidden_act": "silu",
+        "hidden_size": 512,
+        "intermediate_size": 1024,
+        "max_position_embeddings": 2048,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 4,
+        "num_key_value_heads": 4,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": 8000,
+    });
+    let config = config.to_string();
+    let file = File::write("float-llama.json", &config);
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    browser.wait_for("the config", "return location.search.includes('config=')", json!([]));
+    let (status, answer) = visit.upload(&config);
+    assert_eq!(status, 200, "{answer}");
+    visit.shows_total(energy(root(&answer)));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn two_configs_of_one_name_are_two_models() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let mut larger = small_bert();
+    larger["num_hidden_layers"] = json!(6);
+    // Words that no compression makes shorter: too large for the address.
+    let words = (1..2000_u64).map(|word| format!("{:x}", word.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let words: Vec<String> = words.collect();
+    let take = |config: &Value| {
+        let mut config = config.clone();
+        config["task_specific_params"] = json!({"words": words});
+        let config = config.to_string();
+        let file = File::write("config.json", &config);
+        browser.type_into("#config-file", file.0.to_str().unwrap());
+        let (_, answer) = visit.upload(&config);
+        let total = energy(root(&answer));
+        visit.shows_total(total);
+        total
+    };
+    let first = take(&small_bert());
+    assert_eq!(browser.run(INPUTS, json!([]))[0], "config");
+    let second = take(&larger);
+    assert_eq!(browser.run(INPUTS, json!([]))[0], "config (2)");
+    assert!(second > 1.2 * first, "{second} {first}");
+    browser.back();
+    visit.shows_total(first);
+    assert!(browser.url().contains("config=kept"), "{}", browser.url());
+    // The same file again is the same model.
+    take(&larger);
+    assert_eq!(browser.run(INPUTS, json!([]))[0], "config (2)");
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn the_page_works_where_the_browser_stores_nothing() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    browser.refuse_storage();
+    visit.open(BERT);
+    browser.wait_for("a prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    let config = small_bert().to_string();
+    let file = File::write("unstored-bert.json", &config);
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let (_, answer) = visit.upload(&config);
+    visit.shows_total(energy(root(&answer)));
     visit.end(&[]);
 }

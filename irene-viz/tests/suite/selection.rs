@@ -337,6 +337,8 @@ fn a_shared_link_has_the_figures_of_its_query_in_its_title() {
     assert_eq!(server.get(query).text, server.get(query).text);
     let changed = property(&format!("{query}&set_b=weights%3Dint4").replace("view=tree", "view=whatif"), "title");
     assert!(changed.contains("what if weights=int4") && changed.contains("% less energy a request"), "{changed}");
+    let too_large = property("/?model=Llama-3.1-8B&device=gtx-1080-ti&batch=8&seq=128", "description");
+    assert!(too_large.contains("Does not fit the device"), "{too_large}");
     let plain = property("/", "title");
     for unpredictable in [
         "/?model=nope&batch=1&seq=8",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::look;
 use crate::{
-    page::{GPT2, children, root, scope},
+    page::{BERT, GPT2, children, root, scope},
     visit::Visit,
 };
 
@@ -52,4 +52,33 @@ fn single_operations_are_compared_where_they_are_shown() {
 /// Whether a scope is that of a single operation.
 fn is_math(node: &Value, wanted: &str) -> bool {
     node["scope"] == wanted && node["type"] == "math" || children(node).any(|child| is_math(child, wanted))
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_side_says_where_its_energy_is_not_of_the_same_meter() {
+    let visit = Visit::start(&format!("{BERT}&view=compare&b=device%3Dl4"));
+    let answer = visit.api(&visit.selection().replace("predict?", "whatif?set_b=device=l4&"));
+    let note = answer["b"]["notes"][0].as_str().unwrap();
+    let shown = look(&visit, "return document.querySelector('#compare-sides [data-letter=b] .notes').textContent");
+    assert!(shown.as_str().unwrap().contains(&note[1..]), "{shown} without {note}");
+    let covered = "return document.getElementById('totals').textContent";
+    assert!(look(&visit, covered).as_str().unwrap().contains("at the wall"));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn the_side_that_is_chosen_goes_by_its_own_letter_and_leaves_the_others_as_the_selection() {
+    let visit = Visit::start(&format!("{GPT2}&view=compare&b=seq_len%3D32&c=seq_len%3D16"));
+    look(&visit, "return true");
+    visit.browser.choose("#compare-which", "c");
+    let heads = "return [...document.querySelectorAll('#panel-compare [data-field=ratio] button')].map((head) => head.textContent)";
+    assert_eq!(look(&visit, heads), json!(["C \u{f7} A", "C \u{f7} A"]));
+    let cell = look(&visit, "return document.querySelector('#panel-compare .icicle .cell').getAttribute('aria-label')");
+    assert!(cell.as_str().unwrap().contains(" in C, "), "{cell}");
+    visit.browser.click("#select-b");
+    let taken = "const query = new URLSearchParams(location.search); return query.get('seq') === '32' && !query.has('b') && !query.has('c')";
+    visit.browser.wait_for("B as the selection", taken, json!([]));
+    visit.end(&[]);
 }

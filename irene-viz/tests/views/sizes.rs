@@ -38,3 +38,14 @@ fn sizes_of_a_model_of_ones_own_are_shown() {
     assert_close(&cell(&visit, 8, 128), one.json()["cells"][0]["energy_j"].as_f64().unwrap());
     visit.end(&[]);
 }
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn sizes_say_what_they_are_of_and_why_some_are_missing() {
+    let visit = Visit::start("?model=gpt2&device=l4&batch=1&seq=64&generate=900&view=sizes");
+    let caption = look(&visit, "return document.querySelector('#panel-sizes caption').textContent");
+    assert!(caption.as_str().unwrap().contains("of a whole batch, with 900 tokens generated"), "{caption}");
+    let reasons = look(&visit, "return document.querySelector('#panel-sizes .reasons').textContent");
+    assert!(reasons.as_str().unwrap().contains("1 \u{d7} 512"), "{reasons}");
+    visit.end(&[]);
+}

@@ -193,6 +193,13 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features);
     }
 
+    /// Refuses storage to pages that are opened from now on, as browsers do that block cookies.
+    pub(crate) fn refuse_storage(&self) {
+        let source = "Object.defineProperty(window, 'sessionStorage', {
+            get() { throw new DOMException('Access is denied for this document.', 'SecurityError'); } })";
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({"source": source}));
+    }
+
     /// What the browser tells a screen reader of the page, but for what it leaves out.
     pub(crate) fn accessible(&self) -> Vec<Value> {
         let tree = self.devtools("Accessibility.getFullAXTree", json!({}));

@@ -10,7 +10,7 @@ use crate::{
     commands::{
         FormatArgs, following,
         predict::{not_negative, positive},
-        refuse, size,
+        refuse, size, size_or_zero,
     },
     output, settings,
     sheet::{Cell, Field, Format, Sheet},
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(short, long, visible_alias = "prompt", value_name = "S", value_parser = size)]
     seq_len: usize,
     /// Tokens of each sequence that are generated after the prompt, for decoders [default: none]
-    #[arg(long, value_name = "N", value_parser = size)]
+    #[arg(long, value_name = "N", value_parser = size_or_zero)]
     generate: Option<usize>,
     /// Requests that arrive in a second
     #[arg(long, value_name = "R", value_parser = positive)]
@@ -131,8 +131,13 @@ fn text(args: &Args, plan: &Plan) -> String {
     const TOP: usize = 15;
     let generated = if plan.generate > 0 { format!(" and {} generated", plan.generate) } else { String::new() };
     let mut out = format!(
-        "{} for {} requests a second of {} tokens{generated}: {} ways were tried, {} keep up\n",
-        plan.model, plan.rate, plan.seq_len, plan.considered, plan.fitting
+        "{} for {} request{} a second of {} tokens{generated}: {} ways were tried, {} keep up\n",
+        plan.model,
+        plan.rate,
+        if plan.rate == 1.0 { "" } else { "s" },
+        plan.seq_len,
+        plan.considered,
+        plan.fitting
     );
     let shown = plan.plans.len().min(args.top.unwrap_or(TOP));
     let front = plan.plans.iter().filter(|row| row.is_on_front).count();
@@ -228,7 +233,7 @@ fn sheet(rows: &[PlanRow]) -> Sheet {
             row.gpus.into(),
             spread.join(" ").into(),
             row.weights.into(),
-            ((10.0 * row.running).round() / 10.0).into(),
+            row.running.into(),
             row.energy_per_token_j.into(),
             row.ttft_s.into(),
             row.itl_s.into(),

@@ -9,8 +9,8 @@ use anyhow::{Result, bail, ensure};
 use irene_bench::Mark;
 use irene_devices::{Catalogue, Device, DeviceClass};
 use irene_numerics::median;
-use irene_predict::{Calibration, Law, Measured, Service, ServiceOptions};
-use irene_requests::{Figures, METER, RequestReader, RequestRow};
+use irene_predict::{Calibration, Forecast, Law, Measured, Service, ServiceOptions};
+use irene_requests::{ASSUMED, Figures, METER, RequestReader, RequestRow};
 
 use super::{Args, write};
 use crate::{
@@ -70,36 +70,12 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
     );
     let power_limit_w = args.requests.power_limit;
     let mut service = Service::new(ServiceOptions { device: Some(device), power_limit_w, ..ServiceOptions::default() });
-    let (mut measured, mut whole_machines) = (Vec::new(), BTreeMap::<String, usize>::new());
-    for row in &mut rows {
-        row.engine = row.engine.take().or_else(|| args.requests.engine.clone());
-        if let Some(fault) = without_idle(&origin, row) {
-            faults.push(fault);
-            continue;
-        }
-        match Measured::of(&origin, row, &mut service) {
-            Ok(one) => {
-                if let Some(fault) = beyond_limit(&origin, row, &one) {
-                    faults.push(fault);
-                    continue;
-                }
-                tell_if_far_off(&origin, row, &one);
-                if let Some(meter) = whole_machine(row, &one.device) {
-                    *whole_machines.entry(meter.to_owned()).or_default() += 1;
-                }
-                measured.push(one);
-            }
-            Err(fault) => faults.push(row.fault(&origin, fault.column, fault.to_string()).to_string()),
-        }
-    }
+    let Learned { measured, faults: of_rows, remarks } = Learned::of(args, &origin, rows, &mut service);
+    faults.extend(of_rows);
     faults.iter().for_each(|fault| output::tell(fault));
     ensure!(!measured.is_empty(), "{origin}: no measured request to calibrate on");
-    for (meter, count) in whole_machines {
-        output::tell(&format!(
-            "{origin}: the meter `{meter}` of {} counts more than the GPUs, and all of it is taken for theirs: predict without --meter wall, or measure \
-             with --meter nvml",
-            trees::count(count, "row")
-        ));
+    for ([before, after], count) in remarks {
+        output::tell(&format!("{origin}: {before}{}{after}", trees::count(count, "row")));
     }
     let calibration = Calibration::of(&measured)?;
     write(&args.output, &calibration.to_bytes()?)?;
@@ -144,12 +120,72 @@ fn is_named(device: &Device, name: &str) -> bool {
     name == device.name || Catalogue::find(name).is_ok_and(|found| found.name == device.name)
 }
 
-/// The law has the power of an idle device in every figure.
-fn without_idle(origin: &str, row: &RequestRow) -> Option<String> {
-    let marks = row.further("marks")?;
-    let is_without = marks.split(' ').any(|mark| mark == Mark::IdleSubtracted.name());
-    let reason = "its energies leave idling out; measure without --subtract-idle";
-    is_without.then(|| row.fault(origin, "marks", reason).to_string())
+/// The rows that count, the faults of the others, and what is to be said of how many rows.
+#[derive(Default)]
+struct Learned {
+    measured: Vec<Measured>,
+    faults: Vec<String>,
+    /// The number of rows stands in the middle.
+    remarks: BTreeMap<[String; 2], usize>,
+}
+
+impl Learned {
+    fn of(args: &Args, origin: &str, rows: Vec<RequestRow>, service: &mut Service) -> Self {
+        let mut learned = Self::default();
+        for mut row in rows {
+            row.engine = row.engine.take().or_else(|| args.requests.engine.clone());
+            if let Some((column, reason)) = unfit(&row) {
+                learned.faults.push(row.fault(origin, column, reason).to_string());
+                continue;
+            }
+            match Measured::of(origin, &row, service) {
+                Ok(one) => {
+                    if let Some(fault) = beyond_limit(origin, &row, &one) {
+                        learned.faults.push(fault);
+                        continue;
+                    }
+                    tell_if_far_off(origin, &row, &one);
+                    for remark in remarks(&row, &one.device) {
+                        *learned.remarks.entry(remark).or_default() += 1;
+                    }
+                    learned.measured.push(one);
+                }
+                Err(fault) => learned.faults.push(row.fault(origin, fault.column, fault.to_string()).to_string()),
+            }
+        }
+        learned
+    }
+}
+
+fn has_mark(row: &RequestRow, mark: Mark) -> bool {
+    row.further("marks").is_some_and(|marks| marks.split(' ').any(|word| word == mark.name()))
+}
+
+/// The column and the reason why nothing is learned from a row.
+fn unfit(row: &RequestRow) -> Option<(&'static str, &'static str)> {
+    if Forecast::is_of(row) {
+        return Some(("provenance", "its figures were predicted, not measured"));
+    }
+    let refused = [
+        // The law has the power of an idle device in every figure.
+        (Mark::IdleSubtracted, "its energies leave idling out; measure without --subtract-idle"),
+        // It would learn that prompts take next to nothing.
+        (Mark::SharedPrefix, "its prompts were in the server's cache; measure without --shared-prefix"),
+    ];
+    refused.into_iter().find(|(mark, _)| has_mark(row, *mark)).map(|(_, reason)| ("marks", reason))
+}
+
+/// Remarks on a row that counts, each without the number of rows in its middle.
+fn remarks(row: &RequestRow, device: &Device) -> Vec<[String; 2]> {
+    let marks = [Mark::NotSteady, Mark::EndedEarly, Mark::Failures].into_iter().filter(|mark| has_mark(row, *mark));
+    let marks = marks.map(|mark| format!(" with the mark `{}`, learned from like any other", mark.name()));
+    let is_assumed = row.further(ASSUMED).is_some_and(|names| !names.is_empty());
+    let assumed = is_assumed.then(|| format!(" with settings that are assumed (the column `{ASSUMED}`)"));
+    let whole = whole_machine(row, device).map(|meter| {
+        let why = " counts more than the GPUs, and all of it is taken for theirs: predict without --meter wall, or measure with --meter nvml";
+        [format!("the meter `{meter}` of "), why.to_owned()]
+    });
+    marks.chain(assumed).map(|after| [String::new(), after]).chain(whole).collect()
 }
 
 /// The meter of a row's energies, if it counts more than the GPUs. A chip that is a machine of its own has no other meter.

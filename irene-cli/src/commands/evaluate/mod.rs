@@ -5,7 +5,7 @@ use std::{fmt::Write, path::PathBuf};
 use anyhow::Result;
 use irene_regress::{Errors, Evaluation};
 use irene_tree::{
-    Level,
+    Level, Node,
     render::{Grid, Heading},
 };
 use serde_json::{Map, Value, json};
@@ -57,6 +57,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     refuse(args.by.is_some(), "sheets", &[("--by", true)])?;
     let truth = super::trees::read(&args.truth)?;
     let predicted = super::trees::read(&args.predicted)?;
+    if truth.iter().any(|tree| tree.nodes().iter().any(Node::is_energy_estimated)) {
+        output::tell(&format!("{}: energies that are estimated, not measured", args.truth.display()));
+    }
     let evaluation = irene_regress::evaluate(&truth, &predicted)?;
     match args.format.format() {
         Format::Text => output::print_text(&text(&evaluation)?),

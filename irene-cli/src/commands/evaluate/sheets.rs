@@ -3,6 +3,7 @@
 use std::{fmt::Write, path::Path};
 
 use anyhow::Result;
+use irene_bench::Mark;
 use irene_requests::{Comparison, Group, Table, compare};
 use irene_tree::render::{Grid, Heading};
 use serde_json::{Map, Value, json};
@@ -21,10 +22,23 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let of = count(found.rows, "row");
         output::tell(&format!("{}: {rows} of {of} have no prediction; the first is line {line}", args.truth.display()));
     }
+    tell_marks(&args.truth, &truth);
     match args.format.format() {
         Format::Text => output::print_text(&text(&found)?),
         Format::Json => output::print(&output::json(json(&found))),
         Format::Csv => output::print(&rows(&found).csv()),
+    }
+}
+
+/// Says how many measured rows are not what a prediction is of.
+fn tell_marks(path: &Path, truth: &Table) {
+    let marks =
+        [Mark::IdleSubtracted, Mark::SharedPrefix, Mark::NotSteady, Mark::EndedEarly, Mark::Failures].map(Mark::name);
+    for (mark, rows) in marks.map(|mark| (mark, truth.rows_with("marks", mark))) {
+        if rows > 0 {
+            let all = count(truth.len(), "row");
+            output::tell(&format!("{}: {rows} of {all} with the mark `{mark}`", path.display()));
+        }
     }
 }
 

@@ -125,7 +125,7 @@ fn asked(answer: &Answer) -> String {
     let load = match request.load {
         Load::Sequences(sequences) => format!("a batch of {sequences}"),
         Load::Concurrency(running) => format!("{running} at once"),
-        Load::Rate(rate) => format!("{rate} a second arrive, {} at once", mean(answer.forecast.running)),
+        Load::Rate(rate) => format!("{rate} a second arrive, {} at once while any run", mean(answer.forecast.running)),
     };
     match request.generated {
         0 => format!("sequences of {} tokens, {load}", request.prompt),
@@ -165,7 +165,7 @@ fn memory(answer: &Answer) -> String {
     let bytes = render::bytes;
     let cache = if memory.cache > 0.0 { format!("cache {}, ", bytes(memory.cache)) } else { String::new() };
     format!(
-        "memory of {}: weights {}, {cache}activations {}, workspace {}: {} of {}; room for {} sequences\n",
+        "memory of {}: weights {}, {cache}activations {}, workspace {}: {} of {}; room for {} sequence{}\n",
         if answer.setting.request.parallel.is_single() { "the device" } else { "each GPU" },
         bytes(memory.weights),
         bytes(memory.activations),
@@ -173,6 +173,7 @@ fn memory(answer: &Answer) -> String {
         bytes(memory.total()),
         bytes(memory.card),
         memory.most_sequences,
+        if memory.most_sequences == 1 { "" } else { "s" },
     )
 }
 
@@ -184,9 +185,12 @@ fn mean(requests: f64) -> String {
 /// The requests whose energy the tree adds up.
 fn of_tree(answer: &Answer) -> String {
     let requests = mean(answer.forecast.requests());
+    // Waves run one after the other.
+    let has_waves = answer.forecast.requests() > answer.forecast.running;
     match answer.setting.request.load {
         _ if requests == "1" => "where it goes:".into(),
         Load::Sequences(_) => format!("where it goes, of {requests} requests:"),
+        _ if has_waves => format!("where it goes, of {requests} requests:"),
         _ => format!("where it goes, of {requests} requests that run at once:"),
     }
 }
@@ -268,7 +272,7 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
     sheet.text()
 }
 
-fn titles() -> [Field; 19] {
+fn titles() -> [Field; 20] {
     let figure = |title: &str, unit| Field::figure("", title, unit);
     [
         Field::word("", "model"),
@@ -289,12 +293,13 @@ fn titles() -> [Field; 19] {
         figure("tokens/s", "").rank(1),
         figure("power", "W").rank(1),
         figure("a million", "").rank(2),
+        figure("CO2e", "").rank(2),
         Field::word("", ""),
     ]
 }
 
 /// The cells of a forecast, in the order of [`titles`].
-fn cells(args: &Args, answer: &Answer) -> [Cell; 19] {
+fn cells(args: &Args, answer: &Answer) -> [Cell; 20] {
     let Answer { row, setting, forecast } = answer;
     let request = &setting.request;
     let [sequences, concurrency, rate] = match request.load {
@@ -306,7 +311,8 @@ fn cells(args: &Args, answer: &Answer) -> [Cell; 19] {
     let ends = |figures: &irene_requests::Figures| {
         figures.energy_per_token_j.or(figures.energy_per_request_j.filter(|_| token.is_none()))
     };
-    let million = token.or(figures.energy_per_request_j).map(|joules| kwh_per_million(joules) * args.price_per_kwh());
+    let kwh = token.or(figures.energy_per_request_j).map(kwh_per_million);
+    let grams = kwh.zip(args.grid_intensity()).map(|(kwh, grams)| kwh * grams);
     let marks: Vec<&str> = forecast.notes.iter().map(Note::mark).collect();
     [
         setting.spec.name().into(),
@@ -326,7 +332,8 @@ fn cells(args: &Args, answer: &Answer) -> [Cell; 19] {
         figures.latency_s.into(),
         figures.tokens_per_s.into(),
         figures.power_w.into(),
-        million.map(|usd| format!("{usd:.3} USD")).into(),
+        kwh.map(|kwh| format!("{} USD", one::decimals(kwh * args.price_per_kwh()))).into(),
+        grams.map(|grams| render::si(grams, "g")).into(),
         marks.join(" ").into(),
     ]
 }

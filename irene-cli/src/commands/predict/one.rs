@@ -24,6 +24,8 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
     let provenance = &predictor.profile.provenance;
     let mut out = format!("{}, on {} ({})\n", output::what_runs(tree), predictor.name, provenance.basis());
     let measured = tree.root().get(Quantity::GroundTruthEnergy);
+    let is_estimated = tree.root().is_energy_estimated();
+    let word = if is_estimated { "estimated" } else { "measured" };
     writeln!(
         out,
         "{} a run, {} a request, {} a {}token{}",
@@ -31,7 +33,7 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
         joules(request_energy(tree)),
         joules(energy / tree.tokens() as f64),
         if tree.generated > 0 { "generated " } else { "" },
-        measured.map_or_else(String::new, |truth| format!("; measured {} a run", joules(truth))),
+        measured.map_or_else(String::new, |truth| format!("; {word} {} a run", joules(truth))),
     )?;
     let more = figures(tree);
     if !more.is_empty() {
@@ -123,15 +125,37 @@ pub(super) fn bottleneck_table(args: &Args, tree: &Tree) -> String {
     format!("\n{}", grid.text(width()))
 }
 
+/// With three decimals, or as many as three digits that count need.
+pub(super) fn decimals(value: f64) -> String {
+    let first = value.abs().log10().floor();
+    let places = if first.is_finite() { (2.0 - first).clamp(3.0, 15.0) as usize } else { 3 };
+    format!("{value:.places$}")
+}
+
 /// The energy and cost of a million of each, by the joules of one.
 pub(super) fn cost(args: &Args, each: &[(&str, f64)]) -> String {
     let price = args.price_per_kwh();
     let line = |(what, joules): &(&str, f64)| {
         let kwh = kwh_per_million(*joules);
-        let emissions = args.grid_intensity().map(|grams| format!(", {:.3} kg CO2e", kwh * grams / 1000.0));
-        format!("a million {what}: {kwh:.3} kWh, {:.3} USD{}\n", kwh * price, emissions.unwrap_or_default())
+        let emissions = args.grid_intensity().map(|grams| format!(", {} kg CO2e", decimals(kwh * grams / 1000.0)));
+        let emissions = emissions.unwrap_or_default();
+        format!("a million {what}: {} kWh, {} USD{emissions}\n", decimals(kwh), decimals(kwh * price))
     };
     let grid = args.grid_intensity().map_or_else(String::new, |grams| format!(" and {grams} g CO2e/kWh"));
     let lines: String = each.iter().map(line).collect();
     format!("\n{lines}at {price} USD/kWh{grid}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimals;
+
+    #[test]
+    fn small_costs_keep_three_digits() {
+        let table =
+            [(3.0954, "3.095"), (0.079, "0.0790"), (0.000_123_46, "0.000123"), (0.0, "0.000"), (250.0, "250.000")];
+        for (value, text) in table {
+            assert_eq!(decimals(value), text);
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) struct ServiceArgs {
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
     /// Requests that run at once while others wait to replace them, on average; several with commas between
-    #[arg(long, value_name = "C", value_delimiter = ',', value_parser = positive, conflicts_with_all = ["batch_size", "rate"])]
+    #[arg(long, value_name = "C", value_delimiter = ',', value_parser = at_least_one, conflicts_with_all = ["batch_size", "rate"])]
     concurrency: Vec<f64>,
     /// Requests that arrive in a second; several with commas between
     #[arg(long, value_name = "R", value_delimiter = ',', value_parser = positive, conflicts_with = "batch_size")]
@@ -60,6 +60,12 @@ enum Meter {
 
 pub(in crate::commands) fn positive(text: &str) -> Result<f64, String> {
     not_negative(text).ok().filter(|number| *number > 0.0).ok_or_else(|| "expected a number above 0".into())
+}
+
+/// As many as run while some run.
+fn at_least_one(text: &str) -> Result<f64, String> {
+    let found = not_negative(text).ok().filter(|number| *number >= 1.0);
+    found.ok_or_else(|| "expected a number from 1; rarer requests arrive at a --rate".into())
 }
 
 impl ServiceArgs {
@@ -249,7 +255,7 @@ fn refuse_of_profiles(args: &Args) -> Result<()> {
     refuse(true, "a measured profile; on a data sheet requests have --prompt and --generate", &past)?;
     let head = [("--head", args.setting.run.head().is_some())];
     refuse(
-        args.setting.run.generate().is_some(),
+        args.setting.run.generate().is_some_and(|tokens| tokens > 0),
         "single passes; what is generated comes from the language model's head",
         &head,
     )?;

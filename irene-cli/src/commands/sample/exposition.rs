@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use irene_sampler::{Channel, Metric, Provenance, Recording, Sampler};
+use irene_sampler::{Channel, Metric, Provenance, Recording, Sampler, Total};
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
@@ -26,6 +26,14 @@ impl Source {
             sampler.look(|recording| part.begin(recording));
         }
         Self { sampler, meter, part }
+    }
+
+    /// The kinds of the sensors that make up a total, with a plus between: others of the meter are in it twice, or cannot be right.
+    pub(super) fn kinds(&self, recording: &Recording, total: &Total) -> String {
+        let is_taken =
+            |kind: &&str| total.taken().iter().any(|&place| recording.channels()[place].id.resource.source() == *kind);
+        let kinds: Vec<&str> = self.meter.split('+').filter(is_taken).collect();
+        if kinds.is_empty() { self.meter.clone() } else { kinds.join("+") }
     }
 }
 
@@ -147,7 +155,7 @@ impl<'a> Exposition<'a> {
         let total = self.recording.total();
         let provenance = total.provenance(self.recording).map_or("", Provenance::name);
         let labels = vec![
-            ("source", self.source.meter.clone()),
+            ("source", self.source.kinds(self.recording, total)),
             ("provenance", provenance.to_owned()),
             ("lacks", total.lacks().join(",")),
         ];

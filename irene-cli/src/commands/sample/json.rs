@@ -3,7 +3,7 @@
 use irene_sampler::{Channel, Metric, Recording};
 use serde_json::{Map, Value};
 
-use super::{Span, exposition::Source, processes::Part, summary::reason};
+use super::{Span, exposition::Source, processes::Part};
 use crate::output;
 
 /// Writes lines, each with what is new since the last one.
@@ -85,25 +85,20 @@ impl Lines {
     }
 
     /// The last line: the figures of the summary.
-    pub(super) fn summary(&self, recording: &Recording, span: Span, source: &Source) -> String {
-        let Span { start, from, end, joules, gaps } = span;
+    pub(super) fn summary(&self, recording: &Recording, span: &Span, source: &Source) -> String {
+        let Span { start, from, end, gaps, .. } = *span;
         let total = span.total(recording);
         let mut line = Map::new();
         line.insert("summary".into(), true.into());
         line.insert("duration_s".into(), seconds(end - start));
-        line.insert("meter".into(), source.meter.clone().into());
+        line.insert("meter".into(), source.kinds(recording, &total).into());
         line.insert("taken".into(), total.names().into());
         line.insert("lacks".into(), total.lacks().into());
         line.insert("gaps".into(), gaps.into());
-        let window = total.window(recording, from, end);
-        let joules = match (&window, joules) {
-            (_, Some(joules)) if from > start => Some(joules),
-            (Ok(window), _) => window.map(|window| window.joules),
-            (Err(none), _) => {
-                line.insert("no_total".into(), format!("{}: {}", none.id, reason(none.error)).into());
-                None
-            }
-        };
+        let joules = span.energy(recording, &total).unwrap_or_else(|none| {
+            line.insert("no_total".into(), none.into());
+            None
+        });
         if let Some((joules, provenance)) = joules.zip(total.provenance(recording)) {
             line.insert("total_j".into(), joules.into());
             line.insert("mean_w".into(), (joules / (end - start)).into());
@@ -111,8 +106,10 @@ impl Lines {
         }
         for (place, (name, _)) in self.fields.iter().enumerate() {
             let name = name.strip_suffix("_j").map_or(name.clone(), |name| format!("{name}_w"));
-            let mean = recording.window(place, from, end).map(|window| window.mean);
-            line.extend(mean.ok().map(|mean| (format!("mean_{name}"), mean.into())));
+            let window = recording.window(place, from, end).ok();
+            let is_of_use = span.trouble(&recording.channels()[place].id).is_none();
+            let mean = window.filter(|_| is_of_use).map(|window| window.mean);
+            line.extend(mean.map(|mean| (format!("mean_{name}"), mean.into())));
         }
         if let Some(part) = &source.part {
             line.insert("process".into(), part.label.clone().into());

@@ -13,12 +13,14 @@ use std::{
 };
 
 use anyhow::Result;
-use irene_sampler::{Recording, Sampler, SamplerOptions, Total, sensors::Selection};
+use irene_sampler::{
+    ChannelId, NoEnergy, Recording, Sampler, SamplerOptions, Silent, Total, WindowError, sensors::Selection,
+};
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
 use super::{
     Exit, Usage, above_0,
-    meters::{MeterArgs, tell_passed_over},
+    meters::{LOGS, MeterArgs, tell_passed_over},
     refuse,
 };
 use crate::{interrupt, output};
@@ -80,25 +82,95 @@ const MOST_READINGS: u64 = 1 << 22;
 const KEPT_MS: u64 = 60_000;
 const LEAST_KEPT: u64 = 1 << 9;
 
+/// Readings come before the start and after the end, too: so many milliseconds of them at most, and a log's lines from before it was opened.
+const AROUND_MS: u64 = 20_000;
+const LINES_BEFORE: u64 = 1 << 11;
+
+/// A log's lines may come more often than samples, but hardly more often than this.
+const LINE_MS: u64 = 1;
+
 /// The time that figures are about.
-#[derive(Clone, Copy)]
 struct Span {
     start: f64,
     /// The start, or the time from which on all readings are kept.
     from: f64,
     end: f64,
-    /// Joules of the meter from the start to the newest reading.
+    /// Joules of the meter in this time.
     joules: Option<f64>,
     /// How often the energy between two readings was unknown, and is not in these joules.
     gaps: u64,
+    /// A sensor of the meter that had no reading of now, neither at the start nor at the end.
+    silent: Option<Silent>,
 }
 
 impl Span {
+    /// Whether some readings of this time are no longer kept.
+    fn is_cut(&self) -> bool {
+        self.from > self.start
+    }
+
     /// The sensors whose energy is told: those that were counted from the start on, or where all readings are kept, those that these bear
     /// out.
     fn total(&self, recording: &Recording) -> Total {
-        let is_counted = self.from > self.start && self.joules.is_some();
+        let is_counted = self.is_cut() && self.joules.is_some();
         if is_counted { recording.total().clone() } else { recording.judged() }
+    }
+
+    /// Why a channel's figures are of no use.
+    fn trouble(&self, id: &ChannelId) -> Option<&str> {
+        self.silent.as_ref().filter(|silent| silent.id == *id).map(|silent| silent.why.as_str())
+    }
+
+    /// The joules of these sensors in this time; None if there are no sensors.
+    ///
+    /// # Errors
+    /// The sensor that has no figure, with the reason.
+    fn energy(&self, recording: &Recording, total: &Total) -> Result<Option<f64>, String> {
+        let mut ids = total.taken().iter().map(|&place| &recording.channels()[place].id);
+        if let Some((id, why)) = ids.clone().find_map(|id| Some((id, self.trouble(id)?))) {
+            return Err(format!("{id}: {why}"));
+        }
+        let none = |id: &ChannelId, error| format!("{id}: {}", summary::reason(error));
+        match (self.joules, ids.next()) {
+            _ if !self.is_cut() => {
+                let window = total.window(recording, self.start, self.end);
+                Ok(window.map_err(|NoEnergy { id, error }| none(&id, error))?.map(|window| window.joules))
+            }
+            (None, Some(first)) => Err(none(first, WindowError::NotCovered)),
+            (joules, _) => Ok(joules),
+        }
+    }
+}
+
+/// The meter's joules at the start, which are known once each sensor has a reading after it.
+struct Before {
+    start: f64,
+    joules: Vec<Option<f64>>,
+}
+
+impl Before {
+    fn new(start: f64, recording: &Recording) -> Self {
+        Self { start, joules: vec![None; recording.totals().len()] }
+    }
+
+    /// Takes what is known by now. Later the readings around the start may be gone.
+    fn look(&mut self, recording: &Recording) {
+        for (joules, &place) in self.joules.iter_mut().zip(recording.totals()) {
+            *joules = joules.or_else(|| recording.series(place).joules_at(self.start));
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        self.joules.iter().all(Option::is_some)
+    }
+
+    /// Joules from the start to this time; None without a meter, or if a sensor's readings do not reach both.
+    fn until(&self, end: f64, recording: &Recording) -> Option<f64> {
+        let used =
+            |(before, &place): (&Option<f64>, &usize)| Some(recording.series(place).joules_at(end)? - (*before)?);
+        let mut parts = self.joules.iter().zip(recording.totals()).map(used);
+        let first = parts.next()??;
+        parts.try_fold(first, |sum, joules| Some(sum + joules?))
     }
 }
 
@@ -115,18 +187,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if selection.meters.is_empty() && args.goes_on() {
         output::tell(&args.no_meter());
     }
-    let options = SamplerOptions { period: Duration::from_millis(args.period), capacity: args.capacity() as usize };
     let meters = std::mem::take(&mut selection.meters);
+    let capacity = args.capacity(meters.iter().any(|meter| LOGS.contains(meter))) as usize;
+    let options = SamplerOptions { period: Duration::from_millis(args.period), capacity };
     let Selection { sensors, .. } = selection;
     let sampler = Arc::new(Sampler::start(sensors, options)?);
     let clock = sampler.clock();
     // A utilisation is known from the second sample on.
     sampler.wait_past(clock.now(), Duration::from_secs(11));
-    if let Err(silent) = sampler.wait_until_read() {
+    let silent = sampler.wait_until_read().err();
+    if let Some(silent) = &silent {
         output::tell(&format!("the meter has no reading of now: {silent}"));
     }
     let source = Arc::new(Source::new(Arc::clone(&sampler), meters.join("+"), part));
-    let recorded = args.record(&source, listener, || stop.load(Ordering::Relaxed))?;
+    let recorded = args.record(&source, listener, silent, || stop.load(Ordering::Relaxed))?;
     // Whatever ended it: nobody can record this time again.
     if let Some(path) = &args.output {
         output::write_file(path, |writer| summary::write_csv(writer, &recorded.recording, recorded.epoch))?;
@@ -178,13 +252,15 @@ impl Args {
         self.format == Some(SampleFormat::Json)
     }
 
-    /// The readings of a channel that are kept.
-    fn capacity(&self) -> u64 {
+    /// The readings of a channel that are kept. A log has its own period.
+    fn capacity(&self, has_log: bool) -> u64 {
+        let period = if has_log { LINE_MS } else { self.period };
         let all = self.duration.map_or(MOST_READINGS, |seconds| {
-            (seconds.saturating_mul(1000) / self.period).saturating_add(64).min(MOST_READINGS)
+            let milliseconds = seconds.saturating_mul(1000).saturating_add(AROUND_MS);
+            (milliseconds / period).saturating_add(LINES_BEFORE).min(MOST_READINGS)
         });
         let is_all_wanted = self.output.is_some() || !self.goes_on();
-        if is_all_wanted { all } else { all.min((KEPT_MS / self.period).max(LEAST_KEPT)) }
+        if is_all_wanted { all } else { all.min((KEPT_MS / period).max(LEAST_KEPT)) }
     }
 
     fn no_meter(&self) -> String {
@@ -196,20 +272,26 @@ impl Args {
         &self,
         source: &Arc<Source>,
         listener: Option<TcpListener>,
+        silent: Option<Silent>,
         is_stopped: impl Fn() -> bool,
     ) -> Result<Recorded> {
         let sampler = &source.sampler;
         let clock = sampler.clock();
         let (start, stamp) = (clock.now(), clock.stamp());
         let epoch = stamp.wall - stamp.time;
-        let counted = |recording: &Recording| (recording.total().joules(recording), gaps(recording));
-        let (joules_before, gaps_before) = sampler.look(counted);
+        let gaps_before = sampler.look(gaps);
+        let mut before = sampler.look(|recording| Before::new(start, recording));
         let server = listener.map(|listener| Server::start(listener, Arc::clone(source))).transpose()?;
-        let before = joules_before.unwrap_or(0.0);
-        let new_lines = |recording: &Recording| Lines::new(recording.channels(), epoch, start, before);
+        let new_lines = |recording: &Recording| {
+            let joules = recording.total().joules(recording);
+            Lines::new(recording.channels(), epoch, start, joules.unwrap_or(0.0))
+        };
         let mut lines = self.is_json().then(|| sampler.look(new_lines));
         let mut next = start;
         let tell = || {
+            if !before.is_known() {
+                sampler.look(|recording| before.look(recording));
+            }
             let Some(lines) = lines.as_mut().filter(|_| clock.now() >= next) else { return Ok(()) };
             if let Some(line) = sampler.look(|recording| lines.line(recording, source.part.as_ref())) {
                 output::print(&line)?;
@@ -227,22 +309,77 @@ impl Args {
         if let Some(part) = &source.part {
             part.wait_until_covered(sampler, end);
         }
+        let silent = silent.and_then(|_| sampler.wait_until_read().err());
         drop(server);
         let recording = sampler.look(Recording::clone);
-        let (joules, gaps) = counted(&recording);
-        let joules = joules.zip(joules_before).map(|(now, before)| now - before);
-        let span = Span { start, from: start.max(summary::oldest(&recording)), end, joules, gaps: gaps - gaps_before };
+        before.look(&recording);
+        // A log whose clock is ahead has readings of later times alone.
+        let from = start.max(summary::oldest(&recording)).min(end);
+        let (joules, gaps) = (before.until(end, &recording), gaps(&recording) - gaps_before);
+        let span = Span { start, from, end, joules, gaps, silent };
         Ok(Recorded { recording, span, status, lines, epoch })
     }
 
     fn report(&self, recorded: &Recorded, source: &Source) -> Result<()> {
         let Recorded { recording, span, lines, .. } = recorded;
         match lines {
-            Some(lines) => output::print(&lines.summary(recording, *span, source)),
+            Some(lines) => output::print(&lines.summary(recording, span, source)),
             None => {
                 let no_meter = if source.meter.is_empty() { self.no_meter() } else { String::new() };
-                output::print_text(&summary::text(recording, *span, source, &no_meter)?)
+                output::print_text(&summary::text(recording, span, source, &no_meter)?)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_sampler::{Channel, Metric, Readings, Recorder, Resource, Sensor, Stamp};
+
+    use super::*;
+
+    /// A meter that reads 200 W.
+    struct Log([Channel; 1]);
+
+    impl Sensor for Log {
+        fn channels(&self) -> &[Channel] {
+            &self.0
+        }
+
+        fn sample(&mut self, readings: &mut Readings<'_>) {
+            readings.push(0, 200.0);
+        }
+    }
+
+    #[test]
+    fn joules_are_those_between_the_start_and_the_end_and_not_between_lines_of_a_log() {
+        let log = Log([Channel::new(Resource::Meter("log".into()), Metric::Power)]);
+        let mut recorder = Recorder::new(vec![Box::new(log) as Box<dyn Sensor>], 4);
+        let mut before = Before::new(4.0, recorder.recording());
+        assert_eq!(before.until(4.0, recorder.recording()), None, "nothing was read yet");
+        for line in 0..8 {
+            let time = 10.0 * f64::from(line);
+            recorder.sample_at(Stamp { time, wall: time });
+            before.look(recorder.recording());
+            assert_eq!(before.is_known(), line > 0);
+        }
+        assert_eq!(before.until(66.0, recorder.recording()), Some(200.0 * 62.0));
+        assert_eq!(before.until(71.0, recorder.recording()), None, "no line has come that reaches the end");
+        let mut late = Before::new(4.0, recorder.recording());
+        late.look(recorder.recording());
+        assert_eq!(late.until(66.0, recorder.recording()), None, "the lines around the start are gone");
+    }
+
+    #[test]
+    fn figures_that_rest_on_a_part_of_the_time_are_not_told_as_those_of_all() {
+        let log = Log([Channel::new(Resource::Meter("log".into()), Metric::Power)]);
+        let mut recorder = Recorder::new(vec![Box::new(log) as Box<dyn Sensor>], 8);
+        (0..20).map(f64::from).for_each(|time| recorder.sample_at(Stamp { time, wall: time }));
+        let recording = recorder.recording();
+        let span = |from: f64, joules: Option<f64>| Span { start: 2.0, from, end: 18.0, joules, gaps: 0, silent: None };
+        let energy = |span: Span| span.energy(recording, &span.total(recording));
+        assert_eq!(energy(span(12.0, Some(3200.0))), Ok(Some(3200.0)));
+        assert_eq!(energy(span(12.0, None)), Err("log: the readings do not cover it".into()));
+        assert_eq!(energy(span(2.0, Some(3200.0))), Err("log: the readings do not cover it".into()));
     }
 }

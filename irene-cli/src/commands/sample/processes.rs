@@ -163,7 +163,7 @@ impl Part {
 
     /// Joules by each method in this span; None if unknown. A command's tree has nothing before and after it, so that all that was
     /// counted is in it, even if the command was short. Where old readings were dropped it is what was counted.
-    pub(super) fn joules(&self, recording: &Recording, span: Span) -> Vec<(ShareMethod, Option<f64>)> {
+    pub(super) fn joules(&self, recording: &Recording, span: &Span) -> Vec<(ShareMethod, Option<f64>)> {
         let is_long = span.from > span.start;
         let places = self.places(recording).zip(self.counted(recording));
         let joules = places.map(|((place, method), counted)| {
@@ -180,11 +180,11 @@ impl Part {
     }
 
     /// The same in this span.
-    pub(super) fn total(&self, recording: &Recording, span: Span) -> Option<f64> {
+    pub(super) fn total(&self, recording: &Recording, span: &Span) -> Option<f64> {
         sum(self.joules(recording, span).into_iter().map(|(_, joules)| joules))
     }
 
-    pub(super) fn text(&self, recording: &Recording, span: Span) -> String {
+    pub(super) fn text(&self, recording: &Recording, span: &Span) -> String {
         let joules = self.joules(recording, span);
         let idle = if self.idle == "apart" { "what is idle kept apart" } else { "with its share of what is idle" };
         let shown = |joules: Option<f64>| joules.map_or("no figure".into(), |joules| si(joules, "J"));

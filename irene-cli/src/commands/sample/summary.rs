@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io::Write as _};
 
 use anyhow::{Result, ensure};
-use irene_sampler::{Channel, Metric, Need, NoEnergy, Provenance, Recording, Window, WindowError};
+use irene_sampler::{Channel, Metric, Need, Provenance, Recording, Window, WindowError};
 use irene_tree::render::{Grid, Heading, si};
 
 use super::{Span, exposition::Source};
@@ -21,15 +21,15 @@ pub(super) fn write_csv(mut writer: &mut dyn std::io::Write, recording: &Recordi
 }
 
 /// The figures of a recording, which may have dropped its oldest readings. Without a meter it ends with what would help.
-pub(super) fn text(recording: &Recording, span: Span, source: &Source, no_meter: &str) -> Result<String> {
+pub(super) fn text(recording: &Recording, span: &Span, source: &Source, no_meter: &str) -> Result<String> {
     ensure!(!recording.channels().is_empty(), "nothing can be read on this machine; `irene doctor` says why");
-    let Span { start, from, end, joules, gaps } = span;
+    let Span { start, from, end, gaps, .. } = *span;
     let mut out = format!("{} recorded", si(end - start, "s"));
-    if from > start {
+    if span.is_cut() {
         write!(out, "; the figures of channels are of the last {}", si(end - from, "s"))?;
     }
     out += "\n\n";
-    out += &channels(recording, from, end)?;
+    out += &channels(recording, span)?;
     out.push('\n');
     let total = span.total(recording);
     for (id, left_out) in total.sensors().filter(|(id, _)| !super::processes::is_part(id)) {
@@ -41,19 +41,18 @@ pub(super) fn text(recording: &Recording, span: Span, source: &Source, no_meter:
     for missing in total.missing().iter().filter(|missing| missing.need != Need::Spare) {
         writeln!(out, "{} is lacking: {}", missing.resource, missing.why)?;
     }
-    let meter = source.meter.replace('+', " + ");
+    let meter = source.kinds(recording, &total).replace('+', " + ");
     let lacks = total.lacks();
     let mut without = if lacks.is_empty() { String::new() } else { format!(", without {}", lacks.join(", ")) };
-    if from > start && gaps > 0 {
+    if span.is_cut() && gaps > 0 {
         write!(without, ", without {gaps} gaps in which it is unknown")?;
     }
     let provenance = total.provenance(recording).map_or("", Provenance::name);
-    match (joules.filter(|_| from > start), total.window(recording, from, end)) {
+    match span.energy(recording, &total) {
         _ if meter.is_empty() => out += no_meter,
-        (Some(joules), _) => writeln!(out, "{meter}: {} ({provenance}{without})", si(joules, "J"))?,
-        (None, Ok(Some(window))) => writeln!(out, "{meter}: {} ({provenance}{without})", si(window.joules, "J"))?,
-        (None, Ok(None)) => writeln!(out, "{meter}: no figure")?,
-        (None, Err(NoEnergy { id, error })) => writeln!(out, "{meter}: no figure: {id}: {}", reason(error))?,
+        Ok(Some(joules)) => writeln!(out, "{meter}: {} ({provenance}{without})", si(joules, "J"))?,
+        Ok(None) => writeln!(out, "{meter}: no figure")?,
+        Err(none) => writeln!(out, "{meter}: no figure: {none}")?,
     }
     if let Some(part) = &source.part {
         out += &part.text(recording, span);
@@ -69,7 +68,7 @@ pub(super) fn oldest(recording: &Recording) -> f64 {
 }
 
 /// A table of the channels, and those without a figure.
-fn channels(recording: &Recording, from: f64, to: f64) -> Result<String> {
+fn channels(recording: &Recording, span: &Span) -> Result<String> {
     let mut grid = Grid::new([
         Heading::left("channel"),
         Heading::right("mean"),
@@ -81,7 +80,11 @@ fn channels(recording: &Recording, from: f64, to: f64) -> Result<String> {
     ]);
     let mut without = String::new();
     for (place, channel) in recording.channels().iter().enumerate() {
-        match recording.window(place, from, to) {
+        if let Some(why) = span.trouble(&channel.id) {
+            writeln!(without, "{}: no figure: {why}", channel.id)?;
+            continue;
+        }
+        match recording.window(place, span.from, span.end) {
             Ok(window) => grid.row(row(channel, window)),
             // The tree's own lines tell of it.
             Err(_) if super::processes::is_part(&channel.id) => {}
@@ -112,7 +115,9 @@ pub(super) fn reason(error: WindowError) -> String {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use irene_sampler::{Readings, Recorder, Resource, Sampler, SamplerOptions, Sensor, Sensors, Stamp};
+    use irene_sampler::{
+        Package, Readings, Recorder, Resource, Sampler, SamplerOptions, Sensor, Sensors, Silent, Stamp,
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -145,13 +150,13 @@ mod tests {
         let from = oldest(&recording);
         assert!(from > 0.0);
         let source = Source::new(sampler, "strip".into(), None);
-        let span = Span { start: 0.0, from, end, joules: Some(1234.0), gaps: 3 };
-        let all = text(&recording, span, &source, "").unwrap();
+        let span = Span { start: 0.0, from, end, joules: Some(1234.0), gaps: 3, silent: None };
+        let all = text(&recording, &span, &source, "").unwrap();
         assert!(all.contains(" recorded; the figures of channels are of the last "), "{all}");
         assert!(all.contains("strip: 1.23 kJ (measured, without 3 gaps in which it is unknown)\n"), "{all}");
         // A counter that has stood still lately has no figure of that time, and its joules none the less.
-        let still = Span { start: 0.0, from: end + 1.0, end: end + 2.0, joules: Some(2.0), gaps: 0 };
-        let still = text(&recording, still, &source, "").unwrap();
+        let still = Span { start: 0.0, from: end + 1.0, end: end + 2.0, joules: Some(2.0), gaps: 0, silent: None };
+        let still = text(&recording, &still, &source, "").unwrap();
         assert!(
             still.contains("strip: 2 J (measured)\n") && still.contains("strip: no figure: the readings"),
             "{still}"
@@ -180,15 +185,56 @@ mod tests {
         let recording = recorder.recording();
         let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
         let source = Source::new(Arc::new(sampler), "nvml".into(), None);
-        let long = Span { start: 0.0, from: oldest(recording), end: 19.0, joules: Some(1234.0), gaps: 0 };
-        let summary = text(recording, long, &source, "").unwrap();
+        let long = Span { start: 0.0, from: oldest(recording), end: 19.0, joules: Some(1234.0), gaps: 0, silent: None };
+        let summary = text(recording, &long, &source, "").unwrap();
         assert!(summary.contains("gpu0.energy is taken\n"), "{summary}");
-        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, long, &source);
+        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &long, &source);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["taken"], &line["total_j"]), (&json!(["gpu0.energy"]), &json!(1234.0)));
         // Where all readings are kept, they tell that the counter stands still.
         let short = Span { start: long.from, ..long };
-        let summary = text(recording, short, &source, "").unwrap();
+        let summary = text(recording, &short, &source, "").unwrap();
         assert!(summary.contains("gpu0.power is taken\n") && summary.contains("nvml: 350 J"), "{summary}");
+    }
+
+    /// The log of an outlet, and a processor behind it.
+    struct Outlet([Channel; 2]);
+
+    impl Sensor for Outlet {
+        fn channels(&self) -> &[Channel] {
+            &self.0
+        }
+
+        fn sample(&mut self, readings: &mut Readings<'_>) {
+            readings.push(0, 200.0);
+            readings.push(1, 50.0);
+        }
+    }
+
+    #[test]
+    fn the_energy_is_named_after_the_meters_that_count_and_is_none_of_a_log_that_is_not_of_now() {
+        let package = Resource::Package(Package { socket: 0, die: None });
+        let channels = [Resource::Meter("log".into()), package].map(|resource| Channel::new(resource, Metric::Power));
+        let id = channels[0].id.clone();
+        let mut recorder = Recorder::new(vec![Box::new(Outlet(channels)) as Box<dyn Sensor>], 64);
+        (0..20).map(f64::from).for_each(|time| recorder.sample_at(Stamp { time, wall: time }));
+        let recording = recorder.recording();
+        let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
+        let source = Source::new(Arc::new(sampler), "rapl+log".into(), None);
+        let mut span = Span { start: 1.0, from: 1.0, end: 11.0, joules: None, gaps: 0, silent: None };
+        let summary = text(recording, &span, &source, "").unwrap();
+        assert!(summary.ends_with("\nlog: 2 kJ (measured)\n"), "{summary}");
+        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &span, &source);
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["meter"], &line["mean_log_w"]), (&json!("log"), &json!(200.0)));
+
+        span.silent = Some(Silent { id, why: "the newest is 20 s in the future".into() });
+        let summary = text(recording, &span, &source, "").unwrap();
+        let why = "no figure: log: the newest is 20 s in the future\n";
+        assert!(summary.contains("log: no figure: the newest is 20 s in the future\n"), "{summary}");
+        assert!(summary.ends_with(why) && !summary.contains("2 kJ"), "{summary}");
+        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &span, &source);
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["total_j"], &line["mean_log_w"]), (&Value::Null, &Value::Null));
     }
 }

@@ -188,7 +188,7 @@ fn files_of_another_campaign_and_hostile_options_are_refused() {
     let before = std::fs::read_to_string(&output).unwrap();
     let refuse = |code, more: &[&str]| refused(code, &args(&space, &output, &[&["--resume"], more].concat()));
     assert!(refuse(1, &["--samples", "1", "--seed", "1"]).contains("its `seed` is 0, this one's 1"));
-    assert!(refuse(1, &["--samples", "1", "-s", "9"]).contains("it has a length of 8, this one of 9"));
+    assert!(refuse(1, &["--samples", "1", "-s", "9"]).contains("its length is 8, here it is 9"));
     assert!(refuse(1, &["--active", "--budget", "4"]).contains("`active_after`"));
     let small = refused(1, &args("small", &output, &["--samples", "1", "--resume"]));
     assert!(small.contains("its `space` is"), "{small}");

@@ -27,12 +27,6 @@ impl LinkLaw {
         };
         let link_s = work.link_bytes / (rates.link * share.min(1.0));
         let memory_s = work.bytes() / rates.memory;
-        KernelTime {
-            seconds: latency + link_s.max(memory_s),
-            launch_s: latency,
-            memory_s,
-            link_s,
-            ..KernelTime::default()
-        }
+        KernelTime { seconds: latency + link_s.max(memory_s), launch_s: latency, memory_s, ..KernelTime::default() }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use attention::AttentionLaw;
 use link::LinkLaw;
 use product::ProductLaw;
+pub(super) use rates::scalar_peak;
 use rates::{MakerRates, MemoryLaw, Rates};
 use row::RowLaw;
 use serde::{Deserialize, Serialize};
@@ -71,11 +72,9 @@ pub struct KernelTime {
     /// Starting it, s.
     pub launch_s: f64,
     /// Its arithmetic, if nothing else took time, s.
-    pub arithmetic_s: f64,
+    pub(crate) arithmetic_s: f64,
     /// Its traffic with the memory, if nothing else took time, s.
-    pub memory_s: f64,
-    /// Its traffic with other GPUs, if nothing else took time, s.
-    pub link_s: f64,
+    pub(crate) memory_s: f64,
 }
 
 impl KernelLaw {
@@ -113,7 +112,7 @@ impl KernelLaw {
     }
 
     /// The time of one run of an operation that a host starts and waits for.
-    pub fn time_alone(&self, work: &Work, device: &Device) -> KernelTime {
+    pub(crate) fn time_alone(&self, work: &Work, device: &Device) -> KernelTime {
         let time = self.time(work, device);
         KernelTime {
             seconds: time.seconds + self.launch.alone_s,

@@ -28,7 +28,10 @@ pub(crate) struct ProductLaw {
 
 /// Rows and columns of the tiles that libraries have.
 const TILES: [(f64, f64); 7] =
-    [(128.0, 256.0), (128.0, 128.0), (128.0, 64.0), (64.0, 64.0), (32.0, 64.0), (16.0, 64.0), (4.0, 64.0)];
+    [(128.0, 256.0), (128.0, 128.0), (128.0, 64.0), (64.0, 64.0), (32.0, 64.0), (16.0, 64.0), (LEAST_ROWS, 64.0)];
+
+/// Rows of the smallest tile.
+const LEAST_ROWS: f64 = 4.0;
 
 /// Into how many parts the inner dimension may be split, if there are fewer tiles than multiprocessors.
 const SPLITS: [f64; 5] = [1.0, 2.0, 3.0, 4.0, 8.0];
@@ -68,7 +71,10 @@ impl ProductLaw {
             let is_tried = parts <= 1.0 || tiles < rates.multiprocessors;
             is_tried.then_some(waves * 2.0 * rows * columns * steps / rate)
         };
-        TILES.into_iter().filter_map(of_tile).reduce(f64::min)
+        // Few rows need no units for matrices, and so no tiles.
+        let without_tiles = || 2.0 * work.batch * work.rows * work.columns * work.inner / rates.scalar;
+        let without_tiles = (parts <= 1.0 && work.rows < LEAST_ROWS).then(without_tiles);
+        TILES.into_iter().filter_map(of_tile).chain(without_tiles).reduce(f64::min)
     }
 
     /// The rate of a tile over that of the largest.

@@ -2,7 +2,7 @@ use irene_tree::Format;
 use serde::{Deserialize, Serialize};
 
 use super::{KernelLaw, ProductLaw};
-use crate::{Device, Vendor, Work};
+use crate::{Device, DeviceClass, Vendor, Work};
 
 /// The share of its bandwidth that a device's memory reaches: 1 - lost · kept_a_year^(year - 2018), and that of 2018 for older ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub(super) struct Rates {
     pub memory: f64,
     /// FLOPs a second of products, as long as its power lasts.
     pub arithmetic: f64,
+    /// FLOPs a second of products without units for matrices.
+    pub scalar: f64,
     /// Multiprocessors.
     pub multiprocessors: f64,
     /// Cycles a second.
@@ -56,7 +58,7 @@ pub(super) fn is_scalar(work: &Work, device: &Device) -> bool {
 impl Rates {
     pub(super) fn of(law: &KernelLaw, work: &Work, device: &Device) -> Self {
         let vendor = match device.vendor {
-            Vendor::Amd => law.amd,
+            Vendor::Amd if device.class != DeviceClass::Cpu => law.amd,
             _ => MakerRates { memory: 1.0, arithmetic: 1.0, energy: 1.0, norm: 1.0 },
         };
         // Whole years: powers of them take a tenth of the time of others.
@@ -69,6 +71,7 @@ impl Rates {
         Self {
             memory: device.bandwidth_gb_s * 1e9 * (reached * vendor.memory).min(1.0),
             arithmetic: sustained(law.product_law(work, device), peak, &vendor, device, years),
+            scalar: law.scalar.share * scalar_peak(device),
             multiprocessors,
             clock,
             link: device.link_gb_s.unwrap_or(PCIE_GB_S) * 1e9,
@@ -79,7 +82,7 @@ impl Rates {
 
 /// FLOPs a second without units for matrices. A data sheet that does not say has units as an A100 (19.5 of 312) or an H100 (66.9 of 989),
 /// which multiply numbers of 16 bits about sixteen times as fast, and half as many bits twice as fast.
-fn scalar_peak(device: &Device) -> f64 {
+pub(in crate::law) fn scalar_peak(device: &Device) -> f64 {
     let slower = [(Format::BF16, 16.0), (Format::F16, 16.0), (Format::F8E4M3, 32.0), (Format::Int8, 32.0)];
     let units = || slower.into_iter().find_map(|(format, times)| Some(device.peaks.of(format)? / times));
     let known = device.peaks.f32.or_else(units).or_else(|| Some(device.peaks.fp4? / 64.0));
@@ -94,6 +97,9 @@ fn sustained(law: &ProductLaw, peak: f64, vendor: &MakerRates, device: &Device, 
     /// The lowest base clock of data sheets over the highest clock: the T4's is 0.37, the L4's 0.39.
     const BASE_CLOCK: f64 = 0.37;
     let reached = (law.share * vendor.arithmetic).min(1.0) * peak;
-    let powered = device.limit_w() * law.gflop_a_joule * vendor.energy * 1e9 * law.gain_a_year.powi(years);
+    // A FLOP of narrower numbers takes as much less energy as units do more of them a second.
+    let narrower = (peak / (1e12 * device.arithmetic(Format::BF16, Format::BF16).tflop_s)).max(1.0);
+    let gflop_a_joule = law.gflop_a_joule * vendor.energy * narrower * law.gain_a_year.powi(years);
+    let powered = device.limit_w() * gflop_a_joule * 1e9;
     powered.clamp(BASE_CLOCK * reached, reached)
 }

@@ -1,8 +1,8 @@
-use irene_numerics::conformal_quantile;
+use irene_numerics::{NORMAL_90, conformal_quantile};
 use serde::{Deserialize, Serialize};
 
 use super::{Said, VIEWS, are_divisors, are_usable};
-use crate::learning::surrogate::{NINE_OF_TEN, PredictedValue};
+use crate::learning::surrogate::PredictedValue;
 
 /// The trust in each view, and the spread of their mix, from held-out records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl Blend {
         misses.sort_by(f64::total_cmp);
         let wider = WIDER + (DOUBLING / misses.len().max(1) as f64).powi(2);
         let reach = wider * conformal_quantile(&misses, 0.9).unwrap_or_default();
-        Self { trust, shift, deviation: (reach / NINE_OF_TEN).max(1e-3) }
+        Self { trust, shift, deviation: (reach / NORMAL_90).max(1e-3) }
     }
 
     /// Whether the trust adds up to 1, and the spread is above 0.
@@ -69,7 +69,7 @@ impl Blend {
     pub(super) fn predict(&self, said: &Said, beyond: f64) -> PredictedValue {
         let value = (mixed(&self.trust, said) + self.shift).exp();
         let inside = self.deviation.powi(2) * (1.0 + said.leverage);
-        PredictedValue::of_log(value, (inside + (BEYOND / NINE_OF_TEN).powi(2) * beyond).sqrt())
+        PredictedValue::of_log(value, (inside + (BEYOND / NORMAL_90).powi(2) * beyond).sqrt())
     }
 }
 

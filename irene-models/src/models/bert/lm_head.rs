@@ -1,9 +1,8 @@
 use irene_tree::Level;
 
 use crate::{
-    Activation, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, ModelOutput, Module, Result, Tensor, Weights,
-    labelled,
-    models::task_head::{HeadLayers, Transform, Transforming, decoder},
+    Activation, Config, Cx, Embedding, Label, LayerNorm, Linear, Module, Result, Tensor, Weights, labelled,
+    models::task_head::{Transform, Transforming, decoder},
 };
 
 labelled!(OnlyMlmHead, LmPredictionHead);
@@ -77,11 +76,5 @@ impl Module for LmPredictionHead {
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let transformed = cx.call(&self.transform, hidden)?;
         cx.call(&self.decoder, &transformed)
-    }
-}
-
-impl HeadLayers for OnlyMlmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
-        cx.call(self, &output.last_hidden_state)
     }
 }

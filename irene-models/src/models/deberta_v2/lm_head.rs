@@ -2,8 +2,7 @@ use irene_tree::Level;
 
 use super::DebertaSizes;
 use crate::{
-    Batch, Cx, Embedding, Label, LayerNorm, Linear, ModelOutput, Module, Result, Tensor, Weights, labelled,
-    models::task_head::{HeadLayers, Transforming},
+    Cx, Embedding, Label, LayerNorm, Linear, Module, Result, Tensor, Weights, labelled, models::task_head::Transforming,
 };
 
 labelled!(DebertaOnlyMlmHead, DebertaLmPredictionHead);
@@ -57,11 +56,5 @@ impl Module for DebertaLmPredictionHead {
         let transformed = self.layers.run(cx, hidden)?;
         let scores = cx.matmul_parameter(&transformed, &self.tokens)?;
         cx.add(&scores, &self.bias)
-    }
-}
-
-impl HeadLayers for DebertaOnlyMlmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
-        cx.call(self, &output.last_hidden_state)
     }
 }

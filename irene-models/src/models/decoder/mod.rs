@@ -28,7 +28,7 @@ use self::{
     repeats::{EqualLayers, Loaded, Repeats},
     rotary::RotaryEmbedding,
 };
-use super::task_head::{HeadLayers, OverAll, Trunk, WithHead};
+use super::task_head::{HeadLayers, Trunk, WithHead};
 use crate::{
     Architecture, Batch, Cache, CacheShape, Config, Cx, Embedding, Error, Label, Linear, Model, ModelOutput, Module,
     Norm, Result, TaskHead, Tensor, Weights, families::Family, labelled,
@@ -77,7 +77,7 @@ impl Architecture for Decoder {
         let layers = |tokens: &Embedding| -> Result<Box<dyn HeadLayers>> {
             Ok(if head == TaskHead::Classification {
                 let sizes = [width, config.num_labels()?];
-                Box::new(OverAll(Linear::load_with(&weights.child("score"), sizes, None)?))
+                Box::new(Linear::load_with(&weights.child("score"), sizes, None)?)
             } else {
                 Box::new(LmHead::load(weights, of_head, tokens, vocabulary)?)
             })

@@ -64,7 +64,7 @@ impl LayerDesign {
     }
 
     /// The width of all heads together, which is below the hidden size where their number does not divide it.
-    pub fn all_heads_width(&self) -> usize {
+    pub(super) fn all_heads_width(&self) -> usize {
         self.head_width() * self.heads.len()
     }
 

@@ -29,11 +29,7 @@ impl Module for FlexiBertEncoder {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
-        let mut hidden = hidden.clone();
-        for layer in &self.layers {
-            hidden = cx.call(layer, (&hidden, around))?;
-        }
-        Ok(hidden)
+        cx.chain(&self.layers, hidden, around)
     }
 }
 

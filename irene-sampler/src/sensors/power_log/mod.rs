@@ -80,7 +80,7 @@ impl Tail {
             unread: String::with_capacity(4 * SHOWN),
         };
         let channel = Channel::new(Resource::Meter("log".into()), Metric::Power);
-        Ok(Self { channel, file: GrowingFile::open(path, HEAD_START).map_err(refuse)?, log })
+        Ok(Self { channel, file: GrowingFile::open(path, HEAD_START)?, log })
     }
 }
 
@@ -90,15 +90,12 @@ impl Sensor for Tail {
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
-        if self.file.follow_truncation().is_err() {
-            return;
-        }
-        while let Some(lines) = self.file.next_lines() {
+        self.file.follow(|lines| {
             self.log.find_zone(lines, readings.stamp().wall);
             for line in lines.split_inclusive(|&byte| byte == b'\n') {
                 self.log.take_line(std::str::from_utf8(line).unwrap_or("?"), readings);
             }
-        }
+        });
     }
 
     fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {

@@ -32,8 +32,7 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let Some(path) = &places.powermetrics_log else {
         return Err(Unavailable::new("no file of powermetrics was named").fixed_by(FIX));
     };
-    let file = GrowingFile::open(path, HEAD_START);
-    let file = file.map_err(|error| Unavailable::new(format!("{}: {error}", path.display())).fixed_by(FIX))?;
+    let file = GrowingFile::open(path, HEAD_START).map_err(|why| why.fixed_by(FIX))?;
     let channel = |part: SocPart| Channel {
         provenance: Provenance::Estimated,
         ..Channel::new(Resource::Soc(part), Metric::Energy)
@@ -109,16 +108,13 @@ impl Sensor for PowerMetrics {
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
-        if self.file.follow_truncation().is_err() {
-            return;
-        }
-        while let Some(lines) = self.file.next_lines() {
+        self.file.follow(|lines| {
             for line in lines.split(|&byte| byte == b'\n') {
                 if let Some(sample) = self.parser.take_line(text(line)) {
                     self.counters.take(&sample, readings);
                 }
             }
-        }
+        });
     }
 
     fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {

@@ -1,5 +1,6 @@
 //! JSON Schema, as far as the OpenAPI document uses it: what is wrong with a value, and values at random.
 
+use irene_numerics::{GOLDEN, mixed};
 use serde_json::{Map, Value, json};
 
 /// What is wrong with a value, each with its place. A keyword that is not known here stops the test: nothing is passed over.
@@ -101,10 +102,8 @@ pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0 = self.0.wrapping_add(GOLDEN);
+        mixed(self.0)
     }
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use irene_numerics::JOULES_PER_KWH;
 use irene_predict::{Phase, StepFigures, StepMemory, TrainingNote, TrainingRun};
 use irene_regress::CONFIDENCE;
 use irene_tree::render::{self, Grid, Heading};
@@ -14,7 +15,6 @@ use crate::{
     output::width,
 };
 
-const JOULES_PER_KWH: f64 = 3.6e6;
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
 /// For people.

@@ -1,0 +1,114 @@
+use irene_tree::{Format, OpKind, Operand, Operation, Shape};
+
+use super::*;
+use crate::Catalogue;
+
+fn device(name: &str) -> &'static Device {
+    Catalogue::all().iter().find(|device| device.name == name).unwrap()
+}
+
+fn engine(name: &str) -> &'static Engine {
+    Engine::find(name).unwrap()
+}
+
+fn product([rows, inner, columns]: [usize; 3], weights: Format, activations: Format) -> Work {
+    let activation = |shape: [usize; 2]| Operand::activation(Shape::new(&shape).unwrap(), activations);
+    let operands = [activation([rows, inner]), Operand::parameter([columns, inner], weights)];
+    Work::of(&Operation::new(OpKind::Linear, &operands, activation([rows, columns])))
+}
+
+fn pass(work: Work, times: f64) -> Pass {
+    Pass { works: vec![(work, times)], sequences: 1.0, gpus: 1.0, is_served: true, is_sampled: true }
+}
+
+fn cost(pass: &Pass, device: &Device, engine_name: &str) -> PassCost {
+    Law::shipped().pass(pass, device, engine(engine_name))
+}
+
+/// A layer of a model of eight billion parameters.
+const LAYER: [usize; 2] = [4096, 14_336];
+
+fn layer(rows: usize, weights: Format, activations: Format) -> Work {
+    product([rows, LAYER[0], LAYER[1]], weights, activations)
+}
+
+#[test]
+fn a_power_limit_never_makes_more_work_faster() {
+    for (name, limit) in [("mi300x", 300.0), ("h100-sxm", 200.0), ("b200", 300.0), ("rtx-4090", 150.0)] {
+        let device = device(name).clone().with_power_limit(limit).unwrap();
+        let of = |rows: usize| cost(&pass(layer(rows, Format::BF16, Format::BF16), 96.0), &device, "transformers");
+        let costs: Vec<PassCost> = (0..14).map(|power| of(1 << power)).collect();
+        for two in costs.windows(2) {
+            assert!(two[1].seconds >= two[0].seconds * (1.0 - 1e-9), "{name}: {two:?}");
+            assert!(two[1].joules >= two[0].joules * (1.0 - 1e-9), "{name}: {two:?}");
+        }
+        assert!(costs.iter().all(|cost| cost.joules <= limit * cost.seconds * (1.0 + 1e-9)), "{name}");
+    }
+}
+
+#[test]
+fn products_of_eight_bits_are_about_twice_as_fast_also_where_power_is_at_its_limit() {
+    for name in ["h100-sxm", "h200", "b200"] {
+        let of = |format: Format| KernelLaw::shipped().time(&layer(16_384, format, Format::BF16), device(name)).seconds;
+        let ratio = of(Format::BF16) / of(Format::F8E4M3);
+        assert!((1.6..=2.1).contains(&ratio), "{name}: {ratio}");
+    }
+}
+
+#[test]
+fn one_row_takes_what_its_weights_take_on_devices_without_units_for_matrices() {
+    for (name, format) in [("m1-pro", Format::F16), ("gtx-1080", Format::F32), ("core-i9-14900k", Format::F32)] {
+        let device = device(name);
+        let work = layer(1, format, format);
+        let time = KernelLaw::shipped().time(&work, device);
+        assert!(time.arithmetic_s < time.memory_s, "{name}: {time:?}");
+        // No tile is paid for that is hardly filled.
+        let power = &Law::shipped().power;
+        let bytes = power.weight_pj * 1e-12 * work.bytes();
+        assert!(power.dynamic_joules(&work, device) < 1.3 * bytes + 1e-6 * device.tdp_w, "{name}");
+    }
+}
+
+#[test]
+fn more_rows_of_a_mixture_never_take_less_energy() {
+    let power = &Law::shipped().power;
+    let of = |tokens: usize| {
+        let activation = |columns: usize| Operand::activation(Shape::new(&[tokens, columns]).unwrap(), Format::BF16);
+        let operands = [activation(2048), Operand::parameter([128, 768, 2048], Format::BF16)];
+        let mut operation = Operation::new(OpKind::GroupedLinear, &operands, activation(768));
+        operation.touched = 64 * 768 * 2048;
+        power.dynamic_joules(&Work::of(&operation), device("h100-sxm"))
+    };
+    let joules: Vec<f64> = (1..400).map(of).collect();
+    assert!(joules.windows(2).all(|two| two[1] >= two[0]), "{joules:?}");
+}
+
+#[test]
+fn integers_of_eight_bits_are_not_slower_where_an_engine_joins_kernels() {
+    let of = |format: Format, engine: &str| {
+        let work = layer(1, format, Format::BF16);
+        cost(&pass(work, 96.0), device("h100-sxm"), engine).seconds
+    };
+    for engine in ["vllm", "tensorrt-llm"] {
+        assert!(of(Format::Int8, engine) < of(Format::BF16, engine), "{engine}");
+    }
+    // Outliers are taken out and multiplied apart.
+    assert!(of(Format::Int8, "transformers") > of(Format::BF16, "transformers"));
+}
+
+#[test]
+fn processors_of_a_maker_are_not_its_accelerators() {
+    let law = Law::shipped();
+    let of = |name: &str| law.on(device(name), engine("llama.cpp"), false).maker();
+    assert_eq!((of("epyc-7763").kernels, of("epyc-7763").launches), (1.0, 1.0));
+    assert!(of("mi300x").kernels > 1.0);
+}
+
+#[test]
+fn an_engine_in_a_mode_that_was_not_measured_is_less_sure() {
+    let law = Law::shipped();
+    let of = |name: &str, is_served: bool| law.on(device("h100-sxm"), engine(name), is_served).spread();
+    assert!(of("tensorrt-llm", true).time >= FigureSpread::default().time);
+    assert!(of("tensorrt-llm", false).time < FigureSpread::default().time);
+    assert!(of("vllm", true).time < FigureSpread::default().time);
+}
