@@ -10,7 +10,7 @@
 //! The files give neither a model's class nor its parameters; irene-models has both.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -32,6 +32,8 @@ pub struct Import {
     pub trees: Vec<Tree>,
     /// The rows that were left out.
     pub dropped: Vec<Dropped>,
+    /// The columns of figures that a file does not have.
+    pub absent: BTreeSet<Quantity>,
 }
 
 /// Rows that give no tree.
@@ -64,12 +66,15 @@ fn device_dir(data: PathBuf, device: &str) -> Option<PathBuf> {
 /// with list containers (`layer`, `h`) left out, and an operation named by its type below the module that runs it.
 ///
 /// # Errors
-/// [`Error::Io`] for a missing file; [`Error::Row`] for a missing column or a field that is no number.
+/// [`Error::Io`] for a missing file; [`Error::Row`] for a missing column of a size, a model or a level, or a field that is no number.
 pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> Result<Import> {
     let mut model_names: Vec<String> = Vec::new();
     let mut trees: BTreeMap<(usize, Size), Vec<Row>> = BTreeMap::new();
+    let mut absent = BTreeSet::new();
     for (name, level) in FILES {
-        for row in read_file(&dir.join(name), level)? {
+        let (rows, without) = read_file(&dir.join(name), level)?;
+        absent.extend(without);
+        for row in rows {
             let model = model_names.iter().position(|name| *name == row.record.model_name).unwrap_or_else(|| {
                 model_names.push(row.record.model_name.clone());
                 model_names.len() - 1
@@ -78,7 +83,7 @@ pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> 
             trees.entry(key).or_default().push(row);
         }
     }
-    let mut import = Import { trees: Vec::new(), dropped: Vec::new() };
+    let mut import = Import { trees: Vec::new(), dropped: Vec::new(), absent };
     for ((model, size), rows) in trees {
         let builder = TreeBuilder::new(&model_names[model], size);
         let name = &model_names[model];
@@ -102,28 +107,28 @@ pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> 
     Ok(import)
 }
 
-/// A row of the file, which writes counts as floats.
-#[derive(Deserialize)]
+/// A row of the file, which writes counts as floats. A figure without a column, or with an empty cell, is absent.
+#[derive(Default, Deserialize)]
 struct Record {
     batch_size: f64,
     seq_len: f64,
-    flops: f64,
-    mem_bytes: f64,
-    cpu: f64,
-    mem: f64,
-    gpu: f64,
-    gpu_mem: f64,
-    gpu_clk: f64,
-    gpu_mem_clk: f64,
-    times_mean: f64,
-    gpu_energy_mean: f64,
-    energy_mean: f64,
+    flops: Option<f64>,
+    mem_bytes: Option<f64>,
+    cpu: Option<f64>,
+    mem: Option<f64>,
+    gpu: Option<f64>,
+    gpu_mem: Option<f64>,
+    gpu_clk: Option<f64>,
+    gpu_mem_clk: Option<f64>,
+    times_mean: Option<f64>,
+    gpu_energy_mean: Option<f64>,
+    energy_mean: Option<f64>,
     level_name: String,
     model_name: String,
 }
 
 impl Record {
-    fn quantities(&self) -> [(Quantity, f64); 11] {
+    fn quantities(&self) -> [(Quantity, Option<f64>); 11] {
         [
             (Quantity::Flops, self.flops),
             (Quantity::MemBytes, self.mem_bytes),
@@ -155,8 +160,9 @@ impl Row {
     fn checked(self) -> Result<Self> {
         let named = [("batch_size", self.record.batch_size), ("seq_len", self.record.seq_len)];
         let bad_size = named.iter().find(|(_, size)| !(1.0..=1e9).contains(size) || size.fract() != 0.0);
-        let quantities = self.record.quantities().map(|(quantity, value)| (quantity.name(), value));
-        let bad_number = quantities.iter().find(|(_, value)| !value.is_finite() || *value < 0.0);
+        let quantities = self.record.quantities().into_iter();
+        let known: Vec<_> = quantities.filter_map(|(quantity, value)| Some((column(quantity), value?))).collect();
+        let bad_number = known.iter().find(|(_, value)| !value.is_finite() || *value < 0.0);
         match bad_size.or(bad_number) {
             Some((column, value)) => Err(self.error(format!("column `{column}`: {value} is out of range"))),
             None if self.level != Level::Model && !self.record.level_name.contains(':') => {
@@ -176,14 +182,22 @@ impl Row {
     }
 }
 
-fn read_file(path: &Path, level: Level) -> Result<Vec<Row>> {
+/// The column of a figure. The ground truth is called otherwise in trees.
+fn column(quantity: Quantity) -> &'static str {
+    if quantity == Quantity::GroundTruthEnergy { "energy_mean" } else { quantity.name() }
+}
+
+/// The rows of a file, and the figures that it has no columns for.
+type Rows = (Vec<Row>, Vec<Quantity>);
+
+fn read_file(path: &Path, level: Level) -> Result<Rows> {
     read_rows(path, level).map_err(|error| match file_fault(path) {
         Some(reason) => Error::File { path: path.to_owned(), reason },
         None => error,
     })
 }
 
-fn read_rows(path: &Path, level: Level) -> Result<Vec<Row>> {
+fn read_rows(path: &Path, level: Level) -> Result<Rows> {
     let text = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let lines = Lines::of(&text, None);
     let mut reader = csv::Reader::from_reader(text.as_slice());
@@ -193,12 +207,14 @@ fn read_rows(path: &Path, level: Level) -> Result<Vec<Row>> {
     if columns.is_empty() {
         return Err(in_titles("there is no line of titles".into()));
     }
+    let figures = Record::default().quantities().map(|(quantity, _)| quantity).into_iter();
+    let absent: Vec<Quantity> = figures.filter(|figure| columns.iter().all(|title| title != column(*figure))).collect();
     let mut rows = Vec::new();
     let mut records = reader.deserialize();
     loop {
         let line = lines.at(records.reader().position().byte());
         match records.next() {
-            None => return Ok(rows),
+            None => return Ok((rows, absent)),
             Some(Ok(record)) => rows.push(Row { path: path.to_owned(), line, level, record }.checked()?),
             Some(Err(error)) => {
                 return Err(Error::Row { path: path.to_owned(), line, reason: reason(&error, &columns) });
@@ -298,7 +314,9 @@ fn emit(builder: &mut TreeBuilder, class: &'static str, drafts: &[Draft<'_>], in
     let name = draft.scope.rsplit('.').next().unwrap_or_default();
     let annotate = |node: &mut Node| {
         for (quantity, value) in draft.row.record.quantities() {
-            node.set(quantity, value);
+            if let Some(value) = value {
+                node.set(quantity, value);
+            }
         }
     };
     match draft.row.level {

@@ -99,13 +99,15 @@ impl Spread {
         }
     }
 
-    /// The reaches for a machine that they were not calibrated on.
-    pub(crate) fn widened(&self) -> Self {
+    /// The reaches for a machine that they were not calibrated on, of which so many trees are known.
+    pub(crate) fn widened(&self, trees: usize) -> Self {
+        // Less with each more, so that intervals hardly jump where these reaches no longer count.
+        let factor = 1.0 + (WIDER - 1.0) / (trees.max(1) as f64).sqrt();
         Self {
-            reaches: self.reaches.times(WIDER),
-            mismatch: WIDER * self.mismatch,
-            unexplained: WIDER * self.unexplained,
-            strangers: self.strangers.times(WIDER),
+            reaches: self.reaches.times(factor),
+            mismatch: factor * self.mismatch,
+            unexplained: factor * self.unexplained,
+            strangers: self.strangers.times(factor),
             ..self.clone()
         }
     }
@@ -152,5 +154,28 @@ impl Spread {
             families: Vec::new(),
             noise: 0.0,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_carried_over_is_widened_less_the_more_trees_of_the_machine_are_known() {
+        let spread = Spread {
+            reaches: Reaches::default(),
+            correlation: 1.0,
+            mismatch: 0.01,
+            unexplained: 0.1,
+            strangers: Strangers::default(),
+            families: Vec::new(),
+            noise: 0.0,
+        };
+        for (trees, factor) in [(1, 2.0), (4, 1.5), (16, 1.25)] {
+            let widened = spread.widened(trees);
+            let [mismatch, unexplained] = [widened.mismatch / 0.01, widened.unexplained / 0.1];
+            assert!((mismatch - factor).abs() < 1e-9 && (unexplained - factor).abs() < 1e-9, "{trees}: {mismatch}");
+        }
     }
 }

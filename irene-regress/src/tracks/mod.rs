@@ -225,10 +225,10 @@ impl<M: Method> Predictor for Calibrated<M> {
         let method = self.method.adapted(trees)?;
         let here = Spread::calibrate(trees, &|trees| self.method.adapted(trees), &M::predict);
         // Few trees calibrate intervals badly: those of the predictor's own machine, widened, count beside them.
-        let before = self.spread.as_ref().map(Spread::widened).filter(|_| trees.len() < ENOUGH_TREES);
+        let before = self.spread.as_ref().map(|spread| spread.widened(trees.len()));
         let spread = match (here, before) {
-            (Some(here), Some(before)) => Some(here.or_wider(&before)),
-            (here, before) => here.or(before).or_else(|| self.spread.as_ref().map(Spread::widened)),
+            (Some(here), Some(before)) if trees.len() < ENOUGH_TREES => Some(here.or_wider(&before)),
+            (here, before) => here.or(before),
         };
         Ok(Box::new(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)), wholes }))
     }

@@ -125,10 +125,29 @@ fn bad_fields_missing_columns_and_missing_files_are_named() {
     assert!(read().contains("column `times_mean`: -1 is out of range"), "{}", read());
     std::fs::write(&file, text.replace("8.0,32.0", "8.7,32.0")).unwrap();
     assert!(read().contains("column `batch_size`: 8.7 is out of range"), "{}", read());
-    std::fs::write(&file, text.replace("cpu", "processor")).unwrap();
-    assert!(read().contains("missing field `cpu`"), "{}", read());
+    std::fs::write(&file, text.replace("seq_len", "length")).unwrap();
+    assert!(read().contains("missing field `seq_len`"), "{}", read());
     std::fs::remove_file(&file).unwrap();
     assert!(read().contains("ml1_level_features.csv: No such file"), "{}", read());
+}
+
+#[test]
+fn figures_without_a_column_and_empty_cells_are_absent_and_the_columns_are_named() {
+    let folder = Folder::new(
+        "absent",
+        files(&["encoder.layer.0.attention:Attention", "encoder.layer.0:Layer", "encoder:Encoder"]),
+    );
+    for (file, _) in files(&[]) {
+        let file = folder.path().join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("gpu_clk", "clock").replace("0.001,0.1,", "0.001,,")).unwrap();
+    }
+    let import = irene_csv::read_dir(folder.path(), &tiny).unwrap();
+    assert_eq!(import.absent.into_iter().collect::<Vec<_>>(), [Quantity::GpuClk]);
+    for node in import.trees[0].nodes() {
+        assert_eq!([Quantity::GpuClk, Quantity::GpuEnergy].map(|figure| node.get(figure)), [None, None]);
+        assert_eq!((node.get(Quantity::Latency), node.get(Quantity::GroundTruthEnergy)), (Some(0.001), Some(0.2)));
+    }
 }
 
 #[test]

@@ -84,6 +84,10 @@ pub(super) fn read_irene_csv(dir: &Path) -> Result<(Vec<Tree>, usize)> {
             Err(error) => return Err(error.into()),
         }
     }
+    if !import.absent.is_empty() {
+        let absent: Vec<&str> = import.absent.iter().map(|quantity| quantity.name()).collect();
+        output::tell(&format!("{}: no column {} in some file", dir.display(), absent.join(", ")));
+    }
     for dropped in &import.dropped {
         output::tell(&format!("left out {}: {}", dropped.what, dropped.reason));
     }
