@@ -37,6 +37,7 @@ mod places;
 mod profile;
 mod public_trees;
 mod pytorch_steps;
+mod quantised;
 #[cfg(feature = "candle")]
 mod sentence_transformers;
 #[cfg(feature = "candle")]
