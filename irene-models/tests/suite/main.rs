@@ -22,6 +22,7 @@ mod flexibert;
 mod flops;
 mod generation;
 mod gguf;
+mod gguf_architectures;
 mod gguf_file;
 #[cfg(feature = "candle")]
 mod gradients;
