@@ -36,8 +36,8 @@ impl Arithmetic {
 impl Device {
     /// The arithmetic of products of weights and activations in these formats.
     ///
-    /// Weights of 8 bits are multiplied in 8 bits, and activations are rounded to them. Weights in groups of less (int4, mxfp4, GGUF's) are
-    /// widened to the format of the activations. A device without the unit widens to 16 bits, and to 32 where it has none for those.
+    /// Weights of 8 bits are multiplied in 8 bits and nvfp4 in 4, and activations are rounded to them. Other weights in groups (int4, mxfp4,
+    /// GGUF's) are widened to the format of the activations. A device without the unit widens to 16 bits, and to 32 where it has none for those.
     ///
     /// ```
     /// use irene_devices::Catalogue;
@@ -68,6 +68,7 @@ fn wanted(weights: Format, activations: Format) -> Format {
         Format::F8E4M3 | Format::F8E5M2 => Format::F8E4M3,
         Format::Int8 | Format::U8 => Format::Int8,
         Format::Mxfp4 if activations == Format::Mxfp4 => Format::Mxfp4,
+        Format::Nvfp4 => Format::Nvfp4,
         _ if is_half(activations) => activations,
         Format::F16 => Format::F16,
         _ => Format::BF16,
@@ -81,7 +82,7 @@ fn is_half(format: Format) -> bool {
 fn unit_name(format: Format) -> &'static str {
     match format {
         Format::F8E4M3 | Format::F8E5M2 => "fp8",
-        Format::Mxfp4 => "fp4",
+        Format::Mxfp4 | Format::Nvfp4 => "fp4",
         format => format.name(),
     }
 }
@@ -103,6 +104,7 @@ mod tests {
         assert_eq!(of("h100-sxm", Format::Int4, Format::BF16), (Format::BF16, 989.4, None));
         assert_eq!(of("b200", Format::Mxfp4, Format::BF16), (Format::BF16, 2250.0, None));
         assert_eq!(of("b200", Format::Mxfp4, Format::Mxfp4), (Format::Mxfp4, 9000.0, None));
+        assert_eq!(of("b200", Format::Nvfp4, Format::BF16), (Format::Nvfp4, 9000.0, None));
         assert_eq!(of("t4", Format::Int8, Format::F16), (Format::Int8, 130.0, None));
         assert_eq!(of("h100-sxm", Format::Q4K, Format::F32), (Format::F32, 66.9, None));
     }
@@ -123,6 +125,10 @@ mod tests {
             (Format::BF16, 1835.0, said("f16 has no unit on gaudi3: multiplied in bf16"))
         );
         assert_eq!(of("h100-sxm", Format::Mxfp4, Format::Mxfp4).0, Format::F8E4M3);
+        assert_eq!(
+            of("h100-sxm", Format::Nvfp4, Format::BF16),
+            (Format::BF16, 989.4, said("fp4 has no unit on h100-sxm: multiplied in bf16"))
+        );
         assert_eq!(of("gtx-1080-ti", Format::F8E4M3, Format::BF16).0, Format::F32);
     }
 

@@ -243,7 +243,7 @@ impl Peaks {
             Format::BF16 => self.bf16,
             Format::F8E4M3 | Format::F8E5M2 => self.fp8,
             Format::Int8 | Format::U8 => self.int8,
-            Format::Mxfp4 => self.fp4,
+            Format::Mxfp4 | Format::Nvfp4 => self.fp4,
             _ => None,
         }
     }

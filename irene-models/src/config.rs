@@ -218,13 +218,13 @@ impl Config {
     }
 
     /// The number formats that the model is stored and run in, by `torch_dtype` (or `dtype`) and `quantization_config`; 32-bit floats
-    /// where neither says.
+    /// where neither says, and bfloat16 beside quantised weights.
     ///
     /// # Errors
     /// [`Error::Config`] for a type or a quantisation that is unknown here; `--dtype` says another.
     pub fn precision(&self) -> Result<Precision> {
         let field = if self.value("torch_dtype").is_some() { "torch_dtype" } else { "dtype" };
-        let word = self.word_or(field, "f32")?;
+        let word = self.word_or(field, if quantisation::is_stated(self) { "bf16" } else { "f32" })?;
         let activations = word.parse().ok().filter(|format: &Format| format.holds_activations());
         let unknown = || self.error(field, format!("`{word}` is unknown here; give --dtype"));
         let activations = activations.ok_or_else(unknown)?;

@@ -327,12 +327,12 @@ fn usual_engine(spec: &ModelSpec, device: &Device) -> Result<&'static Engine, Er
 fn served_precision(spec: &ModelSpec, device: &Device, engine: &Engine) -> Result<Precision, Error> {
     let own = spec.config().precision()?;
     let is_served = !matches!(engine.program, "transformers" | "candle");
-    let is_decoder = spec.cache(engine.kernels)?.is_some();
-    if own.activations != Format::F32 || !(is_served || is_decoder && !spec.config().has_precision()) {
+    let (is_decoder, says) = (spec.cache(engine.kernels)?.is_some(), spec.config().has_precision());
+    if says && own.activations != Format::F32 || !(is_served || is_decoder && !says) {
         return Ok(own);
     }
     let half = half(device);
-    let weights = if own.weights == Format::F32 { half } else { own.weights };
+    let weights = if own.weights == own.activations { half } else { own.weights };
     Ok(Precision { weights, ..Precision::of(half) })
 }
 

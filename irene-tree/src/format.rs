@@ -14,9 +14,12 @@ use serde::{Deserialize, Serialize};
 /// | f8_e4m3, f8_e5m2, int8, u8 | 1 | 1 |
 /// | int4 (GPTQ, AWQ; 16-bit scale, 4-bit zero point a group) | 128 | 66.5 |
 /// | int4_g64, int4_g32 (the same in smaller groups) | 64, 32 | 34.5, 18.5 |
+/// | int4_sym, int4_sym_g64, int4_sym_g32 (compressed-tensors; without zero points) | 128, 64, 32 | 66, 34, 18 |
+/// | mlx4, mlx8 (MLX; 16-bit scale and bias a group) | 64 | 36, 68 |
 /// | nf4 (bitsandbytes; 32-bit scale a block) | 64 | 36 |
 /// | nf4_dq (its scales quantised too) | 16384 | 8452 |
 /// | mxfp4 (OCP microscaling; 8-bit exponent a block) | 32 | 17 |
+/// | nvfp4 (NVIDIA; 8-bit scale a block) | 16 | 9 |
 /// | q4_0, q4_1, q5_0, q5_1, q8_0 (GGUF) | 32 | 18, 20, 22, 24, 34 |
 /// | q2_k, q3_k, q4_k, q5_k, q6_k (GGUF) | 256 | 84, 110, 144, 176, 210 |
 ///
@@ -52,10 +55,19 @@ pub enum Format {
     Int4G64,
     #[serde(rename = "int4_g32")]
     Int4G32,
+    #[serde(rename = "int4_sym")]
+    Int4Sym,
+    #[serde(rename = "int4_sym_g64")]
+    Int4SymG64,
+    #[serde(rename = "int4_sym_g32")]
+    Int4SymG32,
+    Mlx4,
+    Mlx8,
     Nf4,
     #[serde(rename = "nf4_dq")]
     Nf4Dq,
     Mxfp4,
+    Nvfp4,
     #[serde(rename = "q4_0")]
     Q4_0,
     #[serde(rename = "q4_1")]
@@ -100,7 +112,7 @@ const fn define(
 }
 
 /// In the order of the enum.
-const DEFINITIONS: [Definition; 26] = [
+const DEFINITIONS: [Definition; 32] = [
     define(Format::F64, "f64", &["float64", "fp64"], 1, 64),
     define(Format::F32, "f32", &["float32", "fp32"], 1, 32),
     define(Format::F16, "f16", &["float16", "fp16"], 1, 16),
@@ -114,9 +126,15 @@ const DEFINITIONS: [Definition; 26] = [
     define(Format::Int4, "int4", &["gptq", "awq"], 128, 128 * 4 + 16 + 4),
     define(Format::Int4G64, "int4_g64", &[], 64, 64 * 4 + 16 + 4),
     define(Format::Int4G32, "int4_g32", &[], 32, 32 * 4 + 16 + 4),
+    define(Format::Int4Sym, "int4_sym", &[], 128, 128 * 4 + 16),
+    define(Format::Int4SymG64, "int4_sym_g64", &[], 64, 64 * 4 + 16),
+    define(Format::Int4SymG32, "int4_sym_g32", &[], 32, 32 * 4 + 16),
+    define(Format::Mlx4, "mlx4", &[], 64, 64 * 4 + 16 + 16),
+    define(Format::Mlx8, "mlx8", &[], 64, 64 * 8 + 16 + 16),
     define(Format::Nf4, "nf4", &[], 64, 64 * 4 + 32),
     define(Format::Nf4Dq, "nf4_dq", &[], 64 * 256, 64 * 256 * 4 + 256 * 8 + 32),
     define(Format::Mxfp4, "mxfp4", &[], 32, 32 * 4 + 8),
+    define(Format::Nvfp4, "nvfp4", &[], 16, 16 * 4 + 8),
     define(Format::Q4_0, "q4_0", &[], 32, 18 * 8),
     define(Format::Q4_1, "q4_1", &[], 32, 20 * 8),
     define(Format::Q5_0, "q5_0", &[], 32, 22 * 8),
@@ -332,7 +350,7 @@ mod tests {
     /// Bytes of the numbers of a block, by each format's own description.
     #[test]
     fn a_block_has_as_many_bytes_as_the_table_says() {
-        let table: [(&[Format], u64, u64); 19] = [
+        let table: [(&[Format], u64, u64); 25] = [
             (&[Format::F64, Format::I64], 1, 8),
             (&[Format::F32, Format::I32], 1, 4),
             (&[Format::F16, Format::BF16], 1, 2),
@@ -340,9 +358,15 @@ mod tests {
             (&[Format::Int4], 256, 133),
             (&[Format::Int4G64], 128, 69),
             (&[Format::Int4G32], 64, 37),
+            (&[Format::Int4Sym], 128, 66),
+            (&[Format::Int4SymG64], 64, 34),
+            (&[Format::Int4SymG32], 32, 18),
+            (&[Format::Mlx4], 64, 36),
+            (&[Format::Mlx8], 64, 68),
             (&[Format::Nf4], 64, 36),
             (&[Format::Nf4Dq], 16384, 8452),
             (&[Format::Mxfp4], 32, 17),
+            (&[Format::Nvfp4], 16, 9),
             (&[Format::Q4_0], 32, 18),
             (&[Format::Q4_1], 32, 20),
             (&[Format::Q5_0], 32, 22),

@@ -26,7 +26,11 @@ pub(crate) struct GgufWeights {
 
 impl GgufWeights {
     /// The tensors of this file, for a device and a type of activations.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a file that is followed by shape alone.
     pub(crate) fn new(file: Gguf, dtype: CandleDType, device: &Device) -> Result<Self> {
+        file.refuse_to_run()?;
         Ok(Self { names: file.names()?, file, dtype, device: device.clone() })
     }
 

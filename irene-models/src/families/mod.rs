@@ -55,7 +55,7 @@ pub(crate) fn take(config: Config) -> Result<Taken> {
 
 /// The config of the text model in one of text and images, if its family is followed and the whole's is not.
 fn text_model(config: &Config) -> Option<Config> {
-    const SHARED: [&str; 3] = ["torch_dtype", "dtype", "quantization_config"];
+    const SHARED: [&str; 4] = ["torch_dtype", "dtype", "quantization_config", "quantization"];
     let is_family = |value: &Value| all().any(|family| value == family.model_type);
     let text = config.value("text_config")?.as_object()?;
     if config.value("model_type").is_some_and(is_family) || !text.get("model_type").is_some_and(is_family) {

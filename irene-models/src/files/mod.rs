@@ -121,6 +121,15 @@ impl ModelFiles {
         if self.itself().is_some() { Ok(None) } else { self.file(name) }
     }
 
+    /// A further file that few models have: a hub that cannot be asked is no fault.
+    ///
+    /// # Errors
+    /// [`Error::Files`] for a link to nothing.
+    pub(crate) fn if_there(&self, name: &str) -> Result<Option<PathBuf>> {
+        let found = self.further(name);
+        if self.hub.is_some() { Ok(found.unwrap_or_default()) } else { found }
+    }
+
     /// A file of the model, if there is one.
     fn file(&self, name: &str) -> Result<Option<PathBuf>> {
         let local = self.dir.as_ref().map(|dir| dir.join(name));
@@ -139,11 +148,8 @@ impl ModelFiles {
     /// A file of the pipeline that the model belongs to, if there is one. A file that is read for itself belongs to none.
     pub(crate) fn of_pipeline(&self, name: &str) -> Result<Option<PathBuf>> {
         match &self.pipeline {
-            _ if self.itself().is_some() => Ok(None),
-            Some(pipeline) => Ok(Some(pipeline.join(name)).filter(|file| file.is_file())),
-            // Most models belong to none: a hub that cannot be asked is no fault.
-            None if self.hub.is_some() => Ok(self.file(name).unwrap_or_default()),
-            None => self.file(name),
+            Some(pipeline) if self.itself().is_none() => Ok(Some(pipeline.join(name)).filter(|file| file.is_file())),
+            _ => self.if_there(name),
         }
     }
 
@@ -171,8 +177,15 @@ impl ModelFiles {
 
 /// Files in a folder that may have been meant as its config.json.
 fn other_config(dir: &Path) -> Option<String> {
-    const NOT_OF_A_MODEL: [&str; 4] =
-        ["tokenizer_config.json", "generation_config.json", "preprocessor_config.json", "adapter_config.json"];
+    const NOT_OF_A_MODEL: [&str; 7] = [
+        "tokenizer_config.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "adapter_config.json",
+        "hf_quant_config.json",
+        "quantize_config.json",
+        "quant_config.json",
+    ];
     let entries = std::fs::read_dir(dir).ok()?;
     let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     names.sort();

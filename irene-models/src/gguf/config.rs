@@ -3,49 +3,40 @@
 use irene_tree::Format;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Gguf, Names, parse::Value};
+use super::{
+    Gguf, Names,
+    architectures::{KNOWN, Known},
+    parse::Value,
+};
 use crate::{Config, Result};
 
-/// An architecture by llama.cpp's word, and how its metadata becomes fields.
-struct Known {
-    name: &'static str,
-    fields: fn(&mut Fields<'_>) -> Result<()>,
-}
+pub(super) const HIDDEN: &str = "embedding_length";
+pub(super) const LAYERS: &str = "block_count";
+pub(super) const HEADS: &str = "attention.head_count";
+pub(super) const GROUPS: &str = "attention.head_count_kv";
+pub(super) const HEAD_WIDTH: &str = "attention.key_length";
+pub(super) const INNER: &str = "feed_forward_length";
+pub(super) const POSITIONS: &str = "context_length";
+pub(super) const RMS_EPS: &str = "attention.layer_norm_rms_epsilon";
+pub(super) const NORM_EPS: &str = "attention.layer_norm_epsilon";
+pub(super) const THETA: &str = "rope.freq_base";
+pub(super) const ROTATED: &str = "rope.dimension_count";
+pub(super) const WINDOW: &str = "attention.sliding_window";
+pub(super) const EXPERTS: &str = "expert_count";
+pub(super) const USED: &str = "expert_used_count";
+pub(super) const EXPERT_INNER: &str = "expert_feed_forward_length";
 
-const KNOWN: &[Known] = &[
-    Known { name: "llama", fields: llama },
-    Known { name: "qwen2", fields: |f| f.gated("qwen2", &[]) },
-    Known { name: "qwen3", fields: |f| f.gated("qwen3", &[]) },
-    Known { name: "qwen2moe", fields: |f| f.qwen_experts("qwen2_moe") },
-    Known { name: "qwen3moe", fields: |f| f.qwen_experts("qwen3_moe") },
-    Known { name: "gemma", fields: gemma },
-    Known { name: "gemma2", fields: gemma2 },
-    Known { name: "gemma3", fields: gemma3 },
-    Known { name: "phi2", fields: phi },
-    Known { name: "phi3", fields: phi3 },
-    Known { name: "granite", fields: granite },
-    Known { name: "olmo2", fields: |f| f.gated("olmo2", &[]) },
-    Known { name: "starcoder2", fields: starcoder2 },
-    Known { name: "falcon", fields: falcon },
-    Known { name: "gptneox", fields: gpt_neox },
-    Known { name: "gpt2", fields: gpt2 },
-    Known { name: "bloom", fields: bloom },
+/// The sizes by the names that most families have.
+const USUAL: &[(&str, &str)] = &[
+    ("hidden_size", HIDDEN),
+    ("num_hidden_layers", LAYERS),
+    ("num_attention_heads", HEADS),
+    ("intermediate_size", INNER),
+    ("max_position_embeddings", POSITIONS),
 ];
 
-const HIDDEN: &str = "embedding_length";
-const LAYERS: &str = "block_count";
-const HEADS: &str = "attention.head_count";
-const GROUPS: &str = "attention.head_count_kv";
-const HEAD_WIDTH: &str = "attention.key_length";
-const INNER: &str = "feed_forward_length";
-const POSITIONS: &str = "context_length";
-const RMS_EPS: &str = "attention.layer_norm_rms_epsilon";
-const NORM_EPS: &str = "attention.layer_norm_epsilon";
-const THETA: &str = "rope.freq_base";
-const ROTATED: &str = "rope.dimension_count";
-const WINDOW: &str = "attention.sliding_window";
-const EXPERTS: &str = "expert_count";
-const USED: &str = "expert_used_count";
+/// The key of the architecture's word.
+const ARCHITECTURE: &str = "general.architecture";
 
 impl Gguf {
     /// The config of the file's model.
@@ -72,13 +63,31 @@ impl Gguf {
     }
 
     fn known(&self) -> Result<&'static Known> {
-        const KEY: &str = "general.architecture";
-        let word = self.word(KEY).ok_or_else(|| self.error(KEY, "is missing: the file holds no model"))?;
-        let all = || KNOWN.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
-        KNOWN
-            .iter()
-            .find(|known| known.name == word)
-            .ok_or_else(|| self.error(KEY, format!("`{word}` is not followed here; there are {}", all())))
+        let word =
+            self.word(ARCHITECTURE).ok_or_else(|| self.error(ARCHITECTURE, "is missing: the file holds no model"))?;
+        let unknown = || {
+            let all = KNOWN.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
+            let reason = format!(
+                "`{word}` is not followed here; there are {all}; the config.json that the file was made from may be: give it with --dtype"
+            );
+            self.error(ARCHITECTURE, reason)
+        };
+        KNOWN.iter().find(|known| known.name == word).ok_or_else(unknown)
+    }
+
+    /// Refuses to run a file whose tensors are followed by shape alone.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) naming the architecture.
+    #[cfg(feature = "candle")]
+    pub(crate) fn refuse_to_run(&self) -> Result<()> {
+        let Known { name, runs, .. } = self.known()?;
+        if *runs {
+            return Ok(());
+        }
+        let reason =
+            format!("a file of `{name}` is followed by shape and not run: take the model's safetensors in 16 bits");
+        Err(self.error(ARCHITECTURE, reason))
     }
 
     /// The format that most numbers of the file are stored in.
@@ -92,23 +101,23 @@ impl Gguf {
 }
 
 /// The fields so far.
-struct Fields<'a> {
-    file: &'a Gguf,
+pub(super) struct Fields<'a> {
+    pub(super) file: &'a Gguf,
     name: &'static str,
-    fields: Map<String, Json>,
+    pub(super) fields: Map<String, Json>,
 }
 
 impl Fields<'_> {
-    fn key(&self, key: &str) -> String {
+    pub(super) fn key(&self, key: &str) -> String {
         format!("{}.{key}", self.name)
     }
 
-    fn set(&mut self, field: &str, value: impl Into<Json>) {
+    pub(super) fn set(&mut self, field: &str, value: impl Into<Json>) {
         self.fields.insert(field.to_owned(), value.into());
     }
 
     /// A whole number of the metadata.
-    fn size_if(&self, key: &str) -> Result<Option<usize>> {
+    pub(super) fn size_if(&self, key: &str) -> Result<Option<usize>> {
         let key = self.key(key);
         match self.file.0.metadata.get(&key) {
             None => Ok(None),
@@ -127,15 +136,15 @@ impl Fields<'_> {
         }
     }
 
-    fn size(&self, key: &str) -> Result<usize> {
+    pub(super) fn size(&self, key: &str) -> Result<usize> {
         self.size_if(key)?.ok_or_else(|| self.file.error(&self.key(key), "is missing"))
     }
 
-    fn size_or(&self, key: &str, default: usize) -> Result<usize> {
+    pub(super) fn size_or(&self, key: &str, default: usize) -> Result<usize> {
         Ok(self.size_if(key)?.unwrap_or(default))
     }
 
-    fn number_if(&self, key: &str) -> Result<Option<f64>> {
+    pub(super) fn number_if(&self, key: &str) -> Result<Option<f64>> {
         let key = self.key(key);
         match self.file.0.metadata.get(&key) {
             None => Ok(None),
@@ -146,7 +155,7 @@ impl Fields<'_> {
     }
 
     /// Sets fields where the metadata has their sizes.
-    fn sizes(&mut self, pairs: &[(&str, &str)]) -> Result<()> {
+    pub(super) fn sizes(&mut self, pairs: &[(&str, &str)]) -> Result<()> {
         for (field, key) in pairs {
             if let Some(size) = self.size_if(key)? {
                 self.set(field, size);
@@ -156,7 +165,7 @@ impl Fields<'_> {
     }
 
     /// Sets fields where the metadata has their numbers.
-    fn numbers(&mut self, pairs: &[(&str, &str)]) -> Result<()> {
+    pub(super) fn numbers(&mut self, pairs: &[(&str, &str)]) -> Result<()> {
         for (field, key) in pairs {
             if let Some(number) = self.number_if(key)? {
                 self.set(field, number);
@@ -166,15 +175,15 @@ impl Fields<'_> {
     }
 
     /// The dimensions of a tensor; none if the file does not have it.
-    fn dims(&self, tensor: &str) -> &[usize] {
+    pub(super) fn dims(&self, tensor: &str) -> &[usize] {
         self.file.tensor(tensor).map_or(&[], |stored| stored.shape.dims())
     }
 
-    fn has(&self, tensor: &str) -> bool {
+    pub(super) fn has(&self, tensor: &str) -> bool {
         self.file.has(tensor)
     }
 
-    fn head_width(&self) -> Result<usize> {
+    pub(super) fn head_width(&self) -> Result<usize> {
         self.size_or(HEAD_WIDTH, self.size(HIDDEN)? / self.size(HEADS)?.max(1))
     }
 
@@ -203,22 +212,16 @@ impl Fields<'_> {
         Ok(())
     }
 
-    /// The sizes by the names that most families have.
-    fn decoder(&mut self, model_type: &str) -> Result<()> {
+    /// The sizes of a decoder.
+    pub(super) fn decoder(&mut self, model_type: &str) -> Result<()> {
         self.set("model_type", model_type);
         self.set("num_key_value_heads", self.size_or(GROUPS, self.size(HEADS)?)?);
-        self.sizes(&[
-            ("hidden_size", HIDDEN),
-            ("num_hidden_layers", LAYERS),
-            ("num_attention_heads", HEADS),
-            ("intermediate_size", INNER),
-            ("max_position_embeddings", POSITIONS),
-        ])?;
+        self.sizes(USUAL)?;
         self.numbers(&[("rope_theta", THETA)])
     }
 
     /// A decoder with RMS norms and a gated feed-forward part.
-    fn gated(&mut self, model_type: &str, more: &[(&str, &str)]) -> Result<()> {
+    pub(super) fn gated(&mut self, model_type: &str, more: &[(&str, &str)]) -> Result<()> {
         self.decoder(model_type)?;
         self.set("head_dim", self.head_width()?);
         self.set("hidden_act", "silu");
@@ -227,12 +230,38 @@ impl Fields<'_> {
         self.rope_scaling()
     }
 
+    /// An encoder with BERT's embeddings, and the way that its vectors become one.
+    pub(super) fn encoder(&mut self, model_type: &str, activation: &str) -> Result<()> {
+        const SEGMENTS: &str = "token_types.weight";
+        const POOLING: [(usize, &str); 3] = [(1, "mean"), (2, "cls"), (3, "lasttoken")];
+        self.set("model_type", model_type);
+        self.set("hidden_act", activation);
+        let segments = match self.dims(SEGMENTS) {
+            [rows, _] => *rows,
+            // A single row is stored without its first dimension.
+            [_] => 1,
+            _ => {
+                let reason =
+                    "is missing among the tensors: an encoder without segments, as DistilBERT, is not followed here";
+                return Err(self.file.error(SEGMENTS, reason));
+            }
+        };
+        self.set("type_vocab_size", segments);
+        self.sizes(USUAL)?;
+        self.numbers(&[("layer_norm_eps", NORM_EPS)])?;
+        let pooling = self.size_if("pooling_type")?;
+        if let Some((_, word)) = POOLING.iter().find(|(kind, _)| Some(*kind) == pooling) {
+            self.set("sentence_modules", vec![*word]);
+        }
+        Ok(())
+    }
+
     /// The widths of Qwen's experts, which older files leave to their tensors.
-    fn qwen_experts(&mut self, model_type: &str) -> Result<()> {
+    pub(super) fn qwen_experts(&mut self, model_type: &str) -> Result<()> {
         self.gated(model_type, &[])?;
         self.sizes(&[("num_experts", EXPERTS), ("num_experts_per_tok", USED)])?;
         let of = |dims: &[usize], place: usize| dims.get(place).copied().unwrap_or(0);
-        let inner = self.size_or("expert_feed_forward_length", of(self.dims("blk.0.ffn_up_exps.weight"), 1))?;
+        let inner = self.size_or(EXPERT_INNER, of(self.dims("blk.0.ffn_up_exps.weight"), 1))?;
         self.set("moe_intermediate_size", inner);
         let is_qwen3 = model_type == "qwen3_moe";
         self.set("norm_topk_prob", is_qwen3);
@@ -244,7 +273,7 @@ impl Fields<'_> {
     }
 
     /// The sliding window; null, which is none whatever the family's own, where its size is 0.
-    fn window(&mut self) -> Result<()> {
+    pub(super) fn window(&mut self) -> Result<()> {
         if let Some(size) = self.size_if(WINDOW)? {
             self.set("sliding_window", Some(size).filter(|size| *size > 0));
         }
@@ -252,14 +281,14 @@ impl Fields<'_> {
     }
 
     /// The share of a head that is rotated, where it is not all.
-    fn rotated(&mut self, field: &str) -> Result<()> {
+    pub(super) fn rotated(&mut self, field: &str) -> Result<()> {
         let width = self.head_width()?;
         let rotated = self.size_or(ROTATED, width)?;
         self.set(field, rotated as f64 / width.max(1) as f64);
         Ok(())
     }
 
-    fn rope_scaling(&mut self) -> Result<()> {
+    pub(super) fn rope_scaling(&mut self) -> Result<()> {
         let key = "rope.scaling.type";
         let kind = self.file.word(&self.key(key)).unwrap_or("none").to_owned();
         let factor = self.number_if("rope.scaling.factor")?;
@@ -285,26 +314,29 @@ impl Fields<'_> {
 
     /// Llama 3's scaling. The file has what became of it, a divisor for each frequency.
     fn llama3_scaling(&self) -> Result<Json> {
-        /// The value of every public model.
+        /// The values of every public model. Llama 4 has no ramp between low frequencies and high ones.
         const LOW: f64 = 1.0;
-        const HIGH: f64 = 4.0;
+        const HIGH: [f64; 2] = [4.0, LOW];
         const ORIGINAL: f64 = 8192.0;
         let divisors = self.file.floats("rope_freqs.weight").unwrap_or_default();
         let factor = divisors.iter().copied().fold(1.0, f64::max);
         let (theta, count) = (self.number_if(THETA)?.unwrap_or(10_000.0), divisors.len() as f64);
-        let expected = |place: usize| {
+        let expected = |place: usize, high: f64| {
             let turns = ORIGINAL / (std::f64::consts::TAU * theta.powf(place as f64 / count));
-            let smooth = ((turns - LOW) / (HIGH - LOW)).clamp(0.0, 1.0);
+            let smooth = ((turns - LOW) / (high - LOW)).clamp(0.0, 1.0);
             1.0 / ((1.0 - smooth) / factor + smooth)
         };
-        let is_llama3 = divisors.iter().enumerate().all(|(i, &found)| (found - expected(i)).abs() <= 1e-3 * found);
-        if divisors.is_empty() || !is_llama3 {
+        let is_it = |high: &f64| {
+            let is_near = |(i, &found): (usize, &f64)| (found - expected(i, *high)).abs() <= 1e-3 * found;
+            !divisors.is_empty() && divisors.iter().enumerate().all(is_near)
+        };
+        let Some(high) = HIGH.into_iter().find(is_it) else {
             let reason =
                 "is not Llama 3's scaling of its rotary frequencies, and no other is followed from a GGUF file";
             return Err(self.file.error("rope_freqs.weight", reason));
-        }
+        };
         Ok(json!({
-            "rope_type": "llama3", "factor": factor, "low_freq_factor": LOW, "high_freq_factor": HIGH,
+            "rope_type": "llama3", "factor": factor, "low_freq_factor": LOW, "high_freq_factor": high,
             "original_max_position_embeddings": ORIGINAL as u64,
         }))
     }
@@ -321,143 +353,6 @@ impl Fields<'_> {
         self.set("rope_scaling", json!({"rope_type": "longrope", "long_factor": long, "short_factor": short}));
         Ok(())
     }
-}
-
-fn llama(fields: &mut Fields<'_>) -> Result<()> {
-    let experts = fields.size_or(EXPERTS, 0)?;
-    fields.gated(if experts > 0 { "mixtral" } else { "llama" }, &[])?;
-    if experts > 0 {
-        return fields.sizes(&[("num_local_experts", EXPERTS), ("num_experts_per_tok", USED)]);
-    }
-    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
-    fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
-    Ok(())
-}
-
-fn gemma(fields: &mut Fields<'_>) -> Result<()> {
-    fields.gated("gemma", &[])?;
-    fields.set("hidden_act", "gelu_pytorch_tanh");
-    fields.set("hidden_activation", "gelu_pytorch_tanh");
-    Ok(())
-}
-
-/// The width that scores are divided by the root of; the file does not say, and llama.cpp goes by the number of layers.
-fn query_scale(fields: &Fields<'_>, layers_of_27b: usize) -> Result<usize> {
-    if fields.size(LAYERS)? == layers_of_27b {
-        Ok(fields.size(HIDDEN)? / fields.size(HEADS)?.max(1))
-    } else {
-        fields.head_width()
-    }
-}
-
-fn gemma2(fields: &mut Fields<'_>) -> Result<()> {
-    gemma(fields)?;
-    fields.set("model_type", "gemma2");
-    fields.set("query_pre_attn_scalar", query_scale(fields, 46)?);
-    fields.window()?;
-    fields.set("attn_logit_softcapping", fields.number_if("attn_logit_softcapping")?.unwrap_or(50.0));
-    fields.set("final_logit_softcapping", fields.number_if("final_logit_softcapping")?.unwrap_or(30.0));
-    Ok(())
-}
-
-fn gemma3(fields: &mut Fields<'_>) -> Result<()> {
-    gemma(fields)?;
-    fields.set("model_type", "gemma3_text");
-    fields.set("query_pre_attn_scalar", query_scale(fields, 62)?);
-    fields.set("rope_theta", fields.number_if(THETA)?.unwrap_or(1e6));
-    fields.set("rope_local_base_freq", 1e4);
-    fields.set("sliding_window_pattern", 6);
-    fields.window()
-}
-
-fn phi(fields: &mut Fields<'_>) -> Result<()> {
-    fields.decoder("phi")?;
-    fields.set("hidden_act", "gelu_new");
-    fields.numbers(&[("layer_norm_eps", NORM_EPS)])?;
-    fields.rotated("partial_rotary_factor")
-}
-
-fn phi3(fields: &mut Fields<'_>) -> Result<()> {
-    fields.gated("phi3", &[])?;
-    fields.rotated("partial_rotary_factor")?;
-    fields.window()?;
-    if !fields.fields.contains_key("original_max_position_embeddings") {
-        fields.set("original_max_position_embeddings", fields.size(POSITIONS)?);
-    }
-    Ok(())
-}
-
-fn granite(fields: &mut Fields<'_>) -> Result<()> {
-    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
-    fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
-    fields.gated(
-        "granite",
-        &[
-            ("embedding_multiplier", "embedding_scale"),
-            ("residual_multiplier", "residual_scale"),
-            ("attention_multiplier", "attention.scale"),
-            ("logits_scaling", "logit_scale"),
-        ],
-    )
-}
-
-fn starcoder2(fields: &mut Fields<'_>) -> Result<()> {
-    fields.decoder("starcoder2")?;
-    fields.set("use_bias", fields.has("blk.0.ffn_up.bias"));
-    fields.set("hidden_act", "gelu_pytorch_tanh");
-    fields.numbers(&[("norm_epsilon", NORM_EPS)])?;
-    fields.window()
-}
-
-fn falcon(fields: &mut Fields<'_>) -> Result<()> {
-    let has_two_norms = fields.has("blk.0.attn_norm_2.weight");
-    let groups = fields.size_or(GROUPS, 1)?;
-    fields.decoder("falcon")?;
-    fields.set("num_kv_heads", groups);
-    fields.set("new_decoder_architecture", has_two_norms || groups > 1);
-    fields.set("num_ln_in_parallel_attn", 1 + usize::from(has_two_norms));
-    fields.set("multi_query", groups == 1);
-    fields.set("parallel_attn", true);
-    fields.set("bias", fields.has("blk.0.attn_qkv.bias"));
-    fields.set("alibi", false);
-    fields.set("ffn_hidden_size", fields.dims("blk.0.ffn_up.weight").first().copied());
-    for field in ["num_key_value_heads", "intermediate_size"] {
-        fields.fields.remove(field);
-    }
-    fields.numbers(&[("layer_norm_epsilon", NORM_EPS)])
-}
-
-fn gpt_neox(fields: &mut Fields<'_>) -> Result<()> {
-    fields.decoder("gpt_neox")?;
-    for (from, to) in [("rope_theta", "rotary_emb_base"), ("num_key_value_heads", "")] {
-        if let (Some(value), false) = (fields.fields.remove(from), to.is_empty()) {
-            fields.set(to, value);
-        }
-    }
-    fields.set("hidden_act", "gelu");
-    let parallel = fields.file.flag(&fields.key("use_parallel_residual"));
-    fields.set("use_parallel_residual", parallel.unwrap_or(true));
-    fields.numbers(&[("layer_norm_eps", NORM_EPS)])?;
-    fields.rotated("rotary_pct")
-}
-
-fn gpt2(fields: &mut Fields<'_>) -> Result<()> {
-    fields.set("model_type", "gpt2");
-    fields.set("activation_function", "gelu_new");
-    fields.sizes(&[
-        ("n_embd", HIDDEN),
-        ("n_layer", LAYERS),
-        ("n_head", HEADS),
-        ("n_inner", INNER),
-        ("n_positions", POSITIONS),
-    ])?;
-    fields.numbers(&[("layer_norm_epsilon", NORM_EPS)])
-}
-
-fn bloom(fields: &mut Fields<'_>) -> Result<()> {
-    fields.set("model_type", "bloom");
-    fields.sizes(&[("hidden_size", HIDDEN), ("n_layer", LAYERS), ("n_head", HEADS), ("seq_length", POSITIONS)])?;
-    fields.numbers(&[("layer_norm_epsilon", NORM_EPS)])
 }
 
 /// The number as a config has it, from the 32-bit float of the file: 1e-5 and not 9.999999747378752e-6.

@@ -2,6 +2,7 @@
 //!
 //! Opening one reads its header alone, through a memory map, so that a file of any size takes the time of its metadata.
 
+mod architectures;
 mod config;
 mod names;
 mod parse;

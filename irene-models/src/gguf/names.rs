@@ -17,6 +17,10 @@ const OUTER: &[(&str, &str)] = &[
     ("final_layer_norm", "output_norm"),
     ("lm_head", "output"),
     ("embed_out", "output"),
+    ("embeddings.word_embeddings", "token_embd"),
+    ("embeddings.position_embeddings", "position_embd"),
+    ("embeddings.token_type_embeddings", "token_types"),
+    ("embeddings.LayerNorm", "token_embd_norm"),
 ];
 
 /// The parts of a layer.
@@ -25,7 +29,6 @@ const INNER: &[(&str, &str)] = &[
     ("ln_1", "attn_norm"),
     ("ln_attn", "attn_norm_2"),
     ("ln_mlp", "attn_norm"),
-    ("post_attention_layernorm", "ffn_norm"),
     ("ln_2", "ffn_norm"),
     ("pre_feedforward_layernorm", "ffn_norm"),
     ("post_feedforward_layernorm", "post_ffw_norm"),
@@ -59,6 +62,60 @@ const INNER: &[(&str, &str)] = &[
     ("mlp.shared_expert.down_proj", "ffn_down_shexp"),
     ("mlp.shared_expert_gate", "ffn_gate_inp_shexp"),
     ("block_sparse_moe.gate", "ffn_gate_inp"),
+    ("block_sparse_moe.router.layer", "ffn_gate_inp"),
+    ("mlp.router", "ffn_gate_inp"),
+    ("mlp.shared_experts.gate_proj", "ffn_gate_shexp"),
+    ("mlp.shared_experts.up_proj", "ffn_up_shexp"),
+    ("mlp.shared_experts.down_proj", "ffn_down_shexp"),
+    ("feed_forward.gate_proj", "ffn_gate"),
+    ("feed_forward.up_proj", "ffn_up"),
+    ("feed_forward.down_proj", "ffn_down"),
+    ("feed_forward.router", "ffn_gate_inp"),
+    ("feed_forward.shared_expert.gate_proj", "ffn_gate_shexp"),
+    ("feed_forward.shared_expert.up_proj", "ffn_up_shexp"),
+    ("feed_forward.shared_expert.down_proj", "ffn_down_shexp"),
+    ("self_attn.q_a_proj", "attn_q_a"),
+    ("self_attn.q_a_layernorm", "attn_q_a_norm"),
+    ("self_attn.q_b_proj", "attn_q_b"),
+    ("self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"),
+    ("self_attn.kv_a_layernorm", "attn_kv_a_norm"),
+    ("self_attn.kv_b_proj", "attn_kv_b"),
+    ("attention.self.query", "attn_q"),
+    ("attention.self.key", "attn_k"),
+    ("attention.self.value", "attn_v"),
+    ("attention.output.dense", "attn_output"),
+    ("attention.output.LayerNorm", "attn_output_norm"),
+    ("intermediate.dense", "ffn_up"),
+    ("output.dense", "ffn_down"),
+    ("output.LayerNorm", "layer_output_norm"),
+    ("post_mlp_layernorm", "layer_output_norm"),
+];
+
+/// Parameters of a layer by their whole keys.
+const WHOLE: &[(&str, &str)] =
+    &[("self_attn.sinks", "attn_sinks.weight"), ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias")];
+
+const GATE_UP: &[&str] = &["ffn_gate_exps.weight", "ffn_up_exps.weight"];
+const DOWN: &[&str] = &["ffn_down_exps.weight"];
+
+/// Parameters of a layer whose numbers are in other tensors, and how many have them together: stacked experts and the way up from latent
+/// vectors, which the file has apart, and projections that it has joined.
+const ELSEWHERE: &[(&str, &[&str], u64)] = &[
+    ("mlp.experts.gate_up_proj", GATE_UP, 1),
+    ("mlp.experts.gate_up_proj_bias", &["ffn_gate_exps.bias", "ffn_up_exps.bias"], 1),
+    ("mlp.experts.down_proj", DOWN, 1),
+    ("mlp.experts.down_proj_bias", &["ffn_down_exps.bias"], 1),
+    ("feed_forward.experts.gate_up_proj", GATE_UP, 1),
+    ("feed_forward.experts.down_proj", DOWN, 1),
+    ("block_sparse_moe.input_linear.weight", GATE_UP, 1),
+    ("block_sparse_moe.output_linear.weight", DOWN, 1),
+    ("self_attn.kv_b_proj.weight", &["attn_k_b.weight", "attn_v_b.weight"], 1),
+    ("self_attn.q_proj.weight", &["attn_qkv.weight"], 3),
+    ("self_attn.k_proj.weight", &["attn_qkv.weight"], 3),
+    ("self_attn.v_proj.weight", &["attn_qkv.weight"], 3),
+    ("self_attn.q_proj.bias", &["attn_qkv.bias"], 3),
+    ("self_attn.k_proj.bias", &["attn_qkv.bias"], 3),
+    ("self_attn.v_proj.bias", &["attn_qkv.bias"], 3),
 ];
 
 /// The projections of an expert, which the file has stacked.
@@ -142,8 +199,8 @@ impl Rows {
 /// How one file's tensors are named and stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Names {
-    /// Norms after attention have a name of their own, beside those before the feed-forward part.
-    norms_after: bool,
+    /// The norm after attention: where it is not the one before the feed-forward part, it has a name of its own.
+    after_attention: &'static str,
     /// Norms were stored with 1 added.
     norms_added: bool,
     /// Queries and keys of llama.cpp's rotary layout.
@@ -161,9 +218,13 @@ impl Names {
     pub(super) fn of(architecture: &str, heads: usize, groups: usize) -> Self {
         let is = |names: &[&str]| names.contains(&architecture);
         Self {
-            norms_after: is(&["gemma2", "gemma3", "olmo2"]),
+            after_attention: match architecture {
+                "gemma2" | "gemma3" | "olmo2" | "gpt-oss" => "post_attention_norm",
+                "nomic-bert" => "attn_output_norm",
+                _ => "ffn_norm",
+            },
             norms_added: is(&["gemma", "gemma2", "gemma3"]),
-            halves_alternate: is(&["llama", "granite"]),
+            halves_alternate: is(&["llama", "granite", "granitemoe", "smollm3"]),
             by_kind: is(&["gptneox", "bloom", "falcon"]),
             is_conv1d: is(&["gpt2"]),
             heads,
@@ -173,21 +234,21 @@ impl Names {
 
     /// The place of a parameter, by its key in a checkpoint. None if no name is known for it.
     pub(crate) fn place(&self, key: &str) -> Option<Place> {
-        const PREFIXES: [&str; 3] = ["model.", "transformer.", "gpt_neox."];
-        let key = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key);
+        let key = own(key);
+        if let Some((layer, name)) = in_layer(key).and_then(|(layer, key)| Some((layer, look_up(WHOLE, key)?))) {
+            return Some(self.with_order(format!("blk.{layer}.{name}"), name, false, None));
+        }
         let (module, kind) = key.rsplit_once('.')?;
-        let in_layers = module.strip_prefix("layers.").or_else(|| module.strip_prefix("h."));
-        let Some((layer, inner)) = in_layers.and_then(|rest| rest.split_once('.')) else {
+        let Some((layer, inner)) = in_layer(module) else {
             let name = look_up(OUTER, module)?;
             return Some(self.with_order(format!("{name}.{kind}"), name, false, None));
         };
-        let layer: usize = layer.parse().ok()?;
         let (name, expert) = match inner.split_once(".experts.") {
             Some((_, expert)) => {
                 let (expert, projection) = expert.split_once('.')?;
                 (look_up(EXPERT, projection)?, Some(expert.parse().ok()?))
             }
-            None if self.norms_after && inner == "post_attention_layernorm" => ("post_attention_norm", None),
+            None if inner == "post_attention_layernorm" => (self.after_attention, None),
             None => (look_up(INNER, inner)?, None),
         };
         let is_conv1d = self.is_conv1d && kind == "weight";
@@ -204,6 +265,26 @@ impl Names {
         let added = if self.norms_added && part.ends_with("norm") { 1.0 } else { 0.0 };
         Place { name, expert, rows, is_conv1d, added }
     }
+}
+
+/// A key without the name of the module that holds the model.
+fn own(key: &str) -> &str {
+    const PREFIXES: [&str; 4] = ["model.", "transformer.", "gpt_neox.", "bert."];
+    PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key)
+}
+
+/// The number of the layer that a name is in, and the name in it.
+fn in_layer(name: &str) -> Option<(usize, &str)> {
+    const LISTS: [&str; 3] = ["layers.", "h.", "encoder.layer."];
+    let (layer, inner) = LISTS.iter().find_map(|list| name.strip_prefix(list))?.split_once('.')?;
+    Some((layer.parse().ok()?, inner))
+}
+
+/// The tensors that the numbers of a parameter are in, if these are others than one of its own, and how many parameters have them.
+pub(super) fn elsewhere(key: &str) -> Option<(Vec<String>, u64)> {
+    let (layer, inner) = in_layer(own(key))?;
+    let (_, names, sharers) = ELSEWHERE.iter().find(|(known, ..)| *known == inner)?;
+    Some((names.iter().map(|name| format!("blk.{layer}.{name}")).collect(), *sharers))
 }
 
 fn look_up(table: &[(&str, &'static str)], module: &str) -> Option<&'static str> {
@@ -232,11 +313,19 @@ mod tests {
             ("gpt2", "transformer.h.3.mlp.c_proj.bias", "blk.3.ffn_down.bias"),
             ("gptneox", "gpt_neox.layers.1.attention.query_key_value.bias", "blk.1.attn_qkv.bias"),
             ("qwen3moe", "layers.2.mlp.experts.7.down_proj.weight", "blk.2.ffn_down_exps.weight"),
+            ("gpt-oss", "model.layers.2.self_attn.sinks", "blk.2.attn_sinks.weight"),
+            ("gpt-oss", "layers.2.post_attention_layernorm.weight", "blk.2.post_attention_norm.weight"),
+            ("deepseek2", "layers.4.mlp.gate.e_score_correction_bias", "blk.4.exp_probs_b.bias"),
+            ("bert", "embeddings.LayerNorm.bias", "token_embd_norm.bias"),
+            ("bert", "bert.encoder.layer.3.output.LayerNorm.weight", "blk.3.layer_output_norm.weight"),
+            ("nomic-bert", "layers.3.post_attention_layernorm.weight", "blk.3.attn_output_norm.weight"),
         ] {
             assert_eq!(name(architecture, key).as_deref(), Some(expected));
         }
         assert_eq!(name("llama", "layers.x.self_attn.q_proj.weight"), None);
-        assert_eq!(name("llama", "layers.0.self_attn.sinks"), None);
+        let [gate, up] = ["blk.9.ffn_gate_exps.bias", "blk.9.ffn_up_exps.bias"].map(str::to_owned);
+        assert_eq!(elsewhere("model.layers.9.mlp.experts.gate_up_proj_bias"), Some((vec![gate, up], 1)));
+        assert_eq!(elsewhere("layers.9.mlp.experts.0.gate_proj.weight"), None);
         let expert = Names::of("llama", 4, 2).place("layers.0.block_sparse_moe.experts.5.w2.weight");
         assert_eq!(expert.and_then(|place| place.expert), Some(5));
     }

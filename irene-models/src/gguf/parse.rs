@@ -117,6 +117,7 @@ fn format_of(code: u32) -> Result<Format, String> {
         28 => Format::F64,
         30 => Format::BF16,
         39 => Format::Mxfp4,
+        40 => Format::Nvfp4,
         _ => {
             let known = OTHERS.iter().find(|(number, _)| *number == code);
             let name = known.map_or_else(|| format!("type {code}"), |(_, name)| (*name).to_owned());

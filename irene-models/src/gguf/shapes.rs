@@ -1,6 +1,9 @@
-use irene_tree::{Precision, Shape};
+use irene_tree::{Format, Precision, Shape};
 
-use super::{Gguf, Names, names::Place};
+use super::{
+    Gguf, Names,
+    names::{Place, elsewhere},
+};
 use crate::{Error, ParameterKind, ParameterSpec, Result, Tensor, WeightSource};
 
 /// The parameters of a file as shapes, each in the format that it is stored in.
@@ -23,6 +26,20 @@ impl StoredShapes {
     pub(crate) fn shared(self, is_share: bool) -> Self {
         Self { is_share, ..self }
     }
+
+    /// The format of a parameter whose numbers the file has in other tensors, if it is one.
+    fn elsewhere(&self, key: &str, shape: Shape) -> Result<Option<Format>> {
+        let Some((names, sharers)) = elsewhere(key).filter(|_| !self.has(key)) else { return Ok(None) };
+        let stored: Option<Vec<_>> = names.iter().map(|name| self.file.tensor(name)).collect();
+        let Some(stored) = stored else { return Ok(None) };
+        let numbers: u64 = stored.iter().map(|part| part.shape.elements()).sum();
+        if numbers != shape.elements().saturating_mul(sharers) && !self.is_share {
+            let found = format!("{} of {numbers} numbers", names.join(" and "));
+            let (origin, expected) = (self.file.origin(), Box::new(shape));
+            return Err(Error::Weight { origin, key: key.to_owned(), expected, found });
+        }
+        Ok(stored.first().map(|first| first.format))
+    }
 }
 
 impl WeightSource for StoredShapes {
@@ -30,6 +47,9 @@ impl WeightSource for StoredShapes {
         let ParameterSpec { key, shape, kind, .. } = *spec;
         if kind == ParameterKind::Adapter {
             return Ok(Tensor::of_shape(shape, self.precision.activations));
+        }
+        if let Some(format) = self.elsewhere(key, shape)? {
+            return Ok(Tensor::of_shape(shape, format));
         }
         let place = match self.names.place(key) {
             Some(place) if self.is_share => place,
@@ -60,7 +80,10 @@ impl Gguf {
             expected: Box::new(shape),
             found,
         };
-        let Some(place) = names.place(key) else { return Err(refuse("no name for it in GGUF files".into())) };
+        let Some(place) = names.place(key) else {
+            let lacking = elsewhere(key).map(|(names, _)| format!("no tensor {}", names.join(" and ")));
+            return Err(refuse(lacking.unwrap_or_else(|| "no name for it in GGUF files".into())));
+        };
         let Some(stored) = self.tensor(&place.name) else { return Err(refuse(format!("no tensor `{}`", place.name))) };
         if fits(&place, stored.shape.dims(), shape.dims()) {
             return Ok(place);

@@ -8,6 +8,7 @@ use crate::{
     families::{self, Taken},
     files::is_id,
     gguf::{self, Gguf},
+    quantisation,
     sentence::Sentence,
 };
 
@@ -91,7 +92,10 @@ impl ModelSpec {
     fn of_files(name: String, files: ModelFiles) -> Result<Self> {
         let path = files.config()?;
         let stored = gguf::is_gguf(&path).then(|| Gguf::open(&path)).transpose()?;
-        let config = stored.as_ref().map_or_else(|| Config::read(&path), Gguf::config)?;
+        let config = match &stored {
+            Some(file) => file.config()?,
+            None => quantisation::with_file_beside(Config::read(&path)?, &files)?,
+        };
         let spec = Self::from_config(name, config)?;
         let sentence = Sentence::of_files(&files)?.or(spec.sentence);
         Ok(Self { origin: Origin::Files(files), stored, sentence, ..spec })

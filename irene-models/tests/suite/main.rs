@@ -22,6 +22,7 @@ mod flexibert;
 mod flops;
 mod generation;
 mod gguf;
+mod gguf_architectures;
 mod gguf_file;
 #[cfg(feature = "candle")]
 mod gradients;
@@ -37,6 +38,7 @@ mod places;
 mod profile;
 mod public_trees;
 mod pytorch_steps;
+mod quantised;
 #[cfg(feature = "candle")]
 mod sentence_transformers;
 #[cfg(feature = "candle")]

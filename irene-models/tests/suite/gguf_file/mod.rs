@@ -17,6 +17,7 @@ pub(crate) const F32: Kind = (0, 1, 4);
 pub(crate) const Q8_0: Kind = (8, 32, 34);
 pub(crate) const Q4_K: Kind = (12, 256, 144);
 pub(crate) const IQ3_XXS: Kind = (18, 256, 98);
+pub(crate) const MXFP4: Kind = (39, 32, 17);
 
 #[derive(Clone)]
 pub(crate) struct Stored {
@@ -169,6 +170,23 @@ pub(crate) fn sizes(file: &mut File, architecture: &str) {
     ] {
         file.whole(&format!("{architecture}.{key}"), size);
     }
+}
+
+/// A file of one layer with these sizes beside the usual ones, and these tensors beside the table of tokens. The names of the layer's begin
+/// with a dot. Biases and vectors have 32 bits.
+pub(crate) fn tiny(architecture: &str, more: &[(&str, u32)], tensors: &[(&str, &[usize])]) -> File {
+    let mut file = File::new(architecture);
+    sizes(&mut file, architecture);
+    for (key, size) in [("block_count", 1)].iter().chain(more) {
+        file.whole(&format!("{architecture}.{key}"), *size);
+    }
+    file.tensor("token_embd.weight", &[96, 64], Q8_0);
+    for (name, dims) in tensors {
+        let name = if name.starts_with('.') { format!("blk.0{name}") } else { (*name).to_owned() };
+        let kind = if dims.len() == 1 || name.ends_with("bias") { F32 } else { Q8_0 };
+        file.tensor(name, dims, kind);
+    }
+    file
 }
 
 /// A GPT-2 of two layers, 64 wide, whose matrices are q8_0 but for one of 32-bit floats.

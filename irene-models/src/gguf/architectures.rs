@@ -1,0 +1,286 @@
+//! The architectures of GGUF files, and how the metadata of each becomes the fields of its config.
+
+use super::config::{
+    EXPERT_INNER, EXPERTS, Fields, GROUPS, HEAD_WIDTH, HEADS, HIDDEN, INNER, LAYERS, NORM_EPS, POSITIONS, RMS_EPS,
+    ROTATED, THETA, USED,
+};
+use crate::Result;
+
+/// An architecture by llama.cpp's word, and how its metadata becomes fields.
+pub(super) struct Known {
+    pub(super) name: &'static str,
+    pub(super) fields: fn(&mut Fields<'_>) -> Result<()>,
+    /// Whether a file's tensors are run too.
+    #[cfg_attr(not(feature = "candle"), allow(dead_code))]
+    pub(super) runs: bool,
+}
+
+/// One whose files are run.
+const fn run(name: &'static str, fields: fn(&mut Fields<'_>) -> Result<()>) -> Known {
+    Known { name, fields, runs: true }
+}
+
+/// One whose files are followed by shape alone.
+const fn followed(name: &'static str, fields: fn(&mut Fields<'_>) -> Result<()>) -> Known {
+    Known { name, fields, runs: false }
+}
+
+pub(super) const KNOWN: &[Known] = &[
+    run("llama", llama),
+    run("qwen2", |f| f.gated("qwen2", &[])),
+    run("qwen3", |f| f.gated("qwen3", &[])),
+    run("qwen2moe", |f| f.qwen_experts("qwen2_moe")),
+    run("qwen3moe", |f| f.qwen_experts("qwen3_moe")),
+    run("gemma", gemma),
+    run("gemma2", gemma2),
+    run("gemma3", gemma3),
+    run("phi2", phi),
+    run("phi3", phi3),
+    run("granite", granite),
+    run("olmo2", |f| f.gated("olmo2", &[])),
+    run("starcoder2", starcoder2),
+    run("falcon", falcon),
+    run("gptneox", gpt_neox),
+    run("gpt2", gpt2),
+    run("bloom", bloom),
+    run("smollm3", smollm3),
+    followed("gpt-oss", gpt_oss),
+    followed("deepseek2", deepseek2),
+    followed("llama4", llama4),
+    followed("granitemoe", granite_moe),
+    followed("bert", bert),
+    followed("nomic-bert", nomic_bert),
+];
+
+fn llama(fields: &mut Fields<'_>) -> Result<()> {
+    let experts = fields.size_or(EXPERTS, 0)?;
+    fields.gated(if experts > 0 { "mixtral" } else { "llama" }, &[])?;
+    if experts > 0 {
+        return fields.sizes(&[("num_local_experts", EXPERTS), ("num_experts_per_tok", USED)]);
+    }
+    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
+    fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
+    Ok(())
+}
+
+fn gemma(fields: &mut Fields<'_>) -> Result<()> {
+    fields.gated("gemma", &[])?;
+    fields.set("hidden_act", "gelu_pytorch_tanh");
+    fields.set("hidden_activation", "gelu_pytorch_tanh");
+    Ok(())
+}
+
+/// The width that scores are divided by the root of; the file does not say, and llama.cpp goes by the number of layers.
+fn query_scale(fields: &Fields<'_>, layers_of_27b: usize) -> Result<usize> {
+    if fields.size(LAYERS)? == layers_of_27b {
+        Ok(fields.size(HIDDEN)? / fields.size(HEADS)?.max(1))
+    } else {
+        fields.head_width()
+    }
+}
+
+fn gemma2(fields: &mut Fields<'_>) -> Result<()> {
+    gemma(fields)?;
+    fields.set("model_type", "gemma2");
+    fields.set("query_pre_attn_scalar", query_scale(fields, 46)?);
+    fields.window()?;
+    fields.set("attn_logit_softcapping", fields.number_if("attn_logit_softcapping")?.unwrap_or(50.0));
+    fields.set("final_logit_softcapping", fields.number_if("final_logit_softcapping")?.unwrap_or(30.0));
+    Ok(())
+}
+
+fn gemma3(fields: &mut Fields<'_>) -> Result<()> {
+    gemma(fields)?;
+    fields.set("model_type", "gemma3_text");
+    fields.set("query_pre_attn_scalar", query_scale(fields, 62)?);
+    fields.set("rope_theta", fields.number_if(THETA)?.unwrap_or(1e6));
+    fields.set("rope_local_base_freq", 1e4);
+    fields.set("sliding_window_pattern", 6);
+    fields.window()
+}
+
+fn phi(fields: &mut Fields<'_>) -> Result<()> {
+    fields.decoder("phi")?;
+    fields.set("hidden_act", "gelu_new");
+    fields.numbers(&[("layer_norm_eps", NORM_EPS)])?;
+    fields.rotated("partial_rotary_factor")
+}
+
+fn phi3(fields: &mut Fields<'_>) -> Result<()> {
+    fields.gated("phi3", &[])?;
+    fields.rotated("partial_rotary_factor")?;
+    fields.window()?;
+    if !fields.fields.contains_key("original_max_position_embeddings") {
+        fields.set("original_max_position_embeddings", fields.size(POSITIONS)?);
+    }
+    Ok(())
+}
+
+fn granite(fields: &mut Fields<'_>) -> Result<()> {
+    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
+    fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
+    fields.gated(
+        "granite",
+        &[
+            ("embedding_multiplier", "embedding_scale"),
+            ("residual_multiplier", "residual_scale"),
+            ("attention_multiplier", "attention.scale"),
+            ("logits_scaling", "logit_scale"),
+        ],
+    )
+}
+
+fn starcoder2(fields: &mut Fields<'_>) -> Result<()> {
+    fields.decoder("starcoder2")?;
+    fields.set("use_bias", fields.has("blk.0.ffn_up.bias"));
+    fields.set("hidden_act", "gelu_pytorch_tanh");
+    fields.numbers(&[("norm_epsilon", NORM_EPS)])?;
+    fields.window()
+}
+
+fn falcon(fields: &mut Fields<'_>) -> Result<()> {
+    let has_two_norms = fields.has("blk.0.attn_norm_2.weight");
+    let groups = fields.size_or(GROUPS, 1)?;
+    fields.decoder("falcon")?;
+    fields.set("num_kv_heads", groups);
+    fields.set("new_decoder_architecture", has_two_norms || groups > 1);
+    fields.set("num_ln_in_parallel_attn", 1 + usize::from(has_two_norms));
+    fields.set("multi_query", groups == 1);
+    fields.set("parallel_attn", true);
+    fields.set("bias", fields.has("blk.0.attn_qkv.bias"));
+    fields.set("alibi", false);
+    fields.set("ffn_hidden_size", fields.dims("blk.0.ffn_up.weight").first().copied());
+    for field in ["num_key_value_heads", "intermediate_size"] {
+        fields.fields.remove(field);
+    }
+    fields.numbers(&[("layer_norm_epsilon", NORM_EPS)])
+}
+
+fn gpt_neox(fields: &mut Fields<'_>) -> Result<()> {
+    fields.decoder("gpt_neox")?;
+    for (from, to) in [("rope_theta", "rotary_emb_base"), ("num_key_value_heads", "")] {
+        if let (Some(value), false) = (fields.fields.remove(from), to.is_empty()) {
+            fields.set(to, value);
+        }
+    }
+    fields.set("hidden_act", "gelu");
+    let parallel = fields.file.flag(&fields.key("use_parallel_residual"));
+    fields.set("use_parallel_residual", parallel.unwrap_or(true));
+    fields.numbers(&[("layer_norm_eps", NORM_EPS)])?;
+    fields.rotated("rotary_pct")
+}
+
+fn gpt2(fields: &mut Fields<'_>) -> Result<()> {
+    fields.set("model_type", "gpt2");
+    fields.set("activation_function", "gelu_new");
+    fields.sizes(&[
+        ("n_embd", HIDDEN),
+        ("n_layer", LAYERS),
+        ("n_head", HEADS),
+        ("n_inner", INNER),
+        ("n_positions", POSITIONS),
+    ])?;
+    fields.numbers(&[("layer_norm_epsilon", NORM_EPS)])
+}
+
+fn bloom(fields: &mut Fields<'_>) -> Result<()> {
+    fields.set("model_type", "bloom");
+    fields.sizes(&[("hidden_size", HIDDEN), ("n_layer", LAYERS), ("n_head", HEADS), ("seq_length", POSITIONS)])?;
+    fields.numbers(&[("layer_norm_epsilon", NORM_EPS)])
+}
+
+fn smollm3(fields: &mut Fields<'_>) -> Result<()> {
+    fields.gated("smollm3", &[])?;
+    // Its configs have no such field: heads share the hidden size.
+    fields.fields.remove("head_dim");
+    Ok(())
+}
+
+fn gpt_oss(fields: &mut Fields<'_>) -> Result<()> {
+    fields.gated("gpt_oss", &[])?;
+    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
+    fields.sizes(&[
+        ("num_local_experts", EXPERTS),
+        ("num_experts_per_tok", USED),
+        ("intermediate_size", EXPERT_INNER),
+    ])?;
+    fields.window()
+}
+
+fn deepseek2(fields: &mut Fields<'_>) -> Result<()> {
+    /// The gate that is a sigmoid, as in DeepSeek-V3.
+    const SIGMOID: usize = 2;
+    let is_v3 = fields.size_if("expert_gating_func")? == Some(SIGMOID);
+    fields.decoder(if is_v3 { "deepseek_v3" } else { "deepseek_v2" })?;
+    fields.set("hidden_act", "silu");
+    // Newer files count the latent vectors as the one head of keys, and have the widths of heads beside that.
+    fields.set("num_key_value_heads", fields.size(HEADS)?);
+    let rotated = fields.size(ROTATED)?;
+    let key = fields.size_or("attention.key_length_mla", fields.size_or(HEAD_WIDTH, 0)?)?;
+    let value = fields.size_or("attention.value_length_mla", fields.size_or("attention.value_length", 0)?)?;
+    fields.set("qk_rope_head_dim", rotated);
+    fields.set("qk_nope_head_dim", key.saturating_sub(rotated));
+    fields.set("v_head_dim", value);
+    fields.sizes(&[
+        ("q_lora_rank", "attention.q_lora_rank"),
+        ("kv_lora_rank", "attention.kv_lora_rank"),
+        ("first_k_dense_replace", "leading_dense_block_count"),
+        ("moe_intermediate_size", EXPERT_INNER),
+        ("n_routed_experts", EXPERTS),
+        ("n_shared_experts", "expert_shared_count"),
+        ("num_experts_per_tok", USED),
+        ("n_group", "expert_group_count"),
+        ("topk_group", "expert_group_used_count"),
+    ])?;
+    if fields.size_or("expert_group_count", 1)? > 1 {
+        fields.set("topk_method", "group_limited_greedy");
+    }
+    let normalised = fields.file.flag(&fields.key("expert_weights_norm"));
+    fields.set("norm_topk_prob", normalised.unwrap_or(is_v3));
+    fields.numbers(&[("rms_norm_eps", RMS_EPS), ("routed_scaling_factor", "expert_weights_scale")])?;
+    fields.rope_scaling()
+}
+
+fn llama4(fields: &mut Fields<'_>) -> Result<()> {
+    /// Experts of Maverick, which alone has no norms of queries and keys; llama.cpp tells it by its size too.
+    const MAVERICK: usize = 128;
+    fields.gated("llama4_text", &[])?;
+    fields.set("use_qk_norm", fields.size_or(EXPERTS, 0)? != MAVERICK);
+    fields.sizes(&[
+        ("num_local_experts", EXPERTS),
+        ("intermediate_size_mlp", INNER),
+        ("intermediate_size", EXPERT_INNER),
+        ("interleave_moe_layer_step", "interleave_moe_layer_step"),
+    ])
+}
+
+fn granite_moe(fields: &mut Fields<'_>) -> Result<()> {
+    const SHARED: &str = "expert_shared_feed_forward_length";
+    granite(fields)?;
+    fields.set("model_type", "granitemoe");
+    if fields.size_or(SHARED, 0)? > 0 {
+        return Err(fields.file.error(&fields.key(SHARED), "is an expert for every token, which is not followed here"));
+    }
+    fields.sizes(&[("num_local_experts", EXPERTS), ("num_experts_per_tok", USED)])
+}
+
+fn bert(fields: &mut Fields<'_>) -> Result<()> {
+    fields.encoder("bert", "gelu")?;
+    // RoBERTa's files have its table without the rows before the first position.
+    if let &[rows, _] = fields.dims("position_embd.weight") {
+        fields.set("max_position_embeddings", rows);
+    }
+    Ok(())
+}
+
+fn nomic_bert(fields: &mut Fields<'_>) -> Result<()> {
+    fields.encoder("nomic_bert", "silu")?;
+    for (field, tensor) in [
+        ("qkv_proj_bias", "blk.0.attn_qkv.bias"),
+        ("mlp_fc1_bias", "blk.0.ffn_up.bias"),
+        ("mlp_fc2_bias", "blk.0.ffn_down.bias"),
+    ] {
+        fields.set(field, fields.has(tensor));
+    }
+    fields.numbers(&[("rope_theta", THETA)])
+}
