@@ -72,7 +72,7 @@ impl<'c> Stated<'c> {
     /// [`Error::Config`] naming an entry of its lists that cannot be read.
     pub(super) fn kept(&self) -> Result<Modules> {
         let has_head = self.fields["lm_head"] == true;
-        let always = KEPT.into_iter().filter(|kept| !self.has_tables() && !(has_head && *kept == "lm_head"));
+        let always = KEPT.into_iter().filter(|kept| !(self.has_tables() || has_head && *kept == "lm_head"));
         let mut entries: Vec<String> = always.map(str::to_owned).collect();
         entries.extend(LISTS.iter().flat_map(|list| words(&self.fields[*list])));
         // GPTQModel's expressions of what it skips, AutoRound's modules of 16 bits, and MLX's that are not quantised.
