@@ -115,6 +115,9 @@ fn check_devices(names: &[String]) -> Result<(), Problem> {
     let unknown = names.iter().filter(|name| *name != "all").find_map(|name| Catalogue::find(name).err());
     match unknown {
         None => Ok(()),
+        Some(irene_devices::Error::Device { name, similar }) => {
+            Err(Problem::unknown_of("device", &name, &similar).about("devices"))
+        }
         Some(error) => Err(Problem::unknown(format!("devices: {error}")).about("devices")),
     }
 }
