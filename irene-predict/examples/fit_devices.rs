@@ -26,8 +26,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     report("in sample", &try_laws(all.iter().copied(), |_| Some(&law)));
     if let Some(path) = arguments.get(1) {
         let device: Key = |one| &one.device.name;
-        // What is left out of one maker's devices decides how far off they are.
-        let is_left_out = |one: &Measured| one.source == PublicFile::ML_ENERGY || one.device.vendor != Vendor::Nvidia;
         let model: Key = |one| if is_left_out(one) { &one.model } else { "" };
         let devices = LeftOut::each(device, &all, &prior, None, &|| ());
         let models = LeftOut::each(model, &all, &prior, Some(&law), &|| ());
@@ -41,6 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::write(path, serde_json::to_string_pretty(&law)? + "\n")?;
     }
     Ok(())
+}
+
+/// Whether fits leave out its model. What is left out of another maker's devices decides how far off they are.
+fn is_left_out(one: &Measured) -> bool {
+    one.source == PublicFile::ML_ENERGY || one.device.vendor != Vendor::Nvidia
 }
 
 fn read(folder: &Path) -> Result<Vec<Measured>, Box<dyn Error>> {

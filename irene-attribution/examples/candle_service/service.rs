@@ -97,7 +97,7 @@ fn energy(share: Option<&Share>) -> Value {
             "decode_joules": share.decode_joules(),
             "idle_joules": share.idle_joules(),
             "covered": share.covered,
-            "provenance": share.provenance.map(|provenance| provenance.name()),
+            "provenance": share.provenance.map(irene_sampler::Provenance::name),
         })
     })
 }
