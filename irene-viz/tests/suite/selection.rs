@@ -287,13 +287,14 @@ fn a_plan_has_the_ways_that_keep_up_and_each_is_a_selection() {
     assert!(is_close(number(&shown["energy_per_token_j"]), number(&row["energy_per_token_j"])));
     let left = plan["left_out"].as_array().unwrap();
     assert!(left.iter().any(|left| left["device"] == "gtx-1070" && left["reason"].as_str().unwrap().contains("GiB")));
+    assert!(left.iter().all(|left| !left["reason"].as_str().unwrap().contains("--")), "{left:?}");
     let refused = |query: &str, status: u16, part: &str| {
         server.get(&format!("/api/v1/plan?{model}&{query}")).is_problem(status, part);
     };
     refused("price_per_kwh=-0.1", 400, "price_per_kwh: `-0.1` is not a number from 0");
     refused("gpu_hour_usd=l4:-1", 422, "gpu_hour_usd");
     refused("gpu_hour_usd=l4:1e300", 422, "more than 10000");
-    refused("devices=nope", 404, "devices");
+    refused("devices=nope", 404, "device `nope` is unknown; /api/v1/devices lists");
     refused("formats=bf16,f7", 400, "formats");
     refused("max_gpus=65", 400, "from 1 to 64");
     server.get("/api/v1/plan?model=gpt2&seq_len=8&generate=8").is_problem(400, "rate is missing");
