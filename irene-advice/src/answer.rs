@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use irene_devices::Engine;
-use irene_models::{ModelSpec, Run};
+use irene_models::{ModelSpec, Run, TaskHead};
 use irene_predict::{Forecast, Memory, Note, Part, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::Figures;
@@ -37,6 +37,12 @@ pub enum By {
 
 /// The mark of a run on a measured machine that its memory has no room for.
 pub(crate) const DOES_NOT_FIT: &str = "does_not_fit";
+
+/// The beginning of the remark that goes with it.
+const NO_ROOM: &str = "does not fit";
+
+/// The remark of a run on a measured machine without the head that data sheets count.
+const WITHOUT_HEAD: &str = "the language model's head is left out; head=lm counts it";
 
 /// The mark of a data sheet's energy with the machine around the devices.
 pub(crate) const AT_THE_WALL: &str = "at_the_wall";
@@ -116,7 +122,7 @@ impl Estimate {
             waiting: Some(forecast.waiting),
             prompt: Some(forecast.prompt),
             token: forecast.token,
-            notes: forecast.notes.iter().map(ToString::to_string).collect(),
+            notes: forecast.notes.iter().map(ToString::to_string).chain(setting.spec.notes().iter().cloned()).collect(),
             marks: forecast.notes.iter().map(Note::mark).collect(),
             provenance: forecast.provenance.clone(),
         }
@@ -144,6 +150,12 @@ impl Estimate {
     fn by(&self, by: By, of_request: Option<f64>) -> Option<f64> {
         let parts = if by == By::Token { self.tokens() } else { 1.0 };
         Some(of_request? / parts)
+    }
+
+    /// The remark that a measured machine's memory has no room for the run, where it has none.
+    pub(crate) fn too_large(&self) -> Option<&str> {
+        let is_marked = self.marks.contains(&DOES_NOT_FIT);
+        self.notes.iter().map(String::as_str).find(|note| is_marked && note.starts_with(NO_ROOM))
     }
 
     /// Bytes of one GPU's memory that are taken.
@@ -185,6 +197,8 @@ impl Answer {
         }
         let too_large = profile.memory_needed(&tree).is_some().then_some(DOES_NOT_FIT);
         let marks = tree.root().marks.iter().map(Mark::name).chain(too_large).collect();
+        let head = lacks_head(selection, &model, run)?.then(|| WITHOUT_HEAD.to_owned());
+        let notes = profile.notes(&tree).into_iter().chain(head).chain(model.notes().iter().cloned()).collect();
         let estimate = Estimate {
             selection: named(selection, &device),
             model,
@@ -201,7 +215,7 @@ impl Answer {
             waiting: None,
             prompt: None,
             token: None,
-            notes: profile.notes(&tree),
+            notes,
             marks,
             provenance: profile.provenance.basis().to_owned(),
         };
@@ -213,6 +227,12 @@ impl Answer {
         let parts = if by == By::Token { self.estimate.tokens() } else { 1.0 };
         1.0 / (self.requests * parts)
     }
+}
+
+/// Whether a decoder runs without its head, which the selection does not say.
+fn lacks_head(selection: &Selection, model: &ModelSpec, run: Run) -> Result<bool> {
+    let is_usual = selection.head.is_none() && run.head == TaskHead::None;
+    Ok(is_usual && model.heads().contains(&TaskHead::Lm) && model.cache(run.kernels)?.is_some())
 }
 
 fn named(selection: &Selection, device: &str) -> Selection {

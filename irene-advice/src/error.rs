@@ -47,6 +47,9 @@ pub enum Error {
     /// The model, or its config.
     #[error("{0}")]
     Model(#[from] irene_models::Error),
+    /// A measured machine's memory has no room for the run.
+    #[error("{0}")]
+    DoesNotFit(String),
     /// A data sheet's forecast failed.
     #[error("{}{error}", in_setting(.name))]
     Predict {
@@ -75,15 +78,26 @@ impl Error {
             Self::UnknownGrid { .. } => Some("grid"),
             Self::UnknownModel { .. } | Self::Model(irene_models::Error::UnknownModel { .. }) => Some("model"),
             Self::Model(irene_models::Error::Config { field, .. }) => Some(field),
-            Self::Predict { name, .. } => Some(*name).filter(|name| !name.is_empty()),
+            Self::Predict { name: "", error } => at_fault(error),
+            Self::Predict { name, .. } => Some(name),
             _ => None,
         }
     }
 
     /// Whether the selection is understood, and the model does not fit the device's memory.
     pub fn is_too_large(&self) -> bool {
-        matches!(self, Self::Predict { error, .. } if matches!(**error, irene_predict::Error::DoesNotFit { .. }))
+        match self {
+            Self::DoesNotFit(_) => true,
+            Self::Predict { error, .. } => matches!(**error, irene_predict::Error::DoesNotFit { .. }),
+            _ => false,
+        }
     }
+}
+
+/// The setting that a forecast's error is about, where the error names no other.
+fn at_fault(error: &irene_predict::Error) -> Option<&'static str> {
+    let is_of_rate = matches!(error, irene_predict::Error::Overload { .. } | irene_predict::Error::TooRare { .. });
+    is_of_rate.then_some("rate")
 }
 
 impl From<irene_predict::Error> for Error {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use irene_devices::{Catalogue, Device};
-use irene_models::{ModelSpec, Run};
+use irene_models::{ModelSpec, Run, TaskHead};
 use irene_predict::{Calibration, Host, Passes, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::Load;
@@ -41,6 +41,7 @@ pub struct LookupOptions {
 pub struct Lookup {
     options: LookupOptions,
     profiles: Vec<Measured>,
+    calibrations: Vec<Arc<Calibration>>,
     models: Mutex<BTreeMap<String, Model>>,
     /// Your own models and models with changed configs, the latest last.
     changed: Mutex<Vec<Changed>>,
@@ -102,6 +103,29 @@ impl Lookup {
         let name = name.into();
         self.profiles.retain(|known| known.name != name);
         self.profiles.push(Measured { name, profile: OnceLock::from(profile) });
+    }
+
+    /// Adds requests that were measured on a device, in place of others on it: they answer selections that name the device and ask for its data
+    /// sheet.
+    pub fn add_calibration(&mut self, calibration: Arc<Calibration>) {
+        self.calibrations.retain(|known| known.device.name != calibration.device.name);
+        self.calibrations.push(calibration);
+    }
+
+    /// The devices of calibrations that are none of the catalogue's.
+    pub fn own_devices(&self) -> impl Iterator<Item = &Device> {
+        let devices = self.calibrations.iter().map(|calibration| &calibration.device);
+        devices.filter(|device| Catalogue::find(&device.name).is_err())
+    }
+
+    /// The requests that were measured on the device of this name, or those that answer whatever is named.
+    fn calibration(&self, device: Option<&str>) -> Option<&Arc<Calibration>> {
+        let is_of = |known: &&Arc<Calibration>| {
+            let is_own = |device: &str| known.device.names().any(|name| name.eq_ignore_ascii_case(device));
+            let is_listed = |device: &str| Catalogue::find(device).is_ok_and(|found| found.name == known.device.name);
+            device.is_some_and(|device| is_own(device) || is_listed(device))
+        };
+        self.options.calibration.as_ref().or_else(|| self.calibrations.iter().find(is_of))
     }
 
     /// Adds a model under a name, in place of looking the name up.
@@ -229,6 +253,10 @@ impl Lookup {
             let reason = "belongs to measured machines; on a data sheet give the prompt and what is generated";
             return Err(Error::setting("past_len", reason));
         }
+        if selection.generated() > 0 && selection.head.is_some_and(|head| head != TaskHead::Lm) {
+            let reason = "works only with single passes; what is generated comes from the language model's head";
+            return Err(Error::setting("head", reason));
+        }
         load(selection)?;
         prompt(selection)?;
         match (&self.options.device, device) {
@@ -241,7 +269,7 @@ impl Lookup {
         }
         let mut service = Service::new(ServiceOptions {
             device: self.options.device.clone(),
-            calibration: self.options.calibration.clone(),
+            calibration: self.calibration(device).cloned(),
             power_limit_w: selection.power_limit_w,
             precision: selection.precision,
             cache: selection.cache,
@@ -262,13 +290,13 @@ impl Lookup {
 
     /// The device of this name that answers, before a selection limits its power.
     pub(crate) fn device(&self, name: &str) -> Option<Device> {
-        let calibrated = self.options.calibration.as_ref().map(|calibration| &calibration.device);
+        let calibrated = self.calibration(Some(name)).map(|calibration| &calibration.device);
         let known = self.own_device().or(calibrated).filter(|device| device.name == name);
         known.cloned().or_else(|| Catalogue::find(name).ok())
     }
 
     fn check_device(&self, name: &str) -> Result<()> {
-        let own = self.options.calibration.as_ref().is_some_and(|calibration| calibration.device.name == name);
+        let own = self.calibration(Some(name)).is_some_and(|calibration| calibration.device.name == name);
         if own || Catalogue::find(name).is_ok() {
             return Ok(());
         }

@@ -105,7 +105,11 @@ fn of_model(
     if task.is_some_and(|asked| asked != own_task) {
         return None;
     }
-    Some(lookup.estimate(&selection).map(|estimate| Ranked { builtin, task: own_task, estimate }))
+    let ranked = lookup.estimate(&selection).and_then(|estimate| match estimate.too_large() {
+        Some(note) => Err(Error::DoesNotFit(note.to_owned())),
+        None => Ok(Ranked { builtin, task: own_task, estimate }),
+    });
+    Some(ranked)
 }
 
 #[cfg(test)]
@@ -132,6 +136,17 @@ mod tests {
         let first = &ranking.ranked[0];
         selection.row.model = Some(first.builtin.name().to_owned());
         assert_eq!(lookup.estimate(&selection).unwrap().figures, first.estimate.figures);
+    }
+
+    #[test]
+    fn a_model_that_has_no_room_on_a_measured_machine_is_left_out() {
+        let mut selection = Selection::batch("", 8, 128);
+        selection.row.device = Some("gtx-1080-ti".into());
+        let filter = RankFilter { family: Some("llama".into()), ..RankFilter::default() };
+        let ranking = rank(&Lookup::bundled(), &selection, &filter);
+        let (_, reason) = ranking.left_out.iter().find(|(model, _)| model.name() == "Llama-3.1-70B").unwrap();
+        assert!(reason.is_too_large() && reason.to_string().contains("GiB"), "{reason}");
+        assert!(ranking.ranked.len() > 1 && ranking.ranked.iter().all(|found| found.estimate.too_large().is_none()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An answer as programs read it.
 
+use irene_models::TaskHead;
 use irene_predict::Memory;
 use irene_requests::{Figures, Load};
 use irene_tree::{Component, Parallel, Quantity};
@@ -24,6 +25,8 @@ pub struct Settings {
     pub precision: String,
     /// How operations become kernels.
     pub kernels: &'static str,
+    /// The head that is counted.
+    pub head: &'static str,
     /// Sequences in the batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<usize>,
@@ -213,6 +216,7 @@ impl Estimate {
             engine: self.engine.map(|engine| engine.name),
             precision: crate::settings::formats(self.precision),
             kernels: self.kernels.name(),
+            head: self.head().name(),
             batch_size,
             concurrency,
             rate,
@@ -222,6 +226,17 @@ impl Estimate {
             parallel: row.parallel.into(),
             power_limit_w: *power_limit_w,
             set: (!fields.is_empty()).then(|| Change::join(&fields)),
+        }
+    }
+
+    fn head(&self) -> TaskHead {
+        let has_cache = || self.model.cache(self.kernels).is_ok_and(|cache| cache.is_some());
+        match (self.basis, self.selection.head) {
+            (Basis::Measured, head) => head.unwrap_or_default(),
+            _ if self.selection.generated() > 0 => TaskHead::Lm,
+            (_, Some(head)) => head,
+            (_, None) if has_cache() => TaskHead::Lm,
+            (_, None) => TaskHead::None,
         }
     }
 

@@ -104,15 +104,16 @@ impl FileHead {
         let fields = config.fields().map(|(name, value)| (name.clone(), value.clone())).collect();
         ModelSpec::from_config(name, config)?;
         let parts = file.part_count();
+        let split = (parts > 1)
+            .then(|| format!("the model is split into {parts} files; parameters and tensors are those of this one"));
+        let notes: Vec<String> = split.into_iter().chain(mixture(&file)).collect();
         Ok(Self {
             config: Some(fields),
             name: file.word("general.name").map(str::to_owned),
             dtype: Some(file.main_format().name().to_owned()),
             parameters: file.tensors().try_fold(0, |sum: u64, stored| sum.checked_add(stored.shape.elements())),
             tensors: Some(file.tensors().count()),
-            note: (parts > 1).then(|| {
-                format!("the model is split into {parts} files; parameters and tensors are those of this one")
-            }),
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
             ..Self::of(FileKind::Gguf)
         })
     }
@@ -138,6 +139,29 @@ impl FileHead {
             ..Self::of(FileKind::Safetensors)
         })
     }
+}
+
+/// The remark on a file in several formats: its config has one for all.
+fn mixture(file: &Gguf) -> Option<String> {
+    /// Vectors are less, which all files have in 32 bits.
+    const LEAST: f64 = 0.01;
+    let mut numbers = BTreeMap::new();
+    for stored in file.tensors() {
+        *numbers.entry(stored.format).or_insert(0.0) += stored.shape.elements() as f64;
+    }
+    let whole: f64 = numbers.values().sum();
+    let mut shares: Vec<(Format, f64)> = numbers.into_iter().map(|(format, count)| (format, count / whole)).collect();
+    shares.retain(|(_, share)| *share >= LEAST);
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let named: Vec<String> =
+        shares.iter().map(|(format, share)| format!("{:.0}% {}", 100.0 * share, format.name())).collect();
+    let main = file.main_format().name();
+    (named.len() > 1).then(|| {
+        format!(
+            "its numbers are {}: its config has them all as {main}, `irene predict` of the file each as it is stored",
+            named.join(", ")
+        )
+    })
 }
 
 /// The built-in model of so many parameters, if there is one alone.

@@ -76,6 +76,7 @@ impl App {
             app.add_device(name.to_owned(), DeviceProfile::bundled(name)?);
         }
         options.devices.into_iter().for_each(|(name, profile)| app.add_device(name, profile));
+        options.calibrations.into_iter().for_each(|calibration| app.lookup.add_calibration(calibration));
         Ok(app)
     }
 

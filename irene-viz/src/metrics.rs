@@ -8,7 +8,7 @@ use prometheus_client::{
 
 use crate::{job_state::JobState, room::Room};
 
-/// The server's counts, in Prometheus' form.
+/// The server's counts, in OpenMetrics' form.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,

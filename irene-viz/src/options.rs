@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use irene_predict::Calibration;
 use irene_regress::DeviceProfile;
 
 use crate::Profiling;
@@ -10,6 +11,8 @@ pub struct Options {
     pub address: SocketAddr,
     /// Predictors beside the bundled ones, by the name that requests give as `device`.
     pub devices: Vec<(String, DeviceProfile)>,
+    /// Requests that were measured, each for the device that they ran on.
+    pub calibrations: Vec<Arc<Calibration>>,
     /// An origin whose pages may use the API, or `*`; None for this server's page alone.
     pub allow_origin: Option<String>,
     /// Measures models for jobs; None refuses jobs.
@@ -23,6 +26,7 @@ impl Default for Options {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 7878)),
             devices: Vec::new(),
+            calibrations: Vec::new(),
             allow_origin: None,
             profiler: None,
             limits: Limits::default(),

@@ -48,12 +48,35 @@ impl Problem {
 
     /// The request is understood, and nothing can be predicted for it.
     pub(crate) fn refused(error: &dyn std::error::Error) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, in_parameters(&error.to_string()))
     }
 
     pub(crate) fn unknown(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
+
+    /// A name that the list of models or of devices does not have.
+    pub(crate) fn unknown_of(what: &str, name: &str, similar: &[String]) -> Self {
+        let near = did_you_mean(similar);
+        Self::unknown(format!("{what} `{}` is unknown{near}; /api/v1/{what}s lists those there are", shown(name)))
+    }
+}
+
+/// An error with parameters in place of the command's options: `weights` f8_e4m3 rather than --weights f8_e4m3.
+pub(crate) fn in_parameters(error: &str) -> String {
+    const OPTIONS: [&str; 5] = ["data-parallel", "device", "dtype", "tensor-parallel", "weights"];
+    let mut parts = error.split("--");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(part.len());
+        let (option, rest) = part.split_at(end);
+        if OPTIONS.contains(&option) {
+            out += &format!("`{}`{rest}", option.replace('-', "_"));
+        } else {
+            out += &format!("--{part}");
+        }
+    }
+    out
 }
 
 /// A detail may name what a client sent: without what would break the line, and not much longer than a line.
@@ -75,13 +98,9 @@ impl From<irene_advice::Error> for Problem {
     fn from(error: irene_advice::Error) -> Self {
         use irene_advice::Error;
         let parameter = error.field().map(str::to_owned);
-        let unknown = |what: &str, name: &str, similar: &[String]| {
-            let near = did_you_mean(similar);
-            Self::unknown(format!("{what} `{}` is unknown{near}; /api/v1/{what}s lists those there are", shown(name)))
-        };
         let problem = match &error {
-            Error::UnknownDevice { name, similar, .. } => unknown("device", name, similar),
-            Error::UnknownModel { name, similar } => unknown("model", name, similar),
+            Error::UnknownDevice { name, similar, .. } => Self::unknown_of("device", name, similar),
+            Error::UnknownModel { name, similar } => Self::unknown_of("model", name, similar),
             Error::Change { .. } => Self::malformed(error.to_string()),
             _ => Self::refused(&error),
         };
@@ -105,6 +124,16 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_of_the_command_are_parameters_here() {
+        let ways = "too little; --tensor-parallel 2, or --device h200 and larger would do (--data-parallel)";
+        let here = "too little; `tensor_parallel` 2, or `device` h200 and larger would do (`data_parallel`)";
+        assert_eq!(in_parameters(ways), here);
+        for same in ["--device-spec takes it", "a--b", "---", "no option"] {
+            assert_eq!(in_parameters(same), same);
+        }
+    }
 
     #[test]
     fn a_detail_is_one_line_whatever_it_names() {

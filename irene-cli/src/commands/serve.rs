@@ -7,6 +7,7 @@ use std::{
 #[cfg(feature = "candle")]
 use anyhow::ensure;
 use anyhow::{Context, Result};
+use irene_predict::Calibration;
 use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options, Profiling, Server};
 use tokio::signal;
@@ -26,11 +27,12 @@ pub(crate) struct Args {
     /// The port to listen at; 0 takes a free one
     #[arg(short, long, default_value_t = 7878)]
     port: u16,
-    /// A predictor file of `irene train` or `irene calibrate`, as a device of the file's name; may be given more than once
+    /// A predictor file of `irene train` or `irene calibrate`, as a device of the file's name, or for the device whose requests it was made from;
+    /// may be given more than once
     #[arg(long, value_name = "FILE")]
     predictor: Vec<PathBuf>,
     /// An origin whose pages may use the API, or *
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     allow_origin: Option<String>,
     /// Bytes of a request's body, at most
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body)]
@@ -53,14 +55,31 @@ fn address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "expected an IP address, such as 127.0.0.1 or 0.0.0.0".into())
 }
 
+/// An origin as browsers send it: anything else would never be theirs.
+fn origin(text: &str) -> Result<String, String> {
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@']);
+    let is_address = text.split_once("://").is_some_and(|(scheme, host)| !scheme.is_empty() && is_host(host));
+    let is_lower = !text.contains(|c: char| c.is_whitespace() || c.is_ascii_uppercase());
+    if text == "*" || text == "null" || is_address && is_lower {
+        return Ok(text.to_owned());
+    }
+    Err("expected * or an origin without a path and in lower case, such as https://example.org or http://localhost:8000".into())
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let device = |path: &PathBuf| {
-        let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok((name, DeviceProfile::read(path)?))
-    };
+    let (mut devices, mut calibrations) = (Vec::new(), Vec::new());
+    for path in &args.predictor {
+        if let Some(calibration) = Calibration::read(path)? {
+            calibrations.push(Arc::new(calibration));
+        } else {
+            let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            devices.push((name, DeviceProfile::read(path)?));
+        }
+    }
     let options = Options {
         address: SocketAddr::new(args.host, args.port),
-        devices: args.predictor.iter().map(device).collect::<Result<_>>()?,
+        devices,
+        calibrations,
         allow_origin: args.allow_origin.clone(),
         profiler: profiler(args)?,
         limits: Limits {

@@ -185,6 +185,14 @@ fn flags_without_effect_are_refused() {
 }
 
 #[test]
+fn an_origin_that_no_browser_sends_is_refused() {
+    for wrong in ["https://a.example/", "https://A.example", "a.example", "https://", ""] {
+        let complaint = refused(2, &["serve", "--allow-origin", wrong]);
+        assert!(complaint.contains("expected * or an origin without a path"), "{wrong}: {complaint}");
+    }
+}
+
+#[test]
 fn a_sheet_says_its_degrees_itself_and_flags_fill_in_the_others() {
     let folder = Folder::new("degrees");
     let sheet = "model,concurrency,prompt,generated,tensor_parallel,data_parallel\n\

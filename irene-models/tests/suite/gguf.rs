@@ -12,7 +12,7 @@ use irene_tree::{Format, Precision, Quantity, Role, Size, Training, Tree};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::gguf_file::{F32, File, IQ3_XXS, Written, gpt2_with_words, sizes, tiny_gpt2};
+use crate::gguf_file::{F32, File, IQ3_XXS, Q8_0, Written, gpt2_with_words, sizes, tiny_gpt2};
 
 /// Bytes of every parameter of a tree, each counted once.
 fn parameter_bytes(tree: &Tree) -> u64 {
@@ -383,6 +383,20 @@ fn the_first_bytes_of_a_file_say_what_the_model_is() {
     header[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
     let error = FileHead::read("tiny.gguf", &header).unwrap_err().to_string();
     assert!(error.contains("more than any model has") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn a_file_in_several_formats_says_that_its_config_has_one() {
+    let mut file = tiny_gpt2();
+    let note = FileHead::read("tiny.gguf", &file.header()).unwrap().note.unwrap();
+    assert!(note.starts_with("its numbers are 81% q8_0, 15% q4_k, 4% f32: its config has them all as q8_0,"), "{note}");
+    for name in ["blk.0.ffn_down.weight", "position_embd.weight"] {
+        file.named(name).kind = Q8_0;
+    }
+    // Vectors of 32 bits are in every file.
+    let vectors: usize = file.tensors.iter().filter(|stored| stored.dims.len() == 1).map(|stored| stored.dims[0]).sum();
+    file.named("token_embd.weight").dims[0] = 100 * vectors;
+    assert_eq!(FileHead::read("tiny.gguf", &file.header()).unwrap().note, None);
 }
 
 #[test]

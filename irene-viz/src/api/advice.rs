@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::{App, Effort},
-    problem::Problem,
+    problem::{Problem, in_parameters},
 };
 
 /// A bound on a time, s, at most: a month.
@@ -53,7 +53,9 @@ impl Question for Suggest {
     }
 
     fn answer(self, app: &App) -> Result<Suggestions, Problem> {
-        Ok(app.lookup.suggest(&self.selection, self.bounds)?)
+        let mut found = app.lookup.suggest(&self.selection, self.bounds)?;
+        found.left_out.iter_mut().for_each(|left_out| left_out.reason = in_parameters(&left_out.reason));
+        Ok(found)
     }
 }
 
@@ -82,7 +84,9 @@ impl Question for Plans {
     }
 
     fn answer(self, app: &App) -> Result<Plan, Problem> {
-        Ok(app.lookup.plan(&self.selection, &self.options)?)
+        let mut found = app.lookup.plan(&self.selection, &self.options)?;
+        found.left_out.iter_mut().for_each(|left_out| left_out.reason = in_parameters(&left_out.reason));
+        Ok(found)
     }
 }
 
@@ -115,6 +119,9 @@ fn check_devices(names: &[String]) -> Result<(), Problem> {
     let unknown = names.iter().filter(|name| *name != "all").find_map(|name| Catalogue::find(name).err());
     match unknown {
         None => Ok(()),
+        Some(irene_devices::Error::Device { name, similar }) => {
+            Err(Problem::unknown_of("device", &name, &similar).about("devices"))
+        }
         Some(error) => Err(Problem::unknown(format!("devices: {error}")).about("devices")),
     }
 }

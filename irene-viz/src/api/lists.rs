@@ -60,7 +60,8 @@ pub(super) async fn devices(
     asked: Asked,
     Params(Nothing): Params<Nothing>,
 ) -> Result<Response, Problem> {
-    kept::answer(&app, key, asked, Effort::Short, |app| Ok(devices_of(&app.devices, Catalogue::all()))).await
+    let list = |app: &App| Ok(devices_of(&app.devices, Catalogue::all().iter().chain(app.lookup.own_devices())));
+    kept::answer(&app, key, asked, Effort::Short, list).await
 }
 
 /// Measured machines, then the data sheets of others.

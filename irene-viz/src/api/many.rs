@@ -17,7 +17,7 @@ use crate::{
     answer::{Answer, Asked},
     app::{App, Effort, compute},
     kept::{self, Key},
-    problem::Problem,
+    problem::{Problem, in_parameters},
 };
 
 /// A selection of any built-in model, and which of them are ranked.
@@ -108,7 +108,7 @@ fn leaderboard_of(app: &App, query: &RankQuery) -> Result<Leaderboard, Problem> 
     mark_front(&mut entries);
     let reason = |(model, error): (&BuiltinModel, irene_advice::Error)| ModelLeftOut {
         model: model.name().to_owned(),
-        reason: error.to_string(),
+        reason: in_parameters(&error.to_string()),
     };
     Ok(Leaderboard {
         estimated,
@@ -138,6 +138,7 @@ fn entry(rank: usize, ranked: &Ranked, benchmark: Option<&str>) -> Result<Entry,
         low: estimate.low.into(),
         high: estimate.high.into(),
         figures: Figures::of(estimate)?,
+        marks: estimate.marks.clone(),
         score: Score::of(builtin.name(), benchmark).cloned(),
         is_on_front: None,
     })

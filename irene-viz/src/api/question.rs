@@ -87,7 +87,7 @@ async fn answer_of_config<Q: Question>(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let answered = move |app: &App| {
-        let config = Config::from_json("config.json", &body).map_err(|error| Problem::refused(&error))?;
+        let config = Config::from_json("config.json", &body).map_err(|error| Problem::malformed(error.to_string()))?;
         let name = name.as_deref().unwrap_or("config.json");
         let own = ModelSpec::from_config(name, config).map_err(|error| Problem::refused(&error))?;
         let selection = question.selection();

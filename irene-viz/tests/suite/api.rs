@@ -117,8 +117,9 @@ fn mistakes_are_problems_in_a_line() {
     server.get(&format!("/api/v1/sweep?model=gpt2&batch_sizes={}", many(400))).is_problem(400, "at most 256");
     let both = format!("/api/v1/sweep?model=gpt2&batch_sizes={0}&seq_lens={0}", many(20));
     server.get(&both).is_problem(422, "at most 256 sizes");
-    server.post(size, "{").is_problem(422, "config.json");
-    server.post(size, "[1]").is_problem(422, "not a JSON object");
+    for no_object in ["", "{", "[1]"] {
+        server.post(size, no_object).is_problem(400, "config.json: no model's config: not a JSON object");
+    }
     server.post(size, &config(1_000_000)).is_problem(422, "expected at most 4096 layers, found 1000000");
     server.post(size, &config(4000)).is_problem(422, "nodes; at most 20000");
     server.post(size, &" ".repeat(5000)).is_problem(413, "more than 4096 bytes");

@@ -1,7 +1,11 @@
 //! One selection and what is asked about it: figures, what if, suggestions, plans, generations, the leaderboard.
 
+use std::sync::Arc;
+
 use irene_models::BuiltinModel;
+use irene_predict::{Calibration, Load, Measured, Service, ServiceOptions};
 use irene_regress::DeviceProfile;
+use irene_requests::{Figures, RequestRow};
 use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
 
@@ -84,6 +88,65 @@ fn a_measured_machine_is_predicted_by_its_profile_where_that_can_answer() {
 }
 
 #[test]
+fn requests_that_were_measured_answer_for_their_device() {
+    let row = RequestRow {
+        model: Some("Llama-3.1-8B".into()),
+        device: Some("h100-sxm".into()),
+        engine: Some("vllm-0.11".into()),
+        load: Some(Load::Concurrency(32.0)),
+        prompt: Some(512.0),
+        generated: Some(256.0),
+        figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
+        ..RequestRow::default()
+    };
+    let measured = Measured::of("", &row, &mut Service::new(ServiceOptions::default())).unwrap();
+    let calibrations = vec![Arc::new(Calibration::of(&[measured]).unwrap())];
+    let server = Running::with(Options { calibrations, ..Options::default() });
+    let basis = |query: &str| get(&server, &format!("predict?{query}"))["selection"]["basis"].clone();
+    assert_eq!((basis(SERVED), basis(&SERVED.replace("h100-sxm", "l4"))), (json!("calibrated"), json!("data_sheet")));
+    assert_eq!(basis("model=gpt2&batch_size=1&seq_len=8"), "measured");
+}
+
+#[test]
+fn a_head_that_is_left_out_is_told_and_one_that_would_not_count_is_refused() {
+    let server = Running::start(Limits::default());
+    let asked = |query: &str| get(&server, &format!("predict?model=gpt2&batch_size=2&seq_len=64&{query}"));
+    let says_so =
+        |answer: &Value| answer["predictor"]["notes"].to_string().contains("head is left out; head=lm counts");
+    for (query, head, is_told) in [
+        ("device=gtx-1080-ti&generate=10", "none", true),
+        ("device=gtx-1080-ti&generate=10&head=lm", "lm", false),
+        ("device=gtx-1080-ti&head=none", "none", false),
+        ("device=l4&generate=10", "lm", false),
+        ("device=l4&head=none", "none", false),
+        ("device=l4", "lm", false),
+    ] {
+        let answer = asked(query);
+        assert_eq!((answer["selection"]["head"].as_str(), says_so(&answer)), (Some(head), is_told), "{query}");
+    }
+    assert!(!says_so(&get(&server, "predict?model=bert-base-uncased&batch_size=2&seq_len=64&device=gtx-1080-ti")));
+    for head in ["none", "classification"] {
+        let answer = server.get(&format!("/api/v1/predict?{SERVED}&head={head}"));
+        answer.is_problem(422, "head: works only with single passes");
+        assert_eq!(answer.json()["parameter"], "head");
+    }
+    assert_eq!(
+        get(&server, &format!("predict?{SERVED}&head=lm"))["figures"],
+        get(&server, &format!("predict?{SERVED}"))["figures"]
+    );
+}
+
+#[test]
+fn what_a_model_takes_for_granted_is_told() {
+    let server = Running::start(Limits::default());
+    for device in ["l4", "gtx-1080-ti"] {
+        let answer = get(&server, &format!("predict?model=DeciLM-7B&device={device}&batch_size=1&seq_len=64"));
+        let notes = answer["predictor"]["notes"].to_string();
+        assert!(notes.contains("heads of keys and values differ by layer"), "{device}: {notes}");
+    }
+}
+
+#[test]
 fn a_selection_has_exactly_one_load_and_problems_name_their_parameter() {
     let server = Running::start(Limits::default());
     let rest = "model=gpt2&device=l4&seq_len=64&generate=8";
@@ -106,10 +169,12 @@ fn a_selection_has_exactly_one_load_and_problems_name_their_parameter() {
     refused(&format!("{one}&set=num_hiden_layers=6"), 422, "num_hiden_layers", "did you mean `num_hidden_layers`");
     refused(&format!("{one}&set=batch_size=5000"), 400, "set", "batch_size: 5000 is more than 4096");
     refused("model=gpt2&batch_size=1&seq_len=8&device=h200-sxn", 404, "device", "did you mean `h200-sxm`");
+    refused("model=gpt2&device=l4&seq_len=64&generate=8&rate=1e6", 422, "rate", "give it more GPUs (`data_parallel`)");
     // A model that does not fit is told by how much, and what would do.
     let large = "model=Llama-3.1-70B&device=a100-sxm-80gb&concurrency=1&seq_len=512&generate=64";
     let answer = server.get(&format!("/api/v1/predict?{large}"));
     answer.is_problem(422, "GiB too little");
+    answer.is_problem(422, "`tensor_parallel` 2");
     answer.is_problem(422, "would do");
     assert_eq!(get(&server, &format!("predict?{large}&tensor_parallel=2"))["selection"]["parallel"]["gpus"], 2);
 }
@@ -222,13 +287,14 @@ fn a_plan_has_the_ways_that_keep_up_and_each_is_a_selection() {
     assert!(is_close(number(&shown["energy_per_token_j"]), number(&row["energy_per_token_j"])));
     let left = plan["left_out"].as_array().unwrap();
     assert!(left.iter().any(|left| left["device"] == "gtx-1070" && left["reason"].as_str().unwrap().contains("GiB")));
+    assert!(left.iter().all(|left| !left["reason"].as_str().unwrap().contains("--")), "{left:?}");
     let refused = |query: &str, status: u16, part: &str| {
         server.get(&format!("/api/v1/plan?{model}&{query}")).is_problem(status, part);
     };
     refused("price_per_kwh=-0.1", 400, "price_per_kwh: `-0.1` is not a number from 0");
     refused("gpu_hour_usd=l4:-1", 422, "gpu_hour_usd");
     refused("gpu_hour_usd=l4:1e300", 422, "more than 10000");
-    refused("devices=nope", 404, "devices");
+    refused("devices=nope", 404, "device `nope` is unknown; /api/v1/devices lists");
     refused("formats=bf16,f7", 400, "formats");
     refused("max_gpus=65", 400, "from 1 to 64");
     server.get("/api/v1/plan?model=gpt2&seq_len=8&generate=8").is_problem(400, "rate is missing");
@@ -242,6 +308,17 @@ fn every_built_in_model_is_ranked_or_left_out_with_the_reason() {
     assert_eq!(entries.len() + left.len(), BuiltinModel::all().len());
     assert!(left.iter().all(|left| !left["reason"].as_str().unwrap().is_empty()) && left.len() > 10);
     let energies: Vec<f64> = entries.iter().map(|entry| number(&entry["figures"]["energy_per_request_j"])).collect();
+    // On a measured machine too.
+    let measured = get(&server, "leaderboard?device=gtx-1080-ti&batch_size=8&seq_len=128&family=llama");
+    let left = measured["left_out"].as_array().unwrap().iter().find(|left| left["model"] == "Llama-3.1-70B").unwrap();
+    assert!(left["reason"].as_str().unwrap().starts_with("does not fit the device's memory"), "{left}");
+    let ranked = measured["entries"].as_array().unwrap();
+    assert!(ranked.len() > 1 && ranked.iter().all(|entry| entry["model"] != "Llama-3.1-70B"));
+    let of_entry = &get(
+        &server,
+        &format!("predict?model={}&device=gtx-1080-ti&batch_size=8&seq_len=128", ranked[0]["model"].as_str().unwrap()),
+    );
+    assert_eq!(ranked[0].get("marks").unwrap_or(&json!([])), &of_entry["marks"]);
     assert!(energies.is_sorted() && entries.iter().enumerate().all(|(place, entry)| entry["rank"] == place + 1));
     // Filters.
     let query = "device=l4&batch_size=8&seq_len=128";

@@ -103,6 +103,9 @@ pub(crate) struct Entry {
     pub(crate) high: FigureSet,
     #[serde(flatten)]
     pub(crate) figures: Figures,
+    /// Words for what is to be known beside the figures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) marks: Vec<&'static str>,
     /// Its published score, in the benchmark that is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) score: Option<Score>,
