@@ -16,7 +16,7 @@ use irene_tree::{
 };
 use serde_json::{Map, Value};
 
-use crate::parquet;
+use crate::{commands::Usage, parquet};
 
 /// The width of the terminal: `COLUMNS`, or that of stdout's terminal, or 80 without one.
 pub(crate) fn width() -> usize {
@@ -80,12 +80,58 @@ pub(crate) fn file_or_stdout() -> impl TypedValueParser<Value = PathBuf> {
 }
 
 fn in_folder(path: PathBuf) -> Result<PathBuf, String> {
-    if path.is_dir() {
+    let target = path.canonicalize().unwrap_or_else(|_| path.clone());
+    if target.is_dir() {
         return Err("it is a directory".to_owned());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir());
-    folder.map_or(Ok(()), |folder| Err(format!("there is no folder {}", folder.display())))?;
-    Ok(path)
+    // Stdout, pipes and devices need no folder.
+    if path.as_os_str() == "-" || target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok(path);
+    }
+    let folder = folder_of(&target);
+    if !folder.is_dir() {
+        return Err(format!("there is no folder {}", folder.display()));
+    }
+    match temporary(folder, None) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(format!("no file can be written in {}: {}", folder.display(), error.kind())),
+    }
+}
+
+/// The folder that a path is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Refuses a file that one command would write twice, or both read and replace.
+pub(crate) fn check_apart(outputs: &[Option<&Path>], inputs: &[Option<&Path>]) -> Result<()> {
+    let files = |paths: &[Option<&Path>]| paths.iter().filter_map(|path| lasting((*path)?)).collect::<Vec<_>>();
+    let (inputs, mut taken) = (files(inputs), Vec::new());
+    for output in files(outputs) {
+        let shown = output.display();
+        if inputs.contains(&output) {
+            return Err(Usage(format!(
+                "{shown} would be replaced by what is made from it: give the output another name"
+            ))
+            .into());
+        }
+        if taken.contains(&output) {
+            return Err(Usage(format!("{shown} would be written twice: give each output a name of its own")).into());
+        }
+        taken.push(output);
+    }
+    Ok(())
+}
+
+/// The file that a path leads to, which need not be there yet; None for what keeps nothing, such as stdout, a pipe or a device.
+fn lasting(path: &Path) -> Option<PathBuf> {
+    if path.as_os_str() == "-" {
+        return None;
+    }
+    match path.canonicalize() {
+        Ok(file) => file.is_file().then_some(file),
+        Err(_) => Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?)),
+    }
 }
 
 /// Writes to a file, whole or not at all, or to stdout.
@@ -194,7 +240,7 @@ pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)
         let mut file = std::fs::OpenOptions::new().write(true).open(&target).with_context(cannot)?;
         return write(&mut file).map_err(about);
     }
-    let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = folder_of(&target);
     anyhow::ensure!(dir.is_dir(), "cannot write {}: there is no folder {}", path.display(), dir.display());
     let mut file = temporary(dir, existing.as_ref()).with_context(cannot)?;
     let mut buffered = std::io::BufWriter::new(&mut file);

@@ -162,7 +162,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.subtract_idle && args.stand_by.is_zero() {
         return Err(Usage("--subtract-idle needs the idle power: leave --stand-by 0 out".into()).into());
     }
-    let stop = interrupt::flag()?;
+    output::check_apart(&[Some(args.output.as_path()), args.split.as_deref()], &[])?;
     let target = target(&args.served, &args.url)?;
     let (device, engine) = names(&args.served)?;
     let selection = args.meter.select()?;
@@ -173,6 +173,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         timeout: args.limits.timeout,
     };
     let server = Server::find(target, &options)?;
+    // Until here Ctrl-C ends at once, however long the server takes to answer.
+    let stop = interrupt::flag()?;
     let settings = settings(args, &server)?;
     let identity = Identity {
         model: args.served.model.clone().or_else(|| server.model().map(str::to_owned)),
@@ -357,15 +359,17 @@ fn line(measured: &Measured) -> String {
     format!("{}: {}", measured.setting, words.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
-/// The parts of the energy, as a table and as JSON.
+/// The parts of the energy, as a table and as JSON. Neither is lost where the other cannot be written.
 fn report(args: &Args, parts: &[Split]) -> Result<()> {
+    let shown = if parts.is_empty() { Ok(()) } else { output::print_text(&table(parts)) };
     if let Some(path) = &args.split {
         let rows = parts.iter().map(Split::to_json).collect();
         output::write_text(path, &output::json(Map::from_iter([("split".to_owned(), rows)])))?;
     }
-    if parts.is_empty() {
-        return Ok(());
-    }
+    shown
+}
+
+fn table(parts: &[Split]) -> String {
     let mut grid = Grid::new([
         Heading::right("at once"),
         Heading::right("settings"),
@@ -397,5 +401,5 @@ fn report(args: &Args, parts: &[Split]) -> Result<()> {
             text += &format!("{} at once: {lacking}\n", split.concurrency);
         }
     }
-    output::print_text(&text)
+    text
 }

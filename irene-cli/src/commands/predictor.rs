@@ -73,7 +73,7 @@ impl PredictorArgs {
     }
 
     /// The predictor file that is asked for, or that of the settings.
-    fn file(&self) -> Option<&PathBuf> {
+    pub(super) fn file(&self) -> Option<&PathBuf> {
         let is_given = self.predictor.is_some() || self.device.is_some() || self.method.is_some();
         self.predictor.as_ref().or(settings::get().predictor.as_ref().filter(|_| !is_given))
     }

@@ -34,6 +34,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    output::check_apart(&[Some(args.output.as_path())], &[Some(args.data.as_path())])?;
     let chosen = args.method.chosen()?;
     let file = TreeFile::open(&args.data)?;
     let (trainer, _) = chosen.trainer(&file)?;

@@ -100,6 +100,25 @@ fn a_grid_is_measured_cut_off_resumed_and_calibrated_on() {
     assert_eq!(predicted.lines().count(), 9);
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_at_once_while_the_server_is_silent() {
+    let folder = Folder::new("bench-silent");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = silent.local_addr().unwrap().to_string();
+    let mut child = command(&["bench", &url, "--meter", "none", "-o", &folder.path("sheet.csv")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut question, _) = silent.accept().unwrap();
+    assert!(question.read(&mut [0; 1]).unwrap() > 0);
+    let start = Instant::now();
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    child.wait().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(20), "it waited for the server");
+}
+
 #[test]
 fn settings_that_fail_are_named_and_the_others_measured() {
     let folder = Folder::new("bench-failing");

@@ -229,6 +229,8 @@ fn a_file_that_cannot_be_written_is_refused_before_the_work() {
         assert!(to("/").contains("it is a directory"));
         assert!(to("-").contains("this goes to a file, not to stdout"));
         assert!(to("x.parquet").contains("not written as Parquet"));
+        #[cfg(target_os = "linux")]
+        assert!(to("/proc/x").contains("no file can be written in /proc"), "{}", to("/proc/x"));
     }
 }
 

@@ -277,3 +277,30 @@ fn the_version_names_the_features_of_the_build_and_is_short_where_that_is_asked_
     }
     assert_eq!(built.len(), features.iter().filter(|(is_built, _)| *is_built).count().max(1), "{version}");
 }
+
+#[test]
+fn what_a_command_reads_or_writes_is_not_replaced_by_its_other_output() {
+    let folder = Folder::new("apart");
+    let data = folder.write("data.jsonl", "measured\n");
+    let (same, new) = (folder.path("./data.jsonl"), folder.path("new"));
+    for command in [
+        ["train", &data, "--method", "specs", "-o", &same],
+        ["calibrate", &data, "--device", "gtx-1080-ti", "-o", &same],
+        ["calibrate", "--requests", &data, "--device=l4", "-o", &same],
+        ["calibrate", "trees.jsonl", "--predictor", &data, "-o", &same],
+        ["explore", "fit", &data, "--space=small", "-o", &same],
+        ["explore", "search", "mine.json", &format!("--accuracy={data}"), "--html", &same],
+    ] {
+        let complaint = refused(2, &command);
+        assert!(complaint.contains("data.jsonl would be replaced"), "{complaint}");
+    }
+    for command in [
+        ["explore", "search", "mine.json", &format!("--html={new}"), "-o", &new],
+        ["bench", "localhost:1", "--meter=none", &format!("--split={new}"), "-o", &new],
+    ] {
+        let complaint = refused(2, &command);
+        assert!(complaint.contains("new would be written twice"), "{complaint}");
+    }
+    assert_eq!(folder.files(), ["data.jsonl"]);
+    assert_eq!(std::fs::read_to_string(&data).unwrap(), "measured\n");
+}

@@ -51,6 +51,16 @@ fn a_request_to_end_keeps_what_was_read_and_ends_the_command() {
     assert!(lines.lines().count() > 2, "{lines}");
 }
 
+/// A disk may be full by then; the summary is shown all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_summary_is_shown_where_readings_cannot_be_written() {
+    let ended = irene(&["sample", "--meter", "none", "--duration", "1", "-o", "/dev/full"]).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(text(&ended.stderr).contains("cannot write /dev/full"), "{}", text(&ended.stderr));
+    assert!(text(&ended.stdout).contains(" recorded"), "{}", text(&ended.stdout));
+}
+
 /// The reader of a pipe may have gone; the file is written all the same.
 #[test]
 fn readings_are_kept_where_nobody_reads_what_is_printed() {

@@ -45,6 +45,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    output::check_apart(&[Some(args.output.as_path())], &[args.data.as_deref(), args.requests.sheet()])?;
     match (&args.data, args.requests.sheet()) {
         (Some(_), Some(_)) => Err(Usage(
             "trees calibrate a measured profile, and --requests a data sheet: calibrate twice, with a file for each"
@@ -59,6 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn of_trees(args: &Args, data: &Path) -> Result<()> {
     refuse(true, "--requests", &args.requests.flags())?;
+    output::check_apart(&[Some(args.output.as_path())], &[args.predictor.file().map(PathBuf::as_path)])?;
     let predictor = args.predictor.load()?;
     let Trees { trees, completion } = trees::read_to_learn(data)?;
     let name = args.name.as_deref().unwrap_or(UNNAMED);

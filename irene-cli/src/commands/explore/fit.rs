@@ -24,6 +24,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    output::check_apart(&[Some(args.output.as_path())], &[Some(args.data.as_path())])?;
     let space = args.space.find()?;
     let data = read_records(&args.data)?;
     let measures = args.measures.of(&data)?;

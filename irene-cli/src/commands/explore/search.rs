@@ -89,6 +89,10 @@ fn caution(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    output::check_apart(
+        &[args.output.as_deref(), args.html.as_deref()],
+        &[Some(args.surrogates.as_path()), args.accuracy.as_deref()],
+    )?;
     let constraints = args.constraint.clone().with_caution(args.caution)?;
     let surrogates = read_surrogates(&args.surrogates)?;
     check_known(args, &surrogates)?;

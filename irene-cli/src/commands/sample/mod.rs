@@ -201,11 +201,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let source = Arc::new(Source::new(Arc::clone(&sampler), meters.join("+"), part));
     let recorded = args.record(&source, listener, silent, || stop.load(Ordering::Relaxed))?;
-    // Whatever ended it: nobody can record this time again.
+    // Whatever ended it, and if one of the two cannot be written: nobody can record this time again.
+    let told = args.report(&recorded, &source);
     if let Some(path) = &args.output {
         output::write_file(path, |writer| summary::write_csv(writer, &recorded.recording, recorded.epoch))?;
     }
-    args.report(&recorded, &source)?;
+    told?;
     match recorded.status?.map_or(Some(0), watch::exit_code) {
         // A signal to this process has a code of its own.
         _ if stop.load(Ordering::Relaxed) => Ok(()),
