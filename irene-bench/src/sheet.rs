@@ -177,11 +177,16 @@ impl SheetFile {
     /// this is dropped.
     ///
     /// # Errors
-    /// [`Error::Resume`] if the file has something else or another process has it open, [`Error::Io`] if it cannot be read or written.
+    /// [`Error::Resume`] if the file has something else, is a pipe or a device, or another process has it open; [`Error::Io`] if it cannot be
+    /// read or written.
     pub fn open(path: &Path, identity: Identity, resume: bool) -> Result<Self> {
         let io = || Error::io(format!("cannot write {}", path.display()));
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io())?;
         let refuse = |line: Option<u64>, reason: String| Error::Resume { path: path.to_owned(), line, reason };
+        // A pipe or a device may give bytes without end, or none.
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(refuse(None, "it is read again to go on from it: give a plain file".into()));
+        }
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io())?;
         // A file system without locks has none to respect.
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(refuse(None, "another bench writes here: wait for it, or choose another file".into()));
@@ -337,6 +342,15 @@ mod tests {
         }
         drop(first);
         assert!(SheetFile::open(&path, identity(), true).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_no_sheet() {
+        for resume in [false, true] {
+            let error = SheetFile::open(Path::new("/dev/zero"), identity(), resume).unwrap_err().to_string();
+            assert_eq!(error, "/dev/zero: it is read again to go on from it: give a plain file");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
     hash::{DefaultHasher, Hash, Hasher},
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -43,14 +43,20 @@ impl Journal {
         path.push(".journal");
         let path = PathBuf::from(path);
         let (mut known, mut others) = (HashMap::new(), String::new());
-        let has_rounds = path.metadata().is_ok_and(|metadata| metadata.len() > 0);
+        let context = || path.display().to_string();
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path).with_context(context)?;
+        if file.try_lock().is_err() {
+            bail!("{}: another profile writes here", path.display());
+        }
+        let has_rounds = file.metadata().is_ok_and(|metadata| metadata.len() > 0);
         ensure!(
             resume || !has_rounds,
             "{} has what a profile measured before it was cut off; --resume goes on from it, or delete it",
             path.display()
         );
         if has_rounds {
-            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let mut text = String::new();
+            file.read_to_string(&mut text).with_context(context)?;
             // The last line may be cut off; its node is measured again.
             for (line, entry) in text.lines().filter_map(|line| Some((line, serde_json::from_str::<Entry>(line).ok()?)))
             {
@@ -60,13 +66,6 @@ impl Journal {
                     others.extend([line, "\n"]);
                 }
             }
-        }
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(&path).with_context(|| path.display().to_string())?;
-        if file.try_lock().is_err() {
-            bail!("{}: another profile writes here", path.display());
-        }
-        if has_rounds {
             // Ends a line that was cut off.
             file.write_all(b"\n")?;
         }
@@ -89,5 +88,24 @@ impl Journal {
         } else {
             output::write_file(&self.path, |writer| Ok(writer.write_all(self.others.as_bytes())?))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_of_a_profile_that_runs_is_not_called_that_of_one_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("mine.jsonl");
+        let mut first = Journal::open(&output, &Value::Null, false).unwrap();
+        first.file.write_all(b"a measurement\n").unwrap();
+        let second = |resume: bool| Journal::open(&output, &Value::Null, resume).err().unwrap().to_string();
+        for resume in [false, true] {
+            assert!(second(resume).ends_with("another profile writes here"), "{}", second(resume));
+        }
+        drop(first);
+        assert!(second(false).contains("--resume goes on from it"), "{}", second(false));
     }
 }

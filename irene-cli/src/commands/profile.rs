@@ -105,9 +105,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut settings = measuring.settings(&selection);
     args.pass.describe(&mut settings);
     args.training.describe(&mut settings);
-    let left = left(args, &spec, &settings)?;
+    let left = sizes_left(args, &spec, &settings)?;
     if left.is_empty() {
-        output::tell(&format!("{} has every size already", args.output.display()));
+        tell_all_there(args);
         return Ok(());
     }
     let has_meter = !selection.meters.is_empty();
@@ -119,6 +119,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let profiler = measuring.profiler(&sampler, run.kernels, stop);
 
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;
+    // Another profile may have measured some until now.
+    let left = sizes_left(args, &spec, &settings)?;
+    if left.is_empty() {
+        tell_all_there(args);
+        return journal.finish();
+    }
     let mut all = Energies::default();
     for size in left {
         let run = args.run(size);
@@ -280,13 +286,19 @@ fn measure(
     tree
 }
 
+fn tell_all_there(args: &Args) {
+    output::tell(&format!("{} has every size already", args.output.display()));
+}
+
 /// The sizes asked for that the output does not have yet with these settings.
-fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
+fn sizes_left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
     let path = args.output.display();
     let mut trees = Vec::new();
     if args.output.exists() {
         ensure!(args.resume, "{path} exists; --resume adds to it, or choose another file");
-        if args.output.metadata()?.len() > 0 {
+        let metadata = args.output.metadata()?;
+        ensure!(metadata.is_file(), "{path} is read again to go on from it: give a plain file");
+        if metadata.len() > 0 {
             trees = jsonl::read_trees(&args.output)?;
         }
     }

@@ -14,6 +14,20 @@ fn json_lines(text: &str) -> Vec<Value> {
 }
 
 #[test]
+fn curves_of_two_devices_do_not_go_to_one_file() {
+    let folder = Folder::new("one-name");
+    let write =
+        |name: &str, device: &str| folder.write(name, &json!({ "device": device, "records": records() }).to_string());
+    let (one, other) = (write("a.json", "my gpu"), write("b.json", "my_gpu"));
+    let complaint = refused(1, &["explore", "replay", &one, &other, "--space", "small", "-o", &folder.path("curves")]);
+    assert!(
+        complaint.contains("a.json and ") && complaint.contains("my_gpu.csv; name their devices apart"),
+        "{complaint}"
+    );
+    assert_eq!(folder.files(), ["a.json", "b.json"]);
+}
+
+#[test]
 fn a_space_is_shown_with_its_count() {
     let published = good(&["explore", "space"]);
     assert!(published.contains("layers                 2 4 6 8 10 12\n"), "{published}");

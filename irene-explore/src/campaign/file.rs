@@ -28,14 +28,18 @@ impl RecordFile {
     /// that was cut off is dropped when the next one is written.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] if another campaign writes there, and as [`Dataset::read`].
+    /// [`Error::Io`]; [`Error::File`] if it is a pipe or a device, or another campaign writes there, and as [`Dataset::read`].
     pub fn open(path: &Path) -> Result<(Self, Vec<Record>)> {
         let io = |source| Error::Io { path: path.to_owned(), source };
+        let refuse = |reason: &str| Error::File { origin: path.display().to_string(), reason: reason.to_owned() };
+        // A pipe or a device may give bytes without end, or none.
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(refuse("it is read again to go on from it: give a plain file"));
+        }
         let mut file = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(io)?;
         // A file system without locks is no obstacle.
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-            let reason = "another campaign writes here".to_owned();
-            return Err(Error::File { origin: path.display().to_string(), reason });
+            return Err(refuse("another campaign writes here"));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
@@ -70,10 +74,9 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Drops the bytes after the whole records. Only a plain file can be cut.
+    /// Drops the bytes after the whole records.
     fn cut(&mut self) -> std::io::Result<()> {
-        let metadata = self.file.metadata()?;
-        if metadata.is_file() && metadata.len() > self.length { self.file.set_len(self.length) } else { Ok(()) }
+        if self.file.metadata()?.len() > self.length { self.file.set_len(self.length) } else { Ok(()) }
     }
 }
 
@@ -182,6 +185,13 @@ mod tests {
             assert_eq!(records[done..], [record(&campaign, 2)]);
         }
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_no_file_of_records() {
+        let error = RecordFile::open(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert_eq!(error, "/dev/zero: it is read again to go on from it: give a plain file");
     }
 
     #[test]

@@ -1,8 +1,11 @@
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use irene_baselines::{Judged, ReplayOptions, Way, replay};
-use irene_explore::Describer;
+use irene_explore::{Dataset, Describer};
 
 use super::{RecordsArgs, read_records};
 use crate::{
@@ -51,11 +54,12 @@ fn share(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let describer = Describer::new(args.records.space.find()?);
+    let all: Vec<Dataset> = args.records.data.iter().map(|path| read_records(path)).collect::<Result<_>>()?;
     if let Some(folder) = &args.output {
+        check_apart(folder, &args.records.data, &all)?;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    for path in &args.records.data {
-        let data = read_records(path)?;
+    for data in all {
         let options = ReplayOptions {
             ways: if args.way == Ways::Ours { vec![Way::ours()] } else { Way::compared() },
             measures: args.records.measures.of(&data)?,
@@ -75,6 +79,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             write("csv", &found.to_csv())?;
             write("samples.csv", &found.samples_csv())?;
             write("svg", &learning_curves(&found))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses two files of records whose curves would have one name.
+fn check_apart(folder: &Path, paths: &[PathBuf], all: &[Dataset]) -> Result<()> {
+    let mut known = HashMap::new();
+    for (path, data) in paths.iter().zip(all) {
+        let curves = file(folder, &data.device, "csv");
+        let (shown, name) = (path.display(), curves.display());
+        if let Some(other) = known.insert(curves.clone(), path) {
+            let other = other.display();
+            bail!(
+                "the curves of {other} and {shown} would both go to {name}; name their devices apart, or leave one out"
+            );
         }
     }
     Ok(())
