@@ -79,6 +79,41 @@ const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,
 
 #[cfg(feature = "text")]
 #[test]
+fn a_tokenizer_whose_parts_do_not_fit_is_refused() {
+    let folder = Folder::new("crafted");
+    let path = folder.0.join("tokenizer.json");
+    let refused = |from: &str, to: &str| {
+        assert!(TOKENIZER.contains(from), "{from}");
+        std::fs::write(&path, TOKENIZER.replace(from, to)).unwrap();
+        let encoded = irene_models::TextEncoder::read(&path).and_then(|encoder| encoder.encode(&["the cat".into()], 0));
+        encoded.unwrap_err().to_string()
+    };
+    for (map, reason) in [
+        ("", "`precompiled_charsmap` is cut short"),
+        ("AAAA", "`precompiled_charsmap` is cut short"),
+        ("/////w==", "`precompiled_charsmap` is cut short"),
+        ("BAAAAAAAAAA=", "its tables lead nowhere"),
+    ] {
+        let part = format!(r#""normalizer":{{"type":"Precompiled","precompiled_charsmap":"{map}"}}"#);
+        let error = refused(r#""normalizer":null"#, &part);
+        assert!(error.contains("tokenizer.json: ") && error.contains(reason), "{map}: {error}");
+    }
+    for (piece, reason) in [
+        (r#"{"SpecialToken":{"id":"zz","type_id":0}}"#, "`single` has zz, which `special_tokens` lacks"),
+        (r#"{"Sequence":{"id":"B","type_id":0}}"#, "`single` asks for a second text"),
+    ] {
+        let part = format!(
+            r#""post_processor":{{"type":"TemplateProcessing","single":[{piece}],"pair":[],"special_tokens":{{}}}}"#
+        );
+        let error = refused(r#""post_processor":null"#, &part);
+        assert!(error.contains(reason), "{error}");
+    }
+    let error = refused(r#"{"type":"Whitespace"}"#, r#"{"type":"FixedLength","length":0}"#);
+    assert!(error.contains("`length` is 0"), "{error}");
+}
+
+#[cfg(feature = "text")]
+#[test]
 fn texts_become_ids_padded_to_the_longest() {
     let folder = Folder::new("text");
     let path = folder.0.join("tokenizer.json");

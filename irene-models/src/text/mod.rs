@@ -1,4 +1,10 @@
-use std::{collections::HashSet, path::Path};
+mod check;
+
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use irene_tree::Size;
 use tokenizers::Tokenizer;
@@ -43,9 +49,12 @@ impl TextEncoder {
         let mut tokenizer = if is_gguf(path) {
             Gguf::open(path)?.tokenizer()?
         } else {
-            reading(path, |path| {
-                Tokenizer::from_file(path).map_err(|error| refuse(format!("not a tokenizer.json ({error})")))
-            })?
+            let build = || -> tokenizers::Result<Tokenizer> {
+                let json = std::fs::read_to_string(path)?;
+                check::check(&json)?;
+                json.parse()
+            };
+            reading(path, |_| guarded(build).map_err(|reason| refuse(format!("not a tokenizer.json ({reason})"))))?
         };
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| refuse(error.to_string()))?;
@@ -62,7 +71,7 @@ impl TextEncoder {
             return Err(refuse("no text".into()));
         }
         let inputs: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let rows = self.tokenizer.encode_batch(inputs, true).map_err(|error| refuse(error.to_string()))?;
+        let rows = guarded(|| self.tokenizer.encode_batch(inputs, true)).map_err(refuse)?;
         if let Some(empty) = rows.iter().position(tokenizers::Encoding::is_empty) {
             return Err(refuse(format!("text {} has no tokens", empty + 1)));
         }
@@ -76,12 +85,13 @@ impl TextEncoder {
         let mask = mask.contains(&0).then_some(mask);
         Ok(Encoded { ids, mask, size: Size::new(rows.len(), seq_len) })
     }
+
     /// The ids of one text; `is_whole` adds the special tokens that the model expects around a text.
     ///
     /// # Errors
     /// [`Error::Input`] if the tokenizer fails.
     pub fn ids(&self, text: &str, is_whole: bool) -> Result<Vec<i64>> {
-        let encoded = self.tokenizer.encode(text, is_whole).map_err(|error| self.failed(error.to_string()))?;
+        let encoded = guarded(|| self.tokenizer.encode(text, is_whole)).map_err(|reason| self.failed(reason))?;
         Ok(encoded.get_ids().iter().map(|&id| i64::from(id)).collect())
     }
 
@@ -93,12 +103,18 @@ impl TextEncoder {
     }
 
     fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer.decode(ids, true).map_err(|error| self.failed(error.to_string()))
+        guarded(|| self.tokenizer.decode(ids, true)).map_err(|reason| self.failed(reason))
     }
 
     fn failed(&self, reason: String) -> Error {
         Error::Input { model: self.origin.clone(), reason }
     }
+}
+
+/// What the library gives, or why it fails. With tables that lead nowhere it panics.
+fn guarded<T>(give: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
+    let given = catch_unwind(AssertUnwindSafe(give)).map_err(|_| "its tables lead nowhere".to_owned())?;
+    given.map_err(|error| error.to_string())
 }
 
 /// Text from tokens as they come: each gives the text that it completes.
