@@ -79,6 +79,11 @@ impl Device {
         Self::from_toml(&path.display().to_string(), &text)
     }
 
+    /// The figure that no device has, with what is expected of it: what [`Device::from_toml`] refuses.
+    pub fn fault(&self) -> Option<String> {
+        self.check().err().map(|Fault { field, reason }| format!("{field}: {reason}"))
+    }
+
     pub(crate) fn check(&self) -> std::result::Result<(), Fault> {
         let fault = |field, reason: String| Err(Fault { field, reason });
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);

@@ -210,7 +210,11 @@ impl Calibration {
         let parts = get::<Vec<PartData>>(&store, "parts")?.into_iter().map(Part::new).collect::<Option<_>>();
         let parts =
             parts.ok_or_else(|| store.error("header field `parts` has numbers that no calibration has".into()))?;
-        Ok(Some(Self { device: get(&store, "device")?, provenance: get(&store, "provenance")?, parts }))
+        let device: Device = get(&store, "device")?;
+        if let Some(fault) = device.fault() {
+            return Err(store.error(format!("header field `device`: {fault}")).into());
+        }
+        Ok(Some(Self { device, provenance: get(&store, "provenance")?, parts }))
     }
 
     /// Where figures come from, in words.

@@ -7,8 +7,10 @@ use irene_predict::{
     Calibration, Forecast, Law, LeftOut, Measured, PublicData, PublicFile, RequestErrors, Service, ServiceOptions,
     Setting, prior_law, try_calibrations,
 };
+use irene_regress::Store;
 use irene_requests::{Figures, Load, RequestRow};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn row(model: &str, engine: &str, load: Load, figures: Figures) -> RequestRow {
     RequestRow {
@@ -294,6 +296,26 @@ fn a_file_predicts_as_what_it_was_written_from() {
     let [a, b] = [&made, &read].map(|of| forecast(&mut with(of), &other("vllm-0.11")));
     assert_eq!(a, b);
     assert!(Calibration::from_bytes("mine", &bytes[..bytes.len() / 2]).is_err());
+}
+
+#[test]
+fn a_file_whose_device_cannot_be_is_refused() {
+    let bytes = calibration(&slower(1.2, 0.9, 4)).to_bytes().unwrap();
+    let store = Store::from_bytes("mine", &bytes).unwrap();
+    let refused = |field: &str, value: Value| {
+        let mut device = store.get_value("device").unwrap().clone();
+        device[field] = value;
+        let mut store = store.clone();
+        store.set("device", device);
+        Calibration::from_bytes("mine", &store.to_bytes().unwrap()).unwrap_err().to_string()
+    };
+    for (field, value) in [("bandwidth_gb_s", json!(0.0)), ("peaks", json!({})), ("tdp_w", json!(1e308))] {
+        let error = refused(field, value);
+        assert!(
+            error.contains("mine") && error.contains(&format!("header field `device`: {field}: expected")),
+            "{error}"
+        );
+    }
 }
 
 #[test]
