@@ -1,9 +1,10 @@
-//! Files that a user names, where `-` is standard input.
+//! Files that a user names, where `-` is standard input. Pipes and devices are read once alone, as it is.
 
 use std::{
+    cell::{Cell, RefCell},
     fs::File,
-    io::{BufRead, BufReader, Cursor, Read},
-    path::Path,
+    io::{self, BufRead, BufReader, Cursor, Read},
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
@@ -21,29 +22,87 @@ pub(crate) fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Whether it can be read once alone: standard input, a pipe, a device.
+pub(crate) fn is_stream(path: &Path) -> bool {
+    is_standard(path) || path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// The name of a file for errors.
+fn name(path: &Path) -> String {
+    if is_standard(path) { STANDARD_INPUT.into() } else { path.display().to_string() }
+}
+
+/// A stream of which some was looked at.
+struct Begun {
+    path: PathBuf,
+    beginning: Vec<u8>,
+    rest: Box<dyn BufRead>,
+}
+
+thread_local! {
+    /// Whoever reads one of these next gets its beginning again.
+    static BEGUN: RefCell<Vec<Begun>> = const { RefCell::new(Vec::new()) };
+    static STANDARD_INPUT_IS_TAKEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Opens what nothing was read of.
+fn fresh(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    if !is_standard(path) {
+        return Ok(Box::new(BufReader::with_capacity(1 << 16, File::open(path)?)));
+    }
+    if STANDARD_INPUT_IS_TAKEN.replace(true) {
+        return Err(io::Error::other("it is read once alone: give `-` once, and files beside it"));
+    }
+    Ok(Box::new(io::stdin().lock()))
+}
+
+/// Opens a file or a stream, each from its beginning.
+fn reader(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    let begun = BEGUN.with_borrow_mut(|all| {
+        let place = all.iter().position(|begun| begun.path == path)?;
+        Some(all.swap_remove(place))
+    });
+    match begun {
+        Some(Begun { beginning, rest, .. }) => Ok(Box::new(Cursor::new(beginning).chain(rest))),
+        None => fresh(path),
+    }
+}
+
+/// The first line of a stream that is not empty, or as much of it as tells what it is.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let known = |all: &Vec<Begun>| all.iter().find(|begun| begun.path == path).map(|begun| begun.beginning.clone());
+    if let Some(known) = BEGUN.with_borrow(known) {
+        return Ok(known);
+    }
+    let (mut rest, mut beginning) = (fresh(path)?, Vec::new());
+    let mut limited = rest.by_ref().take(BEGINNING);
+    // A pipe gives as much as was written by now, which may end anywhere.
+    while limited.read_until(b'\n', &mut beginning)? > 0 && beginning.trim_ascii().is_empty() {}
+    BEGUN.with_borrow_mut(|all| all.push(Begun { path: path.to_owned(), beginning: beginning.clone(), rest }));
+    Ok(beginning)
+}
+
 /// A file or standard input, and its name for errors.
 pub(crate) fn open(path: &Path) -> Result<(String, Box<dyn BufRead>)> {
-    if is_standard(path) {
-        return Ok((STANDARD_INPUT.into(), Box::new(std::io::stdin().lock())));
-    }
-    let name = path.display().to_string();
+    let name = name(path);
     if parquet::is_named(path) {
         return Ok((name, Box::new(Cursor::new(parquet::text(path)?))));
     }
-    let file = File::open(path).with_context(|| name.clone())?;
-    Ok((name, Box::new(BufReader::with_capacity(1 << 16, file))))
+    let reader = reader(path).with_context(|| name.clone())?;
+    Ok((name, reader))
 }
 
 /// The text of a file or of standard input, and its name for errors.
 pub(crate) fn text(path: &Path) -> Result<(String, String)> {
-    if !is_standard(path) {
-        let name = path.display().to_string();
-        if parquet::is_named(path) {
-            return Ok((name, parquet::text(path)?));
-        }
-        return Ok((name.clone(), irene_tree::read_text(path).context(name)?));
-    }
-    Ok((STANDARD_INPUT.into(), std::io::read_to_string(std::io::stdin().lock()).context(STANDARD_INPUT)?))
+    let name = name(path);
+    let text = if parquet::is_named(path) {
+        parquet::text(path)?
+    } else if is_stream(path) {
+        reader(path).and_then(io::read_to_string).with_context(|| name.clone())?
+    } else {
+        irene_tree::read_text(path).with_context(|| name.clone())?
+    };
+    Ok((name, text))
 }
 
 /// The trees of a file or of standard input, one at a time.
@@ -54,22 +113,23 @@ pub(crate) struct Trees {
 
 /// Opens a file of trees, or standard input.
 pub(crate) fn trees(path: &Path) -> irene_tree::Result<Trees> {
-    if is_standard(path) {
-        let each = TreeReader::new(STANDARD_INPUT, std::io::stdin().lock());
-        return Ok(Trees { origin: STANDARD_INPUT.into(), each: Box::new(each) });
-    }
-    let origin = path.display().to_string();
+    let origin = name(path);
     if parquet::is_named(path) {
         return Ok(Trees { origin, each: parquet::trees(path)? });
     }
-    Ok(Trees { origin, each: Box::new(TreeReader::open(path)?) })
+    if !is_stream(path) {
+        return Ok(Trees { origin, each: Box::new(TreeReader::open(path)?) });
+    }
+    let reader = reader(path).map_err(|source| irene_tree::Error::Io { path: origin.clone().into(), source })?;
+    Ok(Trees { each: Box::new(TreeReader::new(origin.clone(), reader)), origin })
 }
 
-/// The trees that were spooled from standard input.
-pub(crate) fn spooled_trees(file: &Path) -> irene_tree::Result<Trees> {
-    let opened = File::open(file).map_err(|source| irene_tree::Error::Io { path: STANDARD_INPUT.into(), source })?;
-    let each = TreeReader::new(STANDARD_INPUT, BufReader::with_capacity(1 << 16, opened));
-    Ok(Trees { origin: STANDARD_INPUT.into(), each: Box::new(each) })
+/// The trees of a stream that were spooled.
+pub(crate) fn spooled_trees(stream: &Path, file: &Path) -> irene_tree::Result<Trees> {
+    let origin = name(stream);
+    let opened = File::open(file).map_err(|source| irene_tree::Error::Io { path: origin.clone().into(), source })?;
+    let each = TreeReader::new(origin.clone(), BufReader::with_capacity(1 << 16, opened));
+    Ok(Trees { origin, each: Box::new(each) })
 }
 
 impl Iterator for Trees {
@@ -89,13 +149,14 @@ impl Trees {
     }
 }
 
-/// Standard input as a file that can be read again; None for any other path.
+/// A stream as a file that can be read again; None for a file.
 pub(crate) fn spooled(path: &Path) -> Result<Option<tempfile::NamedTempFile>> {
-    if !is_standard(path) {
+    if !is_stream(path) {
         return Ok(None);
     }
-    let mut file = tempfile::NamedTempFile::new().context("cannot keep stdin in a temporary file")?;
-    std::io::copy(&mut std::io::stdin().lock(), &mut file).context(STANDARD_INPUT)?;
+    let name = name(path);
+    let mut file = tempfile::NamedTempFile::new().with_context(|| format!("cannot keep {name} in a temporary file"))?;
+    reader(path).and_then(|mut reader| io::copy(&mut reader, &mut file)).with_context(|| name)?;
     Ok(Some(file))
 }
 
@@ -113,9 +174,8 @@ pub(crate) fn begins_with_tree(path: &Path) -> Result<bool> {
     if parquet::is_named(path) && path.is_file() {
         return parquet::holds_trees(path);
     }
-    if is_standard(path) {
-        // This takes nothing from the buffer: the reader sees the same bytes again.
-        return Ok(is_of_trees(std::io::stdin().lock().fill_buf().context(STANDARD_INPUT)?));
+    if is_stream(path) {
+        return Ok(is_of_trees(&beginning(path).with_context(|| name(path))?));
     }
     if !path.is_file() {
         return Ok(false);

@@ -7,7 +7,7 @@ use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
 use super::{Usage, gpus, size, size_or_zero};
-use crate::output;
+use crate::{input, output};
 
 /// The input size.
 #[derive(clap::Args, Clone, Copy)]
@@ -264,7 +264,10 @@ impl RunArgs {
 /// Tells the user what was taken for granted.
 pub(crate) fn model(name_or_path: &str) -> Result<ModelSpec> {
     let spec = match name_or_path {
-        "-" => ModelSpec::from_reader("stdin", std::io::stdin().lock())?,
+        stream if input::is_stream(Path::new(stream)) => {
+            let (origin, reader) = input::open(Path::new(stream))?;
+            ModelSpec::from_reader(&origin, reader)?
+        }
         name_or_path => ModelSpec::find(name_or_path)?,
     };
     spec.notes().iter().for_each(|note| output::tell(note));

@@ -132,7 +132,7 @@ impl Measured {
 /// predictors need.
 pub(crate) struct TreeFile {
     path: PathBuf,
-    /// Standard input, which can be read once alone.
+    /// The trees of a stream, which can be read once alone.
     spooled: Option<tempfile::NamedTempFile>,
     pub(crate) completion: Completion,
 }
@@ -167,7 +167,7 @@ impl TreeFile {
 
     fn read(&self, see: &mut dyn FnMut(Tree) -> irene_regress::Result<()>) -> irene_regress::Result<()> {
         let mut trees = match &self.spooled {
-            Some(spooled) => input::spooled_trees(spooled.path())?,
+            Some(spooled) => input::spooled_trees(&self.path, spooled.path())?,
             None => input::trees(&self.path)?,
         };
         trees.try_for_each(|tree| see(tree?))

@@ -1,6 +1,10 @@
 //! The manners of any command: standard input, several settings at once, formats, settings in a file, colours, a manual.
 
-use std::process::Output;
+use std::{
+    io::Write,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
@@ -113,6 +117,56 @@ fn a_dash_is_standard_input() {
     let output = folder.path("surrogates.json");
     assert!(fed(&["explore", "fit", "-", "--space", "small", "-o", &output], &device).status.success());
     assert!(text_of(&fed(&["explore", "predict", &output, "-"], &device)).starts_with("toy, learned from 6 records"));
+}
+
+/// What comes first of a pipe may be less than tells what it is.
+#[test]
+fn standard_input_is_known_however_slowly_it_comes() {
+    let folder = Folder::new("slowly");
+    let trees = std::fs::read(training_data(&folder)).unwrap();
+    let mut child =
+        command(&["predict", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for part in [&trees[..1], &trees[1..30], &trees[30..]] {
+        let _ = input.write_all(part);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    drop(input);
+    assert!(text_of(&child.wait_with_output().unwrap()).contains("distilgpt2"));
+}
+
+#[test]
+fn standard_input_is_not_given_twice() {
+    let folder = Folder::new("twice");
+    let trees = std::fs::read_to_string(training_data(&folder)).unwrap();
+    let table = ["import", "csv", "-", "-", "--columns", "model,batch_size,seq_len,energy:J", "-o", "-"];
+    for twice in [&["evaluate", "-", "-"][..], &["predict", "-", "-"], &table] {
+        let output = fed(twice, &trees);
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert!(complaint.contains("stdin: it is read once alone"), "{complaint}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_as_a_file_is() {
+    let folder = Folder::new("pipe");
+    let (data, pipe) = (training_data(&folder), folder.path("pipe"));
+    let trees = std::fs::read(&data).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let through = |args: &[&str]| {
+        let (pipe, trees) = (pipe.clone(), trees.clone());
+        let writer = std::thread::spawn(move || std::fs::write(pipe, trees));
+        let text = text_of(&irene(args));
+        let _ = writer.join();
+        text
+    };
+    through(&["train", &pipe, "--method", "specs", "-o", &folder.path("mine.safetensors")]);
+    assert!(through(&["predict", &pipe]).contains("distilgpt2"));
+    let predicted = folder.path("predicted.jsonl");
+    good(&["predict", &data, "-o", &predicted]);
+    assert!(through(&["evaluate", &pipe, &predicted]).contains("percentage error"));
 }
 
 #[test]
