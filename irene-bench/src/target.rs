@@ -36,6 +36,9 @@ impl Target {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(refuse("a name and password in an address would end up in logs; name a variable for the key"));
         }
+        if uri.port_u16().is_none() && uri.authority().is_some_and(|authority| authority.as_str() != host) {
+            return Err(refuse("its port is no number from 0 to 65535"));
+        }
         if uri.query().is_some() {
             return Err(refuse("an address with a query is none of a server of models"));
         }
@@ -131,6 +134,7 @@ mod tests {
             ("http://h/v1?x=1", "query"),
             ("http://", "address"),
             ("a b", "address"),
+            ("localhost:99999", "port"),
         ] {
             let error = Target::parse(url).unwrap_err().to_string();
             assert!(error.starts_with(url) && error.contains(word), "{error}");

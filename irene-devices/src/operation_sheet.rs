@@ -163,8 +163,17 @@ impl OperationSheet {
                 write(kept.chain(row.added().into_iter().take(added.len())).collect())
             })
         });
-        let flushed = written.map_err(std::io::Error::other).and_then(|()| writer.flush());
-        flushed.map_err(|source| Error::Io { path: self.origin.clone().into(), source })
+        let flushed = written.map_err(io_error).and_then(|()| writer.flush());
+        flushed.map_err(|source| Error::Io { path: "writing the table".into(), source })
+    }
+}
+
+/// The system's own error where it is one: a reader that has gone is known by it.
+fn io_error(error: csv::Error) -> std::io::Error {
+    let words = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(source) => source,
+        _ => std::io::Error::other(words),
     }
 }
 
@@ -272,6 +281,12 @@ mod tests {
         let mut out = Vec::new();
         sheet(table).unwrap().write(&mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_told_from_other_faults() {
+        let gone = csv::Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(io_error(gone).kind(), std::io::ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -28,6 +28,19 @@ fn curves_of_two_devices_do_not_go_to_one_file() {
 }
 
 #[test]
+fn numbers_that_fill_the_memory_are_refused() {
+    for command in [
+        &["explore", "sample", "1000000000", "--space", "small"][..],
+        &["explore", "replay", "records.json", "--seeds", "1000000000"],
+        #[cfg(feature = "candle")]
+        &["explore", "profile", "--samples", "1000000000", "-b", "1", "-s", "1", "-o", "records.jsonl"],
+    ] {
+        let complaint = refused(2, command);
+        assert!(complaint.contains("expected a whole number of at most "), "{complaint}");
+    }
+}
+
+#[test]
 fn a_space_is_shown_with_its_count() {
     let published = good(&["explore", "space"]);
     assert!(published.contains("layers                 2 4 6 8 10 12\n"), "{published}");

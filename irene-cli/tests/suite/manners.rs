@@ -119,6 +119,20 @@ fn a_dash_is_standard_input() {
     assert!(text_of(&fed(&["explore", "predict", &output, "-"], &device)).starts_with("toy, learned from 6 records"));
 }
 
+#[test]
+fn a_measured_energy_of_0_has_no_percentage_error() {
+    let folder = Folder::new("nothing-counted");
+    let trees = std::fs::read_to_string(training_data(&folder)).unwrap();
+    let nothing = |line: &str| {
+        let mut tree = json(line);
+        tree["frontend_tree"]["ground_truth_energy"] = 0.into();
+        format!("{tree}\n")
+    };
+    let path = folder.write("nothing.jsonl", &trees.lines().map(nothing).collect::<String>());
+    let predicted = good(&["predict", &path, "--format", "csv"]);
+    assert!(predicted.contains("distilgpt2") && predicted.split([',', '\n']).all(|cell| cell != "inf"), "{predicted}");
+}
+
 /// What comes first of a pipe may be less than tells what it is.
 #[test]
 fn standard_input_is_known_however_slowly_it_comes() {

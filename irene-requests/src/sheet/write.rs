@@ -1,4 +1,7 @@
-use std::io::Write;
+use std::{
+    collections::{HashMap, HashSet},
+    io::Write,
+};
 
 use irene_tree::{Format, Kernels};
 
@@ -16,10 +19,8 @@ use crate::{Error, Result};
 pub fn write(writer: impl Write, rows: &[RequestRow]) -> Result<()> {
     let further = further_columns(rows);
     // A further column that would be taken for a known one is told from it by the known one's presence.
-    let is_needed = |column: Column| {
-        let is_like = |(title, _): &(&str, usize)| find(title).is_some_and(|found| found.column == column);
-        rows.iter().any(|row| cell(row, column).is_some()) || further.iter().any(is_like)
-    };
+    let taken: Vec<Column> = further.iter().filter_map(|(title, _)| Some(find(title)?.column)).collect();
+    let is_needed = |column: Column| rows.iter().any(|row| cell(row, column).is_some()) || taken.contains(&column);
     let mut known: Vec<(Column, String)> = columns().into_iter().filter(|(column, _)| is_needed(*column)).collect();
     if known.is_empty() && !rows.is_empty() {
         // A sheet is known by a column of its own.
@@ -31,9 +32,8 @@ pub fn write(writer: impl Write, rows: &[RequestRow]) -> Result<()> {
     csv.write_record(titles).map_err(fault)?;
     for row in rows {
         let cells = known.iter().map(|(column, _)| cell(row, *column).unwrap_or_default());
-        let of_title = |title: &str, place| row.further.iter().filter(move |(known, _)| *known == title).nth(place);
-        let further =
-            further.iter().map(|&(title, place)| of_title(title, place).map_or("", |(_, cell)| cell).to_owned());
+        let of_title: HashMap<(&str, usize), &str> = placed(row).collect();
+        let further = further.iter().map(|title| of_title.get(title).copied().unwrap_or_default().to_owned());
         csv.write_record(cells.chain(further)).map_err(fault)?;
     }
     csv.flush().map_err(|source| Error::Io { origin: "writing the sheet".into(), source })
@@ -41,21 +41,28 @@ pub fn write(writer: impl Write, rows: &[RequestRow]) -> Result<()> {
 
 /// The titles of further columns, each with its place among those of the same title: a sheet may have several without a title.
 fn further_columns(rows: &[RequestRow]) -> Vec<(&str, usize)> {
-    let mut columns: Vec<(&str, usize)> = Vec::new();
-    for row in rows {
-        for (place, (title, _)) in row.further.iter().enumerate() {
-            let before = row.further[..place].iter().filter(|(known, _)| known == title).count();
-            if !columns.contains(&(title, before)) {
-                columns.push((title, before));
-            }
-        }
-    }
-    columns
+    let mut known = HashSet::new();
+    rows.iter().flat_map(placed).map(|(column, _)| column).filter(|column| known.insert(*column)).collect()
+}
+
+/// The further cells of a row by their columns.
+fn placed(row: &RequestRow) -> impl Iterator<Item = ((&str, usize), &str)> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    row.further.iter().map(move |(title, cell)| {
+        let next = places.entry(title).or_default();
+        *next += 1;
+        ((title.as_str(), *next - 1), cell.as_str())
+    })
 }
 
 fn fault(error: csv::Error) -> Error {
-    let origin = "writing the sheet".into();
-    Error::Io { origin, source: std::io::Error::other(error) }
+    // A reader that has gone is known by the system's own error.
+    let words = error.to_string();
+    let source = match error.into_kind() {
+        csv::ErrorKind::Io(source) => source,
+        _ => std::io::Error::other(words),
+    };
+    Error::Io { origin: "writing the sheet".into(), source }
 }
 
 /// All columns with their titles, in order.
@@ -102,4 +109,32 @@ fn number(value: f64) -> String {
     // Display has no exponents: what is far from 1 would be long.
     const PLAIN: std::ops::Range<f64> = 1e-6..1e16;
     if value == 0.0 || PLAIN.contains(&value.abs()) { value.to_string() } else { format!("{value:e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Result};
+
+    use super::*;
+
+    /// A pipe that nobody reads.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_told_from_other_faults() {
+        // More than is kept back before it is written.
+        let row = RequestRow { model: Some("m".repeat(1 << 16)), ..RequestRow::default() };
+        let Err(Error::Io { source, .. }) = write(Gone, &[row.clone(), row]) else { panic!("written") };
+        assert_eq!(source.kind(), ErrorKind::BrokenPipe);
+    }
 }

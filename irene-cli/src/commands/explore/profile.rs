@@ -9,7 +9,10 @@ use irene_models::TaskHead;
 use irene_tree::{Level, render::si};
 use serde_json::Value;
 
-use super::{SpaceArgs, sample::SamplingArgs};
+use super::{
+    SpaceArgs,
+    sample::{MOST_DESIGNS, SamplingArgs},
+};
 use crate::{
     commands::{
         Usage,
@@ -19,6 +22,7 @@ use crate::{
         running::PlaceArgs,
         size,
         training::TrainingArgs,
+        whole,
     },
     interrupt, output,
 };
@@ -37,7 +41,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     space: SpaceArgs,
     /// How many designs, spread over the space
-    #[arg(long, value_name = "N", value_parser = size, required_unless_present = "active", conflicts_with = "active")]
+    #[arg(long, value_name = "N", value_parser = whole::<1, MOST_DESIGNS>, required_unless_present = "active", conflicts_with = "active")]
     samples: Option<usize>,
     /// Choose each design, after a few that are spread over the space, where surrogates know least
     #[arg(long, requires = "budget")]

@@ -9,7 +9,7 @@ use irene_explore::{Dataset, Describer};
 
 use super::{RecordsArgs, read_records};
 use crate::{
-    commands::{learning_curves::learning_curves, size},
+    commands::{learning_curves::learning_curves, size, whole},
     interrupt, output,
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "all")]
     way: Ways,
     /// Draws of the first records that are averaged over
-    #[arg(long, value_name = "N", default_value = "10", value_parser = size)]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = whole::<1, 10_000>)]
     seeds: usize,
     /// Records to start with
     #[arg(long, value_name = "N", default_value = "4", value_parser = size)]

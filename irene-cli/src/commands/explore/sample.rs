@@ -5,7 +5,7 @@ use irene_explore::space::{ModelHash, Sampling};
 use serde_json::json;
 
 use super::SpaceArgs;
-use crate::{commands::size, output};
+use crate::{commands::whole, output};
 
 /// Draws different designs, spread over the space
 #[derive(clap::Args)]
@@ -14,7 +14,7 @@ use crate::{commands::size, output};
   irene explore sample 1000 --method latin-hypercube --balanced --seed 7 --space small")]
 pub(crate) struct Args {
     /// How many
-    #[arg(value_name = "N", value_parser = size)]
+    #[arg(value_name = "N", value_parser = whole::<1, MOST_DESIGNS>)]
     count: usize,
     #[command(flatten)]
     space: SpaceArgs,
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "DESIGNS.jsonl", value_parser = output::text_file())]
     output: Option<PathBuf>,
 }
+
+/// As many are kept in memory.
+pub(super) const MOST_DESIGNS: usize = 100_000;
 
 /// How designs are drawn.
 #[derive(clap::Args)]

@@ -56,7 +56,8 @@ impl<'a> Rows<'a> {
             request.into(),
             (energy / tree.tokens() as f64).into(),
             measured.into(),
-            measured.map(|truth| 100.0 * (energy - truth).abs() / truth).into(),
+            // A coarse meter may have counted nothing.
+            measured.filter(|truth| *truth > 0.0).map(|truth| 100.0 * (energy - truth).abs() / truth).into(),
             root(Quantity::PredictedLow).into(),
             root(Quantity::PredictedHigh).into(),
             root(Quantity::PredictedLatency).into(),
