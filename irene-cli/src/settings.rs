@@ -92,7 +92,11 @@ impl Settings {
             Err(_) if path.metadata().is_err() && std::env::var_os(VARIABLE).is_none() => return Ok(None),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        Ok(Some(Self::parse(&text).with_context(|| path.display().to_string())?))
+        let mut settings = Self::parse(&text).with_context(|| path.display().to_string())?;
+        // It is beside the file, wherever the command runs.
+        let folder = path.parent().unwrap_or(Path::new(""));
+        settings.predictor = settings.predictor.map(|predictor| folder.join(predictor));
+        Ok(Some(settings))
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -128,6 +132,15 @@ mod tests {
         assert!(refused("price_per_kwh = -1.0").contains("price_per_kwh: expected a number of at least 0"));
         assert!(refused("device = \"a\"\npredictor = \"b\"").contains("leave one out"));
         assert!(refused("top = \n").starts_with("line 1: "));
+    }
+
+    #[test]
+    fn a_predictor_is_looked_for_beside_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "predictor = \"lab.safetensors\"").unwrap();
+        let settings = Settings::read(&path).unwrap().unwrap();
+        assert_eq!(settings.predictor, Some(folder.path().join("lab.safetensors")));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options, Profiling, Server};
 use tokio::signal;
 
+use super::Usage;
 use crate::output;
 
 /// Serves the web page and the HTTP API
@@ -73,6 +74,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             calibrations.push(Arc::new(calibration));
         } else {
             let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            if devices.iter().any(|(known, _)| *known == name) {
+                let reason = format!("{}: another --predictor is called `{name}` too; rename one", path.display());
+                return Err(Usage(reason).into());
+            }
+            if DeviceProfile::bundled_names().any(|shipped| shipped == name) {
+                output::tell(&format!("{} stands in place of the shipped profile {name}", path.display()));
+            }
             devices.push((name, DeviceProfile::read(path)?));
         }
     }

@@ -39,6 +39,18 @@ impl TrainingArgs {
         })
     }
 
+    /// The flags that say how a step runs.
+    #[cfg(feature = "candle")]
+    pub(crate) fn flags(self) -> [(&'static str, bool); 5] {
+        [
+            ("--optimizer", self.optimizer.is_some()),
+            ("--checkpoint", self.checkpoint.is_some()),
+            ("--accumulate", self.accumulate.is_some()),
+            ("--lora-rank", self.lora_rank.is_some()),
+            ("--no-master-weights", self.no_master_weights),
+        ]
+    }
+
     /// Adds the step to the settings of a measurement.
     #[cfg(feature = "candle")]
     pub(crate) fn describe(self, settings: &mut serde_json::Value) {

@@ -113,6 +113,31 @@ fn a_mask_of_other_numbers_than_0_and_1_is_refused() {
     }
 }
 
+#[test]
+fn an_input_that_is_not_read_is_refused() {
+    let folder = Folder::new("unread");
+    let (model, input) = (gpt2().display().to_string(), folder.path("in.safetensors"));
+    let row = |numbers: [i64; 2]| Tensor::new(&[numbers], &Device::Cpu).unwrap();
+    let tensors = HashMap::from([("input_ids", row([5, 7])), ("token_type_ids", row([0, 1]))]);
+    safetensors::save(&tensors, &input).unwrap();
+    let error = refused(1, &["run", &model, "--input", &input]);
+    assert!(error.contains("tensor `token_type_ids`: it is not read"), "{error}");
+}
+
+#[test]
+fn flags_of_another_way_to_run_are_refused() {
+    let model = gpt2().display().to_string();
+    for (flags, complaint) in [
+        (&["--train", "--steps", "1", "--temperature", "nan"][..], "--temperature works only with --generate"),
+        (&["--generate", "3", "--learning-rate", "nan"], "--learning-rate works only with --train"),
+        (&["--generate", "3", "--lora-rank", "2"], "--lora-rank works only with --train"),
+        (&["--system", "x"], "--system works only with --chat"),
+    ] {
+        let error = refused(2, &[&["run", &model, "-b", "1", "-s", "4"][..], flags].concat());
+        assert!(error.contains(complaint), "{error}");
+    }
+}
+
 /// The fixture's model with a word for each token, w0 to w95.
 fn with_words(folder: &Folder) -> String {
     for file in ["config.json", "model.safetensors"] {

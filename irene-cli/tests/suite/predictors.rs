@@ -122,3 +122,17 @@ fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_fro
     assert!(told.contains("gpt2 8x32: the power of ") && told.contains("check its units"), "{told}");
     assert!(told.contains(r#"trees of several `measuring.meters` (["nvml"], ["wall"])"#), "{told}");
 }
+
+#[test]
+fn a_server_is_not_given_two_predictors_of_one_name() {
+    let folder = Folder::new("one-name");
+    let data = training_data(&folder);
+    let [one, other] = ["one", "other"].map(|dir| {
+        std::fs::create_dir(folder.0.join(dir)).unwrap();
+        folder.path(&format!("{dir}/lab.safetensors"))
+    });
+    good(&["train", &data, "--method", "specs", "-o", &one]);
+    std::fs::copy(&one, &other).unwrap();
+    let complaint = refused(2, &["serve", "--port", "0", "--predictor", &one, "--predictor", &other]);
+    assert!(complaint.contains("another --predictor is called `lab` too"), "{complaint}");
+}

@@ -49,6 +49,17 @@ pub(super) enum GenerateFormat {
 }
 
 impl GenerateArgs {
+    /// The flags that say how tokens are chosen.
+    pub(super) fn flags(&self) -> [(&'static str, bool); 5] {
+        [
+            ("--temperature", self.temperature.is_some()),
+            ("--top-p", self.top_p.is_some()),
+            ("--top-k", self.top_k.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--ignore-eos", self.ignore_eos),
+        ]
+    }
+
     pub(super) fn count(&self) -> Option<usize> {
         self.generate
     }

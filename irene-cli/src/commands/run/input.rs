@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
 use irene_models::{Batch, ChatTemplate, Message, ModelFiles, ModelSpec, Tensor, TextEncoder};
 use irene_tree::{Size, file_fault};
 
 use crate::{
-    commands::{Usage, size, text},
+    commands::{Usage, refuse, size, text},
     output,
 };
 
@@ -35,6 +35,13 @@ pub(super) struct InputArgs {
     /// The system's message before it
     #[arg(long, value_name = "TEXT", requires = "chat")]
     system: Option<String>,
+}
+
+impl InputArgs {
+    /// Refuses a system's message without a template to put it into.
+    pub(super) fn check(&self) -> Result<()> {
+        refuse(!self.chat, "--chat", &[("--system", self.system.is_some())])
+    }
 }
 
 /// Tokens in a sequence; a text in their place belongs to another flag.
@@ -132,6 +139,9 @@ impl InputArgs {
     }
 }
 
+/// Inputs that transformers knows and nothing here reads.
+const UNREAD: [&str; 3] = ["token_type_ids", "position_ids", "inputs_embeds"];
+
 /// The batch in a safetensors file. A decoder's positions skip padding on the left, as `generate` of transformers counts them.
 fn in_file(path: &Path, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let origin = || path.display().to_string();
@@ -146,6 +156,9 @@ fn in_file(path: &Path, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     };
     let input_ids = take("input_ids")?.with_context(|| format!("{}: no tensor `input_ids`", origin()))?;
     let attention_mask = take("attention_mask")?;
+    if let Some(name) = UNREAD.into_iter().find(|name| tensors.contains_key(*name)) {
+        bail!("{}, tensor `{name}`: it is not read, so what it asks for would not be computed; leave it out", origin());
+    }
     if let Some(mask) = &attention_mask {
         let numbers = mask.candle().map(|mask| mask.flatten_all()?.to_vec1::<i64>()).transpose()?.unwrap_or_default();
         let other = numbers.iter().find(|number| !matches!(number, 0 | 1));

@@ -15,7 +15,7 @@ use irene_numerics::quantile;
 use irene_tree::{Kernels, Size, render};
 
 use self::input::Reader;
-use super::{following, running::ModelArgs, size};
+use super::{following, refuse, running::ModelArgs, size};
 use crate::output;
 
 /// Runs a model: latency, outputs, generated text or training
@@ -59,6 +59,13 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Refuses flags without effect. Where what a flag requires conflicts with another one, clap takes it.
+    fn check(&self) -> Result<()> {
+        self.input.check()?;
+        refuse(self.generation.count().is_none(), "--generate", &self.generation.flags())?;
+        refuse(self.train.training().is_none(), "--train", &self.train.flags())
+    }
+
     fn is_json(&self) -> bool {
         self.format == Some(generate::GenerateFormat::Json)
     }
@@ -75,6 +82,7 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    args.check()?;
     if let Some(training) = args.train.training() {
         return train::run(args, training);
     }

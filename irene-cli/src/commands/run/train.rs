@@ -37,6 +37,15 @@ fn head(word: &str) -> Result<TaskHead, String> {
 }
 
 impl TrainArgs {
+    /// The flags that say how steps run.
+    pub(super) fn flags(&self) -> Vec<(&'static str, bool)> {
+        let mut flags = self.step.flags().to_vec();
+        flags.push(("--head", self.head.is_some()));
+        flags.push(("--steps", self.steps.is_some()));
+        flags.push(("--learning-rate", self.learning_rate.is_some()));
+        flags
+    }
+
     pub(super) fn training(&self) -> Option<Training> {
         self.step.training()
     }
