@@ -80,7 +80,7 @@ pub(crate) fn file_or_stdout() -> impl TypedValueParser<Value = PathBuf> {
 }
 
 fn in_folder(path: PathBuf) -> Result<PathBuf, String> {
-    let target = path.canonicalize().unwrap_or_else(|_| path.clone());
+    let target = target_of(&path);
     if target.is_dir() {
         return Err("it is a directory".to_owned());
     }
@@ -95,6 +95,16 @@ fn in_folder(path: PathBuf) -> Result<PathBuf, String> {
     match temporary(folder, None) {
         Ok(_) => Ok(path),
         Err(error) => Err(format!("no file can be written in {}: {}", folder.display(), error.kind())),
+    }
+}
+
+/// The file that a path leads to, also where a link leads to one that is not there yet.
+fn target_of(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.read_link()) {
+        (Ok(target), _) => target,
+        // The pipe of a `>(command)` is there, though its link leads to no name.
+        (Err(_), Ok(target)) if !path.exists() => folder_of(path).join(target),
+        (Err(_), _) => path.to_owned(),
     }
 }
 
@@ -125,13 +135,11 @@ pub(crate) fn check_apart(outputs: &[Option<&Path>], inputs: &[Option<&Path>]) -
 
 /// The file that a path leads to, which need not be there yet; None for what keeps nothing, such as stdout, a pipe or a device.
 fn lasting(path: &Path) -> Option<PathBuf> {
-    if path.as_os_str() == "-" {
+    if path.as_os_str() == "-" || path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return None;
     }
-    match path.canonicalize() {
-        Ok(file) => file.is_file().then_some(file),
-        Err(_) => Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?)),
-    }
+    let new = || Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(new)
 }
 
 /// Writes to a file, whole or not at all, or to stdout.
@@ -231,7 +239,7 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
     // A link stays a link to the written file.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let target = target_of(path);
     let existing = target.metadata().ok();
     anyhow::ensure!(!target.is_dir(), "cannot write {}: it is a directory", path.display());
     // Only an input or output error is about this file.

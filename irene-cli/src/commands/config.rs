@@ -13,7 +13,7 @@ pub(crate) struct Args {}
 /// The keys, each with an example.
 const KEYS: [(&str, &str); 8] = [
     ("device = \"gtx-1070\"", "a device of `irene devices`"),
-    ("predictor = \"lab.safetensors\"", "a predictor file, in place of a device"),
+    ("predictor = \"lab.safetensors\"", "a predictor file beside this one, in place of a device"),
     ("price_per_kwh = 0.1319", "USD"),
     ("grid_intensity = 400", "g CO2e per kWh"),
     ("format = \"text\"", "text, json or csv"),

@@ -278,6 +278,10 @@ fn links_devices_and_permissions_are_respected() {
     assert!(std::fs::read_to_string(&target).unwrap().starts_with("gpt2, batch 1"));
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    let early = folder.path("early.txt");
+    symlink("later.txt", &early).unwrap();
+    good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", &early]);
+    assert!(folder.0.join("later.txt").is_file() && std::fs::symlink_metadata(&early).unwrap().is_symlink());
     good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", "/dev/null"]);
     assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
 }

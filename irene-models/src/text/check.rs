@@ -81,7 +81,7 @@ fn first_number(base64: &[u8]) -> Option<u32> {
     let digit = |byte: &u8| DIGITS.iter().position(|digit| digit == byte);
     let mut bits = 0_u64;
     for byte in base64.get(..6)? {
-        bits = bits << 6 | digit(byte)? as u64;
+        bits = (bits << 6) | digit(byte)? as u64;
     }
     // Six digits have four bits more.
     Some(((bits >> 4) as u32).swap_bytes())
