@@ -9,6 +9,7 @@ mod builtin;
 #[cfg(feature = "text")]
 mod chat;
 mod components;
+mod config_fields;
 mod configs;
 #[cfg(feature = "candle")]
 mod decoders;
@@ -36,6 +37,7 @@ mod places;
 #[cfg(feature = "profile")]
 mod profile;
 mod public_trees;
+mod published;
 mod pytorch_steps;
 #[cfg(feature = "candle")]
 mod sentence_transformers;

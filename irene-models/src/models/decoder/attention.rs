@@ -2,7 +2,7 @@
 
 use super::{
     masks::{LayerMask, Positions},
-    recipe::{Alibi, AttentionRecipe, HeadNorms, LayerRecipe, Names, NormKind, Projections},
+    recipe::{Alibi, AttentionRecipe, Grown, HeadNorms, LayerRecipe, Names, NormKind, Projections},
 };
 use crate::{
     Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Tensors, Weights,
@@ -34,6 +34,8 @@ pub(super) struct DecoderAttention {
     projected: Projected,
     norms: Option<(HeadNorms, [Norm; 2])>,
     norms_of_rotated: Option<[PlainRmsNorm; 2]>,
+    /// Whether its queries grow with their position.
+    grows: bool,
     out: Linear,
     sinks: Option<Tensor>,
     heads: [usize; 2],
@@ -80,6 +82,7 @@ impl DecoderAttention {
             projected: Projected::load(weights, recipe, hidden)?,
             norms: norms.transpose()?,
             norms_of_rotated: recipe.norms_of_rotated.map(of_rotated),
+            grows: recipe.temperature.is_some_and(|growth| (growth.of == Grown::Rotated) == layer.rotary.is_some()),
             out: Linear::load_maybe_biased(&weights.child(out), [heads * width, hidden], is_biased)?,
             sinks: recipe.has_sinks.then(|| weights.parameter("sinks", [heads])).transpose()?,
             heads: [heads, groups],
@@ -118,15 +121,18 @@ impl DecoderAttention {
 
     /// Query and key with their positions, if the layer knows positions.
     fn placed(&self, cx: &mut Cx<'_>, [query, key]: [Tensor; 2], positions: &Positions) -> Result<[Tensor; 2]> {
-        let Some((angles, pairing)) = positions.angles(self.layer.rotary) else {
-            return Ok(match &positions.temperature {
-                Some(temperature) => [cx.mul(&query, temperature)?, key],
-                None => [query, key],
-            });
+        let [query, key] = match positions.angles(self.layer.rotary) {
+            Some((angles, pairing)) => {
+                let [query, key] = cx.rotary([&query, &key], angles, *pairing)?;
+                match &self.norms_of_rotated {
+                    Some([of_query, of_key]) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+                    None => [query, key],
+                }
+            }
+            None => [query, key],
         };
-        let [query, key] = cx.rotary([&query, &key], angles, *pairing)?;
-        Ok(match &self.norms_of_rotated {
-            Some([of_query, of_key]) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+        Ok(match positions.temperature.as_ref().filter(|_| self.grows) {
+            Some(temperature) => [cx.mul(&query, temperature)?, key],
             None => [query, key],
         })
     }

@@ -89,6 +89,7 @@ impl NormKind {
     pub(super) fn load(self, weights: &Weights<'_>, class: &'static str, width: usize) -> Result<Norm> {
         Ok(match self {
             Self::Layer { eps } => Norm::Layer(LayerNorm::load(weights, width, eps)?),
+            Self::LayerWithoutBias { eps } => Norm::Layer(LayerNorm::load_without_bias(weights, width, eps)?),
             Self::Rms { eps } => Norm::Rms(RmsNorm::load(weights, class, width, eps)?),
             Self::RmsAroundOne { eps } => Norm::Rms(RmsNorm::load_around_one(weights, class, width, eps)?),
         })

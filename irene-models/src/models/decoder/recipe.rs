@@ -88,6 +88,7 @@ pub(super) struct Classes {
     pub(super) norm: &'static str,
     pub(super) rotary: &'static str,
     pub(super) mixture: &'static str,
+    pub(super) states: &'static str,
     pub(super) router: &'static str,
     pub(super) experts: &'static str,
 }
@@ -106,6 +107,7 @@ macro_rules! classes {
             norm: concat!($family, "RMSNorm"),
             rotary: concat!($family, "RotaryEmbedding"),
             mixture: concat!($family, "SparseMoeBlock"),
+            states: concat!($family, "Mixer"),
             router: concat!($family, "TopKRouter"),
             experts: concat!($family, "Experts"),
         }
@@ -117,6 +119,9 @@ pub(super) use classes;
 #[derive(Clone, Copy)]
 pub(super) enum NormKind {
     Layer {
+        eps: f64,
+    },
+    LayerWithoutBias {
         eps: f64,
     },
     Rms {
@@ -178,7 +183,7 @@ pub(super) struct AttentionRecipe {
     pub(super) head_norms: Option<HeadNorms>,
     /// Norms of rotated queries and keys, which nothing scales: their class and eps (Llama 4).
     pub(super) norms_of_rotated: Option<(&'static str, f64)>,
-    /// The growth of queries that are not rotated (Llama 4).
+    /// The growth of queries with their position.
     pub(super) temperature: Option<Temperature>,
     /// The factor of the scores.
     pub(super) scale: f64,
@@ -256,11 +261,21 @@ pub(super) enum HeadNorms {
     Joint([&'static str; 2]),
 }
 
-/// Queries times 1 + scale · ln(1 + ⌊(position + 1) / floor⌋) (Nakanishi, 2025).
+/// Queries times 1 + scale · ln(1 + ⌊position / floor⌋) (Nakanishi, 2025).
 #[derive(Clone, Copy)]
 pub(super) struct Temperature {
     pub(super) floor: f64,
     pub(super) scale: f64,
+    pub(super) of: Grown,
+}
+
+/// The queries that grow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grown {
+    /// Those that are not rotated, by the number of tokens up to theirs (Llama 4).
+    Unrotated,
+    /// Those that are rotated (Ministral 3).
+    Rotated,
 }
 
 /// How distances become scores.
@@ -346,6 +361,8 @@ pub(super) struct Router {
     pub(super) groups: Option<[usize; 2]>,
     /// The key of numbers that are added to the scores for the choice alone (DeepSeek-V3).
     pub(super) correction: Option<&'static str>,
+    /// Whether these stand beside the router's module, not in it (MiniMax).
+    pub(super) is_correction_beside: bool,
     /// Whether the weight of a token's one expert scales what the expert gets, not what it gives (Llama 4).
     pub(super) scales_input: bool,
 }
@@ -376,6 +393,8 @@ pub(super) struct ExpertKeys {
     pub(super) apart: Option<[&'static str; 3]>,
     /// The limit of a gate that is in turn with the way up, as [`gated_jointly`](crate::Cx::gated_jointly) has it.
     pub(super) limit: Option<f64>,
+    /// Whether there is a gate; without one the first weight is the way up alone (Nemotron 3).
+    pub(super) is_gated: bool,
 }
 
 /// The expert that every token is sent to.

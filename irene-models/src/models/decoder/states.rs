@@ -25,7 +25,7 @@ impl StateMixer {
         let convolution = weights.child("conv1d");
         let of_head = |name| weights.parameter(name, [states.heads]);
         Ok(Self {
-            label: weights.label(names.classes.mixture, Level::Module),
+            label: weights.label(names.classes.states, Level::Module),
             into: Linear::load_with(&weights.child("in_proj"), [hidden, inner + channels + states.heads], None)?,
             convolution: [
                 convolution.parameter("weight", [channels, 1, states.kernel])?,

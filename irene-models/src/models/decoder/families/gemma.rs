@@ -2,12 +2,8 @@
 
 use super::{Block, Config, Decoder, Defaults, NormKind, Recipe, Result, SIZES, Turn, llama_like, windows::window};
 use crate::{
-    Pairing,
     families::{Family, Plain},
-    models::decoder::{
-        recipe::{Classes, HeadNorms, classes},
-        rotary::{Gives, Rotary, RotaryDefaults},
-    },
+    models::decoder::recipe::{Classes, HeadNorms, classes},
 };
 
 const READS: &[&str] = &[
@@ -37,6 +33,47 @@ const FAMILY: Family = Family {
     reads: READS,
     also: &[],
     plain: &[("use_bidirectional_attention", Plain::Off)],
+    defaults: &[
+        ("vocab_size", 256_000),
+        ("hidden_size", 3072),
+        ("intermediate_size", 24_576),
+        ("num_hidden_layers", 28),
+        ("num_attention_heads", 16),
+        ("num_key_value_heads", 16),
+        ("max_position_embeddings", 8192),
+    ],
+};
+
+const GEMMA2_FAMILY: Family = Family {
+    model_type: "gemma2",
+    classes: &["Gemma2"],
+    // Its first configs have the window's size by two names.
+    plain: &[("use_bidirectional_attention", Plain::Off), ("sliding_window_size", Plain::Same("sliding_window"))],
+    defaults: &[
+        ("vocab_size", 256_000),
+        ("hidden_size", 2304),
+        ("intermediate_size", 9216),
+        ("num_hidden_layers", 26),
+        ("num_attention_heads", 8),
+        ("num_key_value_heads", 4),
+        ("max_position_embeddings", 8192),
+    ],
+    ..FAMILY
+};
+
+const GEMMA3_FAMILY: Family = Family {
+    model_type: "gemma3_text",
+    classes: &["Gemma3", "Gemma3Text"],
+    defaults: &[
+        ("vocab_size", 262_208),
+        ("hidden_size", 2304),
+        ("intermediate_size", 9216),
+        ("num_hidden_layers", 26),
+        ("num_attention_heads", 8),
+        ("num_key_value_heads", 4),
+        ("max_position_embeddings", 131_072),
+    ],
+    ..FAMILY
 };
 
 /// The parts that all three share.
@@ -75,7 +112,7 @@ pub(super) const GEMMA: Decoder =
     Decoder { family: FAMILY, trunk: "model", recipe: |config| gemma_like(config, classes!("Gemma"), 10_000.0) };
 
 pub(super) const GEMMA2: Decoder = Decoder {
-    family: Family { model_type: "gemma2", classes: &["Gemma2"], ..FAMILY },
+    family: GEMMA2_FAMILY,
     trunk: "model",
     recipe: |config| {
         let mut recipe = gemma_like(config, classes!("Gemma2"), 10_000.0)?;
@@ -89,7 +126,7 @@ pub(super) const GEMMA2: Decoder = Decoder {
 };
 
 pub(super) const GEMMA3: Decoder = Decoder {
-    family: Family { model_type: "gemma3_text", classes: &["Gemma3", "Gemma3Text"], ..FAMILY },
+    family: GEMMA3_FAMILY,
     trunk: "model",
     recipe: |config| {
         let mut recipe = gemma_like(config, classes!("Gemma3"), 1_000_000.0)?;
@@ -101,15 +138,9 @@ pub(super) const GEMMA3: Decoder = Decoder {
         recipe.attention.soft_cap = cap(config, "attn_logit_softcapping", None)?;
         recipe.head.soft_cap = cap(config, "final_logit_softcapping", None)?;
         // The layers of a window turn faster, and no scaling stretches them.
-        let defaults = RotaryDefaults {
-            width: recipe.attention.width,
-            theta: 10_000.0,
-            share: 1.0,
-            pairing: Pairing::Halves,
-            gives: Gives::Both,
-            positions: recipe.positions,
-        };
-        recipe.attention.rotary.push(Rotary::read_local(config, "rope_local_base_freq", defaults)?);
+        let local = Turn { theta: 10_000.0, field: "rope_local_base_freq", ..Turn::PLAIN };
+        let local = local.read_local(config, recipe.attention.width, recipe.positions)?;
+        recipe.attention.rotary.push(local);
         let pattern = config.size_or("sliding_window_pattern", 6)?;
         recipe.slide(config, window(config, Some(4096))?, |place| (place + 1) % pattern != 0)?;
         for layer in &mut recipe.layers {
