@@ -2,7 +2,7 @@
 //! a hand counts.
 
 use irene_models::{Config, ModelSpec, Run, TaskHead};
-use irene_tree::{Format, Node, OpKind, Precision, Quantity, Role, Size};
+use irene_tree::{Format, Kernels, Node, OpKind, Precision, Quantity, Role, Size};
 use serde_json::{Value, json};
 
 /// The parameters with a language model's head, and those that a token is not sent to.
@@ -28,7 +28,8 @@ fn added_bytes(spec: &ModelSpec) -> u64 {
     bytes(10_001) - bytes(10_000)
 }
 
-/// A config's `model_type`, and its hidden size, layers, heads, heads of keys and values, inner size and vocabulary, in this order.
+/// A config's `model_type`, and its hidden size, layers, heads, heads of keys and values, inner size and vocabulary, in this order; 0 for one
+/// that it does not have.
 fn config(model_type: &str, sizes: [u64; 6], further: Value) -> Value {
     const NAMES: [&str; 6] = [
         "hidden_size",
@@ -40,7 +41,7 @@ fn config(model_type: &str, sizes: [u64; 6], further: Value) -> Value {
     ];
     let mut fields = further;
     fields["model_type"] = model_type.into();
-    NAMES.iter().zip(sizes).for_each(|(name, size)| fields[name] = size.into());
+    NAMES.iter().zip(sizes).filter(|(_, size)| *size > 0).for_each(|(name, size)| fields[name] = size.into());
     fields
 }
 
@@ -56,7 +57,7 @@ fn dense_models_have_their_published_parameters() {
     let tied = json!({"tie_word_embeddings": true, "head_dim": 128, "rope_parameters": yarn["rope_parameters"]});
     let mrope = json!({"rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}, "vision_config": {"depth": 32},
         "architectures": ["Qwen2_5_VLForConditionalGeneration"]});
-    let models: [(&str, Value, u64, u64); 11] = [
+    let models: [(&str, Value, u64, u64); 12] = [
         (
             "Ministral 3 8B",
             config("ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone()),
@@ -74,6 +75,16 @@ fn dense_models_have_their_published_parameters() {
         ("GLM-4-9B-0414", config("glm4", [4096, 40, 32, 2, 13696, 151_552], json!({})), 9_400_279_040, 40_960),
         ("Command R", config("cohere", [8192, 40, 64, 64, 22528, 256_000], json!({})), 34_980_831_232, 1_310_720),
         ("Command A", config("cohere2", [12288, 64, 96, 8, 36864, 256_000], json!({})), 111_057_580_032, 65_536),
+        (
+            "Qwen3.5-27B",
+            config(
+                "qwen3_5_text",
+                [5120, 64, 24, 4, 17408, 248_320],
+                json!({"linear_num_value_heads": 48, "attn_output_gate": true}),
+            ),
+            26_895_998_464,
+            65_536,
+        ),
     ];
     for (name, config, parameters, bytes) in models {
         let spec = spec(&config);
@@ -100,7 +111,11 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     let nemotron = json!({"head_dim": 128, "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
         "mamba_num_heads": 64, "moe_intermediate_size": 1856, "moe_shared_expert_intermediate_size": 3712, "n_routed_experts": 128,
         "num_experts_per_tok": 6, "rope_theta": 10000});
-    let models: [(&str, Value, u64, u64, u64); 7] = [
+    let next = json!({"num_experts": 512, "num_experts_per_tok": 10, "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512, "partial_rotary_factor": 0.25, "full_attention_interval": 4});
+    let of_35b = json!({"num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512, "mlp_only_layers": []});
+    let models: [(&str, Value, u64, u64, u64); 9] = [
         (
             "Kimi K2",
             config("kimi_k2", [7168, 61, 64, 64, 18432, 163_840], latent),
@@ -144,6 +159,20 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
             3_580_076_352,
             6144,
         ),
+        (
+            "Qwen3-Next",
+            config("qwen3_next", [2048, 48, 16, 2, 5120, 151_936], next),
+            79_674_391_296,
+            3_874_929_408,
+            24_576,
+        ),
+        (
+            "Qwen3.5-35B-A3B",
+            config("qwen3_5_moe_text", [2048, 40, 16, 2, 0, 248_320], of_35b),
+            34_660_610_688,
+            3_454_988_928,
+            20_480,
+        ),
     ];
     for (name, config, parameters, active, bytes) in models {
         let spec = spec(&config);
@@ -151,4 +180,50 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         assert_eq!((all, all - idle), (parameters as f64, active as f64), "{name}");
         assert_eq!(added_bytes(&spec), bytes, "{name}");
     }
+}
+
+/// Layers with four heads of values and two of keys, of 8 numbers each, but for the last.
+fn small_next() -> ModelSpec {
+    let linear = json!({"head_dim": 8, "linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_value_head_dim": 8,
+        "linear_key_head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
+        "shared_expert_intermediate_size": 8});
+    spec(&config("qwen3_next", [32, 4, 4, 2, 16, 64], linear))
+}
+
+fn of_scope(run: Run, scope: &str, quantity: Quantity) -> f64 {
+    let tree = small_next().trace(run).unwrap();
+    tree.nodes().iter().find(|node| node.scope() == scope).unwrap().get(quantity).unwrap()
+}
+
+#[test]
+fn a_step_of_deltanet_costs_the_same_whatever_came_before() {
+    let bytes = |past: usize, scope: &str| {
+        let run = Run { kernels: Kernels::Fused, ..Size::new(3, 1).after(past).into() };
+        of_scope(run, scope, Quantity::MovedBytes)
+    };
+    for layer in ["root.0", "root.1", "root.2"] {
+        assert_eq!(bytes(10, layer), bytes(1000, layer), "{layer}");
+    }
+    assert!(bytes(1000, "root.3") > bytes(10, "root.3"));
+}
+
+#[test]
+fn a_prompt_of_deltanet_costs_its_chunks() {
+    let flops = |tokens: usize| {
+        let run = Run { kernels: Kernels::Fused, ..Size::new(1, tokens).into() };
+        (of_scope(run, "root.0.linear_attn", Quantity::Flops) * 1e6).round()
+    };
+    assert_eq!(flops(128), 2.0 * flops(64));
+    // A chunk of 64 tokens: the triangle of keys and its inverse, what they make of values and keys, what that leaves beside the state, the
+    // state behind it, the queries' scores, and the results from the chunk and from the state.
+    let (heads, chunk) = (4, 64);
+    let triangles = 2 * (2 * heads * chunk * chunk * 8) + 2 * heads * chunk * chunk;
+    let made = 2 * heads * chunk * chunk * (8 + 8);
+    let left = heads * chunk * 8 * (2 * 8 + 1);
+    let states = heads * 8 * 8 * (2 * chunk + 2);
+    let results = 2 * heads * chunk * 8 * (chunk + 8);
+    let projections = 2 * chunk * 32 * (64 + 32 + 8) + 2 * chunk * 32 * 32;
+    let (convolution, norm) = ((2 * 4 + 5) * 64 * chunk, (4 + 5 + 1 + 1) * 32 * chunk);
+    let all = triangles + made + left + states + results + projections + convolution + norm;
+    assert_eq!(flops(64), f64::from(all));
 }

@@ -59,6 +59,7 @@ pub(super) enum Parts {
     FeedForward,
     /// States in place of an attention, and nothing else.
     States,
+    StatesAndFeedForward,
 }
 
 /// The names of the modules, in checkpoint and tree, and their classes in transformers.
@@ -177,6 +178,8 @@ pub(super) struct AttentionRecipe {
     /// Numbers in a head.
     pub(super) width: usize,
     pub(super) projections: Projections,
+    /// Whether the projection to the queries also makes a gate of what the attention gives, as wide as they are (Qwen3-Next).
+    pub(super) is_gated: bool,
     /// The projection back, and whether it has a bias.
     pub(super) out: (&'static str, bool),
     /// The norms of queries and keys.
@@ -202,9 +205,10 @@ pub(super) struct AttentionRecipe {
     pub(super) states: Option<States>,
 }
 
-/// Mamba-2 (Dao and Gu, 2024): each head has a state (width, size), which every token changes.
+/// States in place of keys and values: each head has one (width, size), which every token changes.
 #[derive(Clone, Copy)]
 pub(super) struct States {
+    pub(super) kind: StateKind,
     pub(super) heads: usize,
     /// Numbers in a head.
     pub(super) width: usize,
@@ -215,6 +219,15 @@ pub(super) struct States {
     pub(super) kernel: usize,
     /// Tokens of a prompt that products of matrices take at once.
     pub(super) chunk: usize,
+}
+
+/// How tokens change a state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum StateKind {
+    /// It decays and takes what the token brings (Mamba-2: Dao and Gu, 2024).
+    Mamba2,
+    /// It also loses what it had under the token's key (gated DeltaNet: Yang et al., 2025). Qwen3-Next joins its projections.
+    Delta { is_joint: bool },
 }
 
 /// No keys and no values.
@@ -435,7 +448,7 @@ impl Recipe {
         };
         let of_layer = |layer: &LayerRecipe| match layer.parts {
             Parts::FeedForward => NOTHING,
-            Parts::States => states.map_or(NOTHING, |states| states.cache()),
+            Parts::States | Parts::StatesAndFeedForward => states.map_or(NOTHING, |states| states.cache()),
             Parts::AttentionAndFeedForward | Parts::Attention => {
                 LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
             }

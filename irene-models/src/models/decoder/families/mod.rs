@@ -14,6 +14,7 @@ mod nemotron;
 mod phi;
 mod qwen;
 mod qwen_moe;
+mod qwen_next;
 mod smollm3;
 mod windows;
 
@@ -39,6 +40,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &qwen::QWEN2_5_VL_TEXT,
     &qwen::QWEN3,
     &qwen::QWEN3_VL_TEXT,
+    &qwen_next::QWEN3_5_TEXT,
     &llama::GRANITE,
     &llama::OLMO2,
     &llama::OLMO3,
@@ -66,6 +68,8 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &qwen_moe::QWEN2_MOE,
     &qwen_moe::QWEN3_MOE,
     &qwen_moe::QWEN3_VL_MOE_TEXT,
+    &qwen_next::QWEN3_NEXT,
+    &qwen_next::QWEN3_5_MOE_TEXT,
     &mixtures::OLMOE,
     &mixtures::MINIMAX_M2,
     &mixtures::GPT_OSS,
@@ -236,6 +240,7 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         groups,
         width,
         projections: Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased },
+        is_gated: false,
         out: ("o_proj", biased),
         head_norms: None,
         norms_of_rotated: None,

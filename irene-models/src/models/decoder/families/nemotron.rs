@@ -11,7 +11,7 @@ use crate::{
     Activation,
     families::{Family, Plain},
     layers::Stacked,
-    models::decoder::recipe::{Classes, ExpertKeys, Mixture, Router, Shared, States, classes},
+    models::decoder::recipe::{Classes, ExpertKeys, Mixture, Router, Shared, StateKind, States, classes},
 };
 
 pub(super) const NEMOTRON_H: Decoder = Decoder {
@@ -101,6 +101,7 @@ fn nemotron_h(config: &Config) -> Result<Recipe> {
     recipe.block = Block::One { norm: "norm" };
     recipe.final_norm = Some("norm_f");
     let states = States {
+        kind: StateKind::Mamba2,
         heads: config.size_or("mamba_num_heads", 128)?,
         width: config.size_or("mamba_head_dim", 64)?,
         groups: config.size_or("n_groups", 8)?,

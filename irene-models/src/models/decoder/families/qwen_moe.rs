@@ -63,12 +63,8 @@ pub(super) const QWEN2_MOE: Decoder = Decoder {
         let biased = config.flag_or("qkv_bias", true)?;
         recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
         recipe.attention.out = ("o_proj", false);
-        let shared = Shared {
-            name: "shared_expert",
-            inner: config.size("shared_expert_intermediate_size")?,
-            gate: Some("shared_expert_gate"),
-        };
-        qwen_mixture(&mut recipe, config, Some(shared))?;
+        qwen_windows(&mut recipe, config)?;
+        qwen_mixture(&mut recipe, config, Some(shared_expert(config)?), config.flag_or("norm_topk_prob", false)?)?;
         Ok(recipe)
     },
 };
@@ -93,17 +89,18 @@ pub(super) const QWEN3_MOE: Decoder = Decoder {
         ..QWEN2_MOE.family
     },
     trunk: "model",
-    recipe: |config| qwen3_moe(config, &Defaults::of(classes!("Qwen3Moe"))),
+    recipe: |config| qwen3_moe(config, &Defaults::of(classes!("Qwen3Moe")), config.flag_or("norm_topk_prob", false)?),
 };
 
 /// Qwen3-Coder's configs say that queries and keys have norms, as in every Qwen3.
 const QWEN3_MOE_PLAIN: &[(&str, Plain)] =
     &[("router_jitter_noise", Plain::Off), ("output_router_logits", Plain::Off), ("use_qk_norm", Plain::On)];
 
-fn qwen3_moe(config: &Config, defaults: &Defaults) -> Result<Recipe> {
+fn qwen3_moe(config: &Config, defaults: &Defaults, normalised: bool) -> Result<Recipe> {
     let mut recipe = llama_like(config, defaults)?;
     recipe.attention.head_norms = Some(HeadNorms::PerHead(["q_norm", "k_norm"]));
-    qwen_mixture(&mut recipe, config, None)?;
+    qwen_windows(&mut recipe, config)?;
+    qwen_mixture(&mut recipe, config, None, normalised)?;
     Ok(recipe)
 }
 
@@ -135,15 +132,23 @@ pub(super) const QWEN3_VL_MOE_TEXT: Decoder = Decoder {
     recipe: |config| {
         let rotary = Some(Turn { theta: 500_000.0, ..Turn::PLAIN });
         let classes = Classes { lm: "Qwen3VLMoeForConditionalGeneration", ..classes!("Qwen3VLMoeText") };
-        let mut config = config.clone();
-        config.set("norm_topk_prob", true.into());
-        qwen3_moe(&config, &Defaults { rotary, ..Defaults::of(classes) })
+        qwen3_moe(config, &Defaults { rotary, ..Defaults::of(classes) }, true)
     },
 };
 
+/// The expert of every token, weighed by a gate of its own.
+pub(super) fn shared_expert(config: &Config) -> Result<Shared> {
+    let inner = config.size("shared_expert_intermediate_size")?;
+    Ok(Shared { name: "shared_expert", inner, gate: Some("shared_expert_gate") })
+}
+
 /// The layers that have experts: every `decoder_sparse_step`th, but for those in `mlp_only_layers`.
-fn qwen_mixture(recipe: &mut Recipe, config: &Config, shared: Option<Shared>) -> Result<()> {
-    qwen_windows(recipe, config)?;
+pub(super) fn qwen_mixture(
+    recipe: &mut Recipe,
+    config: &Config,
+    shared: Option<Shared>,
+    normalised: bool,
+) -> Result<()> {
     let mixture = Mixture {
         name: "mlp",
         key: "mlp",
@@ -151,7 +156,7 @@ fn qwen_mixture(recipe: &mut Recipe, config: &Config, shared: Option<Shared>) ->
         per_token: config.size("num_experts_per_tok")?,
         inner: config.size("moe_intermediate_size")?,
         activation: Activation::from_config(config, "hidden_act", "silu")?,
-        router: Router { normalised: config.flag_or("norm_topk_prob", false)?, ..ROUTER },
+        router: Router { normalised, ..ROUTER },
         weights: EXPERTS,
         shared,
     };
