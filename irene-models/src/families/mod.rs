@@ -220,8 +220,7 @@ impl Family {
             let value = config.value(field)?;
             let plain = match plain {
                 Plain::Bias if is_decoder => &Plain::Off,
-                Plain::Causal if !is_decoder => return None,
-                Plain::Bias | Plain::Causal => &Plain::On,
+                Plain::Bias => &Plain::On,
                 plain => plain,
             };
             let reason = match plain {
@@ -234,8 +233,8 @@ impl Family {
                 Plain::Word(word) => format!("{} is not supported here, only `{word}`", shown(value)),
                 Plain::Same(other) if config.value(other) == Some(value) => return None,
                 Plain::Same(other) => format!("{} is not supported here, only the same as `{other}`", shown(value)),
-                Plain::On | Plain::Bias | Plain::Causal if *value == Value::Bool(true) => return None,
-                Plain::On | Plain::Bias | Plain::Causal => {
+                Plain::On | Plain::Bias if *value == Value::Bool(true) => return None,
+                Plain::On | Plain::Bias => {
                     format!("{} is not supported here, only true", shown(value))
                 }
             };

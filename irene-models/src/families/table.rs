@@ -34,8 +34,6 @@ pub(crate) enum Plain {
     Same(&'static str),
     /// True in encoders and the first GPTs, whose projections all have biases; off in a decoder that does not read the field.
     Bias,
-    /// True in a decoder of today, if it is there.
-    Causal,
 }
 
 const BERT_SIZES: &[&str] =
@@ -339,5 +337,4 @@ pub(super) const PLAIN: &[(&str, Plain)] = &[
     ("attention_bias", Plain::Bias),
     ("mlp_bias", Plain::Bias),
     ("use_bias", Plain::Bias),
-    ("is_causal", Plain::Causal),
 ];

@@ -121,6 +121,7 @@ const ROBERTA_WITHOUT_POOLER: &[&str] =
 /// Code of the model's own that is followed, by what stands in its path.
 pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
     ("nomic_bert", "hf_nomic_bert.NomicBert"),
+    ("qwen2", "modeling_qwen.Qwen2"),
     ("phi3", "_phi3.Phi3"),
     ("phi3small", "phi3_small.Phi3Small"),
     ("falcon", "_falcon.Falcon"),

@@ -160,15 +160,12 @@ fn layers_of_nemotron_have_letters_or_words() {
 
 #[test]
 fn every_field_that_is_refused_is_told_at_once() {
-    let said = refused(&small(
-        "llama",
-        &json!({"use_bias": true, "is_causal": false, "use_qk_norm": true, "mup_attn_scale": 2.0}),
-    ));
+    let fields = json!({"use_bias": true, "sliding_window": 8, "use_qk_norm": true, "mup_attn_scale": 2.0});
     assert_eq!(
-        said,
-        "config.json, field `use_bias`: is true, which is not supported here; field `is_causal`: `false` is not supported here, only \
-         true; field `use_qk_norm`: `true` is unknown for llama, and so are `mup_attn_scale`; they may ask for another design; if they do \
-         not, leave the fields out of a copy of the config"
+        refused(&small("llama", &fields)),
+        "config.json, field `sliding_window`: `8` is not supported here; field `use_bias`: is true, which is not supported here; field \
+         `use_qk_norm`: `true` is unknown for llama, and so are `mup_attn_scale`; they may ask for another design; if they do not, leave \
+         the fields out of a copy of the config"
     );
 }
 
@@ -193,4 +190,23 @@ fn a_decoder_that_makes_vectors_has_no_head() {
     let left_out = |fields: Value| spec(&small("qwen3", &fields)).unwrap().left_out_head(run).unwrap();
     assert!(left_out(json!({})).is_some());
     assert_eq!(left_out(json!({"architectures": ["Qwen3Model"]})), None);
+}
+
+/// EmbeddingGemma and gte-Qwen2.
+#[test]
+fn an_embedding_model_whose_tokens_see_all_others_keeps_no_keys_and_values() {
+    let run = Run { kernels: Kernels::Fused, ..Size::new(1, 64).into() };
+    let pairs = |model_type: &str, fields: Value| {
+        let spec = spec(&small(model_type, &fields)).unwrap();
+        let tree = spec.trace(run).unwrap();
+        let attention = tree.nodes().iter().filter_map(|node| node.operation.as_deref());
+        let pairs: Vec<u64> = attention.map(|operation| operation.pairs).filter(|pairs| *pairs > 0).collect();
+        (pairs, spec.cache(Kernels::Fused).unwrap().is_some())
+    };
+    assert_eq!(pairs("qwen2", json!({})), (vec![64 * 65 / 2; 2], true));
+    assert_eq!(pairs("qwen2", json!({"is_causal": false})), (vec![64 * 64; 2], false));
+    // A token sees 4 before it and 4 behind it: half of a window of 8, and itself.
+    let window =
+        json!({"head_dim": 4, "use_bidirectional_attention": true, "sliding_window": 8, "sliding_window_pattern": 2});
+    assert_eq!(pairs("gemma3_text", window), (vec![64 * 9 - 2 * (4 + 3 + 2 + 1), 64 * 64], false));
 }

@@ -40,6 +40,7 @@ pub(super) struct DecoderAttention {
     out: Linear,
     sinks: Option<Tensor>,
     heads: [usize; 2],
+    sees_later: bool,
     scale: f64,
     soft_cap: Option<f64>,
     dropout: f64,
@@ -88,6 +89,7 @@ impl DecoderAttention {
             out: Linear::load_maybe_biased(&weights.child(out), [heads * width, hidden], is_biased)?,
             sinks: recipe.has_sinks.then(|| weights.parameter("sinks", [heads])).transpose()?,
             heads: [heads, groups],
+            sees_later: recipe.sees_later,
             scale,
             soft_cap,
             dropout,
@@ -175,7 +177,7 @@ impl Module for DecoderAttention {
         let bias = self.bias(cx, mask)?;
         let how = Attention {
             scaling: if self.scale == 1.0 { Scaling::None } else { Scaling::Factor(self.scale) },
-            causal: Causal::Hidden,
+            causal: if self.sees_later { Causal::No } else { Causal::Hidden },
             padding: mask.padding(),
             window: self.layer.window,
             soft_cap: self.soft_cap,

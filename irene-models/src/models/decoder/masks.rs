@@ -91,7 +91,12 @@ impl LayerMask {
         let keys = kept + batch.new_tokens();
         let limit = window.unwrap_or(usize::MAX);
         let added = match cx.kernels() {
-            Kernels::Eager => Some(batch.hidden_keys(keys, format, |query, key| key <= query && query - key < limit)?),
+            Kernels::Eager => {
+                let is_seen = |query: usize, key: usize| {
+                    (recipe.attention.sees_later || key <= query) && query.abs_diff(key) < limit
+                };
+                Some(batch.hidden_keys(keys, format, is_seen)?)
+            }
             Kernels::Fused => batch.hidden_padding(keys, format)?,
         };
         let alibi =

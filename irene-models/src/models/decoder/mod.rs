@@ -59,7 +59,7 @@ impl Architecture for Decoder {
     }
 
     fn cache(&self, config: &Config, kernels: Kernels) -> Result<Option<CacheShape>> {
-        Ok(Some((self.recipe)(config)?.cache(kernels)))
+        Ok((self.recipe)(config)?.cache(kernels))
     }
 
     fn longest_sequence(&self, config: &Config) -> Result<usize> {

@@ -188,6 +188,8 @@ pub(super) struct AttentionRecipe {
     pub(super) norms_of_rotated: Option<(&'static str, f64)>,
     /// The growth of queries with their position.
     pub(super) temperature: Option<Temperature>,
+    /// Whether a token sees those behind it too, as in an embedding model (EmbeddingGemma): then no keys and values are kept.
+    pub(super) sees_later: bool,
     /// The factor of the scores.
     pub(super) scale: f64,
     pub(super) soft_cap: Option<f64>,
@@ -438,9 +440,12 @@ impl Recipe {
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
 
-    /// The cache of these kernels: fused ones keep the latent vectors, and beside them the rotated part of the keys.
-    pub(super) fn cache(&self, kernels: Kernels) -> CacheShape {
-        let AttentionRecipe { groups, width, heads, latent, states, .. } = &self.attention;
+    /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated part of the keys.
+    pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
+        let AttentionRecipe { groups, width, heads, latent, states, sees_later, .. } = &self.attention;
+        if *sees_later {
+            return None;
+        }
         let (heads, key_width, value_width) = match latent {
             Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
             Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
@@ -453,6 +458,6 @@ impl Recipe {
                 LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
             }
         };
-        CacheShape(self.layers.iter().map(of_layer).collect())
+        Some(CacheShape(self.layers.iter().map(of_layer).collect()))
     }
 }

@@ -24,6 +24,7 @@ const READS: &[&str] = &[
     "sliding_window",
     "sliding_window_pattern",
     "layer_types",
+    "use_bidirectional_attention",
 ];
 
 const FAMILY: Family = Family {
@@ -32,7 +33,7 @@ const FAMILY: Family = Family {
     sizes: SIZES,
     reads: READS,
     also: &[],
-    plain: &[("use_bidirectional_attention", Plain::Off)],
+    plain: &[],
     defaults: &[
         ("vocab_size", 256_000),
         ("hidden_size", 3072),
@@ -48,7 +49,7 @@ const GEMMA2_FAMILY: Family = Family {
     model_type: "gemma2",
     classes: &["Gemma2"],
     // Its first configs have the window's size by two names.
-    plain: &[("use_bidirectional_attention", Plain::Off), ("sliding_window_size", Plain::Same("sliding_window"))],
+    plain: &[("sliding_window_size", Plain::Same("sliding_window"))],
     defaults: &[
         ("vocab_size", 256_000),
         ("hidden_size", 2304),
@@ -84,6 +85,7 @@ fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
     let defaults = Defaults { rotary, is_tied: true, width: Some(256), activation, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
     recipe.norm = NormKind::RmsAroundOne { eps: config.number_or("rms_norm_eps", 1e-6)? };
+    recipe.attention.sees_later |= config.flag_or("use_bidirectional_attention", false)?;
     recipe.embedding_scale = Some((recipe.hidden as f64).sqrt());
     recipe.scaling_table = Some("GemmaTextScaledWordEmbedding");
     Ok(recipe)
@@ -142,7 +144,10 @@ pub(super) const GEMMA3: Decoder = Decoder {
         let local = local.read_local(config, recipe.attention.width, recipe.positions)?;
         recipe.attention.rotary.push(local);
         let pattern = config.size_or("sliding_window_pattern", 6)?;
-        recipe.slide(config, window(config, Some(4096))?, |place| (place + 1) % pattern != 0)?;
+        let window = window(config, Some(4096))?;
+        // A half of it lies on each side of a token that sees both.
+        let window = if recipe.attention.sees_later { window.map(|window| window / 2 + 1) } else { window };
+        recipe.slide(config, window, |place| (place + 1) % pattern != 0)?;
         for layer in &mut recipe.layers {
             layer.rotary = Some(usize::from(layer.window.is_some()));
         }

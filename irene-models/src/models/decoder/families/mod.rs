@@ -245,6 +245,7 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         head_norms: None,
         norms_of_rotated: None,
         temperature: None,
+        sees_later: !config.flag_or("is_causal", true)?,
         scale: 1.0 / (width as f64).sqrt(),
         soft_cap: None,
         dropout: config.probability_or("attention_dropout", 0.0)?,
