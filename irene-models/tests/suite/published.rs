@@ -51,44 +51,43 @@ fn spec(config: &Value) -> ModelSpec {
 
 #[test]
 fn dense_models_have_their_published_parameters() {
-    let window = json!({"sliding_window": 4096, "head_dim": 128});
     let yarn = json!({"head_dim": 128, "sliding_window": null, "rope_parameters": {"rope_type": "yarn", "factor": 16.0,
         "rope_theta": 1e6, "original_max_position_embeddings": 16384, "llama_4_scaling_beta": 0.1, "mscale_all_dim": 0.0}});
     let tied = json!({"tie_word_embeddings": true, "head_dim": 128, "rope_parameters": yarn["rope_parameters"]});
     let mrope = json!({"rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}, "vision_config": {"depth": 32},
         "architectures": ["Qwen2_5_VLForConditionalGeneration"]});
-    let models: [(&str, Value, u64, u64); 12] = [
-        (
-            "Ministral 3 8B",
-            config("ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone()),
-            8_489_553_920,
-            139_264,
-        ),
-        ("Ministral 3 3B", config("ministral3", [3072, 26, 32, 8, 9216, 131_072], tied), 3_429_006_336, 106_496),
-        ("Devstral 2", config("ministral3", [12288, 88, 96, 8, 28672, 131_072], yarn), 125_025_988_608, 360_448),
-        ("Qwen2.5-VL-7B", config("qwen2_5_vl", [3584, 28, 28, 4, 18944, 152_064], mrope), 7_615_616_512, 57_344),
-        // Windows are full.
-        ("OLMo 3 7B", config("olmo3", [4096, 32, 32, 32, 11008, 100_278], window.clone()), 7_298_011_136, 131_072),
-        ("EXAONE 4 32B", config("exaone4", [5120, 64, 40, 8, 27392, 102_400], window), 32_003_216_384, 65_536),
-        ("ERNIE 4.5 0.3B", config("ernie4_5", [1024, 18, 16, 2, 3072, 103_424], json!({})), 360_748_032, 18_432),
-        ("Seed-OSS 36B", config("seed_oss", [5120, 64, 80, 8, 27648, 155_136], json!({})), 36_151_104_512, 262_144),
-        ("GLM-4-9B-0414", config("glm4", [4096, 40, 32, 2, 13696, 151_552], json!({})), 9_400_279_040, 40_960),
-        ("Command R", config("cohere", [8192, 40, 64, 64, 22528, 256_000], json!({})), 34_980_831_232, 1_310_720),
-        ("Command A", config("cohere2", [12288, 64, 96, 8, 36864, 256_000], json!({})), 111_057_580_032, 65_536),
-        (
-            "Qwen3.5-27B",
-            config(
-                "qwen3_5_text",
-                [5120, 64, 24, 4, 17408, 248_320],
-                json!({"linear_num_value_heads": 48, "attn_output_gate": true}),
-            ),
-            26_895_998_464,
-            65_536,
-        ),
+    let next = json!({"linear_num_value_heads": 48, "attn_output_gate": true});
+    let micro = json!({"shared_intermediate_size": 8192, "num_local_experts": 0, "position_embedding_type": "rope",
+        "tie_word_embeddings": true, "layer_types": (0..40).map(|_| "attention").collect::<Vec<_>>()});
+    // Windows of 4096 tokens are full.
+    let models = [
+        ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
+        ("Ministral 3 3B", "ministral3", [3072, 26, 32, 8, 9216, 131_072], tied, 3_429_006_336, 106_496),
+        ("Devstral 2", "ministral3", [12288, 88, 96, 8, 28672, 131_072], yarn, 125_025_988_608, 360_448),
+        ("Qwen2.5-VL-7B", "qwen2_5_vl", [3584, 28, 28, 4, 18944, 152_064], mrope, 7_615_616_512, 57_344),
+        ("Qwen3.5-27B", "qwen3_5_text", [5120, 64, 24, 4, 17408, 248_320], next, 26_895_998_464, 65_536),
+        ("OLMo 3 7B", "olmo3", [4096, 32, 32, 32, 11008, 100_278], json!({}), 7_298_011_136, 131_072),
+        ("EXAONE 4 32B", "exaone4", [5120, 64, 40, 8, 27392, 102_400], json!({}), 32_003_216_384, 65_536),
+        ("ERNIE 4.5 0.3B", "ernie4_5", [1024, 18, 16, 2, 3072, 103_424], json!({}), 360_748_032, 18_432),
+        ("Seed-OSS 36B", "seed_oss", [5120, 64, 80, 8, 27648, 155_136], json!({}), 36_151_104_512, 262_144),
+        ("GLM-4-9B-0414", "glm4", [4096, 40, 32, 2, 13696, 151_552], json!({}), 9_400_279_040, 40_960),
+        ("Command R", "cohere", [8192, 40, 64, 64, 22528, 256_000], json!({}), 34_980_831_232, 1_310_720),
+        ("Command A", "cohere2", [12288, 64, 96, 8, 36864, 256_000], json!({}), 111_057_580_032, 65_536),
+        ("Granite 4 Micro", "granitemoehybrid", [2560, 40, 40, 8, 8192, 100_352], micro, 3_402_836_480, 81_920),
     ];
-    for (name, config, parameters, bytes) in models {
+    are_published(models.map(|(name, model_type, sizes, further, parameters, bytes)| {
+        (name, config(model_type, sizes, further), [parameters, parameters], bytes)
+    }));
+}
+
+/// A model's name and config, its parameters, those that a token is sent to, and the bytes that a token adds to the cache.
+type Published = (&'static str, Value, [u64; 2], u64);
+
+fn are_published(models: impl IntoIterator<Item = Published>) {
+    for (name, config, [parameters, active], bytes) in models {
         let spec = spec(&config);
-        assert_eq!(counted(&spec), [parameters as f64, 0.0], "{name}");
+        let [all, idle] = counted(&spec);
+        assert_eq!((all, all - idle), (parameters as f64, active as f64), "{name}");
         assert_eq!(added_bytes(&spec), bytes, "{name}");
     }
 }
@@ -99,87 +98,53 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         "n_routed_experts": 384, "n_shared_experts": 1, "num_experts_per_tok": 8, "moe_intermediate_size": 2048,
         "first_k_dense_replace": 1, "architectures": ["DeepseekV3ForCausalLM"],
         "auto_map": {"AutoModelForCausalLM": "modeling_deepseek.DeepseekV3ForCausalLM"}});
+    let kimi = config("kimi_k2", [7168, 61, 64, 64, 18432, 163_840], latent);
     let flash = json!({"q_lora_rank": 768, "kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 64, "v_head_dim": 256,
         "n_routed_experts": 64, "n_shared_experts": 1, "num_experts_per_tok": 4, "moe_intermediate_size": 1536,
         "partial_rotary_factor": 1.0});
+    let flash = config("glm4_moe_lite", [2048, 47, 20, 20, 10240, 154_880], flash);
     let air = json!({"head_dim": 128, "attention_bias": true, "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 8,
         "moe_intermediate_size": 1408, "topk_method": "noaux_tc"});
+    let air = config("glm4_moe", [4096, 46, 96, 8, 10944, 151_552], air);
     let minimax = json!({"num_local_experts": 256, "num_experts_per_tok": 8, "rotary_dim": 64, "use_qk_norm": true,
         "qk_norm_type": "per_layer", "attn_type_list": [1, 1], "use_routing_bias": true});
+    let minimax = config("minimax_m2", [3072, 62, 48, 8, 1536, 200_064], minimax);
     let vision = json!({"head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768,
         "norm_topk_prob": true, "rope_scaling": {"rope_type": "default", "mrope_interleaved": true, "mrope_section": [24, 20, 20]}});
+    let vision = config("qwen3_vl_moe_text", [2048, 48, 32, 4, 6144, 151_936], vision);
+    let olmoe = config("olmoe", [2048, 16, 16, 16, 1024, 50_304], json!({}));
+    are_published([
+        ("Kimi K2", kimi, [1_026_408_232_448, 32_861_500_928], 70_272),
+        ("GLM-4.7-Flash", flash, [29_943_393_920, 3_896_766_080], 54_144),
+        ("GLM-4.5-Air", air, [106_852_251_264, 13_424_129_664], 188_416),
+        ("MiniMax-M2", minimax, [228_689_764_864, 11_030_553_088], 253_952),
+        ("OLMoE", olmoe, [6_919_161_856, 1_282_017_280], 131_072),
+        ("Qwen3-VL-30B-A3B", vision, [30_532_122_624, 3_353_032_704], 98_304),
+    ]);
+}
+
+#[test]
+fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token() {
     let nemotron = json!({"head_dim": 128, "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
         "mamba_num_heads": 64, "moe_intermediate_size": 1856, "moe_shared_expert_intermediate_size": 3712, "n_routed_experts": 128,
         "num_experts_per_tok": 6, "rope_theta": 10000});
+    let nemotron = config("nemotron_h", [2688, 52, 32, 2, 1856, 131_072], nemotron);
     let next = json!({"num_experts": 512, "num_experts_per_tok": 10, "moe_intermediate_size": 512,
         "shared_expert_intermediate_size": 512, "partial_rotary_factor": 0.25, "full_attention_interval": 4});
+    let next = config("qwen3_next", [2048, 48, 16, 2, 5120, 151_936], next);
     let of_35b = json!({"num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
         "shared_expert_intermediate_size": 512, "mlp_only_layers": []});
-    let models: [(&str, Value, u64, u64, u64); 9] = [
-        (
-            "Kimi K2",
-            config("kimi_k2", [7168, 61, 64, 64, 18432, 163_840], latent),
-            1_026_408_232_448,
-            32_861_500_928,
-            70_272,
-        ),
-        (
-            "GLM-4.7-Flash",
-            config("glm4_moe_lite", [2048, 47, 20, 20, 10240, 154_880], flash),
-            29_943_393_920,
-            3_896_766_080,
-            54_144,
-        ),
-        (
-            "GLM-4.5-Air",
-            config("glm4_moe", [4096, 46, 96, 8, 10944, 151_552], air),
-            106_852_251_264,
-            13_424_129_664,
-            188_416,
-        ),
-        (
-            "MiniMax-M2",
-            config("minimax_m2", [3072, 62, 48, 8, 1536, 200_064], minimax),
-            228_689_764_864,
-            11_030_553_088,
-            253_952,
-        ),
-        ("OLMoE", config("olmoe", [2048, 16, 16, 16, 1024, 50_304], json!({})), 6_919_161_856, 1_282_017_280, 131_072),
-        (
-            "Qwen3-VL-30B-A3B",
-            config("qwen3_vl_moe_text", [2048, 48, 32, 4, 6144, 151_936], vision),
-            30_532_122_624,
-            3_353_032_704,
-            98_304,
-        ),
-        (
-            "Nemotron 3 Nano",
-            config("nemotron_h", [2688, 52, 32, 2, 1856, 131_072], nemotron),
-            31_577_940_288,
-            3_580_076_352,
-            6144,
-        ),
-        (
-            "Qwen3-Next",
-            config("qwen3_next", [2048, 48, 16, 2, 5120, 151_936], next),
-            79_674_391_296,
-            3_874_929_408,
-            24_576,
-        ),
-        (
-            "Qwen3.5-35B-A3B",
-            config("qwen3_5_moe_text", [2048, 40, 16, 2, 0, 248_320], of_35b),
-            34_660_610_688,
-            3_454_988_928,
-            20_480,
-        ),
-    ];
-    for (name, config, parameters, active, bytes) in models {
-        let spec = spec(&config);
-        let [all, idle] = counted(&spec);
-        assert_eq!((all, all - idle), (parameters as f64, active as f64), "{name}");
-        assert_eq!(added_bytes(&spec), bytes, "{name}");
-    }
+    let of_35b = config("qwen3_5_moe_text", [2048, 40, 16, 2, 0, 248_320], of_35b);
+    let kinds = |place: usize| if place % 10 == 5 { "attention" } else { "mamba" };
+    let granite = json!({"shared_intermediate_size": 1536, "num_local_experts": 72, "num_experts_per_tok": 10, "mamba_d_state": 128,
+        "position_embedding_type": "nope", "tie_word_embeddings": true, "layer_types": (0..40).map(kinds).collect::<Vec<_>>()});
+    let granite = config("granitemoehybrid", [4096, 40, 32, 8, 768, 100_352], granite);
+    are_published([
+        ("Nemotron 3 Nano", nemotron, [31_577_940_288, 3_580_076_352], 6144),
+        ("Qwen3-Next", next, [79_674_391_296, 3_874_929_408], 24_576),
+        ("Qwen3.5-35B-A3B", of_35b, [34_660_610_688, 3_454_988_928], 20_480),
+        ("Granite 4 H Small", granite, [32_207_337_984, 8_803_121_664], 16_384),
+    ]);
 }
 
 /// Layers with four heads of values and two of keys, of 8 numbers each, but for the last.

@@ -260,17 +260,18 @@ impl Module for DecoderLayer {
 impl SelfAttention {
     fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let Recipe { names, hidden, attention, norm, .. } = recipe;
-        let own = weights.child(names.attention);
-        let (in_layer, weights) = (weights, &own);
+        let (in_layer, weights) = (weights, &weights.child(names.attention));
         Ok(match (layer.parts, &attention.states, &attention.latent) {
             (Parts::FeedForward, ..) | (Parts::States | Parts::StatesAndFeedForward, None, _) => Self::None,
-            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => match states.kind {
-                StateKind::Mamba2 => Self::States(Box::new(StateMixer::load(weights, names, *states, *hidden)?)),
-                StateKind::Delta { is_joint } => {
-                    let weights = in_layer.child("linear_attn");
-                    Self::Delta(Box::new(DeltaMixer::load(&weights, names, *states, *hidden, is_joint)?))
+            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => {
+                let weights = in_layer.child(states.name);
+                match states.kind {
+                    StateKind::Mamba2 => Self::States(Box::new(StateMixer::load(&weights, names, *states, *hidden)?)),
+                    StateKind::Delta { is_joint } => {
+                        Self::Delta(Box::new(DeltaMixer::load(&weights, names, *states, *hidden, is_joint)?))
+                    }
                 }
-            },
+            }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *norm, *hidden, layer)?))
             }

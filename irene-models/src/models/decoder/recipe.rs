@@ -211,6 +211,8 @@ pub(super) struct AttentionRecipe {
 #[derive(Clone, Copy)]
 pub(super) struct States {
     pub(super) kind: StateKind,
+    /// The module in the layer.
+    pub(super) name: &'static str,
     pub(super) heads: usize,
     /// Numbers in a head.
     pub(super) width: usize,

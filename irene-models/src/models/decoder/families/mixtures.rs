@@ -13,7 +13,7 @@ use crate::{
     families::{Family, Plain},
     layers::Stacked,
     models::decoder::{
-        recipe::{Classes, ExpertKeys, HeadNorms, Mixture, Router, Scores, classes},
+        recipe::{Classes, ExpertKeys, HeadNorms, Mixture, Router, Scores, Shared, classes},
         rotary::Gives,
     },
     trace::LIMITED_SLOPE,
@@ -323,30 +323,35 @@ pub(super) const GRANITE_MOE: Decoder = Decoder {
         };
         let mut recipe = llama_like(config, &Defaults::of(classes))?;
         granite_scales(&mut recipe, config)?;
-        let mixture = Mixture {
-            name: "block_sparse_moe",
-            key: "block_sparse_moe",
-            experts: config.size_or("num_local_experts", 8)?,
-            per_token: config.size_or("num_experts_per_tok", 2)?,
-            inner: config.size("intermediate_size")?,
-            activation: Activation::from_config(config, "hidden_act", "silu")?,
-            router: Router {
-                name: "router",
-                weight: "layer.weight",
-                scores: Scores::SoftmaxOfChosen,
-                normalised: false,
-                ..ROUTER
-            },
-            weights: ExpertKeys {
-                module: "",
-                gate_up: Stacked::OutputsFirst("input_linear.weight"),
-                down: Stacked::OutputsFirst("output_linear.weight"),
-                apart: None,
-                ..EXPERTS
-            },
-            shared: None,
-        };
-        everywhere(&mut recipe, checked(config, "num_experts_per_tok", mixture)?);
+        everywhere(&mut recipe, granite_mixture(config, None)?);
         Ok(recipe)
     },
 };
+
+/// Granite's experts, and perhaps one for every token.
+pub(super) fn granite_mixture(config: &Config, shared: Option<Shared>) -> Result<Mixture> {
+    let mixture = Mixture {
+        name: "block_sparse_moe",
+        key: "block_sparse_moe",
+        experts: config.size_or("num_local_experts", 8)?,
+        per_token: config.size_or("num_experts_per_tok", 2)?,
+        inner: config.size("intermediate_size")?,
+        activation: Activation::from_config(config, "hidden_act", "silu")?,
+        router: Router {
+            name: "router",
+            weight: "layer.weight",
+            scores: Scores::SoftmaxOfChosen,
+            normalised: false,
+            ..ROUTER
+        },
+        weights: ExpertKeys {
+            module: "",
+            gate_up: Stacked::OutputsFirst("input_linear.weight"),
+            down: Stacked::OutputsFirst("output_linear.weight"),
+            apart: None,
+            ..EXPERTS
+        },
+        shared,
+    };
+    checked(config, "num_experts_per_tok", mixture)
+}

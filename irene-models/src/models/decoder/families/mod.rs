@@ -6,6 +6,7 @@ mod falcon;
 mod gemma;
 mod glm;
 mod gpt;
+mod granite_hybrid;
 mod latent;
 mod llama;
 mod llama4;
@@ -74,6 +75,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &mixtures::MINIMAX_M2,
     &mixtures::GPT_OSS,
     &mixtures::GRANITE_MOE,
+    &granite_hybrid::GRANITE_HYBRID,
     &glm::GLM4_MOE,
     &llama4::LLAMA4,
     &nemotron::NEMOTRON_H,

@@ -148,6 +148,7 @@ fn hybrid(config: &Config, classes: Classes, is_joint: bool) -> Result<Recipe> {
     recipe.attention.is_gated = true;
     let states = States {
         kind: StateKind::Delta { is_joint },
+        name: "linear_attn",
         heads: config.size_or("linear_num_value_heads", 32)?,
         width: config.size_or("linear_value_head_dim", 128)?,
         groups: config.size_or("linear_num_key_heads", 16)?,
