@@ -77,7 +77,8 @@ fn granite_hybrid(config: &Config) -> Result<Recipe> {
     granite_scales(&mut recipe, config)?;
     recipe.names.feed_forward = "shared_mlp";
     let feed_forward = feed_forward(config)?;
-    let has_states = layers_with_states(config, recipe.layers.len())?;
+    let words = [("mamba", true), ("attention", false), ("linear_attention", true), ("full_attention", false)];
+    let has_states = kinds(config, "layer_types", &words)?.unwrap_or_else(|| vec![true; recipe.layers.len()]);
     if has_states.contains(&true) {
         recipe.attention.states = Some(states(config)?);
     }
@@ -127,21 +128,4 @@ fn feed_forward(config: &Config) -> Result<FeedForward> {
         limit: None,
         biased: false,
     })
-}
-
-fn layers_with_states(config: &Config, layers: usize) -> Result<Vec<bool>> {
-    const FIELD: &str = "layer_types";
-    if config.value(FIELD).is_none() {
-        return Ok(vec![true; layers]);
-    }
-    let types: Vec<String> = config.field(FIELD)?;
-    if types.len() != layers {
-        return Err(config.error(FIELD, format!("names {} layers where `num_hidden_layers` is {layers}", types.len())));
-    }
-    let has_states = |kind: &String| match kind.as_str() {
-        "mamba" | "linear_attention" => Ok(true),
-        "attention" | "full_attention" => Ok(false),
-        other => Err(config.error(FIELD, format!("`{other}` is not supported here; there are mamba and attention"))),
-    };
-    types.iter().map(has_states).collect()
 }

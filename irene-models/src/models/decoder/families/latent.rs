@@ -3,6 +3,7 @@
 use super::{
     Config, Decoder, Defaults, FeedForward, NormKind, Recipe, Result, SIZES, Turn, llama_like,
     mixtures::{EXPERTS, ROUTER, checked},
+    windows::kinds,
 };
 use crate::{
     Activation, Pairing,
@@ -207,30 +208,14 @@ pub(super) fn experts(recipe: &mut Recipe, config: &Config, router: Router) -> R
         shared: (shared > 0).then_some(Shared { name: "shared_experts", inner: shared * inner, gate: None }),
     };
     let mixture = checked(config, "num_experts_per_tok", mixture)?;
-    for (layer, is_sparse) in recipe.layers.iter_mut().zip(sparse_layers(config)?) {
+    let dense = config.token_or(DENSE, 0)?;
+    let behind = || (0..recipe.layers.len()).map(|place| place >= dense).collect();
+    let is_sparse: Vec<bool> =
+        kinds(config, "mlp_layer_types", &[("dense", false), ("sparse", true)])?.unwrap_or_else(behind);
+    for (layer, is_sparse) in recipe.layers.iter_mut().zip(is_sparse) {
         if is_sparse {
             layer.feed_forward = FeedForward::Mixture(mixture);
         }
     }
     Ok(())
-}
-
-/// Whether each layer has experts: by its name in `mlp_layer_types`, or all behind the first dense ones.
-fn sparse_layers(config: &Config) -> Result<Vec<bool>> {
-    const FIELD: &str = "mlp_layer_types";
-    let layers = config.layers("num_hidden_layers")?;
-    if config.value(FIELD).is_none() {
-        let dense = config.token_or(DENSE, 0)?;
-        return Ok((0..layers).map(|place| place >= dense).collect());
-    }
-    let types: Vec<String> = config.field(FIELD)?;
-    if types.len() != layers {
-        return Err(config.error(FIELD, format!("names {} layers where `num_hidden_layers` is {layers}", types.len())));
-    }
-    let is_sparse = |kind: &String| match kind.as_str() {
-        "dense" => Ok(false),
-        "sparse" => Ok(true),
-        other => Err(config.error(FIELD, format!("`{other}` is not supported here; there are dense and sparse"))),
-    };
-    types.iter().map(is_sparse).collect()
 }

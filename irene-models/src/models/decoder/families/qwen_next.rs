@@ -3,6 +3,7 @@
 use super::{
     Config, Decoder, Defaults, NormKind, Parts, Recipe, Result, SIZES, Turn, llama_like,
     qwen_moe::{qwen_mixture, shared_expert},
+    windows::kinds,
 };
 use crate::{
     families::{Family, Plain},
@@ -162,32 +163,14 @@ fn hybrid(config: &Config, classes: Classes, is_joint: bool) -> Result<Recipe> {
         return Err(config.error("linear_num_key_heads", reason));
     }
     recipe.attention.states = Some(states);
-    let has_states = layers_with_states(config, recipe.layers.len())?;
+    let interval = config.size_or("full_attention_interval", 4)?;
+    let by_interval = || (1..=recipe.layers.len()).map(|place| place % interval != 0).collect();
+    let words = [("linear_attention", true), ("full_attention", false)];
+    let has_states: Vec<bool> = kinds(config, "layer_types", &words)?.unwrap_or_else(by_interval);
     for (layer, has_states) in recipe.layers.iter_mut().zip(has_states) {
         if has_states {
             layer.parts = Parts::StatesAndFeedForward;
         }
     }
     Ok(recipe)
-}
-
-fn layers_with_states(config: &Config, layers: usize) -> Result<Vec<bool>> {
-    const FIELD: &str = "layer_types";
-    if config.value(FIELD).is_none() {
-        let interval = config.size_or("full_attention_interval", 4)?;
-        return Ok((1..=layers).map(|place| place % interval != 0).collect());
-    }
-    let types: Vec<String> = config.field(FIELD)?;
-    if types.len() != layers {
-        return Err(config.error(FIELD, format!("names {} layers where `num_hidden_layers` is {layers}", types.len())));
-    }
-    let has_states = |kind: &String| match kind.as_str() {
-        "linear_attention" => Ok(true),
-        "full_attention" => Ok(false),
-        other => {
-            let reason = format!("`{other}` is not supported here; there are linear_attention and full_attention");
-            Err(config.error(FIELD, reason))
-        }
-    };
-    types.iter().map(has_states).collect()
 }
