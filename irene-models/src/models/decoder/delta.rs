@@ -92,7 +92,7 @@ impl DeltaMixer {
         let States { heads, width, size, chunk, .. } = self.states;
         let (batch, tokens, format) = (convolved.dim(0), convolved.dim(2), convolved.format());
         let chunk = chunk.min(tokens);
-        let parts = batch * tokens.div_ceil(chunk) * heads;
+        let parts = batch.saturating_mul(tokens.div_ceil(chunk)).saturating_mul(heads);
         let narrow = |rows: usize, columns: usize| Operand::activation([parts, rows, columns], format);
         let wide = |rows: usize, columns: usize| Operand::activation([parts, rows, columns], Format::F32);
         let [bias, decay] = [0, 1].map(|place| self.of_heads[place].operand());

@@ -442,7 +442,8 @@ impl Recipe {
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
 
-    /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated part of the keys.
+    /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
+    /// part of the keys.
     pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
         let AttentionRecipe { groups, width, heads, latent, states, sees_later, .. } = &self.attention;
         if *sees_later {
