@@ -237,7 +237,7 @@ impl Batch {
         Ok(Tensor::of_shape(shape, Format::F32))
     }
 
-    /// What `value` gives for the position of each new token, in 32 bits: (batch or 1, 1, tokens, 1).
+    /// A number for each new token, as `value` gives it for its position, in 32 bits: (batch or 1, 1, tokens, 1).
     #[cfg_attr(not(feature = "candle"), allow(unused_variables, clippy::unnecessary_wraps))]
     pub(crate) fn by_new_position(&self, value: impl Fn(i64) -> f64) -> Result<Tensor> {
         let rows = self.position_ids.as_ref().map_or(1, |positions| positions.dim(0));

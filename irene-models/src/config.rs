@@ -296,7 +296,7 @@ fn without_infinities(json: &[u8]) -> Vec<u8> {
         let word = WORDS.iter().find_map(|word| rest.strip_prefix(word.as_bytes())).filter(|_| !is_text);
         let (taken, after): (&[u8], &[u8]) = match (word, after) {
             (Some(after), _) => (&b"null"[..], after),
-            // What stands behind a backslash ends no text.
+            // A character behind a backslash ends no text.
             (None, [_, after @ ..]) if is_text && byte == b'\\' => (&rest[..2], after),
             (None, after) => (&rest[..1], after),
         };

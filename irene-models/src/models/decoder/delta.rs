@@ -80,7 +80,7 @@ impl DeltaMixer {
         let (state, result) = (self.states.operand(batch), of_token(self.states.inner()));
         let heads = self.of_heads.iter().map(Tensor::operand);
         let inputs: Vec<Operand> = [state, brought, result].into_iter().chain(heads).collect();
-        // What is under the key, the value in its place, and what the query reads: a product and a sum for each number of the state.
+        // A product and a sum for each number of the state: for what is under the key, for the value in its place, and for what the query reads.
         let others = [OpKind::Mul, OpKind::Add, OpKind::Mul, OpKind::Add, OpKind::Mul, OpKind::Add];
         cx.follow(Operation::new(OpKind::Mul, &inputs, state).fused_with(&others), &[convolved])
     }

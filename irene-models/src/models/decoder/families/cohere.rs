@@ -23,7 +23,7 @@ const READS: &[&str] = &[
     "logit_scale",
 ];
 
-/// What the published configs say of the code.
+/// Fields of the published configs that tell of the code.
 const PLAIN: &[(&str, Plain)] = &[
     // Each head has a norm of its own there.
     ("use_qk_norm", Plain::Off),

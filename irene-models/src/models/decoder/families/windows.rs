@@ -43,7 +43,7 @@ pub(super) fn window(config: &Config, default: Option<usize>) -> Result<Option<u
     }
 }
 
-/// What each layer is, by its word in a list; none where the field is missing.
+/// The kind of each layer, by its word in a list; none where the field is missing.
 pub(super) fn kinds<T: Copy>(config: &Config, field: &'static str, words: &[(&str, T)]) -> Result<Option<Vec<T>>> {
     if config.value(field).is_none() {
         return Ok(None);
