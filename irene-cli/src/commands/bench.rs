@@ -206,12 +206,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The sensors of the meter, with what their energies depend on beside the machine.
 fn meter(args: &MeterArgs, selection: &Selection) -> String {
-    let named = |name: String| match args.tdp_watts() {
+    let named = |name: String| match args.tdp_watts {
         Some(watts) if name == "tdp" => format!("tdp {watts} W"),
         _ => name,
     };
     let names: Vec<String> = selection.sensors.total().names().into_iter().map(named).collect();
-    let ahead = args.log_ahead();
+    let ahead = args.log_ahead;
     names.join(" + ") + &if ahead == 0.0 { String::new() } else { format!(" {ahead} s ahead") }
 }
 

@@ -140,11 +140,11 @@ impl Measuring {
         if !total.lacks().is_empty() {
             settings["sensors_lacking"] = json!(total.lacks());
         }
-        if let (Some(watts), true) = (self.meter.tdp_watts(), meters.contains(&"tdp")) {
+        if let (Some(watts), true) = (self.meter.tdp_watts, meters.contains(&"tdp")) {
             settings["tdp_watts"] = json!(watts);
         }
         if meters.iter().any(|meter| LOGS.contains(meter)) {
-            settings["log_ahead_s"] = json!(self.meter.log_ahead());
+            settings["log_ahead_s"] = json!(self.meter.log_ahead);
         }
         settings
     }

@@ -16,10 +16,10 @@ pub(crate) struct MeterArgs {
     meter: String,
     /// The processor's thermal design power: estimates energy from load where there is no meter
     #[arg(long, value_name = "WATTS", value_parser = watts)]
-    tdp_watts: Option<f64>,
+    pub(crate) tdp_watts: Option<f64>,
     /// How far the clock of the meter's log is ahead of this machine's
     #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = finite)]
-    log_ahead: f64,
+    pub(crate) log_ahead: f64,
 }
 
 /// The meters whose names are followed by a file.
@@ -53,14 +53,6 @@ impl MeterArgs {
             tdp_watts: self.tdp_watts,
             ..places()
         }
-    }
-
-    pub(crate) fn tdp_watts(&self) -> Option<f64> {
-        self.tdp_watts
-    }
-
-    pub(crate) fn log_ahead(&self) -> f64 {
-        self.log_ahead
     }
 
     /// The sensors that this machine does not have or cannot read, each with the way out; nothing if no meter is wanted.

@@ -47,8 +47,8 @@ impl<'a> Fields<'a> {
         Self { app, given, asked: Vec::new(), described: Vec::new() }
     }
 
-    /// A field that must be there.
-    pub(crate) fn required<K: Kind>(
+    /// A field that must be there; the default value stands for it while a query is described.
+    pub(crate) fn required<K: Kind<Value: Default>>(
         &mut self,
         name: &'static str,
         about: &'static str,
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
     ) -> Result<K::Value, Problem> {
         if matches!(self.given, Given::Nothing) {
             self.describe(name, about, true, &kind);
-            return Ok(kind.any());
+            return Ok(K::Value::default());
         }
         let found = self.find(name, &kind)?;
         found.ok_or_else(|| Problem::malformed(format!("{name} is missing: {}", lowercase(about))).about(name))

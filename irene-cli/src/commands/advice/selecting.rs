@@ -120,26 +120,25 @@ impl SelectionArgs {
     }
 
     fn completed(&self, spec: &ModelSpec, device: Option<String>, has_machine: bool) -> Result<Selection> {
-        let [weights, cache] = self.setting.service.formats();
-        let loads = self.setting.service.loads(self.setting.sizes.batch_sizes());
+        let (service, run) = (&self.setting.service, &self.setting.run);
         let mut selection = Selection {
             row: RequestRow {
                 model: Some(self.model.clone()),
                 device,
-                engine: self.setting.service.engine().map(str::to_owned),
-                weights,
-                kernels: self.setting.run.kernels(),
-                load: one(&loads, "--batch-size, --concurrency or --rate")?,
-                prompt: one(self.setting.sizes.seq_lens(), "--seq-len")?.map(|tokens| tokens as f64),
-                generated: self.setting.run.generate().map(|tokens| tokens as f64),
+                engine: service.engine.clone(),
+                weights: service.weights,
+                kernels: run.pass.kernels(),
+                load: one(&self.setting.loads(), "--batch-size, --concurrency or --rate")?,
+                prompt: one(&self.setting.sizes.seq_len, "--seq-len")?.map(|tokens| tokens as f64),
+                generated: run.generate.map(|tokens| tokens as f64),
                 parallel: self.setting.parallel.parallel(),
                 ..RequestRow::default()
             },
-            precision: self.setting.run.dtype(),
-            cache,
-            power_limit_w: self.setting.service.power_limit(),
-            head: self.setting.run.head(),
-            past: self.setting.run.past(),
+            precision: run.dtype,
+            cache: service.cache,
+            power_limit_w: service.power_limit,
+            head: run.pass.head(),
+            past: run.pass.past(),
             ..Selection::default()
         };
         if self.setting.predictor.is_of_data_sheet() && selection.row.engine.is_none() {

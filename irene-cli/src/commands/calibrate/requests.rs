@@ -52,7 +52,7 @@ impl RequestsArgs {
 
 pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
     let of_trees = [
-        ("--predictor", args.predictor.names_file()),
+        ("--predictor", args.predictor.predictor.is_some()),
         ("--method", args.predictor.asks_for_track()),
         ("--name", args.name.is_some()),
         ("--memory-gib", args.memory_gib.is_some()),
@@ -111,7 +111,7 @@ fn device(args: &Args, origin: &str, rows: &[RequestRow]) -> Result<Device> {
     match names.as_slice() {
         [name] => Ok(Catalogue::find(name)?),
         [] => Err(Usage("which device was measured? Give --device NAME; `irene devices` lists them".into()).into()),
-        _ if args.predictor.names_devices() => Err(Usage("--device has one name here".into()).into()),
+        _ if args.predictor.device.is_some() => Err(Usage("--device has one name here".into()).into()),
         _ => bail!("{origin}: rows of {}; say which with --device", names.join(", ")),
     }
 }

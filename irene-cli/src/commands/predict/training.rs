@@ -78,20 +78,21 @@ pub(super) fn run(args: &Args, training: Training) -> Result<()> {
 /// Refuses what has no meaning in training.
 fn check(args: &Args) -> Result<()> {
     let of_requests = "requests: with --train every sequence is read whole";
-    let passes = [("--generate", args.setting.run.generate().is_some()), ("--past", args.setting.run.has_past())];
+    let passes =
+        [("--generate", args.setting.run.generate.is_some()), ("--past", args.setting.run.pass.past.is_some())];
     refuse(true, of_requests, &[&passes[..], &args.setting.service.flags_of_requests()].concat())?;
     refuse(true, "a measured profile", &args.text_flags())?;
     refuse(true, "a measured profile", &[("--method", args.setting.predictor.asks_for_track())])?;
     refuse(
         true,
         "inference: with --train give --device NAME (`irene devices` lists them)",
-        &[("--predictor", args.setting.predictor.names_file())],
+        &[("--predictor", args.setting.predictor.predictor.is_some())],
     )
 }
 
 fn answers(args: &Args, training: Training) -> Result<(Vec<Answer>, usize)> {
     let (devices, engine, sizes) =
-        (devices(args)?, engine(args)?, args.setting.sizes.sizes(args.setting.run.past(), "")?);
+        (devices(args)?, engine(args)?, args.setting.sizes.sizes(args.setting.run.pass.past(), "")?);
     let count = args.subjects.len() * devices.len() * sizes.len();
     let mut answers = Vec::new();
     for name in &args.subjects {
@@ -128,7 +129,7 @@ fn answer(
 
 /// The devices of the command line or of the settings.
 fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
-    let limited = |device: Device| match args.setting.service.power_limit() {
+    let limited = |device: Device| match args.setting.service.power_limit {
         Some(watts) => Ok::<_, anyhow::Error>(Arc::new(device.with_power_limit(watts)?)),
         None => Ok(Arc::new(device)),
     };
@@ -143,7 +144,7 @@ fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
     };
     let find = |name: &String| {
         let found = Catalogue::find(name);
-        if args.setting.predictor.names_devices() { Ok(found?) } else { found.context(OF_SETTINGS) }
+        if args.setting.predictor.device.is_some() { Ok(found?) } else { found.context(OF_SETTINGS) }
     };
     names.iter().map(|name| limited(find(name)?)).collect()
 }
@@ -151,7 +152,7 @@ fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
 /// Training runs on the kernels that PyTorch starts from the host.
 fn engine(args: &Args) -> Result<&'static Engine> {
     const USUAL: &str = "transformers";
-    let engine = Engine::find(args.setting.service.engine().unwrap_or(USUAL))?;
+    let engine = Engine::find(args.setting.service.engine.as_deref().unwrap_or(USUAL))?;
     if engine.name == USUAL {
         return Ok(engine);
     }
