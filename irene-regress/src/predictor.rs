@@ -236,6 +236,11 @@ impl DeviceProfile {
         BUNDLED.iter().filter(|bundled| bundled.track == Track::Specs).map(|bundled| bundled.device)
     }
 
+    /// Whether a bundled profile is of this device.
+    pub fn is_bundled(device: &str) -> bool {
+        Self::bundled_names().any(|known| known == device)
+    }
+
     /// The bundled profile of this device from specs alone.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use irene_tree::{
     Format,
     render::{Grid, Heading, si},
 };
-use serde_json::Map;
 
 use super::{
     Exit, Usage, gpus,
@@ -361,7 +360,7 @@ fn line(measured: &Measured) -> String {
 fn report(args: &Args, parts: &[Split]) -> Result<()> {
     if let Some(path) = &args.split {
         let rows = parts.iter().map(Split::to_json).collect();
-        output::write_text(path, &output::json(Map::from_iter([("split".to_owned(), rows)])))?;
+        output::write_text(path, &output::json([("split", rows)]))?;
     }
     if parts.is_empty() {
         return Ok(());

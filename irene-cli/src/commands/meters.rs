@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
-use irene_tree::render::{Grid, Heading};
+use irene_tree::render::Grid;
 
 use super::{Usage, above_0, refuse};
 use crate::output;
@@ -57,7 +57,7 @@ impl MeterArgs {
 
     /// The sensors that this machine does not have or cannot read, each with the way out; nothing if no meter is wanted.
     pub(crate) fn what_would_help(&self) -> String {
-        let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
+        let mut grid = Grid::pairs();
         let places = self.places();
         for kind in KINDS.iter().filter(|_| self.meter != "none") {
             if let Err(why) = (kind.open)(&places) {

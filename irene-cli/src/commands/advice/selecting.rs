@@ -5,6 +5,7 @@ use clap::Arg;
 use irene_advice::{Basis, Bounds, Change, Estimate, Lookup, LookupOptions, Selection};
 use irene_models::ModelSpec;
 use irene_predict::Load;
+use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
 use irene_tree::Kernels;
 
@@ -172,7 +173,7 @@ fn fill_in(selection: &mut Selection, is_decoder: bool, has_machine: bool) {
         row.device = Some(SERVER.to_owned());
         told.push(format!("--device {SERVER}"));
     }
-    let is_served = is_decoder && row.device.as_deref().is_some_and(|name| !is_measured(name));
+    let is_served = is_decoder && row.device.as_deref().is_some_and(|name| !DeviceProfile::is_bundled(name));
     if row.load.is_none() {
         row.load = Some(if is_served { Load::Concurrency(RUNNING) } else { Load::Sequences(BATCH) });
         told.push(if is_served { format!("--concurrency {RUNNING}") } else { format!("--batch-size {BATCH}") });
@@ -193,8 +194,4 @@ fn fill_in(selection: &mut Selection, is_decoder: bool, has_machine: bool) {
     if !told.is_empty() {
         output::tell(&format!("taken for granted: {}", told.join(" ")));
     }
-}
-
-fn is_measured(name: &str) -> bool {
-    irene_regress::DeviceProfile::bundled_names().any(|known| known == name)
 }

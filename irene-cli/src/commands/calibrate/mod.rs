@@ -64,7 +64,7 @@ fn of_trees(args: &Args, data: &Path) -> Result<()> {
     let name = args.name.as_deref().unwrap_or(UNNAMED);
     let mut profile = completion.explained(predictor.explained(predictor.profile.calibrated(&trees, name)))?;
     profile.provenance.memory_gib = args.memory_gib;
-    write(&args.output, &profile.to_bytes()?)?;
+    output::write_bytes(&args.output, &profile.to_bytes()?)?;
     output::tell(&format!(
         "{}, carried over to {name} by {}, written to {}",
         predictor.name,
@@ -76,8 +76,4 @@ fn of_trees(args: &Args, data: &Path) -> Result<()> {
     ));
     super::tell_of_training(&profile.provenance);
     Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    output::write_file(path, |writer| Ok(writer.write_all(bytes)?))
 }

@@ -12,7 +12,7 @@ use irene_numerics::median;
 use irene_predict::{Calibration, Forecast, Law, Measured, Service, ServiceOptions};
 use irene_requests::{ASSUMED, Figures, METER, RequestReader, RequestRow};
 
-use super::{Args, write};
+use super::Args;
 use crate::{
     commands::{Exit, Usage, predict::positive, refuse, trees},
     input, output,
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
         output::tell(&format!("{origin}: {before}{}{after}", trees::count(count, "row")));
     }
     let calibration = Calibration::of(&measured)?;
-    write(&args.output, &calibration.to_bytes()?)?;
+    output::write_bytes(&args.output, &calibration.to_bytes()?)?;
     tell(args, &calibration, &measured, others);
     if faults.is_empty() {
         return Ok(());

@@ -1,5 +1,6 @@
 //! `irene predict`: one tree or one forecast in full, or a row for each of several settings.
 
+mod answered;
 mod forecasts;
 mod one;
 mod rows;

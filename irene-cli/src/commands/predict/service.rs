@@ -143,8 +143,10 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
             None => Ok(args.setting.predictor.is_of_data_sheet().then(|| vec![DeviceProfile::DEFAULT_DEVICE.to_owned()])),
         };
     };
-    let is_measured = |name: &String| DeviceProfile::bundled_names().any(|known| known == name);
-    if flag.is_none() && !args.setting.predictor.is_of_data_sheet() && names.len() == 1 && names.iter().all(is_measured)
+    if flag.is_none()
+        && !args.setting.predictor.is_of_data_sheet()
+        && names.len() == 1
+        && names.iter().all(|name| DeviceProfile::is_bundled(name))
     {
         return Ok(None);
     }

@@ -9,12 +9,16 @@ use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device, Engine, Law};
 use irene_models::{ModelSpec, Run};
 use irene_predict::{TrainingForecast, TrainingLength, forecast_training};
-use irene_tree::{Training, Tree, jsonl};
-use serde_json::Map;
+use irene_tree::{Training, Tree};
+use serde_json::Value;
 
-use super::{Args, TreeFormat, drawn, not_one_tree, positive, refuse};
+use super::{
+    Args,
+    answered::{self, Answered},
+    positive, refuse,
+};
 use crate::{
-    commands::{Exit, Usage, following, predictor::OF_SETTINGS},
+    commands::{Usage, following, predictor::OF_SETTINGS},
     output,
     sheet::Format,
 };
@@ -51,11 +55,30 @@ pub(super) struct Answer {
     length: Option<TrainingLength>,
 }
 
-impl Answer {
-    fn tree(&self, shows_math: bool) -> Result<Tree> {
-        Ok(self.forecast.tree(&self.spec, &self.device, self.engine, Law::shipped(), shows_math)?)
+impl Answered for Answer {
+    fn text(&self, args: &Args) -> Result<String> {
+        one::text(args, self)
     }
 
+    fn tree(&self, args: &Args) -> Result<Tree> {
+        Ok(self.forecast.tree(&self.spec, &self.device, self.engine, Law::shipped(), args.output.math)?)
+    }
+
+    fn object(&self, args: &Args) -> Value {
+        one::object(args, self)
+    }
+
+    fn table(args: &Args, several: &[Self]) -> String {
+        let provenance = several.first().map_or("", |first| first.forecast.provenance.as_str());
+        format!("{provenance}\n\n{}", rows::table(args, several).printed(Format::Text, ""))
+    }
+
+    fn csv(args: &Args, several: &[Self]) -> Result<String> {
+        Ok(rows::table(args, several).printed(Format::Csv, ""))
+    }
+}
+
+impl Answer {
     /// `8 x h100-sxm limited to 400 W`.
     fn devices(&self) -> String {
         super::forecasts::counted(&self.device, self.forecast.run().parallel)
@@ -67,12 +90,7 @@ pub(super) fn run(args: &Args, training: Training) -> Result<()> {
     check(args)?;
     let format = args.output.format(None);
     args.check(format, true)?;
-    let (answers, lacking) = answers(args, training)?;
-    if answers.is_empty() {
-        return Err(Exit::with(1));
-    }
-    print(args, &answers, format)?;
-    if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
+    answered::show(args, format, answers(args, training)?)
 }
 
 /// Refuses what has no meaning in training.
@@ -161,36 +179,4 @@ fn engine(args: &Args) -> Result<&'static Engine> {
         engine.name
     );
     Err(Usage(words).into())
-}
-
-fn print(args: &Args, answers: &[Answer], format: TreeFormat) -> Result<()> {
-    let text = match (answers, format) {
-        ([one], TreeFormat::Text) => one::text(args, one)?,
-        (several, TreeFormat::Text) if args.shows_each() => {
-            several.iter().map(|one| one::text(args, one)).collect::<Result<Vec<_>>>()?.join("\n")
-        }
-        (several, TreeFormat::Text) => {
-            format!("{}\n\n{}", several[0].forecast.provenance, rows::table(args, several).printed(Format::Text, ""))
-        }
-        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one)?) + "\n",
-        (several, TreeFormat::Json) => {
-            let settings = several.iter().map(|answer| one::object(args, answer)).collect();
-            output::json(Map::from_iter([("settings".to_owned(), settings)]))
-        }
-        (several, TreeFormat::Csv) => rows::table(args, several).printed(Format::Csv, ""),
-        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one)?, format),
-        (_, TreeFormat::Dot | TreeFormat::Folded) => return Err(not_one_tree()),
-    };
-    match format {
-        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
-        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
-    }
-}
-
-/// The tree of one step, with the forecast in it.
-fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
-    let mut tree = answer.tree(args.output.math)?;
-    tree.extra.insert("forecast".into(), one::object(args, answer));
-    tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
-    Ok(tree)
 }
