@@ -13,7 +13,7 @@ use irene_tree::{
 
 use super::{
     Exit, Usage, gpus,
-    meters::{MeterArgs, tell_meter},
+    meters::{MeterArgs, start, tell_meter},
     seconds, size,
 };
 use crate::{interrupt, output};
@@ -264,9 +264,7 @@ fn sampler(args: &Args, selection: Selection) -> Result<Sampler> {
     let period = Duration::from_millis(args.period);
     let longest = (args.limits.most_seconds + args.limits.timeout).max(args.stand_by).as_secs_f64() + SLACK_S;
     let capacity = (longest / period.as_secs_f64()).min(MOST_READINGS) as usize;
-    let sampler = Sampler::start(selection.sensors, SamplerOptions { period, capacity })?;
-    sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
-    Ok(sampler)
+    start(selection.sensors, SamplerOptions { period, capacity })
 }
 
 /// Measures settings and adds each to the sheet; how many have no figures.
@@ -276,14 +274,9 @@ fn measure(
     left: &[Setting],
     sheet: &mut SheetFile,
 ) -> Result<usize> {
-    let stopped = |error: Error| -> anyhow::Error {
-        let path = args.output.display();
-        match error {
-            Error::Stopped => {
-                anyhow::anyhow!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it")
-            }
-            other => other.into(),
-        }
+    let stopped = |error: Error| match error {
+        Error::Stopped => super::stopped(&args.output),
+        other => other.into(),
     };
     let idle_w = idle_power(args, sampler, stop).map_err(stopped)?;
     ensure!(

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
+use anyhow::{Context, Result};
+use irene_sampler::{
+    Sampler, SamplerOptions, Sensors,
+    sensors::{KINDS, Places, Selection, Unavailable},
+};
 use irene_tree::render::Grid;
 
 use super::{Usage, above_0, refuse};
@@ -97,6 +100,16 @@ impl MeterArgs {
         let is_kind = |name: &str| KINDS.iter().any(|kind| name.split(':').next() == Some(kind.name));
         ["auto", "none"].contains(&self.meter.as_str()) || self.names().into_iter().all(is_kind)
     }
+}
+
+/// Starts to sample the sensors, and waits until the meter has a reading of now.
+///
+/// # Errors
+/// The reason if it has none: then hours of measuring would end without energies.
+pub(crate) fn start(sensors: Sensors, options: SamplerOptions) -> Result<Sampler> {
+    let sampler = Sampler::start(sensors, options)?;
+    sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
+    Ok(sampler)
 }
 
 /// Says which sensors are the meter, and what a reader of its energies must know.
