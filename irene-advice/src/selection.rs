@@ -53,11 +53,6 @@ impl Selection {
         Ok(changed)
     }
 
-    /// The value of a setting or of a changed field, as a change would write it; None for the usual one.
-    pub fn value(&self, name: &str) -> Option<String> {
-        settings::value(self, name)
-    }
-
     /// The changed fields of the config, as changes.
     pub fn fields(&self) -> Vec<Change> {
         self.config.iter().map(|(name, value)| Change::new(name, settings::written(value))).collect()
@@ -87,11 +82,6 @@ impl Selection {
             || self.cache.is_some()
             || !row.parallel.is_single()
             || self.power_limit_w.is_some()
-    }
-
-    /// The names that a change may have beside fields of the config.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        settings::names()
     }
 }
 

@@ -222,8 +222,7 @@ impl DeviceProfile {
     /// [`Error::Unmatched`] for a scope that the tree does not have; those of [`predict`](Self::predict).
     pub fn explain(&self, tree: &mut Tree, scope: &str) -> Result<(NodeId, Explanation)> {
         let Some(id) = tree.find(scope) else {
-            let similar = irene_tree::similar(scope, tree.nodes().iter().map(Node::scope));
-            let near = irene_tree::did_you_mean(&similar);
+            let near = irene_tree::suggestion(scope, tree.nodes().iter().map(Node::scope));
             let reason = format!("{tree} has no node `{scope}`{near}; `irene trace` lists them");
             return Err(Error::Unmatched(reason));
         };

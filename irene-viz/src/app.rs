@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use irene_advice::{Lookup, Selection};
 use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
-use irene_tree::{Tree, did_you_mean, similar};
+use irene_tree::{Tree, suggestion};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -94,7 +94,7 @@ impl App {
         self.devices.iter().find(is_it).ok_or_else(|| {
             let known = self.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ");
             let name = name.unwrap_or_default();
-            let near = did_you_mean(&similar(name, self.devices.iter().map(|device| device.name.as_str())));
+            let near = suggestion(name, self.devices.iter().map(|device| device.name.as_str()));
             Problem::unknown(format!("device `{}` is unknown{near}; there are {known}", shown(name))).about("device")
         })
     }
@@ -109,7 +109,7 @@ impl App {
     pub(crate) fn model(&self, name: &str) -> Result<ModelSpec, Problem> {
         ModelSpec::builtin(name).ok_or_else(|| {
             let names: Vec<String> = ModelSpec::builtin_names().collect();
-            let near = did_you_mean(&similar(name, names.iter().map(String::as_str)));
+            let near = suggestion(name, names.iter().map(String::as_str));
             Problem::unknown(format!("model `{}` is unknown{near}; /api/v1/models lists those there are", shown(name)))
                 .about("model")
         })

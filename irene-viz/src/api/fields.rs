@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use irene_tree::{did_you_mean, similar};
+use irene_tree::suggestion;
 use serde_json::{Map, Value};
 
 use super::kinds::Kind;
@@ -117,7 +117,7 @@ impl<'a> Fields<'a> {
             Given::Object(given) => ("field", given.keys().find(|name| !self.has_asked(name))),
         };
         let Some(name) = unknown else { return Ok(()) };
-        let near = did_you_mean(&similar(name, self.asked.iter().copied()));
+        let near = suggestion(name, self.asked.iter().copied());
         let known = match self.asked.join(", ") {
             known if known.is_empty() => "it takes none".to_owned(),
             known => format!("there are {known}"),

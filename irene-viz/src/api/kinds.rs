@@ -74,7 +74,7 @@ impl<T: Copy> Kind for Word<T> {
         let words = || self.0.iter().map(|(word, _)| *word);
         let found = self.0.iter().find(|(word, _)| *word == text);
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
-            let near = irene_tree::did_you_mean(&irene_tree::similar(text, words()));
+            let near = irene_tree::suggestion(text, words());
             format!("is not one of {}{near}", words().collect::<Vec<_>>().join(", "))
         })
     }

@@ -69,7 +69,7 @@ fn check_known(parameter: &'static str, asked: Option<&str>, known: Vec<String>)
     match asked.filter(|asked| !known.iter().any(|name| name == asked)) {
         None => Ok(()),
         Some(asked) => {
-            let near = irene_tree::did_you_mean(&irene_tree::similar(asked, known.iter().map(String::as_str)));
+            let near = irene_tree::suggestion(asked, known.iter().map(String::as_str));
             let detail =
                 format!("{parameter} `{}` is unknown{near}; there are {}", super::shown(asked), known.join(", "));
             Err(Problem::unknown(detail).about(parameter))

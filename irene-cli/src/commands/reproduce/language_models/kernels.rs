@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use irene_devices::{KernelFit, KernelLaw, KernelMeasurement};
+use irene_devices::{KernelLaw, KernelMeasurement};
 use irene_predict::{FirstFit, KernelsLeftOut, NeuSight, PublicData, PublicFile, training_steps};
 use irene_requests::PercentErrors;
 
@@ -30,7 +30,7 @@ impl Kernels {
             return Ok(None);
         }
         let bar = output::progress(KernelsLeftOut::count(&fitted) as u64, "fits to kernels");
-        let laws = KernelsLeftOut::each(&KernelFit::default(), &fitted, &|| bar.inc(1));
+        let laws = KernelsLeftOut::each(&fitted, &|| bar.inc(1));
         bar.finish_and_clear();
         Ok(Some(Self { fitted, training, laws }))
     }
