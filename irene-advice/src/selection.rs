@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use irene_models::{ModelSpec, TaskHead};
 use irene_requests::{Load, RequestRow};
-use irene_tree::{Format, Parallel, Precision};
+use irene_tree::{Format, Precision};
 use serde_json::{Map, Value};
 
 use crate::{Change, Result, settings};
@@ -66,11 +66,6 @@ impl Selection {
     /// Tokens that are generated for each prompt.
     pub fn generated(&self) -> usize {
         self.row.generated.map_or(0, |tokens| tokens.round() as usize)
-    }
-
-    /// How the model is spread over GPUs.
-    pub fn parallel(&self) -> Parallel {
-        self.row.parallel
     }
 
     /// Whether only a data sheet can answer: a measured profile knows one batch on one machine as it was measured.

@@ -52,7 +52,7 @@ pub(crate) struct Device {
 impl App {
     pub(crate) fn new(options: Options) -> Result<Self, irene_regress::Error> {
         let (limits, metrics) = (options.limits, Metrics::default());
-        // At least two, so that those that compute for long never have all.
+        // At least two, so that long computations never take all of them.
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).max(2);
         let jobs = options.profiler.map(|profiler| Arc::new(Jobs::new(profiler, limits, metrics.jobs.clone())));
         let mut app = Self {
@@ -110,7 +110,7 @@ impl App {
         ModelSpec::builtin(name).ok_or_else(|| {
             let names: Vec<String> = ModelSpec::builtin_names().collect();
             let near = suggestion(name, names.iter().map(String::as_str));
-            Problem::unknown(format!("model `{}` is unknown{near}; /api/v1/models lists those there are", shown(name)))
+            Problem::unknown(format!("model `{}` is unknown{near}; /api/v1/models lists the known ones", shown(name)))
                 .about("model")
         })
     }

@@ -136,7 +136,7 @@ impl Advice<'_> {
         if self.needs_sheet(kind, "several GPUs") {
             return;
         }
-        let now = self.a.selection.parallel();
+        let now = self.a.selection.row.parallel;
         let Parallel { tensor, data, .. } = now;
         let mut ways = vec![("tensor_parallel", tensor * 2, tensor), ("data_parallel", data * 2, data)];
         ways.extend((tensor > 1).then_some(("tensor_parallel", tensor / 2, tensor)));

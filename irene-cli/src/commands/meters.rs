@@ -14,7 +14,8 @@ use crate::output;
 
 #[derive(Clone, clap::Args)]
 pub(crate) struct MeterArgs {
-    /// The meter: auto, none, rapl, nvml, drm, hwmon, tdp; log:FILE, ipmi:FILE, powermetrics:FILE; or single sensors of `irene doctor` (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
+    /// The meter: auto, none, rapl, nvml, drm, hwmon, tdp; log:FILE, ipmi:FILE, powermetrics:FILE; or single sensors of `irene doctor`
+    /// (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
     #[arg(long, value_name = "METER", default_value = "auto")]
     meter: String,
     /// The processor's thermal design power: estimates energy from load where there is no meter

@@ -55,8 +55,7 @@ impl FromFields for RankQuery {
         let task = fields.optional("task", "Only models that are made for this task.", Word(&TASKS))?;
         let most = "Only models of up to so many parameters.";
         let most = fields.optional("max_parameters", most, Whole(1..=MOST_PARAMETERS))?;
-        let benchmark =
-            "The benchmark whose published scores the entries have; without it, the first that a model has one in.";
+        let benchmark = "The benchmark of the entries' scores; by default the first in which a model has one.";
         let benchmark = fields.optional("benchmark", benchmark, Known(benchmarks))?;
         check_known("family", family.as_deref(), families(fields.app))?;
         check_known("benchmark", benchmark.as_deref(), benchmarks(fields.app))?;

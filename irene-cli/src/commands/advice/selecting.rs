@@ -29,7 +29,7 @@ fn one_value(arg: Arg) -> Arg {
     let help = match arg.get_id().as_str() {
         "batch_size" => "Sequences in the batch",
         "seq_len" => "Tokens in a sequence",
-        "concurrency" => "Requests that run at once while others wait to replace them, on average",
+        "concurrency" => "Mean number of requests running at once (others wait their turn)",
         "rate" => "Requests that arrive in a second",
         "device" => "A device of `irene devices` [default: gtx-1080-ti; h100-sxm for requests to a decoder]",
         "method" => return arg.hide(true),

@@ -23,7 +23,7 @@ pub(crate) struct ServiceArgs {
     /// processors and Apple's chips; transformers for models that generate nothing]
     #[arg(long, value_name = "NAME")]
     pub(crate) engine: Option<String>,
-    /// Requests that run at once while others wait to replace them, on average; several with commas between
+    /// Mean number of requests running at once (others wait their turn); several with commas between
     #[arg(long, value_name = "C", value_delimiter = ',', value_parser = at_least_one, conflicts_with_all = ["batch_size", "rate"])]
     pub(crate) concurrency: Vec<f64>,
     /// Requests that arrive in a second; several with commas between
