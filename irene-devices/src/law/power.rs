@@ -71,7 +71,7 @@ impl PowerLaw {
     }
 
     /// The cost of kernels that take so long and so much, and of a time beside them, with the power limit kept.
-    pub fn whole(&self, busy_seconds: f64, dynamic_joules: f64, idle_seconds: f64, device: &Device) -> PassCost {
+    pub(crate) fn whole(&self, busy_seconds: f64, dynamic_joules: f64, idle_seconds: f64, device: &Device) -> PassCost {
         let limit = device.limit_w();
         let standing =
             |busy: f64| device.tdp_w * (self.loaded_share * (busy + idle_seconds) + self.running_share * busy);

@@ -1,6 +1,4 @@
-use irene_devices::{
-    BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, Pass, PassCost, PassLaw, Work,
-};
+use irene_devices::{BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, LawOn, Pass, PassLaw, Work};
 use irene_requests::{Figure, Figures, Load, RequestRow};
 
 use crate::{Error, Schedule, Service, Spent, service::Fault};
@@ -46,23 +44,20 @@ impl Serving {
 
     /// The times of the kernels of each pass, whatever the engine.
     pub(crate) fn busy(&self, law: &PassLaw) -> Vec<BusyTimes> {
-        let of = |of: &ServedPass| {
-            let mut busy = BusyTimes::default();
-            for ((work, times), alone) in of.pass.works.iter().zip(&of.alone) {
-                busy.add(work, *times, alone, law, &self.device);
-            }
-            busy
-        };
-        self.passes.iter().map(of).collect()
+        self.passes.iter().map(|of| BusyTimes::of(&of.pass, &of.alone, law, &self.device)).collect()
+    }
+
+    fn on<'a>(&'a self, law: &'a Law) -> LawOn<'a> {
+        law.on(&self.device, self.engine, self.schedule.is_served())
     }
 
     pub(crate) fn times(&self, law: &Law, busy: &[BusyTimes]) -> Vec<PassSeconds> {
-        let on = law.on(&self.device, self.engine, self.schedule.is_served());
+        let on = self.on(law);
         // A limit at the TDP slows nothing down: fits need not look.
         let is_limited = self.device.limit_w() < self.device.tdp_w;
         let of = |(busy, of): (&BusyTimes, &ServedPass)| {
             let [kernels, beside] = on.times(busy, &of.pass);
-            let slowed = if is_limited { self.cost(law, of, [kernels, beside]).slowed } else { 1.0 };
+            let slowed = if is_limited { on.cost(&of.pass, [kernels, beside]).slowed } else { 1.0 };
             [slowed * kernels, beside]
         };
         busy.iter().zip(&self.passes).map(of).collect()
@@ -76,17 +71,12 @@ impl Serving {
     /// The mean power of all GPUs, W, if passes take these times, however long a limit would have them. It is that of a forecast: a limit holds
     /// for each pass.
     pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
+        let on = self.on(law);
         let joules = |(of, times): (&ServedPass, &PassSeconds)| {
-            let spent = Spent::of(&self.cost(law, of, *times), of.filled, self.schedule.gpus);
+            let spent = Spent::of(&on.cost(&of.pass, *times), of.filled, self.schedule.gpus);
             of.times * (times[0] + times[1]) * spent.joules / spent.seconds
         };
         self.passes.iter().zip(times).map(joules).sum::<f64>() / self.seconds(times)
-    }
-
-    fn cost(&self, law: &Law, of: &ServedPass, [kernels, beside]: PassSeconds) -> PassCost {
-        let works = of.pass.works.iter();
-        let dynamic = works.map(|(work, times)| times * law.power.dynamic_joules(work, &self.device)).sum();
-        law.power.whole(kernels, dynamic, beside, &self.device)
     }
 }
 

@@ -31,6 +31,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     .map(|names| names.into_iter().find_map(|name| record.count(name)));
     let [tensor, pipeline, expert, data] = degrees.map(|degree| degree.unwrap_or(1));
     let mut row = RequestRow {
+        model: record.text("model_id").map(str::to_owned),
         device: ["device", "gpu", "gpu_model"].into_iter().find_map(|name| record.text(name)).map(names::device),
         // An OpenAI-compatible server may be any engine.
         engine: engine.filter(|name| !name.starts_with("openai")).map(|name| match record.text("version") {
@@ -44,7 +45,6 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         stated_ones: degrees.map(|degree| degree == Some(1)),
         ..RequestRow::default()
     };
-    row.model = record.text("model_id").map(str::to_owned);
     // Both have the queue in them, which grew for as long as the run lasted.
     let (latency, ttft) =
         if fell_behind(record) { (None, None) } else { (latency_ms(record), seconds("mean_ttft_ms")) };
