@@ -21,9 +21,10 @@ use crate::{interrupt, output};
 /// Measures the energy of requests to a running server
 ///
 /// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API (completions, chat,
-/// embeddings), that of text-generation-inference or that of llama.cpp; it is asked which. No other address is contacted, and no redirect is followed. The meter is that of this machine: run the command where the
-/// server runs. All that the machine does meanwhile is in the energy, so nobody else should use it. A window begins when the throughput is
-/// steady: the means of its two halves differ by less than 5%, or by less than their 95% intervals.
+/// embeddings), that of text-generation-inference or that of llama.cpp; it is asked which. No other address is contacted, and no redirect is
+/// followed. The meter is that of this machine: run the command where the server runs. All that the machine does meanwhile is in the energy, so
+/// nobody else should use it. A window begins when the throughput is steady: the means of its two halves differ by less than 5%, or by less than
+/// their 95% intervals.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene bench localhost:8000 --model Llama-3.1-8B --device l4 --engine vllm-0.11 -o sheet.csv

@@ -18,8 +18,9 @@ use crate::{
 
 /// Compares predictions with measurements: percentage errors
 ///
-/// Errors of trees are given by level and instance type, those of sheets by device, model and engine. Two files of trees are compared node by
-/// node. Two sheets, of requests or of operations, are compared row by row: rows are matched by their order if their settings are the same, otherwise by the settings. Every figure that both have is compared; units follow from the titles.
+/// Errors of trees are given by level and instance type, those of sheets by device, model and engine. Two files of trees are compared node by node.
+/// Two sheets, of requests or of operations, are compared row by row: rows are matched by their order if their settings are the same, otherwise by
+/// the settings. Every figure that both have is compared; units follow from the titles.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene evaluate device_1.jsonl predicted.jsonl
