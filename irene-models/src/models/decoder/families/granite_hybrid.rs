@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SIZES, Turn, llama::granite_scales, llama_like,
-    mixtures::granite_mixture,
+    mixtures::granite_mixture, windows::kinds,
 };
 use crate::{
     Activation,
