@@ -196,14 +196,17 @@ fn in_steady_state(row: &RequestRow) -> Result<RequestRow, Fault> {
     const KEPT_UP: f64 = 0.9;
     let Some(Load::Rate(rate)) = row.load else { return Ok(row.clone()) };
     let figures = row.figures;
-    let asked = row.generated.map(|generated| rate * generated);
+    let by_steps = || Some(figures.itl_s? * row.generated?);
+    // Few at once are no queue: then the server idles in between.
+    let in_system = figures.latency_s.or_else(by_steps).map(|latency| rate * latency);
+    let may_queue = in_system.is_none_or(|count| count >= BUSY);
+    let asked = row.generated.map(|generated| rate * generated).filter(|_| may_queue);
     if let Some(made) = figures.tokens_per_s.filter(|made| asked.is_some_and(|asked| *made < KEPT_UP * asked)) {
         // The latency has a queue in it that grows; the sequences that get tokens are those that run.
         let gap = figures.itl_s.ok_or(Fault { column: "rate", error: Error::FellBehind })?;
         let figures = Figures { ttft_s: None, latency_s: None, ..figures };
         return Ok(RequestRow { load: Some(Load::Concurrency((made * gap).max(1.0))), figures, ..row.clone() });
     }
-    let by_steps = || Some(figures.itl_s? * row.generated?);
     let latency = figures.latency_s.or_else(by_steps).ok_or(Fault { column: "rate", error: Error::RateAlone })?;
     let mean = rate * latency;
     let known = Figures { tokens_per_s: None, ..figures };
