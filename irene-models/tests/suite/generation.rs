@@ -231,7 +231,8 @@ mod run {
             let sampling = Sampling { temperature: 1.0, top_p: 0.9, seed: 11, ..Sampling::default() };
             let batch = generated(&spec, &prompts, sampling, &[], 12);
             for (row, prompt) in prompts.iter().enumerate() {
-                let alone = Sampling { seed: sampling.seed + row as u64, ..sampling };
+                let ahead = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(row as u64);
+                let alone = Sampling { seed: ahead.wrapping_add(sampling.seed), ..sampling };
                 assert_eq!(generated(&spec, std::slice::from_ref(prompt), alone, &[], 12)[0], batch[row], "row {row}");
             }
             assert_eq!(generated(&spec, &prompts, sampling, &[], 12), batch, "a seed gives the same again");
