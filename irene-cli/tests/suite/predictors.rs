@@ -112,7 +112,9 @@ fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_fro
     assert!(!told(&data).contains("check its units") && !told(&data).contains("trees of several"));
     let mut trees = jsonl::read_trees(Path::new(&data)).unwrap();
     for (tree, meter) in trees.iter_mut().zip(["wall", "nvml", "wall", "wall"]) {
-        tree.extra.insert("measuring".into(), serde_json::json!({"meters": [meter], "device": "cuda"}));
+        let watts = if meter == "nvml" { 15.0 } else { 65.0 };
+        let measuring = serde_json::json!({"meters": [meter], "tdp_watts": watts, "device": "cuda"});
+        tree.extra.insert("measuring".into(), measuring);
     }
     for node in trees[2].nodes_mut() {
         node.set(Quantity::GroundTruthEnergy, 1e3 * node.get(Quantity::GroundTruthEnergy).unwrap());
@@ -121,4 +123,5 @@ fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_fro
     let told = told(&folder.write("mixed.jsonl", &lines));
     assert!(told.contains("gpt2 8x32: the power of ") && told.contains("check its units"), "{told}");
     assert!(told.contains(r#"trees of several `measuring.meters` (["nvml"], ["wall"])"#), "{told}");
+    assert!(told.contains("trees of several `measuring.tdp_watts` (15.0, 65.0)"), "{told}");
 }

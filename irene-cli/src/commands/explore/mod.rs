@@ -18,7 +18,7 @@ use anyhow::{Result, ensure};
 use clap::Subcommand;
 use irene_explore::{Dataset, Measure, learning::Surrogates, space::DesignSpace};
 
-use crate::{input, parquet};
+use crate::{input, output, parquet};
 
 /// Searches design spaces of Transformers: measure, learn, search
 #[derive(clap::Args)]
@@ -117,8 +117,16 @@ fn measure(text: &str) -> Result<Measure, String> {
     Measure::find(text).ok_or_else(|| format!("expected one of {}", Measure::names()))
 }
 
-/// The records of a file, or of standard input.
+/// The records of a file, or of standard input. Says it where their meters differ.
 pub(super) fn read_records(path: &Path) -> Result<Dataset> {
+    let data = records_of(path)?;
+    if let Some(mixed) = data.mixed_meters() {
+        output::tell(&format!("warning: {mixed}"));
+    }
+    Ok(data)
+}
+
+fn records_of(path: &Path) -> Result<Dataset> {
     if !input::is_standard(path) && !parquet::is_named(path) {
         return Ok(Dataset::read(path)?);
     }
