@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use irene_regress::{DeviceProfile, Provenance};
 
 use super::{
@@ -36,6 +36,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let chosen = args.method.chosen()?;
     let file = TreeFile::open(&args.data)?;
+    if file.has_partly_measured_steps_alone
+        && let Some(method) = chosen.needs_latencies()
+    {
+        bail!(
+            "{}: steps of training have nodes that are never measured alone, whose latencies --method {method} would need for \
+             every prediction; use --method specs",
+            args.data.display()
+        );
+    }
     let (trainer, _) = chosen.trainer(&file)?;
     let predictor = trainer.train_on(&file);
     let predictor = file.completion.explained(predictor.map_err(method::needs))?;
