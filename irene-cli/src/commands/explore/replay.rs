@@ -50,12 +50,12 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let describer = Describer::new(args.records.space.find()?);
     if let Some(folder) = &args.output {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     for path in &args.records.data {
         let data = read_records(path)?;
+        let describer = Describer::new(args.records.space.of([&data])?);
         let options = ReplayOptions {
             ways: if args.way == Ways::Ours { vec![Way::ours()] } else { Way::compared() },
             measures: args.records.measures.of(&data)?,

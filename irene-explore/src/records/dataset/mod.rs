@@ -220,6 +220,12 @@ impl Dataset {
         self.records.iter().find_map(|record| record.conditions.seq_len)
     }
 
+    /// The digest of the space that its campaign was of, if a record says it.
+    pub fn space_digest(&self) -> Option<String> {
+        let stated = self.records.iter().find_map(|record| record.conditions.setting("space"))?;
+        stated.as_str().map(str::to_owned)
+    }
+
     /// Why the energies may not go together, where records say that their meters or the watts of a power model differ.
     pub fn mixed_meters(&self) -> Option<String> {
         METERS.into_iter().find_map(|(name, stated)| {
