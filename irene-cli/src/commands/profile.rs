@@ -286,6 +286,7 @@ fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
     let mut trees = Vec::new();
     if args.output.exists() {
         ensure!(args.resume, "{path} exists; --resume adds to it, or choose another file");
+        drop_cut_tree(&args.output)?;
         if args.output.metadata()?.len() > 0 {
             trees = jsonl::read_trees(&args.output)?;
         }
@@ -312,6 +313,22 @@ fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
         }
     }
     Ok(left)
+}
+
+/// The beginning of a tree's line.
+const BEGINNING: &[u8] = b"{\"model_name\":";
+
+/// Drops a last tree that was cut off, as by a full disk or a copy that broke off, and says so.
+fn drop_cut_tree(path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let start = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let last = &bytes[start..];
+    let is_cut = serde_json::from_slice::<Value>(last).is_err_and(|error| error.is_eof());
+    if is_cut && last.starts_with(BEGINNING) {
+        output::write_file(path, |writer| Ok(writer.write_all(&bytes[..start])?))?;
+        output::tell(&format!("{}: the last tree was cut off and is dropped", path.display()));
+    }
+    Ok(())
 }
 
 /// The file with one more line, whole or as it was.

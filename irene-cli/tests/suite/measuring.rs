@@ -297,6 +297,11 @@ mod profile {
         assert_eq!(trees[0].extra["measuring"]["meters"][0], "tdp");
         assert!(!Path::new(&(output.clone() + ".journal")).exists());
 
+        let (whole, cut) = (std::fs::read(&output).unwrap(), folder.path("cut.jsonl"));
+        std::fs::write(&cut, &whole[..whole.len() - 200]).unwrap();
+        good(&mut profile(&cut, &["-b", "1,2", "-s", "8", "--resume"]));
+        let mended = jsonl::read_trees(Path::new(&cut)).unwrap();
+        assert_eq!((&mended[..1], mended.len()), (&trees[..1], 2));
         let sheet = refused(2, &mut profile(&folder.path("data.csv"), &["-b", "1", "-s", "8"]));
         assert!(sheet.contains("not CSV; name a file that ends in .jsonl"), "{sheet}");
         let again = refused(1, &mut profile(&output, &["-b", "1", "-s", "8"]));
