@@ -48,6 +48,10 @@ fn a_node_is_explained_by_terms_that_add_up() {
     );
     assert!(text.contains("90% interval") && text.contains("query") && text.contains("mJ/node"), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("sum ") && line.ends_with("100.0%")).count(), 2, "{text}");
+    let args = ["explain", "bert-base-uncased", "root.encoder.0", "-b", "8", "-s", "128", "--format", "json"];
+    let json: Value = serde_json::from_str(&good(&args)).unwrap();
+    let [low, energy, high] = ["_low", "", "_high"].map(|end| json[format!("predicted_energy{end}")].as_f64().unwrap());
+    assert!(low < energy && energy < high && json["marks"] == serde_json::json!([]), "{json}");
     let far = good(&["explain", "gpt2", "root.0.mlp.c_fc", "-b", "1", "-s", "1024"]);
     assert!(far.contains("outside the training data: seq_len by a factor of 4.00"), "{far}");
     assert!(far.contains("MFLOP") && far.contains("/MiB"), "{far}");

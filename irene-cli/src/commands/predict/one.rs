@@ -77,7 +77,11 @@ fn figures(tree: &Tree) -> Vec<String> {
 
 fn table(args: &Args, tree: &Tree) -> Table {
     let energy = Quantity::PredictedEnergy;
-    let is_known = |quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some());
+    // The interval of the whole stands above the table.
+    let is_known = |quantity| {
+        let first = usize::from(quantity == Quantity::PredictedLow);
+        tree.nodes().iter().skip(first).any(|node| node.get(quantity).is_some())
+    };
     let more = [
         (Quantity::OwnEnergy, Column::Value(Quantity::OwnEnergy)),
         (Quantity::PredictedLow, Column::Interval),
