@@ -101,7 +101,7 @@ pub struct Answer {
 
 impl Estimate {
     pub(crate) fn of_sheet(selection: &Selection, setting: &Setting, forecast: &Forecast) -> Self {
-        let [low, high] = forecast.interval.map_or_else(Default::default, |ends| ends.map(Into::into));
+        let [low, high] = forecast.interval.map(Into::into);
         let basis = if setting.is_calibrated(forecast) { Basis::Calibrated } else { Basis::DataSheet };
         let mut selection = named(selection, &setting.device.name);
         // Those that attention is spread over too, where the selection says nothing of it.

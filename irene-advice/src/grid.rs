@@ -3,12 +3,9 @@ use std::sync::LazyLock;
 use irene_tree::similar;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, shipped};
 
-static GRIDS: LazyLock<Vec<Grid>> = LazyLock::new(|| {
-    // The tests read it; a file that could not be read would leave out the grids, not stop the program.
-    serde_json::from_str(include_str!("../data/grids.json")).unwrap_or_default()
-});
+static GRIDS: LazyLock<Vec<Grid>> = LazyLock::new(|| shipped(include_str!("../data/grids.json")));
 
 /// The electricity of a country or of the world, by what its generation emits in a year over the whole life cycle.
 ///

@@ -2,10 +2,9 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-static PRICES: LazyLock<Vec<Hire>> = LazyLock::new(|| {
-    // The tests read it; a file that could not be read would leave out the prices, not stop the program.
-    serde_json::from_str(include_str!("../data/hire.json")).unwrap_or_default()
-});
+use crate::shipped;
+
+static PRICES: LazyLock<Vec<Hire>> = LazyLock::new(|| shipped(include_str!("../data/hire.json")));
 
 /// A public price for the hire of a device by the hour, electricity and machine included. Prices change by the month, and sellers differ by
 /// more than a factor of two: take it as an example, and give your own.
@@ -47,6 +46,7 @@ mod tests {
 
     #[test]
     fn every_price_is_of_a_device_and_names_its_seller() {
+        assert!(!Hire::all().is_empty());
         for hire in Hire::all() {
             assert_eq!(Catalogue::find(&hire.device).unwrap().name, hire.device);
             assert!((0.05..20.0).contains(&hire.usd_per_hour) && hire.source.len() > 8, "{hire:?}");

@@ -1,14 +1,7 @@
 //! The built-in models at one selection.
 
-use std::{
-    num::NonZeroUsize,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
-
 use irene_models::{BuiltinModel, ModelTask};
+use rayon::prelude::*;
 
 use crate::{By, Error, Estimate, Lookup, Selection};
 
@@ -61,25 +54,15 @@ impl RankFilter {
 /// ```
 pub fn rank(lookup: &Lookup, selection: &Selection, filter: &RankFilter) -> Ranking {
     let models: Vec<&'static BuiltinModel> = BuiltinModel::all().iter().filter(|model| filter.takes(model)).collect();
-    let (next, found) = (AtomicUsize::new(0), Mutex::new(Ranking::default()));
-    let work = || {
-        while let Some(model) = models.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(answered) = of_model(lookup, selection, model, filter.task) else { continue };
-            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            match answered {
-                Ok(ranked) => found.ranked.push(ranked),
-                Err(error) => found.left_out.push((model, error)),
-            }
+    let of = |&model: &&'static BuiltinModel| Some((model, of_model(lookup, selection, model, filter.task)?));
+    let answered: Vec<_> = models.par_iter().filter_map(of).collect();
+    let mut found = Ranking::default();
+    for (model, answer) in answered {
+        match answer {
+            Ok(ranked) => found.ranked.push(ranked),
+            Err(error) => found.left_out.push((model, error)),
         }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    }
     let energy = |ranked: &Ranked| ranked.estimate.energy_j(By::Request).unwrap_or(f64::INFINITY);
     found.ranked.sort_by(|a, b| energy(a).total_cmp(&energy(b)).then_with(|| a.builtin.name().cmp(b.builtin.name())));
     found.left_out.sort_by_key(|(model, _)| model.name());

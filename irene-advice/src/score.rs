@@ -3,10 +3,9 @@ use std::sync::LazyLock;
 use irene_models::BuiltinModel;
 use serde::{Deserialize, Serialize};
 
-static SCORES: LazyLock<Vec<Score>> = LazyLock::new(|| {
-    // The tests read it; a file that could not be read would leave out the scores, not stop the program.
-    serde_json::from_str(include_str!("../data/scores.json")).unwrap_or_default()
-});
+use crate::shipped;
+
+static SCORES: LazyLock<Vec<Score>> = LazyLock::new(|| shipped(include_str!("../data/scores.json")));
 
 /// How well a built-in model does on a public benchmark, as its authors or others published it. Scores of one benchmark come from different
 /// runs: a small difference means nothing.

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use irene_models::{ModelSpec, TaskHead};
 use irene_requests::{Load, RequestRow};
-use irene_tree::{Format, Parallel, Precision};
+use irene_tree::{Format, Precision};
 use serde_json::{Map, Value};
 
 use crate::{Change, Result, settings};
@@ -53,11 +53,6 @@ impl Selection {
         Ok(changed)
     }
 
-    /// The value of a setting or of a changed field, as a change would write it; None for the usual one.
-    pub fn value(&self, name: &str) -> Option<String> {
-        settings::value(self, name)
-    }
-
     /// The changed fields of the config, as changes.
     pub fn fields(&self) -> Vec<Change> {
         self.config.iter().map(|(name, value)| Change::new(name, settings::written(value))).collect()
@@ -73,11 +68,6 @@ impl Selection {
         self.row.generated.map_or(0, |tokens| tokens.round() as usize)
     }
 
-    /// How the model is spread over GPUs.
-    pub fn parallel(&self) -> Parallel {
-        self.row.parallel
-    }
-
     /// Whether only a data sheet can answer: a measured profile knows one batch on one machine as it was measured.
     pub(crate) fn asks_for_data_sheet(&self) -> bool {
         let row = &self.row;
@@ -87,11 +77,6 @@ impl Selection {
             || self.cache.is_some()
             || !row.parallel.is_single()
             || self.power_limit_w.is_some()
-    }
-
-    /// The names that a change may have beside fields of the config.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        settings::names()
     }
 }
 

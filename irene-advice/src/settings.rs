@@ -202,8 +202,19 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().map(|setting| setting.name)
+impl Selection {
+    /// The names that a change may have beside fields of the config.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SETTINGS.iter().map(|setting| setting.name)
+    }
+
+    /// The value of a setting or of a changed field, as a change would write it; None for the usual one.
+    pub fn value(&self, name: &str) -> Option<String> {
+        match find(name) {
+            Some(setting) => (setting.get)(self),
+            None => self.config.get(name).map(written),
+        }
+    }
 }
 
 fn find(name: &str) -> Option<&'static Setting> {
@@ -235,13 +246,6 @@ pub(crate) fn apply(selection: &mut Selection, change: &Change) -> Result<()> {
             selection.config.insert(name.clone(), typed(value));
             Ok(())
         }
-    }
-}
-
-pub(crate) fn value(selection: &Selection, name: &str) -> Option<String> {
-    match find(name) {
-        Some(setting) => (setting.get)(selection),
-        None => selection.config.get(name).map(written),
     }
 }
 
@@ -352,7 +356,7 @@ mod tests {
             ("data_parallel", "16"),
             ("power_limit_w", "200"),
         ] {
-            assert!(names().any(|known| known == name));
+            assert!(Selection::names().any(|known| known == name));
             let found = changed(&format!("{name}={value}")).unwrap();
             assert_eq!(found.value(name).as_deref(), Some(value), "{name}");
             if let Ok(usual) = found.changed(&[Change::new(name, "default")]) {

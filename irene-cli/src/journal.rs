@@ -87,7 +87,7 @@ impl Journal {
         if self.others.is_empty() {
             std::fs::remove_file(&self.path).with_context(|| self.path.display().to_string())
         } else {
-            output::write_file(&self.path, |writer| Ok(writer.write_all(self.others.as_bytes())?))
+            output::write_bytes(&self.path, self.others.as_bytes())
         }
     }
 }

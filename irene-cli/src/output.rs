@@ -14,7 +14,7 @@ use irene_tree::{
     Kernels, Precision, Quantity, Size, Tree, jsonl,
     render::{self, Table},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::parquet;
 
@@ -46,10 +46,15 @@ pub(crate) const SCHEMA_VERSION: u64 = 1;
 pub(crate) const SCHEMA_FIELD: &str = "schema_version";
 
 /// A line of JSON that says its schema's version first.
-pub(crate) fn json(fields: Map<String, Value>) -> String {
-    let mut versioned = Map::from_iter([(SCHEMA_FIELD.to_owned(), SCHEMA_VERSION.into())]);
-    versioned.extend(fields);
-    Value::Object(versioned).to_string() + "\n"
+pub(crate) fn json<N: Into<String>>(fields: impl IntoIterator<Item = (N, Value)>) -> String {
+    let fields = fields.into_iter().map(|(name, value)| (name.into(), value));
+    let version = (SCHEMA_FIELD.to_owned(), Value::from(SCHEMA_VERSION));
+    Value::Object([version].into_iter().chain(fields).collect()).to_string() + "\n"
+}
+
+/// A mean percentage error in a table, empty where there is none.
+pub(crate) fn percent(error: Option<f64>) -> String {
+    error.map_or_else(String::new, |error| format!("{error:.2}"))
 }
 
 /// A file that will be written, in a folder that is there: what takes minutes must not end at its name.
@@ -62,13 +67,14 @@ pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
+/// The way out for what is never Parquet.
+const NO_PARQUET: &str = "this is not written as Parquet; write it as text and convert it with `irene import`";
+
 /// The same, of what is never Parquet.
 pub(crate) fn text_file() -> impl TypedValueParser<Value = PathBuf> {
     file().try_map(|path| {
         if parquet::is_named(&path) {
-            return Err(
-                "this is not written as Parquet; write it as text and convert it with `irene import`".to_owned()
-            );
+            return Err(NO_PARQUET.to_owned());
         }
         Ok(path)
     })
@@ -102,10 +108,7 @@ fn in_folder(path: PathBuf) -> Result<PathBuf, String> {
 /// Writes to a file, whole or not at all, or to stdout.
 pub(crate) fn write(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     match path.filter(|path| path.as_os_str() != "-") {
-        Some(path) if parquet::is_named(path) => bail!(
-            "{}: this is not written as Parquet; write it as text and convert it with `irene import`",
-            path.display()
-        ),
+        Some(path) if parquet::is_named(path) => bail!("{}: {NO_PARQUET}", path.display()),
         Some(path) => write_file(path, |writer| write(writer)),
         None => {
             let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
@@ -238,10 +241,14 @@ fn temporary(dir: &Path, existing: Option<&std::fs::Metadata>) -> std::io::Resul
     Ok(file)
 }
 
+/// Writes these bytes to a file, as [`write_file`] does.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_file(path, |writer| Ok(writer.write_all(bytes)?))
+}
+
 /// Writes text to a file, without colours.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
-    let plain = anstream::adapter::strip_str(text).to_string();
-    write_file(path, |writer| Ok(writer.write_all(plain.as_bytes())?))
+    write_bytes(path, anstream::adapter::strip_str(text).to_string().as_bytes())
 }
 
 /// A bar on stderr, shown only on a terminal.

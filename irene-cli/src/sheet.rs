@@ -204,7 +204,7 @@ impl Sheet {
         match format {
             Format::Text => self.text(),
             Format::Csv => self.csv(),
-            Format::Json => output::json(Map::from_iter([(name.to_owned(), self.rows())])),
+            Format::Json => output::json([(name, self.rows())]),
         }
     }
 }

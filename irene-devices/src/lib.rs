@@ -4,7 +4,7 @@
 //! - [`Work`]: an operation as the law sees it. [`KernelLaw`] gives the time of one kernel, [`Law`] the time and energy of kernels and of the
 //!   passes of a model under an [`Engine`].
 //! - [`OperationSheet`]: predicts a table of operations.
-//! - [`KernelFit`], [`read_measurements`] and the like fit the law to public measurements.
+//! - [`fit_kernels`], [`read_measurements`] and the like fit the law to public measurements.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arithmetic;
@@ -27,8 +27,8 @@ pub use device::{Device, DeviceClass, Peaks, Vendor};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use fit::{
-    KernelFit, KernelMeasurement, Positive, constants_of, read_measurements, read_neusight_ops, read_vidur_collectives,
-    read_vidur_layers, with_constants,
+    KernelMeasurement, Positive, constants_of, fit_kernel_constants, fit_kernels, read_measurements, read_neusight_ops,
+    read_vidur_collectives, read_vidur_layers, with_constants,
 };
 pub use law::{
     BusyTimes, EngineLaw, EngineModes, FigureSpread, HostLaw, KernelLaw, KernelTime, Law, LawOn, MakerLaw, Pass,

@@ -237,6 +237,20 @@ impl Batch {
         Ok(Tensor::of_shape(shape, Format::F32))
     }
 
+    /// A number for each new token, as `value` gives it for its position, in 32 bits: (batch or 1, 1, tokens, 1).
+    #[cfg_attr(not(feature = "candle"), allow(unused_variables, clippy::unnecessary_wraps))]
+    pub(crate) fn by_new_position(&self, value: impl Fn(i64) -> f64) -> Result<Tensor> {
+        let rows = self.position_ids.as_ref().map_or(1, |positions| positions.dim(0));
+        let shape = [rows, 1, self.new_tokens(), 1];
+        #[cfg(feature = "candle")]
+        if let Some(positions) = self.positions()?.candle() {
+            let positions = positions.flatten_all()?.to_vec1::<i64>()?;
+            let numbers: Vec<f32> = positions.into_iter().map(|position| value(position) as f32).collect();
+            return self.constants(shape, &numbers);
+        }
+        Ok(Tensor::of_shape(shape, Format::F32))
+    }
+
     /// For each head what `value` gives for it and the position of each token so far, (batch or 1, heads, 1, tokens); padding does not
     /// count as a position.
     ///

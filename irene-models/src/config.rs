@@ -24,7 +24,11 @@ impl Config {
         let origin = origin.into();
         // Some editors begin a file with a byte order mark.
         let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
-        match serde_json::from_slice(json) {
+        let fields = serde_json::from_slice(json).or_else(|error| match json.trim_ascii_start().first() {
+            Some(b'{') => serde_json::from_slice(&without_infinities(json)),
+            _ => Err(error),
+        });
+        match fields {
             Ok(fields) => Ok(Self { origin, fields }),
             Err(error) => {
                 let reason = format!("no model's config: not a JSON object ({error})");
@@ -281,4 +285,24 @@ impl Config {
                 self.error(field, format!("expected a whole number from {least} to {LARGEST}, found {value}"))
             })
     }
+}
+
+/// The same with null where Python's JSON has a number that is none in JSON, as in `"time_step_limit": [0.0, Infinity]`.
+fn without_infinities(json: &[u8]) -> Vec<u8> {
+    const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    let (mut plain, mut rest) = (Vec::with_capacity(json.len()), json);
+    let mut is_text = false;
+    while let Some((&byte, after)) = rest.split_first() {
+        let word = WORDS.iter().find_map(|word| rest.strip_prefix(word.as_bytes())).filter(|_| !is_text);
+        let (taken, after): (&[u8], &[u8]) = match (word, after) {
+            (Some(after), _) => (&b"null"[..], after),
+            // A character behind a backslash ends no text.
+            (None, [_, after @ ..]) if is_text && byte == b'\\' => (&rest[..2], after),
+            (None, after) => (&rest[..1], after),
+        };
+        is_text ^= byte == b'"';
+        plain.extend_from_slice(taken);
+        rest = after;
+    }
+    plain
 }

@@ -90,6 +90,7 @@ impl FileHead {
         let spec = ModelSpec::from_config(name, config)?;
         // As in the list of built-in models: a language model's head is among its parameters.
         let generates = spec.cache(Kernels::Eager)?.is_some() && spec.heads().contains(&TaskHead::Lm);
+        let generates = generates && !spec.gives_no_tokens();
         let head = if generates { TaskHead::Lm } else { TaskHead::None };
         let tree = spec.trace(Run { head, ..Size::new(1, 1).into() })?;
         let parameters = tree.root().get(irene_tree::Quantity::NumParameters);

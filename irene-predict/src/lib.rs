@@ -10,12 +10,14 @@ mod calibration;
 mod evaluation;
 mod fit;
 mod forecast;
+mod interval;
 mod neusight;
 mod passes;
 mod request;
 mod schedule;
 mod service;
 mod training;
+mod ways;
 
 pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
 pub use evaluation::{

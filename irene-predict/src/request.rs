@@ -19,7 +19,8 @@ pub struct Request {
     pub kernels: Kernels,
     /// How the model is spread over GPUs.
     pub parallel: Parallel,
-    /// The head above a pass that generates nothing; None for the usual one: that of a language model above decoders.
+    /// The head above a pass that generates nothing; None for the usual one: that of a language model above decoders that are no embedding
+    /// models.
     pub head: Option<TaskHead>,
 }
 
@@ -27,8 +28,10 @@ impl Request {
     /// The run of one pass of one copy of the model.
     pub(crate) fn run(&self, followed: Followed<'_>, size: Size) -> Result<Run, Error> {
         let generates = self.generated > 0;
-        let usual =
-            || Ok::<_, Error>(if followed.cache(self.kernels)?.is_some() { TaskHead::Lm } else { TaskHead::None });
+        let usual = || {
+            let is_scored = followed.cache(self.kernels)?.is_some() && !followed.spec.gives_no_tokens();
+            Ok::<_, Error>(if is_scored { TaskHead::Lm } else { TaskHead::None })
+        };
         let sequences = size.sequences.saturating_mul(self.parallel.data.max(1));
         Ok(Run {
             precision: self.precision,

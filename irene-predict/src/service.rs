@@ -297,7 +297,7 @@ impl Forecast {
             }
         }
         row.figures = self.figures.into();
-        [row.low, row.high] = self.interval.map_or_else(Default::default, |ends| ends.map(Into::into));
+        [row.low, row.high] = self.interval.map(Into::into);
         row.set_further("provenance", self.provenance.as_str());
         let marks: Vec<&str> = self.notes.iter().map(Note::mark).collect();
         row.set_further("marks", marks.join(" "));

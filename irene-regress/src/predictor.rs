@@ -222,8 +222,7 @@ impl DeviceProfile {
     /// [`Error::Unmatched`] for a scope that the tree does not have; those of [`predict`](Self::predict).
     pub fn explain(&self, tree: &mut Tree, scope: &str) -> Result<(NodeId, Explanation)> {
         let Some(id) = tree.find(scope) else {
-            let similar = irene_tree::similar(scope, tree.nodes().iter().map(Node::scope));
-            let near = irene_tree::did_you_mean(&similar);
+            let near = irene_tree::suggestion(scope, tree.nodes().iter().map(Node::scope));
             let reason = format!("{tree} has no node `{scope}`{near}; `irene trace` lists them");
             return Err(Error::Unmatched(reason));
         };
@@ -234,6 +233,11 @@ impl DeviceProfile {
     /// The devices of the bundled profiles, [`DEFAULT_DEVICE`](Self::DEFAULT_DEVICE) first.
     pub fn bundled_names() -> impl Iterator<Item = &'static str> {
         BUNDLED.iter().filter(|bundled| bundled.track == Track::Specs).map(|bundled| bundled.device)
+    }
+
+    /// Whether a bundled profile is of this device.
+    pub fn is_bundled(device: &str) -> bool {
+        Self::bundled_names().any(|known| known == device)
     }
 
     /// The bundled profile of this device from specs alone.

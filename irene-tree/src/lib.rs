@@ -61,7 +61,7 @@ pub use operation::{OpKind, Operation};
 pub use parallel::Parallel;
 pub use quantity::Quantity;
 pub use shape::Shape;
-pub use similar::{did_you_mean, similar};
+pub use similar::{did_you_mean, similar, suggestion};
 pub use size::Size;
 pub use training::{Checkpoint, Optimizer, Training};
 pub use tree::{NodeId, Tree};

@@ -41,6 +41,11 @@ pub fn did_you_mean<S: AsRef<str>>(similar: &[S]) -> String {
     if names.is_empty() { String::new() } else { format!(", did you mean `{}`?", names.join("`, `")) }
 }
 
+/// The same for the known names that are like this one.
+pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    did_you_mean(&similar(name, known))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

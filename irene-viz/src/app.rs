@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use irene_advice::{Lookup, Selection};
 use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
-use irene_tree::{Tree, did_you_mean, similar};
+use irene_tree::{Tree, suggestion};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -52,7 +52,7 @@ pub(crate) struct Device {
 impl App {
     pub(crate) fn new(options: Options) -> Result<Self, irene_regress::Error> {
         let (limits, metrics) = (options.limits, Metrics::default());
-        // At least two, so that those that compute for long never have all.
+        // At least two, so that long computations never take all of them.
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).max(2);
         let jobs = options.profiler.map(|profiler| Arc::new(Jobs::new(profiler, limits, metrics.jobs.clone())));
         let mut app = Self {
@@ -94,7 +94,7 @@ impl App {
         self.devices.iter().find(is_it).ok_or_else(|| {
             let known = self.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ");
             let name = name.unwrap_or_default();
-            let near = did_you_mean(&similar(name, self.devices.iter().map(|device| device.name.as_str())));
+            let near = suggestion(name, self.devices.iter().map(|device| device.name.as_str()));
             Problem::unknown(format!("device `{}` is unknown{near}; there are {known}", shown(name))).about("device")
         })
     }
@@ -109,8 +109,8 @@ impl App {
     pub(crate) fn model(&self, name: &str) -> Result<ModelSpec, Problem> {
         ModelSpec::builtin(name).ok_or_else(|| {
             let names: Vec<String> = ModelSpec::builtin_names().collect();
-            let near = did_you_mean(&similar(name, names.iter().map(String::as_str)));
-            Problem::unknown(format!("model `{}` is unknown{near}; /api/v1/models lists those there are", shown(name)))
+            let near = suggestion(name, names.iter().map(String::as_str));
+            Problem::unknown(format!("model `{}` is unknown{near}; /api/v1/models lists the known ones", shown(name)))
                 .about("model")
         })
     }

@@ -155,7 +155,7 @@ impl Jobs {
         Ok(job)
     }
 
-    /// Ends a job: one that waits at once, one that runs as soon as it heeds it. False for one that has ended.
+    /// Cancels a job: a waiting one at once, a running one at its next check. False if it has already ended.
     pub(crate) fn cancel(&self, job: &Job) -> bool {
         let mut all = self.lock();
         let state = job.status.borrow().state;

@@ -177,7 +177,7 @@ mod tests {
             assert!(is_served, "{}", path.display());
         }
     }
-    /// The scripts that one needs before it runs, itself among them.
+    /// Adds `name` and the scripts that it imports, directly or not.
     fn needed(name: &str, found: &mut Vec<String>) {
         if found.iter().any(|known| known == name) {
             return;

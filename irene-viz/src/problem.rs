@@ -58,7 +58,7 @@ impl Problem {
     /// A name that the list of models or of devices does not have.
     pub(crate) fn unknown_of(what: &str, name: &str, similar: &[String]) -> Self {
         let near = did_you_mean(similar);
-        Self::unknown(format!("{what} `{}` is unknown{near}; /api/v1/{what}s lists those there are", shown(name)))
+        Self::unknown(format!("{what} `{}` is unknown{near}; /api/v1/{what}s lists the known ones", shown(name)))
     }
 }
 

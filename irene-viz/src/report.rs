@@ -47,7 +47,7 @@ fn filled(state: &str, answers: Map<String, Value>) -> String {
     page::REPORT.replacen("data-state=\"\">{}</script>", &holder, 1)
 }
 
-/// A report without state and answers: the page in one file, which the page itself fills to save what it shows.
+/// An empty report: the page in one file. The page fills in state and answers when a user saves it.
 pub(crate) fn shell() -> String {
     let scripts = format!(
         "<script type=\"application/json\" id=\"answers\" data-state=\"\">{{}}</script>\n\
@@ -92,7 +92,7 @@ fn answers(app: &App, device: &str, spec: &ModelSpec, size: Size) -> Result<Map<
     Ok(answers.map(|(path, answer)| (format!("/api/v1/{path}"), answer)).collect())
 }
 
-/// All scripts as one: each module a function that gives what it exports, after those that it imports.
+/// All scripts in one: each module becomes a function that returns its exports, placed after the modules it imports.
 fn bundle() -> String {
     let mut out = String::from("const modules = {};\n");
     let mut done = Vec::new();

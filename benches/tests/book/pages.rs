@@ -142,3 +142,11 @@ fn links_and_headings_are_found_where_they_are() {
     assert_eq!(links(text), [("a b".into(), "c.md#d".into())]);
     assert_eq!(anchors(text), ["a--b", "a--b-1", "one-two-3"].map(str::to_owned).into());
 }
+
+#[test]
+fn every_model_type_stands_in_the_table_of_architectures() {
+    let page = read(&docs().join("models.md"));
+    let types = irene_models::architectures().map(irene_models::Architecture::model_type);
+    let missing: Vec<&str> = types.filter(|model_type| !page.contains(&format!("`{model_type}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

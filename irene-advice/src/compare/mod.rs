@@ -156,8 +156,8 @@ impl EnergyDifference {
 fn note(a: &Estimate, b: &Estimate) -> Option<&'static str> {
     let is_of_wall = |of: &Estimate| of.basis == Basis::Measured || of.marks.contains(&AT_THE_WALL);
     (is_of_wall(a) != is_of_wall(b)).then_some(
-        "the one rests on a measured profile, whose energy is that at the wall, the other on a data sheet, whose energy is that of the devices' \
-         own meters: the difference is not that of the devices alone",
+        "one figure rests on a measured profile (energy at the wall), the other on a data sheet (energy of the devices' own meters); the \
+         difference is not that of the devices alone",
     )
 }
 

@@ -44,7 +44,7 @@ fn of_setting(name: &str, a: &Answer, b: &Answer) -> Option<String> {
     let (of_a, of_b) = (&a.estimate, &b.estimate);
     match name {
         "power_limit_w" => {
-            let gpus = of_b.selection.parallel().gpus() as f64;
+            let gpus = of_b.selection.row.parallel.gpus() as f64;
             let drawn = of_a.figures.power_w? / gpus;
             let limit = of_b.selection.power_limit_w?;
             let text =
@@ -153,10 +153,10 @@ impl Estimate {
             "kernels" => Some(self.kernels.name().to_owned()),
             "engine" => self.engine.map(|engine| engine.name.to_owned()),
             "device" => Some(self.device.clone()),
-            "tensor_parallel" => Some(self.selection.parallel().tensor.to_string()),
-            "pipeline_parallel" => Some(self.selection.parallel().pipeline.to_string()),
-            "expert_parallel" => Some(self.selection.parallel().expert.to_string()),
-            "data_parallel" => Some(self.selection.parallel().data.to_string()),
+            "tensor_parallel" => Some(self.selection.row.parallel.tensor.to_string()),
+            "pipeline_parallel" => Some(self.selection.row.parallel.pipeline.to_string()),
+            "expert_parallel" => Some(self.selection.row.parallel.expert.to_string()),
+            "data_parallel" => Some(self.selection.row.parallel.data.to_string()),
             "generate" => Some(self.selection.generated().to_string()),
             "past_len" => Some(self.selection.past.to_string()),
             name => self.selection.value(name),

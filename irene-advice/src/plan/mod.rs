@@ -186,7 +186,7 @@ impl Lookup {
 
 /// The changes that make of the selection that was asked with one of a way.
 fn set_of(asked: &Selection, device: &str, parallel: Degrees, weights: Format, rate: f64) -> String {
-    let own = Degrees::from(asked.parallel());
+    let own = Degrees::from(asked.row.parallel);
     let degree = |name: &str, degree: usize, own: usize| (degree != own).then(|| Change::new(name, degree.to_string()));
     let degrees = [
         degree("tensor_parallel", parallel.tensor, own.tensor),

@@ -1,16 +1,12 @@
 //! The ways that are tried. Devices differ in the law alone, so that the passes of a model are followed once for all of them.
 
-use std::{
-    collections::BTreeMap,
-    num::NonZeroUsize,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-};
+use std::collections::BTreeMap;
 
 use irene_devices::{Catalogue, DeviceClass};
 use irene_predict::Setting;
 use irene_regress::kwh_per_million;
 use irene_tree::{Format, Parallel};
+use rayon::prelude::*;
 
 use super::{LeftOutDevice, PlanOptions, PlanRow, set_of};
 use crate::{Change, Degrees, Error, Estimate, Lookup, Result, Selection, lookup::Way};
@@ -76,25 +72,14 @@ pub(super) fn search(lookup: &Lookup, selection: &Selection, rate: f64, options:
         return Err(Error::setting("seq_len", "is missing: give the tokens of a prompt"));
     }
     lookup.way(&on(selection, first, None)?, &lookup.followed(selection)?)?;
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut found = Vec::new();
-        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut search =
-                OnDevice { lookup, selection, options, rate, name, found: Found::default(), reasons: BTreeMap::new() };
-            search.run();
-            found.push((name.clone(), search.ended()));
-        }
-        found
+    let one = |name: &String| {
+        let mut search =
+            OnDevice { lookup, selection, options, rate, name, found: Found::default(), reasons: BTreeMap::new() };
+        search.run();
+        search.ended()
     };
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(names.len());
-    let mut found: BTreeMap<String, Found> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
-    });
-    // In the order of the names, whichever thread was faster.
-    let in_order = names.iter().filter_map(|name| found.remove(name));
-    Ok(in_order.fold(Found::default(), Found::and))
+    let found: Vec<Found> = names.par_iter().map(one).collect();
+    Ok(found.into_iter().fold(Found::default(), Found::and))
 }
 
 /// The devices by their names in the catalogue, each once.

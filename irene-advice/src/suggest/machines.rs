@@ -1,12 +1,13 @@
 //! Other devices, limits on their power, and other numbers of them.
 
-use std::{collections::BTreeMap, thread};
+use std::collections::BTreeMap;
 
 use irene_devices::{Catalogue, Device, DeviceClass};
 use irene_tree::{Parallel, render};
+use rayon::prelude::*;
 
 use super::{Advice, Idea, Kind};
-use crate::{Change, Error, Estimate, Result};
+use crate::{Change, Estimate, Result};
 
 /// Other devices that are shown.
 const DEVICES: usize = 3;
@@ -76,17 +77,7 @@ impl Advice<'_> {
 
     /// One of each device, on all processors.
     fn estimates(&self, names: &[String]) -> Vec<Result<Estimate>> {
-        let threads = thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let each = names.len().div_ceil(threads).max(1);
-        let one = |name: &String| self.estimate(&self.onto(name));
-        thread::scope(|scope| {
-            let parts: Vec<_> =
-                names.chunks(each).map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>())).collect();
-            let of_part = |part: thread::ScopedJoinHandle<'_, Vec<Result<Estimate>>>| {
-                part.join().unwrap_or_else(|_| vec![Err(Error::setting("device", "has no answer"))])
-            };
-            parts.into_iter().flat_map(of_part).collect()
-        })
+        names.par_iter().map(|name| self.estimate(&self.onto(name))).collect()
     }
 
     /// Another device. A limit that was set on one says nothing of another.
@@ -145,7 +136,7 @@ impl Advice<'_> {
         if self.needs_sheet(kind, "several GPUs") {
             return;
         }
-        let now = self.a.selection.parallel();
+        let now = self.a.selection.row.parallel;
         let Parallel { tensor, data, .. } = now;
         let mut ways = vec![("tensor_parallel", tensor * 2, tensor), ("data_parallel", data * 2, data)];
         ways.extend((tensor > 1).then_some(("tensor_parallel", tensor / 2, tensor)));

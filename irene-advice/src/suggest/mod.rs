@@ -275,7 +275,7 @@ impl<'a> Advice<'a> {
 
     fn price(&self, b: &Estimate, accuracy: Accuracy) -> Price {
         let ratio = |a: Option<f64>, b: Option<f64>| Some(b? / a?);
-        let gpus = |of: &Estimate| of.selection.parallel().gpus();
+        let gpus = |of: &Estimate| of.selection.row.parallel.gpus();
         Price {
             latency_ratio: ratio(self.a.figures.latency_s, b.figures.latency_s),
             ttft_ratio: ratio(self.a.figures.ttft_s, b.figures.ttft_s),

@@ -10,21 +10,21 @@ use irene_tree::{
     Format,
     render::{Grid, Heading, si},
 };
-use serde_json::Map;
 
 use super::{
     Exit, Usage, gpus,
-    meters::{MeterArgs, tell_meter},
+    meters::{MeterArgs, start, tell_meter},
     seconds, size,
 };
 use crate::{interrupt, output};
 
 /// Measures the energy of requests to a running server
 ///
-/// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API (completions, chat, embeddings), that of text-generation-inference or that of llama.cpp; it is asked
-/// which. No other address is contacted, and no redirect is followed. The meter is that of this machine: run the command where the
-/// server runs. All that the machine does meanwhile is in the energy, so nobody else should use it. A window begins when the throughput is
-/// steady: the means of its two halves differ by less than 5%, or by less than their 95% intervals.
+/// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API (completions, chat,
+/// embeddings), that of text-generation-inference or that of llama.cpp; it is asked which. No other address is contacted, and no redirect is
+/// followed. The meter is that of this machine: run the command where the server runs. All that the machine does meanwhile is in the energy, so
+/// nobody else should use it. A window begins when the throughput is steady: the means of its two halves differ by less than 5%, or by less than
+/// their 95% intervals.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene bench localhost:8000 --model Llama-3.1-8B --device l4 --engine vllm-0.11 -o sheet.csv
@@ -206,12 +206,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The sensors of the meter, with what their energies depend on beside the machine.
 fn meter(args: &MeterArgs, selection: &Selection) -> String {
-    let named = |name: String| match args.tdp_watts() {
+    let named = |name: String| match args.tdp_watts {
         Some(watts) if name == "tdp" => format!("tdp {watts} W"),
         _ => name,
     };
     let names: Vec<String> = selection.sensors.total().names().into_iter().map(named).collect();
-    let ahead = args.log_ahead();
+    let ahead = args.log_ahead;
     names.join(" + ") + &if ahead == 0.0 { String::new() } else { format!(" {ahead} s ahead") }
 }
 
@@ -265,9 +265,7 @@ fn sampler(args: &Args, selection: Selection) -> Result<Sampler> {
     let period = Duration::from_millis(args.period);
     let longest = (args.limits.most_seconds + args.limits.timeout).max(args.stand_by).as_secs_f64() + SLACK_S;
     let capacity = (longest / period.as_secs_f64()).min(MOST_READINGS) as usize;
-    let sampler = Sampler::start(selection.sensors, SamplerOptions { period, capacity })?;
-    sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
-    Ok(sampler)
+    start(selection.sensors, SamplerOptions { period, capacity })
 }
 
 /// Measures settings and adds each to the sheet; how many have no figures.
@@ -277,14 +275,9 @@ fn measure(
     left: &[Setting],
     sheet: &mut SheetFile,
 ) -> Result<usize> {
-    let stopped = |error: Error| -> anyhow::Error {
-        let path = args.output.display();
-        match error {
-            Error::Stopped => {
-                anyhow::anyhow!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it")
-            }
-            other => other.into(),
-        }
+    let stopped = |error: Error| match error {
+        Error::Stopped => super::stopped(&args.output),
+        other => other.into(),
     };
     let idle_w = idle_power(args, sampler, stop).map_err(stopped)?;
     ensure!(
@@ -361,7 +354,7 @@ fn line(measured: &Measured) -> String {
 fn report(args: &Args, parts: &[Split]) -> Result<()> {
     if let Some(path) = &args.split {
         let rows = parts.iter().map(Split::to_json).collect();
-        output::write_text(path, &output::json(Map::from_iter([("split".to_owned(), rows)])))?;
+        output::write_text(path, &output::json([("split", rows)]))?;
     }
     if parts.is_empty() {
         return Ok(());

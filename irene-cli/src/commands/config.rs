@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use irene_tree::render::{Grid, Heading};
+use irene_tree::render::Grid;
 
 use crate::{output, settings};
 
@@ -35,7 +35,7 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
         },
     }
     out += "\nIt may hold these keys; an option on the command line wins. IRENE_CONFIG names another file.\n\n";
-    let mut keys = Grid::new([Heading::left(""), Heading::left("")]);
+    let mut keys = Grid::pairs();
     KEYS.iter().for_each(|(key, meaning)| keys.row([(*key).to_owned(), format!("# {meaning}")]));
     output::print_text(&(out + &keys.text(output::width())))
 }

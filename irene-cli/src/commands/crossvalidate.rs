@@ -196,19 +196,18 @@ fn escaped_in_latex(text: &str) -> String {
 }
 
 fn text(result: &CrossValidation) -> String {
-    let figure = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.2}"));
     let levels = LEVELS.map(|level| Heading::right(level.name()));
     let mut grid = Grid::new([Heading::left("left out, error in %")].into_iter().chain(levels));
     let mut line = |name: &str, cells: [String; 3]| grid.row([name.to_owned()].into_iter().chain(cells));
     for fold in &result.folds {
-        line(&fold.left_out, LEVELS.map(|level| figure(fold.evaluation.mean(level))));
+        line(&fold.left_out, LEVELS.map(|level| output::percent(fold.evaluation.mean(level))));
     }
-    line("average", LEVELS.map(|level| figure(result.mean(level))));
+    line("average", LEVELS.map(|level| output::percent(result.mean(level))));
     for (name, quantity) in FIGURES {
         let mean = |level| result.mean_of(|evaluation| evaluation.by_figure.get(&(quantity, level))?.mean());
         // A measured figure is not predicted, and has no error.
         if LEVELS.iter().any(|&level| mean(level).is_some_and(|error| error > 0.0)) {
-            line(&format!("average, {name}"), LEVELS.map(|level| figure(mean(level))));
+            line(&format!("average, {name}"), LEVELS.map(|level| output::percent(mean(level))));
         }
     }
     let coverage = |level| result.mean_of(|evaluation| evaluation.coverage(level)).map(|share| 100.0 * share);
@@ -223,7 +222,7 @@ fn text(result: &CrossValidation) -> String {
     format!("{}\n{}", grid.text(output::width()), classes.text(output::width()))
 }
 
-fn json(outcome: &Outcome) -> Map<String, Value> {
+fn json(outcome: &Outcome) -> [(&'static str, Value); 9] {
     let result = &outcome.result;
     let levels = |mean: &dyn Fn(Level) -> Option<f64>| -> Map<String, Value> {
         LEVELS.iter().map(|&level| (level.name().to_owned(), json!(mean(level)))).collect()
@@ -237,7 +236,7 @@ fn json(outcome: &Outcome) -> Map<String, Value> {
             Value::Object(entry)
         })
         .collect();
-    let fields = [
+    [
         ("method", json!(outcome.method)),
         ("protocol", json!(outcome.protocol.name())),
         ("missing_features", json!(outcome.missing.iter().map(|feature| feature.name()).collect::<Vec<_>>())),
@@ -255,6 +254,5 @@ fn json(outcome: &Outcome) -> Map<String, Value> {
             )),
         ),
         ("by_instance_type", json!(result.by_instance_type())),
-    ];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    ]
 }

@@ -7,7 +7,7 @@ use irene_tree::{
     Format as Numbers,
     render::{Grid, Heading},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::FormatArgs;
 use crate::{
@@ -73,7 +73,7 @@ struct Listed {
 
 impl Listed {
     fn new(device: Device) -> Result<Self> {
-        let is_measured = DeviceProfile::bundled_names().any(|name| name == device.name);
+        let is_measured = DeviceProfile::is_bundled(&device.name);
         let profile = is_measured.then(|| profile(&device.name)).transpose()?;
         Ok(Self { device, profile })
     }
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             several => table(several),
         },
         Format::Csv => sheet(&devices).csv(),
-        Format::Json => output::json(Map::from_iter([("devices".to_owned(), rows(&devices)?)])),
+        Format::Json => output::json([("devices", rows(&devices)?)]),
     };
     output::print(&text)
 }
@@ -173,7 +173,7 @@ fn table(devices: &[Listed]) -> String {
 
 /// A profile, a field a line.
 fn block(profile: &[String; PROFILE.len()]) -> String {
-    let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
+    let mut grid = Grid::pairs();
     for ((_, title), value) in PROFILE.iter().zip(profile) {
         grid.row([*title, value]);
     }
@@ -182,7 +182,7 @@ fn block(profile: &[String; PROFILE.len()]) -> String {
 
 /// Everything that is known of a device.
 fn whole(Listed { device, profile }: &Listed) -> String {
-    let mut kind = Grid::new([Heading::left(""), Heading::left("")]);
+    let mut kind = Grid::pairs();
     kind.row(["device", &device.name]);
     kind.row(["title", &device.title]);
     kind.row(["maker", device.vendor.name()]);

@@ -9,7 +9,7 @@ use irene_sampler::{
     sensors::{KINDS, Places, Unavailable},
 };
 use irene_tree::render::{Grid, Heading, si};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     FormatArgs, Usage,
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 ("meters", json!(meters)),
                 ("conclusion", json!(conclusion)),
             ];
-            output::print(&output::json(Map::from_iter(fields.map(|(name, value)| (name.to_owned(), value)))))
+            output::print(&output::json(fields))
         }
     }
 }
@@ -108,7 +108,7 @@ fn as_json((name, why): &(String, Unavailable)) -> Value {
 }
 
 fn in_words(unavailable: &[(String, Unavailable)]) -> String {
-    let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
+    let mut grid = Grid::pairs();
     for (name, why) in unavailable {
         add_unavailable(&mut grid, name, why);
     }

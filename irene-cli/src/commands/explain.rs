@@ -6,7 +6,6 @@ use irene_tree::{
     Mark, Node, Quantity, Size, Tree, first_of_folded,
     render::{self, Grid, Heading},
 };
-use serde_json::{Map, Value};
 
 use super::{
     FormatArgs, Usage,
@@ -57,17 +56,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.format.format() {
         Format::Text => output::print_text(&text(&tree, node, &explanation, &predictor)?),
         Format::Csv => output::print(&terms(&explanation).csv()),
-        Format::Json => output::print(&output::json(Map::from_iter([
-            ("model_name".to_owned(), Value::from(tree.model_name.as_str())),
-            ("scope".to_owned(), node.scope().into()),
-            ("instance_type".to_owned(), node.instance_type().into()),
-            (Quantity::PredictedEnergy.name().to_owned(), node.get(Quantity::PredictedEnergy).into()),
-            (Quantity::PredictedLow.name().to_owned(), node.get(Quantity::PredictedLow).into()),
-            (Quantity::PredictedHigh.name().to_owned(), node.get(Quantity::PredictedHigh).into()),
-            ("marks".to_owned(), node.marks.iter().map(Mark::name).collect::<Vec<_>>().into()),
-            ("predictor".to_owned(), predictor.name.as_str().into()),
-            ("terms".to_owned(), terms(&explanation).rows()),
-        ]))),
+        Format::Json => output::print(&output::json([
+            ("model_name", tree.model_name.as_str().into()),
+            ("scope", node.scope().into()),
+            ("instance_type", node.instance_type().into()),
+            (Quantity::PredictedEnergy.name(), node.get(Quantity::PredictedEnergy).into()),
+            (Quantity::PredictedLow.name(), node.get(Quantity::PredictedLow).into()),
+            (Quantity::PredictedHigh.name(), node.get(Quantity::PredictedHigh).into()),
+            ("marks", node.marks.iter().map(Mark::name).collect::<Vec<_>>().into()),
+            ("predictor", predictor.name.as_str().into()),
+            ("terms", terms(&explanation).rows()),
+        ])),
     }
 }
 

@@ -31,10 +31,10 @@ impl SizeArgs {
 pub(crate) struct SizesArgs {
     /// Sequences in the batch; several with commas between (1,8,32)
     #[arg(short, long, visible_alias = "sequences", value_name = "B", value_delimiter = ',', allow_negative_numbers = true, value_parser = size)]
-    batch_size: Vec<usize>,
+    pub(crate) batch_size: Vec<usize>,
     /// Tokens in a sequence; several with commas between [default with --past: 1]
     #[arg(short, long, visible_alias = "prompt", value_name = "S", value_delimiter = ',', allow_negative_numbers = true, value_parser = size)]
-    seq_len: Vec<usize>,
+    pub(crate) seq_len: Vec<usize>,
 }
 
 impl SizesArgs {
@@ -48,16 +48,6 @@ impl SizesArgs {
         }
         let of = |&batch: &usize| lens.iter().map(move |&len| Size::new(batch, len));
         Ok(self.batch_size.iter().flat_map(of).collect())
-    }
-
-    /// The batch sizes that are given.
-    pub(crate) fn batch_sizes(&self) -> &[usize] {
-        &self.batch_size
-    }
-
-    /// The lengths that are given.
-    pub(crate) fn seq_lens(&self) -> &[usize] {
-        &self.seq_len
     }
 
     /// The flags that are given.
@@ -84,7 +74,7 @@ pub(crate) fn refuse_numbers(models: &[String]) -> Result<()> {
 pub(crate) struct PassArgs {
     /// Tokens of each sequence that are in the cache already, for decoders [default: 0]
     #[arg(long, value_name = "P", value_parser = size_or_zero)]
-    past: Option<usize>,
+    pub(crate) past: Option<usize>,
     /// How operations become kernels [default: eager; on a data sheet the engine's]
     #[arg(long, value_enum)]
     kernels: Option<KernelsName>,
@@ -97,14 +87,14 @@ pub(crate) struct PassArgs {
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    pass: PassArgs,
+    pub(crate) pass: PassArgs,
     /// Tokens of each sequence that are generated after the prompt, for decoders; 0 for a single pass
     #[arg(long, value_name = "N", value_parser = size_or_zero, conflicts_with = "past")]
-    generate: Option<usize>,
+    pub(crate) generate: Option<usize>,
     /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: the config's, or f32; in 16 bits where an
     /// engine serves it from a data sheet]
     #[arg(long, value_name = "FORMAT", value_parser = str::parse::<Precision>)]
-    dtype: Option<Precision>,
+    pub(crate) dtype: Option<Precision>,
 }
 
 /// How the run is spread over GPUs.
@@ -189,14 +179,14 @@ impl PassArgs {
         self.past.unwrap_or(0)
     }
 
-    fn kernels(self) -> Option<Kernels> {
+    pub(crate) fn kernels(self) -> Option<Kernels> {
         self.kernels.map(|name| match name {
             KernelsName::Eager => Kernels::Eager,
             KernelsName::Fused => Kernels::Fused,
         })
     }
 
-    fn head(self) -> Option<TaskHead> {
+    pub(crate) fn head(self) -> Option<TaskHead> {
         self.head.map(TaskHead::from)
     }
 }
@@ -216,36 +206,6 @@ impl RunArgs {
     pub(crate) fn run(&self, spec: &ModelSpec, size: Size, shows_math: bool) -> Result<Run> {
         let precision = self.dtype.map_or_else(|| spec.config().precision(), Ok)?;
         Ok(Run { precision, generate: self.generate.unwrap_or(0), shows_math, ..self.pass.run(size) })
-    }
-
-    /// The number formats, if they are given.
-    pub(crate) fn dtype(&self) -> Option<Precision> {
-        self.dtype
-    }
-
-    /// How operations become kernels, if that is given.
-    pub(crate) fn kernels(&self) -> Option<Kernels> {
-        self.pass.kernels()
-    }
-
-    /// Tokens that are generated, if that is given.
-    pub(crate) fn generate(&self) -> Option<usize> {
-        self.generate
-    }
-
-    /// The head, if it is given.
-    pub(crate) fn head(&self) -> Option<TaskHead> {
-        self.pass.head()
-    }
-
-    /// Tokens that are in the cache already.
-    pub(crate) fn past(&self) -> usize {
-        self.pass.past()
-    }
-
-    /// Whether tokens are said to be in the cache already.
-    pub(crate) fn has_past(&self) -> bool {
-        self.pass.past.is_some()
     }
 
     /// The flags that are given.

@@ -62,13 +62,8 @@ impl JobArgs {
             return Ok(None);
         }
         let is_quick = self.protocol == ProtocolName::Quick;
-        let measuring = Measuring {
-            meter: self.meter.clone(),
-            place: self.place.clone(),
-            protocol: self.changes.protocol(is_quick)?,
-            period: self.changes.period(is_quick),
-            levels: vec![Level::Model, Level::Module, Level::Ml],
-        };
+        let levels = vec![Level::Model, Level::Module, Level::Ml];
+        let measuring = self.changes.measuring(is_quick, &self.meter, &self.place, levels)?;
         // Finds an error of the meter before there is a job.
         measuring.tell(&measuring.meter.select()?);
         measuring.place.device()?;

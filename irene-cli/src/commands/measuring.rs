@@ -1,8 +1,8 @@
 //! Measuring models on this machine, shared by `irene profile` and the jobs of `irene serve`.
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use irene_models::profile::Profiler;
 use irene_sampler::{MeasuringProtocol, Sampler, SamplerOptions, Sensors, sensors::Selection};
 use irene_tree::{Kernels, Level, Tree};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Usage, above_0,
     alike::MEASURING_FIELD,
-    meters::{LOGS, MeterArgs, tell_meter},
+    meters::{LOGS, MeterArgs, start, tell_meter},
     running::PlaceArgs,
     seconds, size,
 };
@@ -35,6 +35,22 @@ const LEAST_KEPT: Duration = Duration::from_secs(120);
 
 /// The most readings of a channel that are kept, 16 bytes each.
 const MOST_KEPT: usize = 1 << 22;
+
+/// How each node is measured: by the quick protocol or the paper's, and what is changed of it.
+#[derive(clap::Args)]
+pub(crate) struct QuickArgs {
+    /// Short rounds without pauses, until the intervals are within 5%; without it the paper's protocol
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    changes: ProtocolArgs,
+}
+
+impl QuickArgs {
+    pub(crate) fn measuring(&self, meter: &MeterArgs, place: &PlaceArgs, levels: Vec<Level>) -> Result<Measuring> {
+        self.changes.measuring(self.quick, meter, place, levels)
+    }
+}
 
 /// Changes to the quick protocol or the paper's.
 #[derive(clap::Args)]
@@ -67,7 +83,18 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl ProtocolArgs {
-    pub(crate) fn protocol(&self, is_quick: bool) -> Result<MeasuringProtocol> {
+    pub(crate) fn measuring(
+        &self,
+        is_quick: bool,
+        meter: &MeterArgs,
+        place: &PlaceArgs,
+        levels: Vec<Level>,
+    ) -> Result<Measuring> {
+        let (protocol, period) = (self.protocol(is_quick)?, self.period(is_quick));
+        Ok(Measuring { meter: meter.clone(), place: place.clone(), protocol, period, levels })
+    }
+
+    fn protocol(&self, is_quick: bool) -> Result<MeasuringProtocol> {
         if let (Some(least), Some(most)) = (self.rounds, self.most_rounds)
             && least > most
         {
@@ -87,7 +114,7 @@ impl ProtocolArgs {
     }
 
     /// The time between samples.
-    pub(crate) fn period(&self, is_quick: bool) -> Duration {
+    fn period(&self, is_quick: bool) -> Duration {
         Duration::from_millis(self.period.unwrap_or(if is_quick { 10 } else { 170 }))
     }
 }
@@ -103,19 +130,14 @@ impl Measuring {
         }
     }
 
-    /// Starts to sample the sensors, and waits until the meter has a reading of now.
-    ///
-    /// # Errors
-    /// The reason if it has none: then hours of measuring would end without energies.
+    /// Starts to sample the sensors as [`start`] does.
     pub(crate) fn sampler(&self, sensors: Sensors) -> Result<Sampler> {
         let MeasuringProtocol { round, stand_by, cool_down, .. } = self.protocol;
         // Room for several of the longest windows.
         let longest = [round, stand_by, cool_down].into_iter().max().unwrap_or_default();
         let readings = 8.0 * longest.max(LEAST_KEPT).as_secs_f64() / self.period.as_secs_f64();
         let capacity = (readings as usize).min(MOST_KEPT);
-        let sampler = Sampler::start(sensors, SamplerOptions { period: self.period, capacity })?;
-        sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
-        Ok(sampler)
+        start(sensors, SamplerOptions { period: self.period, capacity })
     }
 
     pub(crate) fn profiler<'a>(&'a self, sampler: &'a Sampler, kernels: Kernels, stop: &'a AtomicBool) -> Profiler<'a> {
@@ -140,11 +162,11 @@ impl Measuring {
         if !total.lacks().is_empty() {
             settings["sensors_lacking"] = json!(total.lacks());
         }
-        if let (Some(watts), true) = (self.meter.tdp_watts(), meters.contains(&"tdp")) {
+        if let (Some(watts), true) = (self.meter.tdp_watts, meters.contains(&"tdp")) {
             settings["tdp_watts"] = json!(watts);
         }
         if meters.iter().any(|meter| LOGS.contains(meter)) {
-            settings["log_ahead_s"] = json!(self.meter.log_ahead());
+            settings["log_ahead_s"] = json!(self.meter.log_ahead);
         }
         settings
     }
@@ -157,6 +179,12 @@ impl Measuring {
         tree.extra.insert(MEASURING_FIELD.into(), settings.clone());
         tree
     }
+}
+
+/// Refuses a file that is there, unless it is to be continued.
+pub(crate) fn check_resumes(path: &Path, is_there: bool, resume: bool) -> Result<()> {
+    ensure!(resume || !is_there, "{} exists; --resume adds to it, or choose another file", path.display());
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,24 +2,28 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
-use irene_tree::render::{Grid, Heading};
+use anyhow::{Context, Result};
+use irene_sampler::{
+    Sampler, SamplerOptions, Sensors,
+    sensors::{KINDS, Places, Selection, Unavailable},
+};
+use irene_tree::render::Grid;
 
 use super::{Usage, above_0, refuse};
 use crate::output;
 
 #[derive(Clone, clap::Args)]
 pub(crate) struct MeterArgs {
-    /// The meter: auto, none, rapl, nvml, drm, hwmon, tdp; log:FILE, ipmi:FILE, powermetrics:FILE; or single sensors of `irene doctor` (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
+    /// The meter: auto, none, rapl, nvml, drm, hwmon, tdp; log:FILE, ipmi:FILE, powermetrics:FILE; or single sensors of `irene doctor`
+    /// (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
     #[arg(long, value_name = "METER", default_value = "auto")]
     meter: String,
     /// The processor's thermal design power: estimates energy from load where there is no meter
     #[arg(long, value_name = "WATTS", value_parser = watts)]
-    tdp_watts: Option<f64>,
+    pub(crate) tdp_watts: Option<f64>,
     /// How far the clock of the meter's log is ahead of this machine's
     #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = finite)]
-    log_ahead: f64,
+    pub(crate) log_ahead: f64,
 }
 
 /// The meters whose names are followed by a file.
@@ -55,17 +59,9 @@ impl MeterArgs {
         }
     }
 
-    pub(crate) fn tdp_watts(&self) -> Option<f64> {
-        self.tdp_watts
-    }
-
-    pub(crate) fn log_ahead(&self) -> f64 {
-        self.log_ahead
-    }
-
     /// The sensors that this machine does not have or cannot read, each with the way out; nothing if no meter is wanted.
     pub(crate) fn what_would_help(&self) -> String {
-        let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
+        let mut grid = Grid::pairs();
         let places = self.places();
         for kind in KINDS.iter().filter(|_| self.meter != "none") {
             if let Err(why) = (kind.open)(&places) {
@@ -105,6 +101,16 @@ impl MeterArgs {
         let is_kind = |name: &str| KINDS.iter().any(|kind| name.split(':').next() == Some(kind.name));
         ["auto", "none"].contains(&self.meter.as_str()) || self.names().into_iter().all(is_kind)
     }
+}
+
+/// Starts to sample the sensors, and waits until the meter has a reading of now.
+///
+/// # Errors
+/// The reason if it has none: then hours of measuring would end without energies.
+pub(crate) fn start(sensors: Sensors, options: SamplerOptions) -> Result<Sampler> {
+    let sampler = Sampler::start(sensors, options)?;
+    sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
+    Ok(sampler)
 }
 
 /// Says which sensors are the meter, and what a reader of its energies must know.

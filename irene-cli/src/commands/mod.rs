@@ -67,6 +67,11 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// The end of a measurement that was stopped, whose file is kept.
+pub(crate) fn stopped(output: &Path) -> anyhow::Error {
+    anyhow::anyhow!("stopped; what was measured is kept, and `--resume -o {}` goes on from it", output.display())
+}
+
 /// An end with the exit code of a command that was run.
 #[derive(Debug)]
 pub(crate) struct Exit {

@@ -1,6 +1,6 @@
 use anyhow::{Result, bail};
 use irene_models::{Architecture, BuiltinModel, ModelSpec, architectures};
-use irene_tree::{Precision, Quantity, did_you_mean, similar};
+use irene_tree::{Precision, Quantity, suggestion};
 
 use super::FormatArgs;
 use crate::{
@@ -57,7 +57,7 @@ fn asked(args: &Args) -> Result<Vec<&'static BuiltinModel>> {
         }
     }
     if let Some(family) = args.family.as_deref().filter(|family| !families.contains(family)) {
-        let near = did_you_mean(&similar(family, families.iter().copied()));
+        let near = suggestion(family, families.iter().copied());
         bail!("--family: no built-in model is of the family `{family}`{near}; there are {}", families.join(", "));
     }
     // A release is not listed by its own name.
@@ -70,7 +70,7 @@ fn asked(args: &Args) -> Result<Vec<&'static BuiltinModel>> {
     };
     let mut models: Vec<_> = all.iter().filter(is_asked).collect();
     if models.is_empty() {
-        let near = did_you_mean(&similar(&args.words.join(" "), all.iter().flat_map(BuiltinModel::names)));
+        let near = suggestion(&args.words.join(" "), all.iter().flat_map(BuiltinModel::names));
         bail!("no built-in model has `{}` in its name{near}; `irene models` lists them all", args.words.join("`, `"));
     }
     models.sort_by_key(|model| families.iter().position(|family| *family == model.family()));

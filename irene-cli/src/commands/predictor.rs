@@ -23,14 +23,14 @@ pub(crate) struct PredictorArgs {
     /// A device of `irene devices`; `irene predict` takes several with commas between, and one without a measured profile is predicted from
     /// its data sheet [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
-    device: Option<String>,
+    pub(crate) device: Option<String>,
     /// The basis: measurements on the device, or its data sheet alone [default: specs for devices with a measured profile, data-sheet for all
     /// others]
     #[arg(long, value_enum, conflicts_with = "predictor")]
     method: Option<TrackName>,
     /// A predictor file of `irene train` or `irene calibrate`
     #[arg(long, value_name = "FILE")]
-    predictor: Option<PathBuf>,
+    pub(crate) predictor: Option<PathBuf>,
     #[arg(skip)]
     calibration: OnceLock<Option<Arc<Calibration>>>,
 }
@@ -91,16 +91,6 @@ impl PredictorArgs {
     /// Whether a predictor file is asked for, on the command line or by the settings.
     pub(crate) fn has_file(&self) -> bool {
         self.file().is_some()
-    }
-
-    /// Whether a predictor file is asked for on the command line.
-    pub(crate) fn names_file(&self) -> bool {
-        self.predictor.is_some()
-    }
-
-    /// Whether the command line names devices.
-    pub(crate) fn names_devices(&self) -> bool {
-        self.device.is_some()
     }
 
     /// Whether a data sheet is asked for.

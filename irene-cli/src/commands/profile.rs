@@ -18,7 +18,7 @@ use super::{
     Usage,
     alike::MEASURING_FIELD,
     following::{self, PassArgs, SizesArgs},
-    measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
+    measuring::{DEFAULT_SEED, QuickArgs, check_resumes},
     meters::MeterArgs,
     running::ModelArgs,
     training::TrainingArgs,
@@ -49,11 +49,8 @@ pub(crate) struct Args {
     level: Vec<LevelName>,
     #[command(flatten)]
     meter: MeterArgs,
-    /// Short rounds without pauses, until the intervals are within 5%; without it the paper's protocol
-    #[arg(long)]
-    quick: bool,
     #[command(flatten)]
-    protocol: ProtocolArgs,
+    protocol: QuickArgs,
     #[command(flatten)]
     training: TrainingArgs,
     /// Continue a file: what it has is not measured again
@@ -94,13 +91,8 @@ impl From<LevelName> for Level {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
     let spec = following::model(&args.model.model)?;
-    let measuring = Measuring {
-        meter: args.meter.clone(),
-        place: args.model.place.clone(),
-        protocol: args.protocol.protocol(args.quick)?,
-        period: args.protocol.period(args.quick),
-        levels: args.level.iter().copied().map(Level::from).collect(),
-    };
+    let levels = args.level.iter().copied().map(Level::from).collect();
+    let measuring = args.protocol.measuring(&args.meter, &args.model.place, levels)?;
     let selection = measuring.meter.select()?;
     let mut settings = measuring.settings(&selection);
     args.pass.describe(&mut settings);
@@ -125,10 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let nodes = profile::distinct(&spec, run, &measuring.levels)?;
         let tree = match measure(&profiler, &spec, &mut subject, run, &nodes, &mut journal) {
             Ok(tree) => tree,
-            Err(ProfileError::Stopped) => {
-                let path = args.output.display();
-                bail!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it");
-            }
+            Err(ProfileError::Stopped) => return Err(super::stopped(&args.output)),
             Err(ProfileError::Model(error)) => return Err(error.into()),
         };
         append(&args.output, &measuring.finished(tree.clone(), &settings))?;
@@ -285,7 +274,7 @@ fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
     let path = args.output.display();
     let mut trees = Vec::new();
     if args.output.exists() {
-        ensure!(args.resume, "{path} exists; --resume adds to it, or choose another file");
+        check_resumes(&args.output, true, args.resume)?;
         drop_cut_tree(&args.output)?;
         if args.output.metadata()?.len() > 0 {
             trees = jsonl::read_trees(&args.output)?;
@@ -325,7 +314,7 @@ fn drop_cut_tree(path: &Path) -> Result<()> {
     let last = &bytes[start..];
     let is_cut = serde_json::from_slice::<Value>(last).is_err_and(|error| error.is_eof());
     if is_cut && last.starts_with(BEGINNING) {
-        output::write_file(path, |writer| Ok(writer.write_all(&bytes[..start])?))?;
+        output::write_bytes(path, &bytes[..start])?;
         output::tell(&format!("{}: the last tree was cut off and is dropped", path.display()));
     }
     Ok(())

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn trees(args: &Args) -> Result<Vec<Tree>> {
-    let sizes = args.sizes.sizes(args.run.past(), "")?;
+    let sizes = args.sizes.sizes(args.run.pass.past(), "")?;
     let mut trees = Vec::new();
     for name in &args.models {
         let spec = following::model(name)?;

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         provenance: Provenance { memory_gib: args.memory_gib, ..Provenance::of(&args.name, &file)? },
     };
     let bytes = profile.to_bytes()?;
-    output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;
+    output::write_bytes(&args.output, &bytes)?;
     output::tell(&format!(
         "{}, trained on {}, written to {}",
         profile.predictor.summary(),

@@ -38,20 +38,11 @@ impl KernelMeasurement {
     }
 }
 
-/// How the law of single kernels is fitted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KernelFit {
-    /// The most measurements of a group on a device, evenly spaced.
-    pub most_of_a_group: usize,
-    /// Residuals beyond this size count by their absolute value, not its square.
-    pub noise: f64,
-}
+/// The most measurements of a group on a device, evenly spaced.
+const MOST_OF_A_GROUP: usize = 60;
 
-impl Default for KernelFit {
-    fn default() -> Self {
-        Self { most_of_a_group: 60, noise: 0.06 }
-    }
-}
+/// Residuals beyond this size count by their absolute value, not its square.
+const NOISE: f64 = 0.06;
 
 /// The prior of a constant whose name starts so: the standard deviation of its logarithm. Others have [`SPREAD`].
 const SPREADS: [(&str, f64); 14] = [
@@ -85,78 +76,73 @@ const SPREAD_OF: [(&str, &[&str]); 6] = [
     ("spread.link", &["vidur all_reduce", "vidur send_recv"]),
 ];
 
-impl KernelFit {
-    /// The law that the measurements make likeliest, from [`KernelLaw::prior`]. Its spreads come from fits that leave out one device
-    /// at a time.
-    pub fn fit(&self, measurements: &[KernelMeasurement]) -> KernelLaw {
-        let sample = self.sample(&measurements.iter().collect::<Vec<_>>());
-        let law = self.of_sample(&sample);
-        let mut residuals = Vec::new();
-        for device in devices(&sample) {
-            let (left_out, others): (Vec<_>, Vec<_>) =
-                sample.iter().copied().partition(|measured| measured.device.name == device);
-            let law = self.of_sample(&others);
-            residuals.extend(left_out.iter().map(|measured| (measured.group.as_str(), measured.log_residual(&law))));
+/// The law that the measurements make likeliest, from [`KernelLaw::prior`]. Spreads come from fits that leave out one device at a time.
+pub fn fit_kernels(measurements: &[KernelMeasurement]) -> KernelLaw {
+    let sample = sample(&measurements.iter().collect::<Vec<_>>());
+    let law = of_sample(&sample);
+    let mut residuals = Vec::new();
+    for device in devices(&sample) {
+        let (left_out, others): (Vec<_>, Vec<_>) =
+            sample.iter().copied().partition(|measured| measured.device.name == device);
+        let law = of_sample(&others);
+        residuals.extend(left_out.iter().map(|measured| (measured.group.as_str(), measured.log_residual(&law))));
+    }
+    let spreads = SPREAD_OF.iter().filter_map(|(name, groups)| {
+        let of_it = |group: &str| groups.iter().any(|start| group.starts_with(start));
+        let sizes = residuals.iter().filter(|(group, _)| of_it(group)).map(|(_, residual)| residual.abs());
+        let mut sizes: Vec<f64> = sizes.collect();
+        sizes.sort_by(f64::total_cmp);
+        Some((*name, rank_quantile(&sizes, 0.9)? / NORMAL_90))
+    });
+    with_constants(&law, spreads).unwrap_or(law)
+}
+
+/// The constants that the measurements make likeliest, with the spreads of [`KernelLaw::prior`]: a fit of this alone is quick.
+pub fn fit_kernel_constants(measurements: &[&KernelMeasurement]) -> KernelLaw {
+    of_sample(&sample(measurements))
+}
+
+fn of_sample(sample: &[&KernelMeasurement]) -> KernelLaw {
+    let prior = KernelLaw::prior();
+    let known = constants_of(prior);
+    let spread = |name: &str| SPREADS.iter().find(|(start, _)| name.starts_with(start)).map_or(SPREAD, |found| found.1);
+    let priors: Vec<Prior> = known.iter().map(|(name, &value)| Prior { value, spread: spread(name) }).collect();
+    let with = |values: &[f64]| with_constants(prior, known.keys().map(String::as_str).zip(values.iter().copied()));
+    let weights = weights(sample);
+    let residuals = |values: &[f64]| match with(values) {
+        Some(law) => {
+            let weighted =
+                |(measured, weight): (&&KernelMeasurement, &f64)| weight * measured.log_residual(&law) / NOISE;
+            sample.iter().zip(&weights).map(weighted).collect()
         }
-        let spreads = SPREAD_OF.iter().filter_map(|(name, groups)| {
-            let of_it = |group: &str| groups.iter().any(|start| group.starts_with(start));
-            let sizes = residuals.iter().filter(|(group, _)| of_it(group)).map(|(_, residual)| residual.abs());
-            let mut sizes: Vec<f64> = sizes.collect();
-            sizes.sort_by(f64::total_cmp);
-            Some((*name, rank_quantile(&sizes, 0.9)? / NORMAL_90))
-        });
-        with_constants(&law, spreads).unwrap_or(law)
-    }
+        None => vec![f64::NAN; sample.len()],
+    };
+    let steps = LevenbergMarquardt { rounds: 40, tolerance: 1e-5, most_damping: 1e6 };
+    let fit = ConstantsFit { steps, outlier: 1.0 };
+    with(&fit.fit(&priors, residuals)).unwrap_or_else(|| prior.clone())
+}
 
-    /// The constants that the measurements make likeliest, with the spreads of [`KernelLaw::prior`]: a fit of this alone is quick.
-    pub fn constants(&self, measurements: &[&KernelMeasurement]) -> KernelLaw {
-        self.of_sample(&self.sample(measurements))
-    }
+/// Measurements of a small group on a device count more, up to a limit.
+fn weights(sample: &[&KernelMeasurement]) -> Vec<f64> {
+    const MOST: f64 = 3.0;
+    let key = |measured: &KernelMeasurement| (measured.group.clone(), measured.device.name.clone());
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    sample.iter().for_each(|measured| *counts.entry(key(measured)).or_default() += 1);
+    let weight = |measured: &&KernelMeasurement| (MOST_OF_A_GROUP as f64 / counts[&key(measured)] as f64).sqrt();
+    sample.iter().map(|measured| weight(measured).clamp(1.0, MOST)).collect()
+}
 
-    fn of_sample(&self, sample: &[&KernelMeasurement]) -> KernelLaw {
-        let prior = KernelLaw::prior();
-        let known = constants_of(prior);
-        let spread =
-            |name: &str| SPREADS.iter().find(|(start, _)| name.starts_with(start)).map_or(SPREAD, |found| found.1);
-        let priors: Vec<Prior> = known.iter().map(|(name, &value)| Prior { value, spread: spread(name) }).collect();
-        let with = |values: &[f64]| with_constants(prior, known.keys().map(String::as_str).zip(values.iter().copied()));
-        let weights = self.weights(sample);
-        let residuals = |values: &[f64]| match with(values) {
-            Some(law) => {
-                let weighted =
-                    |(measured, weight): (&&KernelMeasurement, &f64)| weight * measured.log_residual(&law) / self.noise;
-                sample.iter().zip(&weights).map(weighted).collect()
-            }
-            None => vec![f64::NAN; sample.len()],
-        };
-        let steps = LevenbergMarquardt { rounds: 40, tolerance: 1e-5, most_damping: 1e6 };
-        let fit = ConstantsFit { steps, outlier: 1.0 };
-        with(&fit.fit(&priors, residuals)).unwrap_or_else(|| prior.clone())
+/// Evenly spaced measurements of each group on each device.
+fn sample<'a>(measurements: &[&'a KernelMeasurement]) -> Vec<&'a KernelMeasurement> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&KernelMeasurement>> = BTreeMap::new();
+    for &measured in measurements {
+        groups.entry((&measured.group, &measured.device.name)).or_default().push(measured);
     }
-
-    /// Measurements of a small group on a device count more, up to a limit.
-    fn weights(&self, sample: &[&KernelMeasurement]) -> Vec<f64> {
-        const MOST: f64 = 3.0;
-        let key = |measured: &KernelMeasurement| (measured.group.clone(), measured.device.name.clone());
-        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-        sample.iter().for_each(|measured| *counts.entry(key(measured)).or_default() += 1);
-        let weight =
-            |measured: &&KernelMeasurement| (self.most_of_a_group as f64 / counts[&key(measured)] as f64).sqrt();
-        sample.iter().map(|measured| weight(measured).clamp(1.0, MOST)).collect()
-    }
-
-    /// Evenly spaced measurements of each group on each device.
-    fn sample<'a>(&self, measurements: &[&'a KernelMeasurement]) -> Vec<&'a KernelMeasurement> {
-        let mut groups: BTreeMap<(&str, &str), Vec<&KernelMeasurement>> = BTreeMap::new();
-        for &measured in measurements {
-            groups.entry((&measured.group, &measured.device.name)).or_default().push(measured);
-        }
-        let spaced = |group: Vec<&'a KernelMeasurement>| {
-            let taken = group.len().min(self.most_of_a_group);
-            (0..taken).map(|place| group[place * group.len() / taken]).collect::<Vec<_>>()
-        };
-        groups.into_values().flat_map(spaced).collect()
-    }
+    let spaced = |group: Vec<&'a KernelMeasurement>| {
+        let taken = group.len().min(MOST_OF_A_GROUP);
+        (0..taken).map(|place| group[place * group.len() / taken]).collect::<Vec<_>>()
+    };
+    groups.into_values().flat_map(spaced).collect()
 }
 
 fn devices(sample: &[&KernelMeasurement]) -> Vec<String> {

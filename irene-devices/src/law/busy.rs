@@ -1,4 +1,4 @@
-use super::{EngineLaw, KernelTime, MakerLaw, PassLaw};
+use super::{EngineLaw, KernelTime, MakerLaw, Pass, PassLaw};
 use crate::{Device, Work, WorkKind};
 
 /// The times of kernels, s, and how many are started, in groups that engines change differently.
@@ -25,8 +25,17 @@ pub struct BusyTimes {
 }
 
 impl BusyTimes {
+    /// Those of a pass, from the time of each of its kernels alone.
+    pub fn of(pass: &Pass, alone: &[KernelTime], law: &PassLaw, device: &Device) -> Self {
+        let mut busy = Self::default();
+        for ((work, times), alone) in pass.works.iter().zip(alone) {
+            busy.add(work, *times, alone, law, device);
+        }
+        busy
+    }
+
     /// Adds a kernel that runs so often, from its time alone.
-    pub fn add(&mut self, work: &Work, times: f64, alone: &KernelTime, law: &PassLaw, device: &Device) {
+    pub(super) fn add(&mut self, work: &Work, times: f64, alone: &KernelTime, law: &PassLaw, device: &Device) {
         let busy = times * law.busy(work, alone, device);
         self.alone += times * alone.seconds;
         let sum = match work.kind {

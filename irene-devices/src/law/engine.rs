@@ -92,10 +92,11 @@ pub struct EngineModes {
 }
 
 impl EngineModes {
-    /// The constants of one mode, or of the other where only that was measured, which is less sure.
+    /// The constants of one mode, or of the other where only that was measured: those of a batch are less sure for a server.
     pub fn of(&self, is_served: bool) -> Option<EngineLaw> {
         let [first, second] = if is_served { [self.served, self.offline] } else { [self.offline, self.served] };
-        first.or_else(|| second.map(EngineLaw::standing_in))
+        // A server's constants are its engine's with the network on top.
+        first.or_else(|| second.map(|law| if is_served { law.standing_in() } else { law }))
     }
 }
 

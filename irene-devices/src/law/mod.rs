@@ -197,6 +197,13 @@ impl LawOn<'_> {
         }
     }
 
+    /// The cost of a pass whose kernels, and what the device waits for beside them, take so long.
+    pub fn cost(&self, pass: &Pass, [kernels, beside]: [f64; 2]) -> PassCost {
+        let works = pass.works.iter();
+        let joules = works.map(|(work, times)| times * self.law.power.dynamic_joules(work, self.device)).sum();
+        self.law.power.whole(kernels, joules, beside, self.device)
+    }
+
     /// The cost of a time, s, with joules beyond what the device draws anyway, kept below its power limit.
     pub fn whole(&self, seconds: f64, joules: f64) -> PassCost {
         self.law.power.whole(seconds, joules, 0.0, self.device)

@@ -42,14 +42,16 @@ const LEAST_DYNAMIC: f64 = 0.6;
 /// The least part of a limit that is left for arithmetic and traffic.
 const LEAST_LEFT: f64 = 0.02;
 
-/// How many times as fast as others units for matrices are at least; those that multiply two numbers at a time are twice as fast.
+/// How many times as fast as others units for matrices multiply numbers of 16 bits at least; those that multiply two at a time are twice as fast.
 const MATRIX_UNITS: f64 = 2.5;
 
 impl PowerLaw {
     /// Joules of a kernel beyond what the device draws anyway.
     pub fn dynamic_joules(&self, work: &Work, device: &Device) -> f64 {
         let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
-        let has_tiles = peak > MATRIX_UNITS * scalar_peak(device);
+        let scalar = scalar_peak(device);
+        let of_16_bits = [device.peaks.f16, device.peaks.bf16].into_iter().flatten().fold(0.0, f64::max) * 1e12;
+        let has_tiles = peak > scalar && of_16_bits > MATRIX_UNITS * scalar;
         // The time of an expert's product is that of the most rows, its energy that of all.
         let rows = || work.flops / (2.0 * work.batch * work.inner * work.columns).max(1.0);
         let in_tiles = |tile: f64| if has_tiles { 1.0 + tile / rows().max(1.0) } else { 1.0 };
@@ -71,7 +73,7 @@ impl PowerLaw {
     }
 
     /// The cost of kernels that take so long and so much, and of a time beside them, with the power limit kept.
-    pub fn whole(&self, busy_seconds: f64, dynamic_joules: f64, idle_seconds: f64, device: &Device) -> PassCost {
+    pub(crate) fn whole(&self, busy_seconds: f64, dynamic_joules: f64, idle_seconds: f64, device: &Device) -> PassCost {
         let limit = device.limit_w();
         let standing =
             |busy: f64| device.tdp_w * (self.loaded_share * (busy + idle_seconds) + self.running_share * busy);

@@ -3,15 +3,19 @@
 
 mod names;
 mod table;
+mod text;
+mod words;
 
 use serde_json::Value;
 
-use self::table::{
-    FAMILIES, HARMLESS, HARMLESS_FIELDS, KNOWN_CODE, NO_MODEL_CODE, PLAIN, STRUCTURAL, TASKS, WITHOUT_POOLER,
-};
 pub(crate) use self::{
     names::{is_read, names_read, other_names, own_name},
     table::{Family, Plain},
+};
+use self::{
+    table::{FAMILIES, PLAIN},
+    text::Text,
+    words::{HARMLESS, HARMLESS_FIELDS, KNOWN_CODE, NO_MODEL_CODE, STRUCTURAL, TASKS, WITHOUT_POOLER},
 };
 use crate::{Config, Result, models::DECODERS};
 
@@ -27,47 +31,40 @@ pub(crate) struct Taken {
     pub(crate) note: Option<String>,
 }
 
+/// The family with this `model_type`.
+fn named(model_type: &str) -> Option<&'static Family> {
+    all().find(|family| family.model_type == model_type)
+}
+
 /// Finds a config's family and makes sure that the family's plain code is what the config describes.
 ///
 /// # Errors
-/// [`Error::Config`] for the first field that says otherwise, with the way out.
+/// [`Error::Config`](crate::Error::Config) for the fields that say otherwise, with the way out.
 pub(crate) fn take(config: Config) -> Result<Taken> {
-    let (mut config, of_text) = match text_model(&config) {
-        Some(text) => {
-            let whole = config.word_or("model_type", "")?;
-            let note = format!(
-                "{}: the text model of {whole} alone is followed, as its `text_config` has it",
-                config.origin()
-            );
-            (text, Some(note))
+    let (mut config, of_text) = match Text::of(&config) {
+        Some(text) if text.is_followed() => {
+            let (config, note) = text.alone(&config)?;
+            (config, Some(note))
         }
-        None => (config, None),
+        Some(text) if named(config.word_or("model_type", "")?).is_none() => return Err(text.refused(&config)),
+        _ => (config, None),
     };
-    let (family, note) = family_of(&config)?;
-    let note = note.or(of_text);
+    let (family, of_family) = family_of(&config)?;
     config.read_also(family.also)?;
+    let filled = family.fill(&mut config, of_text.is_some());
+    let note = match of_text {
+        Some(note) if !filled.is_empty() => {
+            Some(format!("{note}, and with the sizes of its class in transformers: {}", filled.join(", ")))
+        }
+        None if config.value("vision_config").is_some() => {
+            Some(format!("{}: the text model of {} alone is followed", config.origin(), family.model_type))
+        }
+        note => note.or(of_family),
+    };
     family.refuse_own_code(&config)?;
     family.refuse_other_classes(&config)?;
-    family.refuse_other_values(&config)?;
-    family.refuse_unknown_structure(&config)?;
+    family.refuse_other_design(&config)?;
     Ok(Taken { config, model_type: family.model_type, note })
-}
-
-/// The config of the text model in one of text and images, if its family is followed and the whole's is not.
-fn text_model(config: &Config) -> Option<Config> {
-    const SHARED: [&str; 4] = ["torch_dtype", "dtype", "quantization_config", "quantization"];
-    let is_family = |value: &Value| all().any(|family| value == family.model_type);
-    let text = config.value("text_config")?.as_object()?;
-    if config.value("model_type").is_some_and(is_family) || !text.get("model_type").is_some_and(is_family) {
-        return None;
-    }
-    let mut fields = text.clone();
-    for field in SHARED {
-        if let (None | Some(Value::Null), Some(value)) = (text.get(field), config.value(field)) {
-            fields.insert(field.to_owned(), value.clone());
-        }
-    }
-    Some(Config::of_fields(config.origin(), fields))
 }
 
 /// Whether the config's first class is known to run without a pooler, or the config names no class.
@@ -76,22 +73,43 @@ pub(crate) fn may_lack_pooler(config: &Config) -> bool {
     WITHOUT_POOLER.iter().any(|(start, tasks)| class.strip_prefix(start).is_some_and(|task| tasks.contains(&task)))
 }
 
+/// Whether the config's first class is a model without a head.
+pub(crate) fn is_headless(config: &Config) -> bool {
+    const WITH_HEADS: [&str; 2] = ["LMHeadModel", "DoubleHeadsModel"];
+    let class = classes(config).first().copied().unwrap_or_default();
+    class.ends_with("Model") && !WITH_HEADS.iter().any(|end| class.ends_with(end))
+}
+
+/// The types that there are.
+fn known() -> String {
+    all().map(|family| family.model_type).collect::<Vec<_>>().join(", ")
+}
+
+fn unknown(model_type: &str) -> String {
+    format!("`{model_type}` is not supported; there are {}", known())
+}
+
 fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
     const FIELD: &str = "model_type";
-    let known = || all().map(|family| family.model_type).collect::<Vec<_>>().join(", ");
-    match config.word_or(FIELD, "")? {
-        "" => {}
-        word => {
-            let found = all().find(|family| family.model_type == word).map(|family| (family, None));
-            return found
-                .ok_or_else(|| config.error(FIELD, format!("`{word}` is not supported; there are {}", known())));
-        }
-    }
     let of_class = |class| Some((class, all().find(|family| family.has_own_class(class))?));
-    if let Some((class, family)) = classes(config).into_iter().find_map(of_class) {
-        let origin = config.origin();
-        let note = format!("{origin} has no `{FIELD}`: taken for {}, as its class {class} says", family.model_type);
-        return Ok((family, Some(note)));
+    let by_class = classes(config).into_iter().find_map(of_class);
+    let word = config.word_or(FIELD, "")?;
+    match (named(word), by_class) {
+        (Some(family), _) => return Ok((family, None)),
+        (None, Some((class, family))) if word.is_empty() => {
+            let origin = config.origin();
+            let note = format!("{origin} has no `{FIELD}`: taken for {}, as its class {class} says", family.model_type);
+            return Ok((family, Some(note)));
+        }
+        (None, Some((class, family))) => {
+            let reason = format!(
+                "`{word}` is not supported, but its class {class} is one of {0}: if it is a plain {0}, write that in a copy of the config",
+                family.model_type
+            );
+            return Err(config.error(FIELD, reason));
+        }
+        (None, None) if word.is_empty() => {}
+        (None, None) => return Err(config.error(FIELD, unknown(word))),
     }
     let has_its_sizes = |family: &&Family| family.sizes.iter().all(|size| config.value(size).is_some());
     let alike: Vec<_> = all().filter(has_its_sizes).map(|family| family.model_type).collect();
@@ -167,46 +185,66 @@ impl Family {
     }
 
     fn refuse_other_classes(&self, config: &Config) -> Result<()> {
+        const FIELD: &str = "architectures";
         let classes = classes(config);
         let other = classes.iter().find(|class| !is_class(self.classes, class));
-        let (Some(other), Some(own)) = (other, self.classes.first()) else { return Ok(()) };
+        let Some(other) = other.filter(|_| !self.classes.is_empty()) else { return Ok(()) };
         let reason = match all().find(|family| family.has_own_class(other)) {
             Some(family) => {
                 format!("`{other}` is a class of {}, where `model_type` is {}", family.model_type, self.model_type)
             }
             None => format!(
-                "`{other}` is no class of {} in transformers, so that its code is unknown here; if it is a plain {}, write \
-                 `{own}Model` in a copy of the config",
-                self.model_type, self.model_type
+                "`{other}` is no class of {0} in transformers, so that its code is unknown here; if it is a plain {0}, leave \
+                 `{FIELD}` out of a copy of the config",
+                self.model_type
             ),
         };
-        Err(config.error("architectures", reason))
+        Err(config.error(FIELD, reason))
     }
 
-    fn refuse_other_values(&self, config: &Config) -> Result<()> {
+    /// Refuses what says that the code is another than the plain one, all of it in one line.
+    fn refuse_other_design(&self, config: &Config) -> Result<()> {
+        let mut others = self.other_values(config);
+        others.extend(self.unknown_structure(config));
+        let Some(((field, reason), rest)) = others.split_first() else { return Ok(()) };
+        let rest: String = rest.iter().map(|(field, reason)| format!("; field `{field}`: {reason}")).collect();
+        Err(config.error(field, format!("{reason}{rest}")))
+    }
+
+    /// Fields that have another value than the plain one, and what is wrong.
+    fn other_values(&self, config: &Config) -> Vec<(String, String)> {
+        let is_decoder = FAMILIES.iter().all(|family| family.model_type != self.model_type);
         let own = |field: &str| self.plain.iter().any(|(known, _)| *known == field);
         let general = PLAIN.iter().filter(|(field, _)| !own(field) && !self.reads.contains(field));
-        for (field, plain) in self.plain.iter().chain(general) {
-            let Some(value) = config.value(field) else { continue };
+        let other = |(field, plain): &(&str, Plain)| {
+            let value = config.value(field)?;
+            let plain = match plain {
+                Plain::Bias if is_decoder => &Plain::Off,
+                Plain::Bias => &Plain::On,
+                plain => plain,
+            };
             let reason = match plain {
-                Plain::Off if is_off(value) => continue,
-                Plain::On if *value == Value::Bool(true) => continue,
-                Plain::On => format!("{} is not supported here, only true", shown(value)),
+                Plain::Off if is_off(value) => return None,
                 Plain::Off if *value == Value::Bool(true) => "is true, which is not supported here".into(),
                 Plain::Off => format!("{} is not supported here", shown(value)),
-                Plain::Number(number) if value.as_f64() == Some(*number) => continue,
+                Plain::Number(number) if value.as_f64() == Some(*number) => return None,
                 Plain::Number(number) => format!("{} is not supported here, only {number}", shown(value)),
-                Plain::Word(word) if value == word => continue,
+                Plain::Word(word) if value == word => return None,
                 Plain::Word(word) => format!("{} is not supported here, only `{word}`", shown(value)),
-                Plain::Same(other) if config.value(other) == Some(value) => continue,
+                Plain::Same(other) if config.value(other) == Some(value) => return None,
                 Plain::Same(other) => format!("{} is not supported here, only the same as `{other}`", shown(value)),
+                Plain::On | Plain::Bias if *value == Value::Bool(true) => return None,
+                Plain::On | Plain::Bias => {
+                    format!("{} is not supported here, only true", shown(value))
+                }
             };
-            return Err(config.error(field, reason));
-        }
-        Ok(())
+            Some(((*field).to_owned(), reason))
+        };
+        self.plain.iter().chain(general).filter_map(other).collect()
     }
 
-    fn refuse_unknown_structure(&self, config: &Config) -> Result<()> {
+    /// The first field that no row knows and that may change the structure, and what it may do; the others are named beside it.
+    fn unknown_structure(&self, config: &Config) -> Option<(String, String)> {
         let is_known = |field: &str| {
             let mut plain = self.plain.iter().chain(PLAIN);
             self.sizes.contains(&field)
@@ -215,13 +253,22 @@ impl Family {
                 || plain.any(|(known, _)| *known == field)
         };
         let is_other = |(field, value): &(&String, &Value)| !is_known(field) && is_structural(field) && !is_off(value);
-        let Some((field, value)) = config.fields().find(is_other) else { return Ok(()) };
-        let reason = format!(
-            "{} is unknown for {}, and may ask for another design; if it does not, leave the field out of a copy of the config",
-            shown(value),
-            self.model_type
-        );
-        Err(config.error(field, reason))
+        let mut others = config.fields().filter(is_other);
+        let (field, value) = others.next()?;
+        let unknown = format!("{} is unknown for {}", shown(value), self.model_type);
+        let rest: Vec<String> = others.map(|(field, _)| format!("`{field}`")).collect();
+        let reason = if rest.is_empty() {
+            format!(
+                "{unknown}, and may ask for another design; if it does not, leave the field out of a copy of the config"
+            )
+        } else {
+            format!(
+                "{unknown}, and so are {}; they may ask for another design; if they do not, leave the fields out of a copy of the \
+                 config",
+                rest.join(", ")
+            )
+        };
+        Some((field.clone(), reason))
     }
 }
 

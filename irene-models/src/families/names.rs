@@ -1,6 +1,6 @@
 //! The names that a field of a config goes by: each family has its own, and most people know one.
 
-use super::{Family, all, table::PLAIN};
+use super::{Family, named, table::PLAIN};
 use crate::Config;
 
 /// Names of one thing in different families.
@@ -21,10 +21,6 @@ const ALIASES: [&[&str]; 10] = [
 const SHARED: [&str; 6] =
     ["model_type", "architectures", "torch_dtype", "quantization_config", "num_labels", "id2label"];
 
-fn family(model_type: &str) -> Option<&'static Family> {
-    all().find(|family| family.model_type == model_type)
-}
-
 impl Family {
     fn reads_by(&self, name: &str) -> bool {
         self.sizes.contains(&name) || self.reads.contains(&name)
@@ -38,12 +34,12 @@ impl Family {
 
 /// Whether the code of a family reads a field by this name.
 pub(crate) fn is_read(model_type: &str, name: &str) -> bool {
-    SHARED.contains(&name) || family(model_type).is_some_and(|family| family.reads_by(name))
+    SHARED.contains(&name) || named(model_type).is_some_and(|family| family.reads_by(name))
 }
 
 /// The names that the code of a family reads, and those that are translated to them.
 pub(crate) fn names_read(model_type: &str) -> impl Iterator<Item = &'static str> {
-    let own = family(model_type).into_iter().flat_map(|family| {
+    let own = named(model_type).into_iter().flat_map(|family| {
         let names = family.sizes.iter().chain(family.reads).copied();
         names.chain(family.also.iter().map(|(other, _)| *other))
     });
@@ -52,7 +48,7 @@ pub(crate) fn names_read(model_type: &str) -> impl Iterator<Item = &'static str>
 
 /// The name that the code of a family reads a field by; None for one that neither the config has nor the code reads.
 pub(crate) fn own_name(config: &Config, model_type: &str, name: &str) -> Option<String> {
-    let family = family(model_type)?;
+    let family = named(model_type)?;
     let direct = |name: &str| {
         let translated = family.translated(name).map(str::to_owned);
         translated.or_else(|| (family.sizes.contains(&name) || config.has_field(name)).then(|| name.to_owned()))
@@ -68,6 +64,6 @@ pub(crate) fn own_name(config: &Config, model_type: &str, name: &str) -> Option<
 
 /// The other names that a family's configs have for a field of this name.
 pub(crate) fn other_names(model_type: &str, own: &str) -> impl Iterator<Item = &'static str> {
-    let also = family(model_type).map_or(&[][..], |family| family.also);
+    let also = named(model_type).map_or(&[][..], |family| family.also);
     also.iter().filter(move |(_, known)| *known == own).map(|(other, _)| *other)
 }

@@ -16,6 +16,8 @@ pub(crate) struct Family {
     pub(crate) also: &'static [(&'static str, &'static str)],
     /// Fields that have to have their plain value, before those of [`PLAIN`].
     pub(crate) plain: &'static [(&'static str, Plain)],
+    /// The sizes that its config class has where a config has none of that name.
+    pub(crate) defaults: &'static [(&'static str, u64)],
 }
 
 /// The value of a field that the plain code has.
@@ -30,6 +32,8 @@ pub(crate) enum Plain {
     Word(&'static str),
     /// The same as another field.
     Same(&'static str),
+    /// True in encoders and the first GPTs, whose projections all have biases; off in a decoder that does not read the field.
+    Bias,
 }
 
 const BERT_SIZES: &[&str] =
@@ -175,6 +179,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: BERT_READS,
         also: &[],
         plain: BERT_PLAIN,
+        defaults: &[],
     },
     Family {
         model_type: "electra",
@@ -183,6 +188,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: BERT_READS,
         also: &[],
         plain: ELECTRA_PLAIN,
+        defaults: &[],
     },
     Family {
         model_type: "roberta",
@@ -191,6 +197,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: BERT_READS,
         also: &[],
         plain: BERT_PLAIN,
+        defaults: &[],
     },
     Family {
         model_type: "xlm-roberta",
@@ -199,6 +206,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: BERT_READS,
         also: &[],
         plain: BERT_PLAIN,
+        defaults: &[],
     },
     Family {
         model_type: "camembert",
@@ -207,6 +215,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: BERT_READS,
         also: &[],
         plain: BERT_PLAIN,
+        defaults: &[],
     },
     Family {
         model_type: "distilbert",
@@ -221,6 +230,7 @@ pub(super) const FAMILIES: &[Family] = &[
         ],
         also: &[("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_heads")],
         plain: &[("num_key_value_heads", Plain::Same("n_heads"))],
+        defaults: &[],
     },
     Family {
         model_type: "albert",
@@ -229,6 +239,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: ALBERT_READS,
         also: &[],
         plain: ELECTRA_PLAIN,
+        defaults: &[],
     },
     Family {
         model_type: "mpnet",
@@ -243,6 +254,7 @@ pub(super) const FAMILIES: &[Family] = &[
         ],
         also: &[],
         plain: BERT_PLAIN,
+        defaults: &[],
     },
     Family {
         model_type: "deberta-v2",
@@ -255,6 +267,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("num_key_value_heads", Plain::Same("num_attention_heads")),
             ("pooler_hidden_size", Plain::Same("hidden_size")),
         ],
+        defaults: &[],
     },
     Family {
         model_type: "modernbert",
@@ -263,6 +276,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: MODERNBERT_READS,
         also: &[],
         plain: &[("is_decoder", Plain::Off), ("num_key_value_heads", Plain::Same("num_attention_heads"))],
+        defaults: &[],
     },
     Family {
         model_type: "nomic_bert",
@@ -271,6 +285,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: NOMIC_BERT_READS,
         also: NOMIC_BERT_ALSO,
         plain: NOMIC_BERT_PLAIN,
+        defaults: &[],
     },
     Family {
         model_type: "gpt2",
@@ -283,6 +298,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("reorder_and_upcast_attn", Plain::Off),
             ("num_key_value_heads", Plain::Same("n_head")),
         ],
+        defaults: &[],
     },
     Family {
         model_type: "openai-gpt",
@@ -291,6 +307,7 @@ pub(super) const FAMILIES: &[Family] = &[
         reads: GPT_READS,
         also: GPT_ALSO,
         plain: &[("num_key_value_heads", Plain::Same("n_head"))],
+        defaults: &[],
     },
     Family {
         model_type: "flexibert",
@@ -306,6 +323,7 @@ pub(super) const FAMILIES: &[Family] = &[
         ],
         also: &[],
         plain: &[("is_decoder", Plain::Off), ("position_embedding_type", Plain::Word("relative_key"))],
+        defaults: &[],
     },
 ];
 
@@ -316,130 +334,7 @@ pub(super) const PLAIN: &[(&str, Plain)] = &[
     ("chunk_size_feed_forward", Plain::Off),
     ("pruned_heads", Plain::Off),
     ("position_embedding_type", Plain::Word("absolute")),
-    ("attention_bias", Plain::On),
-    ("mlp_bias", Plain::On),
-    ("use_bias", Plain::On),
+    ("attention_bias", Plain::Bias),
+    ("mlp_bias", Plain::Bias),
+    ("use_bias", Plain::Bias),
 ];
-
-/// Words in a field's name that tell of attention, positions, feed-forward parts, norms, experts or adapters. An unknown field with one
-/// of them is refused, unless it is off.
-pub(super) const STRUCTURAL: &[&str] = &[
-    "adapter",
-    "adapters",
-    "alibi",
-    "attention",
-    "attn",
-    "bias",
-    "biased",
-    "conv",
-    "convolution",
-    "cross",
-    "embedding",
-    "embeddings",
-    "expert",
-    "experts",
-    "ffn",
-    "gate",
-    "gated",
-    "geglu",
-    "glu",
-    "groups",
-    "head",
-    "heads",
-    "kernel",
-    "kv",
-    "layernorm",
-    "lora",
-    "mlp",
-    "moe",
-    "mqa",
-    "norm",
-    "normalization",
-    "normalize",
-    "position",
-    "positional",
-    "positions",
-    "prenorm",
-    "qk",
-    "qkv",
-    "query",
-    "recurrent",
-    "relative",
-    "residual",
-    "rmsnorm",
-    "rope",
-    "rotary",
-    "router",
-    "sliding",
-    "sparse",
-    "sparsity",
-    "swiglu",
-    "window",
-];
-
-/// Words in a field's name that tell of training, of numbers alone, or of a task's own layers.
-pub(super) const HARMLESS: &[&str] = &[
-    "aux",
-    "classifier",
-    "drop",
-    "dropout",
-    "eps",
-    "epsilon",
-    "grad",
-    "init",
-    "initializer",
-    "layerdrop",
-    "pdrop",
-    "pooler",
-    "prob",
-    "summary",
-];
-
-/// Whole names that have such words and change no structure: which kernels run, where, in what type.
-pub(super) const HARMLESS_FIELDS: &[&str] = &[
-    "attn_implementation",
-    "tie_word_embeddings",
-    "use_flash_attention",
-    "use_flash_attention_2",
-    "use_flash_attn",
-    "use_memory_efficient_attention",
-];
-
-/// The ends of transformers' class names, after the family.
-pub(super) const TASKS: &[&str] = &[
-    "Model",
-    "PreTrainedModel",
-    "ForPreTraining",
-    "ForMaskedLM",
-    "ForCausalLM",
-    "LMHeadModel",
-    "DoubleHeadsModel",
-    "ForNextSentencePrediction",
-    "ForSequenceClassification",
-    "ForMultipleChoice",
-    "ForTokenClassification",
-    "ForQuestionAnswering",
-];
-
-/// The classes whose code has no pooler, by family and task.
-pub(super) const WITHOUT_POOLER: &[(&str, &[&str])] = &[
-    ("Bert", &["ForMaskedLM", "LMHeadModel", "ForTokenClassification", "ForQuestionAnswering"]),
-    ("Roberta", ROBERTA_WITHOUT_POOLER),
-    ("XLMRoberta", ROBERTA_WITHOUT_POOLER),
-    ("Camembert", ROBERTA_WITHOUT_POOLER),
-    ("Albert", &["ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering"]),
-    ("MPNet", ROBERTA_WITHOUT_POOLER),
-];
-const ROBERTA_WITHOUT_POOLER: &[&str] =
-    &["ForMaskedLM", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"];
-
-/// Code of the model's own that is followed, by what stands in its path.
-pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
-    ("nomic_bert", "hf_nomic_bert.NomicBert"),
-    ("phi3small", "phi3_small.Phi3Small"),
-    ("nemotron_h", "nemotron_h.NemotronH"),
-];
-
-/// The entries of `auto_map` that are no code of the model's.
-pub(super) const NO_MODEL_CODE: &[&str] =
-    &["AutoTokenizer", "AutoProcessor", "AutoFeatureExtractor", "AutoImageProcessor"];

@@ -1,6 +1,6 @@
 //! A model with other fields in its config: the question "what if it had half the layers?".
 
-use irene_tree::{did_you_mean, similar};
+use irene_tree::suggestion;
 use serde_json::{Map, Value};
 
 use super::ModelSpec;
@@ -73,7 +73,7 @@ impl ModelSpec {
     }
 
     fn unknown_field(&self, name: &str) -> Error {
-        let near = did_you_mean(&similar(name, self.field_names()));
+        let near = suggestion(name, self.field_names());
         let reason = format!(
             "{} has no such field, and its architecture ({}) reads none of that name{near}",
             self.name,

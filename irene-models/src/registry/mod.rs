@@ -358,12 +358,13 @@ impl ModelSpec {
         Ok(visitor.finish())
     }
 
-    /// The FLOPs of a language model's head as a share of those of the run, where the model is a decoder and the run has no head.
+    /// The FLOPs of a language model's head as a share of those of the run, where the model goes on from text and the run has no head.
     ///
     /// # Errors
     /// As [`trace`](Self::trace).
     pub fn left_out_head(&self, run: Run) -> Result<Option<f64>> {
-        if run.head != TaskHead::None || !self.heads().contains(&TaskHead::Lm) || self.cache(run.kernels)?.is_none() {
+        let is_left_out = run.head == TaskHead::None && self.heads().contains(&TaskHead::Lm) && !self.gives_no_tokens();
+        if !is_left_out || self.cache(run.kernels)?.is_none() {
             return Ok(None);
         }
         let flops = |head| Ok::<_, Error>(self.trace(Run { head, ..run })?.root().get(Quantity::Flops));

@@ -1,6 +1,7 @@
 use irene_tree::Kernels;
 
 use super::ModelSpec;
+use crate::families;
 
 /// The use that a model is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,9 +40,15 @@ impl ModelSpec {
     /// ```
     pub fn task(&self) -> ModelTask {
         match self.cache(Kernels::Fused) {
+            Ok(Some(_)) if self.gives_no_tokens() => ModelTask::Embedder,
             Ok(Some(_)) => ModelTask::Decoder,
             _ if self.sentence.is_some() => ModelTask::Embedder,
             _ => ModelTask::Encoder,
         }
+    }
+
+    /// Whether a decoder's code is used without a language model's head: modules behind it make a vector, or its class has no head.
+    pub fn gives_no_tokens(&self) -> bool {
+        self.sentence.is_some() || families::is_headless(&self.config)
     }
 }

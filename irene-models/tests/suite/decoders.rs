@@ -177,8 +177,8 @@ proptest! {
 
     #[test]
     fn sequences_longer_than_a_window_that_stands_for_chunks_are_followed_and_not_run(seed: u64, kernels in kernels()) {
-        let json = br#"{"model_type":"llama4_text","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,"head_dim":8,
-            "intermediate_size":8,"vocab_size":30,"num_local_experts":2,"attention_chunk_size":8}"#;
+        let json = br#"{"model_type":"llama4_text","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,
+            "num_key_value_heads":2,"head_dim":8,"intermediate_size":8,"vocab_size":30,"num_local_experts":2,"attention_chunk_size":8}"#;
         let spec = ModelSpec::from_config("m", Config::from_json("m", json).unwrap()).unwrap();
         let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
         let run = |tokens: usize| {
@@ -192,8 +192,8 @@ proptest! {
 
     #[test]
     fn states_are_followed_and_not_run(seed: u64, kernels in kernels()) {
-        let json = br#"{"model_type":"nemotron_h","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,"head_dim":8,
-            "intermediate_size":8,"vocab_size":30,"hybrid_override_pattern":"M","mamba_num_heads":4,"mamba_head_dim":4,"n_groups":2}"#;
+        let json = br#"{"model_type":"nemotron_h","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,
+            "num_key_value_heads":2,"head_dim":8,"intermediate_size":8,"vocab_size":30,"hybrid_override_pattern":"M","mamba_num_heads":4,"mamba_head_dim":4,"n_groups":2}"#;
         let spec = ModelSpec::from_config("m", Config::from_json("m", json).unwrap()).unwrap();
         let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
         let batch = Prompts::of(&[3], seed).batch(0, 3, Cache::default());

@@ -9,6 +9,7 @@ mod builtin;
 #[cfg(feature = "text")]
 mod chat;
 mod components;
+mod config_fields;
 mod configs;
 #[cfg(feature = "candle")]
 mod decoders;
@@ -37,6 +38,7 @@ mod places;
 #[cfg(feature = "profile")]
 mod profile;
 mod public_trees;
+mod published;
 mod pytorch_steps;
 mod quantised;
 #[cfg(feature = "candle")]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Schedule;
 
-/// Standard deviations of the logarithms of time and of power at a given time, which no constant of the law explains: of errors that settings like each other
-/// share, of those that settings of one model share beside, and of the measurements' own.
+/// Standard deviations of the logarithms of time and of power at a given time, which no constant of the law explains: of errors that
+/// settings like each other share, of those that settings of one model share beside, and of the measurements' own.
 const OF_SETTINGS: [f64; 2] = [0.1, 0.06];
 const OF_MODELS: [f64; 2] = [0.15, 0.1];
 const OF_MEASUREMENTS: [f64; 2] = [0.05, 0.04];

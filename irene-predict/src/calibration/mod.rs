@@ -107,7 +107,7 @@ impl Calibration {
         let fault = |reason: &str| Error::Calibration { origin: "calibration".into(), reason: reason.into() };
         let device = &measured.first().ok_or_else(|| fault("no measured requests; one is the least"))?.device;
         if measured.iter().any(|one| one.device != *device) {
-            return Err(fault("measurements of several devices; calibrate one after the other"));
+            return Err(fault("measurements of several devices; calibrate each by itself"));
         }
         let key = |one: &Measured| (one.engine.name, one.is_served());
         let keys: BTreeSet<_> = measured.iter().map(key).collect();

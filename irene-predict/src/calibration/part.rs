@@ -269,8 +269,7 @@ impl Part {
         const FEW: usize = 10;
         let mut doubted = Vec::new();
         loop {
-            let mut part = Self::likeliest(law, measured, &doubted)?;
-            let off = part.off();
+            let off = PartData::of(law, measured, USUAL, &doubted).and_then(Self::new)?.off();
             let sizes: Vec<f64> = off.iter().map(|[residual, deviation]| (residual / deviation).abs()).collect();
             // Where the law fits badly throughout, no figure stands out. Half of a normal deviate's sizes are below 0.67.
             let usual = (median(sizes.iter().copied()).unwrap_or(0.0) / 0.67).max(1.0);
@@ -280,7 +279,8 @@ impl Part {
             match farthest.filter(|at| sizes[*at] > FAR * usual && FEW * (doubted.len() + 1) <= sizes.len()) {
                 Some(at) => doubted.push(at),
                 None => {
-                    part.left_out = part.data.left_out(&off);
+                    let mut part = Self::likeliest(law, measured, &doubted)?;
+                    part.left_out = part.data.left_out(&part.off());
                     return Some(part);
                 }
             }

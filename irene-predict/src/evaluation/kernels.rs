@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use irene_devices::{KernelFit, KernelLaw, KernelMeasurement};
+use irene_devices::{KernelLaw, KernelMeasurement, fit_kernel_constants};
 use irene_numerics::NORMAL_90;
 use irene_requests::PercentErrors;
 use rayon::prelude::*;
@@ -11,11 +11,11 @@ pub struct KernelsLeftOut(BTreeMap<String, KernelLaw>);
 
 impl KernelsLeftOut {
     /// Fits a law without each device that has measurements, if another has some; tells of each fit that is done.
-    pub fn each(fit: &KernelFit, measurements: &[KernelMeasurement], is_done: &(dyn Fn() + Sync)) -> Self {
+    pub fn each(measurements: &[KernelMeasurement], is_done: &(dyn Fn() + Sync)) -> Self {
         let devices = names(measurements);
         let without = |device: &str| {
             let others: Vec<_> = measurements.iter().filter(|one| one.device.name != device).collect();
-            let law = fit.constants(&others);
+            let law = fit_kernel_constants(&others);
             is_done();
             (device.to_owned(), law)
         };

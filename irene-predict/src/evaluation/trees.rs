@@ -53,8 +53,6 @@ fn pass(tree: &Tree, device: &str) -> RequestRow {
 fn add(errors: &mut PercentErrors, forecast: &Forecast, measured: Option<f64>, of: impl Fn(&Figures) -> f64) {
     let Some(measured) = measured.filter(|measured| *measured > 0.0) else { return };
     let ratio = of(&forecast.figures) / measured;
-    match forecast.interval.map(|ends| ends.map(|end| of(&end))) {
-        Some([low, high]) => errors.add_with_interval(ratio, (low..=high).contains(&measured)),
-        None => errors.add(ratio),
-    }
+    let [low, high] = forecast.interval.map(|end| of(&end));
+    errors.add_with_interval(ratio, (low..=high).contains(&measured));
 }

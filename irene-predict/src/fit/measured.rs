@@ -1,6 +1,4 @@
-use irene_devices::{
-    BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, Pass, PassCost, PassLaw, Work,
-};
+use irene_devices::{BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, LawOn, Pass, PassLaw, Work};
 use irene_requests::{Figure, Figures, Load, RequestRow};
 
 use crate::{Error, Schedule, Service, Spent, service::Fault};
@@ -46,23 +44,20 @@ impl Serving {
 
     /// The times of the kernels of each pass, whatever the engine.
     pub(crate) fn busy(&self, law: &PassLaw) -> Vec<BusyTimes> {
-        let of = |of: &ServedPass| {
-            let mut busy = BusyTimes::default();
-            for ((work, times), alone) in of.pass.works.iter().zip(&of.alone) {
-                busy.add(work, *times, alone, law, &self.device);
-            }
-            busy
-        };
-        self.passes.iter().map(of).collect()
+        self.passes.iter().map(|of| BusyTimes::of(&of.pass, &of.alone, law, &self.device)).collect()
+    }
+
+    fn on<'a>(&'a self, law: &'a Law) -> LawOn<'a> {
+        law.on(&self.device, self.engine, self.schedule.is_served())
     }
 
     pub(crate) fn times(&self, law: &Law, busy: &[BusyTimes]) -> Vec<PassSeconds> {
-        let on = law.on(&self.device, self.engine, self.schedule.is_served());
+        let on = self.on(law);
         // A limit at the TDP slows nothing down: fits need not look.
         let is_limited = self.device.limit_w() < self.device.tdp_w;
         let of = |(busy, of): (&BusyTimes, &ServedPass)| {
             let [kernels, beside] = on.times(busy, &of.pass);
-            let slowed = if is_limited { self.cost(law, of, [kernels, beside]).slowed } else { 1.0 };
+            let slowed = if is_limited { on.cost(&of.pass, [kernels, beside]).slowed } else { 1.0 };
             [slowed * kernels, beside]
         };
         busy.iter().zip(&self.passes).map(of).collect()
@@ -76,17 +71,12 @@ impl Serving {
     /// The mean power of all GPUs, W, if passes take these times, however long a limit would have them. It is that of a forecast: a limit holds
     /// for each pass.
     pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
+        let on = self.on(law);
         let joules = |(of, times): (&ServedPass, &PassSeconds)| {
-            let spent = Spent::of(&self.cost(law, of, *times), of.filled, self.schedule.gpus);
+            let spent = Spent::of(&on.cost(&of.pass, *times), of.filled, self.schedule.gpus);
             of.times * (times[0] + times[1]) * spent.joules / spent.seconds
         };
         self.passes.iter().zip(times).map(joules).sum::<f64>() / self.seconds(times)
-    }
-
-    fn cost(&self, law: &Law, of: &ServedPass, [kernels, beside]: PassSeconds) -> PassCost {
-        let works = of.pass.works.iter();
-        let dynamic = works.map(|(work, times)| times * law.power.dynamic_joules(work, &self.device)).sum();
-        law.power.whole(kernels, dynamic, beside, &self.device)
     }
 }
 
@@ -206,14 +196,17 @@ fn in_steady_state(row: &RequestRow) -> Result<RequestRow, Fault> {
     const KEPT_UP: f64 = 0.9;
     let Some(Load::Rate(rate)) = row.load else { return Ok(row.clone()) };
     let figures = row.figures;
-    let asked = row.generated.map(|generated| rate * generated);
+    let by_steps = || Some(figures.itl_s? * row.generated?);
+    // Few at once are no queue: then the server idles in between.
+    let in_system = figures.latency_s.or_else(by_steps).map(|latency| rate * latency);
+    let may_queue = in_system.is_none_or(|count| count >= BUSY);
+    let asked = row.generated.map(|generated| rate * generated).filter(|_| may_queue);
     if let Some(made) = figures.tokens_per_s.filter(|made| asked.is_some_and(|asked| *made < KEPT_UP * asked)) {
         // The latency has a queue in it that grows; the sequences that get tokens are those that run.
         let gap = figures.itl_s.ok_or(Fault { column: "rate", error: Error::FellBehind })?;
         let figures = Figures { ttft_s: None, latency_s: None, ..figures };
         return Ok(RequestRow { load: Some(Load::Concurrency((made * gap).max(1.0))), figures, ..row.clone() });
     }
-    let by_steps = || Some(figures.itl_s? * row.generated?);
     let latency = figures.latency_s.or_else(by_steps).ok_or(Fault { column: "rate", error: Error::RateAlone })?;
     let mean = rate * latency;
     let known = Figures { tokens_per_s: None, ..figures };

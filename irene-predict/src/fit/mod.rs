@@ -93,24 +93,17 @@ pub fn fit_law(measured: &[&Measured], prior: &Law, start: Option<&Law>) -> Law 
     fit_power(measured, &with_makers(law, measured))
 }
 
-/// The law with what a maker's other architectures may be taken for: half-way between no difference and the mean of those that were measured.
+/// The law with what a maker's other architectures may be taken for: kernels half-way between no difference and the mean of those that were
+/// measured. Starting kernels is a matter of each architecture's software: those of one maker's two differ sixtyfold, and each is nearer to
+/// no difference than to the other.
 fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
     for vendor in measured.iter().map(|one| one.device.vendor).filter(|vendor| *vendor != Vendor::Nvidia) {
-        let architectures: BTreeSet<&str> = measured
-            .iter()
-            .filter(|one| one.device.vendor == vendor)
-            .map(|one| one.device.architecture.as_str())
-            .collect();
+        let of_vendor = measured.iter().filter(|one| one.device.vendor == vendor);
+        let architectures: BTreeSet<&str> = of_vendor.map(|one| one.device.architecture.as_str()).collect();
         let known: Vec<MakerLaw> = architectures.iter().filter_map(|name| law.makers.get(*name).copied()).collect();
-        let mean = |of: fn(&MakerLaw) -> f64| {
-            (0.5 * known.iter().map(|maker| of(maker).ln()).sum::<f64>() / known.len().max(1) as f64).exp()
-        };
-        let maker = MakerLaw {
-            kernels: mean(|maker| maker.kernels),
-            launches: mean(|maker| maker.launches),
-            ..MakerLaw::default()
-        };
-        law.makers.insert(vendor.name().to_owned(), maker);
+        let sum = known.iter().map(|maker| maker.kernels.ln()).sum::<f64>();
+        let kernels = (0.5 * sum / known.len().max(1) as f64).exp();
+        law.makers.insert(vendor.name().to_owned(), MakerLaw { kernels, ..MakerLaw::default() });
     }
     law
 }

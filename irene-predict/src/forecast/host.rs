@@ -4,7 +4,7 @@ use irene_devices::{Device, HostLaw};
 use irene_numerics::NORMAL_90;
 
 use super::{Forecast, Note};
-use crate::{Error, Figures};
+use crate::{Error, Figures, interval};
 
 /// The machine around the devices, for a forecast at the wall.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,10 +48,9 @@ impl Forecast {
         }
         let of_gpus = self.figures;
         self.figures = with_host(&of_gpus, watts);
-        if let Some(ends) = &mut self.interval {
-            let host_share = watts / self.figures.power_w;
-            *ends = at_the_wall(ends, [&of_gpus, &self.figures], host_share, NORMAL_90 * spread, self.rate.is_some());
-        }
+        let host_share = watts / self.figures.power_w;
+        let (figures, of_host) = ([&of_gpus, &self.figures], NORMAL_90 * spread);
+        self.interval = at_the_wall(&self.interval, figures, host_share, of_host, self.rate.is_some());
         self.notes.push(Note::Host { watts });
         self
     }
@@ -68,8 +67,7 @@ fn with_host(figures: &Figures, watts: f64) -> Figures {
     }
 }
 
-/// The ends of the devices' figures as those of the wall's, of which the host has a share: its power errs by itself, the time with the devices'.
-/// At a rate of arrivals all energy follows from the power.
+/// The ends of the devices' figures as those of the wall's, of which the host has a share. At a rate of arrivals all energy follows from the power.
 fn at_the_wall(
     ends: &[Figures; 2],
     [of_gpus, wall]: [&Figures; 2],
@@ -77,13 +75,11 @@ fn at_the_wall(
     of_host: f64,
     has_rate: bool,
 ) -> [Figures; 2] {
-    let whole = |devices: f64, of_host: f64| ((1.0 - host_share) * devices).hypot(host_share * of_host);
     [(-1.0, &ends[0]), (1.0, &ends[1])].map(|(sign, end): (f64, &Figures)| {
-        let width = |of: fn(&Figures) -> f64| width(of(of_gpus), of(end));
+        let width = |of: fn(&Figures) -> f64| interval::width(of(of_gpus), of(end));
         let time = if has_rate { 0.0 } else { width(|figures| figures.latency_s) };
-        let energy = whole(width(|figures| figures.energy_per_request_j), of_host.hypot(time));
-        let power = whole(width(|figures| figures.power_w), of_host);
-        let [energy, power] = [energy, power].map(|width| (sign * width).exp());
+        let widths = [width(|figures| figures.energy_per_request_j), width(|figures| figures.power_w), time];
+        let [energy, power] = interval::at_the_wall(host_share, widths, of_host).map(|width| (sign * width).exp());
         Figures {
             energy_per_request_j: energy * wall.energy_per_request_j,
             energy_per_token_j: wall.energy_per_token_j.map(|joules| joules * energy),
@@ -91,11 +87,6 @@ fn at_the_wall(
             ..*end
         }
     })
-}
-
-/// How far an end of an interval is from its figure, in the logarithm: a limit may cut one end alone.
-pub(crate) fn width(figure: f64, end: f64) -> f64 {
-    (end / figure).ln().abs()
 }
 
 #[cfg(test)]

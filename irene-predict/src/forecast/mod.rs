@@ -8,27 +8,27 @@ mod tree;
 
 use std::{borrow::Cow, cell::RefCell};
 
-use irene_devices::{Catalogue, Device, Engine, FROM_DATA_SHEET, FigureSpread, Law};
+use irene_devices::{Device, Engine, FROM_DATA_SHEET, FigureSpread, Law};
 use irene_models::ModelSpec;
-use irene_numerics::{GIB, NORMAL_90};
-use irene_tree::{Format, Parallel, Precision, Size};
+use irene_numerics::GIB;
+use irene_tree::{Format, Precision, Size};
 
 use self::{arrivals::Settled, memory::Needs};
 pub use self::{arrivals::rounded_down, host::Host, memory::Memory, note::Note};
 pub(crate) use self::{
-    host::{OF_MACHINE, width},
+    host::OF_MACHINE,
     memory::CONTEXT,
-    tree::{filled, own_parts, parts},
+    tree::{annotated, filled, parts},
 };
-use crate::{Error, Figures, Load, Passes, Request, Schedule, ScheduleCost, Spent, passes::Followed};
+use crate::{Error, Figures, Load, Passes, Request, Schedule, ScheduleCost, Spent, interval, passes::Followed, ways};
 
 /// The cost of serving requests, and its basis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
     /// The figures that users of the model ask for.
     pub figures: Figures,
-    /// The ends of the intervals that each figure lies in with a probability of 90%, where they are known.
-    pub interval: Option<[Figures; 2]>,
+    /// The ends of the intervals that each figure lies in with a probability of 90%.
+    pub interval: [Figures; 2],
     /// A request's prompt: its share of the energy, and the time of its pass; where it shares a pass with the steps of others, what it adds
     /// to them.
     pub prompt: Part,
@@ -142,7 +142,7 @@ pub(crate) fn forecast_by<'a>(
     }
     Ok(Forecast {
         figures,
-        interval: Some(interval),
+        interval,
         prompt: Part { joules: prompts.joules / schedule.requests, seconds: prompts.seconds / prompts.passes },
         token: (tokens > 0.0).then(|| Part { joules: steps.joules / tokens, seconds: steps.seconds / steps.passes }),
         running,
@@ -158,17 +158,14 @@ pub(crate) fn forecast_by<'a>(
 
 /// The ends of the interval that each figure lies in with a probability of 90%.
 fn interval(figures: &Figures, spread: &FigureSpread, limit_w: f64) -> [Figures; 2] {
-    [-NORMAL_90, NORMAL_90].map(|bound| {
-        let [time, power, energy] = [spread.time, spread.power, spread.energy].map(|spread| (bound * spread).exp());
-        Figures {
-            energy_per_request_j: energy * figures.energy_per_request_j,
-            energy_per_token_j: figures.energy_per_token_j.map(|joules| energy * joules),
-            power_w: (power * figures.power_w).min(limit_w),
-            ttft_s: figures.ttft_s.map(|seconds| time * seconds),
-            itl_s: figures.itl_s.map(|seconds| time * seconds),
-            latency_s: time * figures.latency_s,
-            tokens_per_s: figures.tokens_per_s.map(|rate| time * rate),
-        }
+    interval::factors(spread).map(|[time, power, energy]| Figures {
+        energy_per_request_j: energy * figures.energy_per_request_j,
+        energy_per_token_j: figures.energy_per_token_j.map(|joules| energy * joules),
+        power_w: (power * figures.power_w).min(limit_w),
+        ttft_s: figures.ttft_s.map(|seconds| time * seconds),
+        itl_s: figures.itl_s.map(|seconds| time * seconds),
+        latency_s: time * figures.latency_s,
+        tokens_per_s: figures.tokens_per_s.map(|rate| time * rate),
     })
 }
 
@@ -288,30 +285,25 @@ fn does_not_fit(
     request: &Request,
     [needed, available]: [f64; 2],
 ) -> Error {
-    let fits =
-        |request: &Request| Needs::of(model, device, engine, request).is_ok_and(|needs| needs.lacking().is_none());
-    let tensor = (1..=6).map(|power| request.parallel.tensor << power);
-    let tensor = tensor.map(|tensor| Parallel { tensor, ..request.parallel });
-    let tensor = tensor.into_iter().find(|&parallel| fits(&Request { parallel, ..*request }));
+    let fits_on = |device: &Device, request: &Request| {
+        Needs::of(model, device, engine, request).is_ok_and(|needs| needs.lacking().is_none())
+    };
+    let fits = |request: &Request| fits_on(device, request);
+    let tensor = ways::more_gpus(request.parallel, |parallel| fits(&Request { parallel, ..*request }));
     let weights = [Format::F8E4M3, Format::Int4]
         .into_iter()
         .filter(|weights| weights.bytes(128) < request.precision.weights.bytes(128));
     let weights = weights.map(|weights| Precision { weights, ..request.precision });
     let weights = weights.into_iter().find(|&precision| fits(&Request { precision, ..*request }));
     let gib = |bytes: f64| bytes / GIB;
-    let ways = tensor.map(|parallel| format!("--tensor-parallel {}", parallel.tensor));
-    let ways = ways.into_iter().chain(weights.map(|precision| format!("--weights {}", precision.weights)));
-    let larger = Catalogue::all().iter().filter(|other| other.class == device.class);
-    let mut larger: Vec<&Device> = larger.filter(|other| other.memory_gib * GIB >= needed).collect();
-    larger.sort_by(|a, b| a.memory_gib.total_cmp(&b.memory_gib));
-    let ways = ways.chain(larger.first().map(|other| format!("--device {} and larger", other.name)));
+    let weights = weights.map(|precision| format!("--weights {}", precision.weights));
+    let larger = ways::larger(device, |other| fits_on(other, request));
+    let ways: Vec<String> = [tensor, weights, larger].into_iter().flatten().collect();
     Error::DoesNotFit {
         model: model.spec.name().to_owned(),
         device: device.name.clone(),
         needed_gib: gib(needed),
         available_gib: gib(available),
-        ways: Some(ways.collect::<Vec<_>>().join(", or "))
-            .filter(|ways| !ways.is_empty())
-            .unwrap_or_else(|| "a smaller model".into()),
+        ways: if ways.is_empty() { "a smaller model".into() } else { ways.join(", or ") },
     }
 }

@@ -123,7 +123,9 @@ impl Forecast {
         let mut spent = self.spent(&tree, Setting { schedule: &self.schedule, law, device, engine });
         spent[0].joules = self.whole_joules();
         let tree = filled(tree, &spent, shows_math);
-        Ok(self.annotated(tree, device, engine))
+        let [low_j, high_j] = self.interval.map(|end| end.energy_per_request_j * self.requests());
+        let figures = [self.figures.power_w, low_j, high_j];
+        Ok(annotated(tree, (device, engine), &self.provenance, figures, &self.notes))
     }
 
     /// The cost of each node.
@@ -182,27 +184,31 @@ impl Forecast {
         let steps = each(self.schedule.token_passes().map(|(size, _, runs)| (size, runs.times)));
         Ok(spec.trace_passes(Run { generate: self.request.generated, ..run }, &prompts, &steps)?)
     }
+}
 
-    fn annotated(&self, mut tree: Tree, device: &Device, engine: &Engine) -> Tree {
-        own_parts(&mut tree);
-        let requests = self.requests();
-        let root = tree.node_mut(NodeId::ROOT);
-        root.set(Quantity::PredictedPower, self.figures.power_w);
-        if let Some([low, high]) = &self.interval {
-            root.set(Quantity::PredictedLow, low.energy_per_request_j * requests);
-            root.set(Quantity::PredictedHigh, high.energy_per_request_j * requests);
-        }
-        let notes: Vec<String> = self.notes.iter().map(ToString::to_string).collect();
-        let predictor = json!({
-            "method": "data-sheet", "provenance": self.provenance, "device": device.name, "engine": engine.name, "notes": notes,
-        });
-        tree.extra.insert("predictor".into(), predictor);
-        tree
-    }
+/// The tree with what each node takes beside its parts, the power of the whole and the ends of its energy, and where the figures come from.
+pub(crate) fn annotated(
+    mut tree: Tree,
+    (device, engine): (&Device, &Engine),
+    provenance: &str,
+    [power_w, low_j, high_j]: [f64; 3],
+    notes: &[impl ToString],
+) -> Tree {
+    own_parts(&mut tree);
+    let root = tree.node_mut(NodeId::ROOT);
+    root.set(Quantity::PredictedPower, power_w);
+    root.set(Quantity::PredictedLow, low_j);
+    root.set(Quantity::PredictedHigh, high_j);
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    let predictor = json!({
+        "method": "data-sheet", "provenance": provenance, "device": device.name, "engine": engine.name, "notes": notes,
+    });
+    tree.extra.insert("predictor".into(), predictor);
+    tree
 }
 
 /// Fills in the energy that each node takes beside its parts.
-pub(crate) fn own_parts(tree: &mut Tree) {
+fn own_parts(tree: &mut Tree) {
     let whole = tree.root().get(Quantity::PredictedEnergy).unwrap_or_default();
     for id in tree.ids() {
         if let (false, Some(own)) = (tree.is_leaf(id), tree.own(id, Quantity::PredictedEnergy)) {

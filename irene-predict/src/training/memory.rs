@@ -1,11 +1,11 @@
 //! The memory of a step of training against that of the device.
 
-use irene_devices::{Catalogue, Device};
+use irene_devices::Device;
 use irene_models::{ModelSpec, Run, TrainingMemory};
 use irene_numerics::GIB;
-use irene_tree::{Checkpoint, Format, Optimizer, Parallel, Precision, Size, Training};
+use irene_tree::{Checkpoint, Format, Optimizer, Precision, Size, Training};
 
-use crate::{Error, forecast::CONTEXT};
+use crate::{Error, forecast::CONTEXT, ways};
 
 /// The memory that a step of training needs on one GPU, bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,14 +44,16 @@ struct Way {
 
 /// The error of a step that is too large for the device, with what would help: each way was tried.
 pub(super) fn does_not_fit(spec: &ModelSpec, device: &Device, run: Run, memory: &StepMemory) -> Error {
-    let fits = |run: Run| StepMemory::of(spec, device, run).is_ok_and(|memory| memory.total() <= memory.card);
+    let fits_on =
+        |device: &Device, run: Run| StepMemory::of(spec, device, run).is_ok_and(|memory| memory.total() <= memory.card);
+    let fits = |run: Run| fits_on(device, run);
     let single: Vec<String> = ways(run).into_iter().filter(|way| fits(way.run)).map(|way| way.flags).collect();
     let mut ways: Vec<String> = smaller_batch(run, fits).into_iter().chain(single).collect();
     if ways.is_empty() {
         ways.extend(together(run, fits));
     }
     ways.extend(more_gpus(run, fits));
-    ways.extend(larger(spec, device, run));
+    ways.extend(ways::larger(device, |other| fits_on(other, run)));
     Error::StepDoesNotFit {
         model: spec.name().to_owned(),
         device: device.name.clone(),
@@ -126,15 +128,5 @@ fn together(run: Run, fits: impl Fn(Run) -> bool) -> Vec<String> {
 
 /// More GPUs that share each layer.
 fn more_gpus(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
-    let tensor = (1..=6).map(|power| run.parallel.tensor << power);
-    let found = tensor.into_iter().find(|&tensor| fits(Run { parallel: Parallel { tensor, ..run.parallel }, ..run }));
-    found.map(|tensor| format!("--tensor-parallel {tensor}"))
-}
-
-/// The smallest device of the class that has the memory.
-fn larger(spec: &ModelSpec, device: &Device, run: Run) -> Option<String> {
-    let fits = |other: &&Device| StepMemory::of(spec, other, run).is_ok_and(|memory| memory.total() <= memory.card);
-    let of_class = Catalogue::all().iter().filter(|other| other.class == device.class).filter(fits);
-    let smallest = of_class.min_by(|a, b| a.memory_gib.total_cmp(&b.memory_gib))?;
-    Some(format!("--device {} and larger", smallest.name))
+    ways::more_gpus(run.parallel, |parallel| fits(Run { parallel, ..run }))
 }

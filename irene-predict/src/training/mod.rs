@@ -19,7 +19,7 @@ pub use self::{
     phases::Phase,
     whole::{TrainingLength, TrainingRun},
 };
-use crate::{Error, Host, forecast::width};
+use crate::{Error, Host, interval};
 
 /// The forecast of a step of training on all GPUs, and its basis.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,13 +129,10 @@ fn model_flops(spec: &ModelSpec, run: Run, training: Training, parts: &Phases) -
 
 /// The ends of the intervals of a step on devices with so much power at most.
 fn interval(figures: &StepFigures, spread: &FigureSpread, limit_w: f64) -> [StepFigures; 2] {
-    [-NORMAL_90, NORMAL_90].map(|bound| {
-        let [time, power, energy] = [spread.time, spread.power, spread.energy].map(|spread| (bound * spread).exp());
-        StepFigures {
-            seconds: time * figures.seconds,
-            joules: energy * figures.joules,
-            watts: (power * figures.watts).min(limit_w),
-        }
+    interval::factors(spread).map(|[time, power, energy]| StepFigures {
+        seconds: time * figures.seconds,
+        joules: energy * figures.joules,
+        watts: (power * figures.watts).min(limit_w),
     })
 }
 
@@ -181,10 +178,9 @@ impl TrainingForecast {
         let StepFigures { joules, watts: power_w, .. } = self.figures;
         let [low, high] = self.interval;
         self.interval = [(-1.0, low), (1.0, high)].map(|(sign, end): (f64, StepFigures)| {
-            let width = |of: fn(&StepFigures) -> f64| width(of(&of_gpus), of(&end));
-            let whole = |devices: f64, host: f64| (sign * ((1.0 - share) * devices).hypot(share * host)).exp();
-            let energy = whole(width(|end| end.joules), of_host.hypot(width(|end| end.seconds)));
-            let power = whole(width(|end| end.watts), of_host);
+            let width = |of: fn(&StepFigures) -> f64| interval::width(of(&of_gpus), of(&end));
+            let widths = [width(|end| end.joules), width(|end| end.watts), width(|end| end.seconds)];
+            let [energy, power] = interval::at_the_wall(share, widths, of_host).map(|width| (sign * width).exp());
             StepFigures { seconds: end.seconds, joules: joules * energy, watts: power_w * power }
         });
         self.notes.push(TrainingNote::Host { watts });

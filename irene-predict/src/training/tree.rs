@@ -2,13 +2,12 @@
 
 use irene_devices::{Device, Engine, Law, LawOn, Work};
 use irene_models::ModelSpec;
-use irene_tree::{NodeId, Quantity, Tree};
-use serde_json::json;
+use irene_tree::{NodeId, Tree};
 
 use super::{TrainingForecast, phases::PhaseCosts};
 use crate::{
     Error, Spent,
-    forecast::{filled, own_parts, parts},
+    forecast::{annotated, filled, parts},
 };
 
 impl TrainingForecast {
@@ -29,18 +28,9 @@ impl TrainingForecast {
         let law = law.in_training(device, engine);
         let costs = self.parts.costs(&law, self.run, self.run.training.unwrap_or_default());
         let spent = self.spent(&tree, &law, &costs);
-        let mut tree = filled(tree, &spent, shows_math);
-        own_parts(&mut tree);
-        let root = tree.node_mut(NodeId::ROOT);
-        root.set(Quantity::PredictedPower, self.figures.watts);
-        root.set(Quantity::PredictedLow, self.interval[0].joules);
-        root.set(Quantity::PredictedHigh, self.interval[1].joules);
-        let notes: Vec<String> = self.notes.iter().map(ToString::to_string).collect();
-        let predictor = json!({
-            "method": "data-sheet", "provenance": self.provenance, "device": device.name, "engine": engine.name, "notes": notes,
-        });
-        tree.extra.insert("predictor".into(), predictor);
-        Ok(tree)
+        let [low_j, high_j] = self.interval.map(|end| end.joules);
+        let (tree, figures) = (filled(tree, &spent, shows_math), [self.figures.watts, low_j, high_j]);
+        Ok(annotated(tree, (device, engine), &self.provenance, figures, &self.notes))
     }
 
     /// The time and energy of each node.

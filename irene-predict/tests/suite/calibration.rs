@@ -75,7 +75,7 @@ proptest! {
             let moved = (after.figures.itl_s.unwrap() / before.figures.itl_s.unwrap()).ln();
             let left = (moved - time.ln()).abs();
             prop_assert!(left <= off + 0.02, "{left} of {}, {off} before, with {count}", time.ln());
-            let [low, high] = after.interval.unwrap();
+            let [low, high] = after.interval;
             let wide = (high.energy_per_request_j / low.energy_per_request_j).ln();
             prop_assert!(wide < width, "{wide} {width} with {count}");
             (off, width) = (left, wide);

@@ -227,7 +227,7 @@ fn arrivals_settle_at_a_concurrency_that_rises_with_the_rate() {
     for (found, rate) in found.iter().zip([0.01, 0.5, 2.0, 8.0, 16.0]) {
         let tokens = found.figures.tokens_per_s.unwrap();
         assert!((tokens / (rate * 200.0) - 1.0).abs() < 1e-9, "as many tokens as are asked for: {tokens}");
-        let [low, high] = found.interval.unwrap();
+        let [low, high] = found.interval;
         assert!(low.latency_s < found.figures.latency_s && low.tokens_per_s == high.tokens_per_s);
     }
     // Little's law at a rate where something always runs.
@@ -398,7 +398,7 @@ fn the_wall_has_the_machine_on_top_and_its_tree_adds_up() {
         ] {
             assert!((all / alone - (1.0 + 200.0 / of_gpu.figures.power_w)).abs() < 1e-9, "{load:?}");
         }
-        let [low, high] = wall.interval.unwrap();
+        let [low, high] = wall.interval;
         assert!(
             low.energy_per_request_j < all.energy_per_request_j && high.energy_per_request_j > all.energy_per_request_j
         );

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::LazyLock};
 
-use irene_devices::{KernelFit, KernelLaw, KernelMeasurement, constants_of};
+use irene_devices::{KernelLaw, KernelMeasurement, constants_of, fit_kernels};
 use irene_numerics::{NORMAL_90, rank_quantile};
 use irene_predict::{KernelsLeftOut, PublicData, PublicFile, training_steps};
 use irene_requests::PercentErrors;
@@ -27,7 +27,7 @@ static PUBLIC: LazyLock<Public> = LazyLock::new(|| {
     let files = ["neusight_ops.csv", "vidur_layers.csv", "vidur_collectives.csv", "neusight_models.csv"];
     let (training, fitted): (Vec<_>, Vec<_>) =
         files.into_iter().flat_map(read).partition(KernelMeasurement::is_training);
-    let laws = KernelsLeftOut::each(&KernelFit::default(), &fitted, &|| ());
+    let laws = KernelsLeftOut::each(&fitted, &|| ());
     Public { fitted, training, laws }
 });
 
@@ -98,7 +98,7 @@ fn steps_of_training_on_devices_that_are_left_out_are_predicted() {
 #[test]
 #[ignore = "needs the public data (IRENE_DATA)"]
 fn a_fit_gives_the_shipped_constants() {
-    let fitted = constants_of(&KernelFit::default().fit(&PUBLIC.fitted));
+    let fitted = constants_of(&fit_kernels(&PUBLIC.fitted));
     for (name, shipped) in constants_of(KernelLaw::shipped()) {
         assert!((fitted[&name] / shipped).ln().abs() < 0.01, "{name}: {} is shipped as {shipped}", fitted[&name]);
     }

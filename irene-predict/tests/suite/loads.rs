@@ -133,14 +133,14 @@ fn energy_at_a_rate_is_power_by_rate_also_at_the_ends_of_its_interval() {
         let of_gpu = case.good(Load::Rate(rate), 512, 256);
         let wall = of_gpu.clone().at_the_wall(300.0, 0.3);
         for found in [&of_gpu, &wall] {
-            let [low, high] = found.interval.unwrap();
+            let [low, high] = found.interval;
             for figures in [low, found.figures, high] {
                 let watts = figures.energy_per_request_j * rate;
                 assert!((watts / figures.power_w - 1.0).abs() < 1e-9, "{rate}: {figures:?}");
             }
             assert!(low.power_w < found.figures.power_w && found.figures.power_w < high.power_w, "{rate}");
         }
-        let [low, _] = of_gpu.interval.unwrap();
+        let [low, _] = of_gpu.interval;
         // The power of a device that has nothing to do was measured.
         assert!(rate > 0.1 || low.power_w > 0.9 * case.device.idle_w.unwrap(), "{low:?}");
     }
@@ -150,7 +150,7 @@ fn energy_at_a_rate_is_power_by_rate_also_at_the_ends_of_its_interval() {
 fn a_machine_that_draws_nothing_is_no_machine() {
     let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
     let of_gpu = case.good(Load::Concurrency(256.0), 512, 256);
-    let [alone, wall] = [&of_gpu, &of_gpu.clone().at_the_wall(0.0, 0.5)].map(|found| found.interval.unwrap());
+    let [alone, wall] = [&of_gpu, &of_gpu.clone().at_the_wall(0.0, 0.5)].map(|found| found.interval);
     for (alone, wall) in alone.iter().zip(&wall) {
         assert!((alone.power_w / wall.power_w - 1.0).abs() < 1e-9, "{alone:?} {wall:?}");
         assert!((alone.energy_per_request_j / wall.energy_per_request_j - 1.0).abs() < 1e-9, "{alone:?} {wall:?}");

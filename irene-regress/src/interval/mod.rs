@@ -8,8 +8,8 @@
 //! over the groups of parts below a node. Parts of one group are off alike: w is their sum. c is the share of the errors that all groups
 //! have in common. x is what a reach grows by where the training data says little (outside its range, unlike it), and is added up: such
 //! errors have one cause. u is what is left of errors that no reach of own parts explains (modules that take less than their parts, so that they
-//! have none), as a share of the energy E; hardly ever is there any. So a parent's interval reaches at least as far as that of each child, and no farther than those of all of its
-//! parts together.
+//! have none), as a share of the energy E; hardly ever is there any. So a parent's interval reaches at least as far as that of each child, and,
+//! where u is 0, no farther than those of all of its parts together.
 
 mod calibrate;
 mod compose;

@@ -145,8 +145,14 @@ impl Reaches {
     /// The wider of both where both have one.
     pub(crate) fn or_wider(&self, other: &Self) -> Self {
         /// A typical guess, to compare reaches at.
-        const TYPICAL: Uncertainty =
-            Uncertainty { kind: Kind::Leaf, group: 0, deviation: 0.03, is_seen: true, distance: 0.0, least_reach: 0.0 };
+        const TYPICAL: Uncertainty = Uncertainty {
+            kind: Kind::Leaf,
+            group: 0,
+            deviation: SEEN_DEVIATION,
+            is_seen: true,
+            distance: 0.0,
+            least_reach: 0.0,
+        };
         self.map(other, |a, b| match (a, b) {
             (Some(a), Some(b)) => Some(if a.of(&TYPICAL) >= b.of(&TYPICAL) { a } else { b }),
             (a, b) => a.or(b),
@@ -264,7 +270,10 @@ impl Strangers {
 pub(crate) fn filled([seen, new, outside]: Standings) -> Standings {
     let wider = |reach: Option<Reach>| reach.map(|reach| reach.times(WIDER));
     let seen_or_new = seen.or(new).or(outside);
-    let new = new.or_else(|| wider(seen)).or(outside);
+    // Small deviations say nothing of greater ones.
+    let at_most = |seen: Reach| seen.of(&Uncertainty { deviation: SEEN_DEVIATION, ..Uncertainty::default() });
+    let of_seen = || Some(Reach { multiple: WIDER * at_most(seen?), power: 0.0 });
+    let new = new.or(outside).or_else(of_seen);
     [seen_or_new, new, outside.or_else(|| wider(new))]
 }
 

@@ -228,7 +228,8 @@ impl<M: Method> Predictor for Calibrated<M> {
         let before = self.spread.as_ref().map(|spread| spread.widened(trees.len()));
         let spread = match (here, before) {
             (Some(here), Some(before)) if trees.len() < ENOUGH_TREES => Some(here.or_wider(&before)),
-            (here, before) => here.or(before),
+            // Repeats of one setting tell no more than one.
+            (here, _) => here.or_else(|| self.spread.as_ref().map(|spread| spread.widened(1))),
         };
         Ok(Box::new(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)), wholes }))
     }

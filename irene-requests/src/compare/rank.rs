@@ -27,7 +27,8 @@ pub(super) fn by_model(pairs: &[Pair]) -> Vec<Rank> {
     models.into_iter().filter_map(rank).collect()
 }
 
-/// Kendall's rank correlation of pairs: tau-b = (concordant - discordant) / √((n - ties in x)(n - ties in y)) over the n pairs of rows; None if one of them is all ties.
+/// Kendall's rank correlation of pairs: tau-b = (concordant - discordant) / √((n - ties in x)(n - ties in y)) over the n pairs of rows; None if
+/// one of them is all ties.
 pub fn kendall(rows: &[(f64, f64)]) -> Option<f64> {
     let (mut balance, mut ordered_x, mut ordered_y) = (0.0, 0.0_f64, 0.0_f64);
     for (place, (x, y)) in rows.iter().enumerate() {

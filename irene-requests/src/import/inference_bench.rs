@@ -28,6 +28,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     let gpus = record.count(name("n_hw", "Num of Hardware")).unwrap_or(1);
     let engine = record.text(name("framework", "Framework")).map(names::engine);
     let mut row = RequestRow {
+        model: record.text(name("model", "Model")).map(str::to_owned),
         device: record.text(name("hardware", "Hardware")).map(|hardware| names::device(of_argonne(hardware))),
         load: batch.map(Load::Sequences),
         prompt: length,
@@ -35,7 +36,6 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         parallel: Parallel { tensor: gpus, ..Parallel::default() },
         ..RequestRow::default()
     };
-    row.model = record.text(name("model", "Model")).map(str::to_owned);
     match engine.as_deref() {
         // Its rows are of llama-bench, whose batch is how many tokens of one prompt it takes at once, and which splits layers over GPUs.
         Some("llama.cpp") => {
@@ -56,7 +56,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         names::assume(&mut row, "engine");
     }
     // Their throughput counts the prompt's tokens too.
-    let sequences = if let Some(Load::Sequences(sequences)) = row.load { Some(sequences as f64) } else { None };
+    let sequences = row.load.and_then(Load::sequences).map(|count| count as f64);
     let tokens = sequences.zip(length).map(|(sequences, length)| sequences * length);
     // Upstream has milliwatts.
     let power = if is_upstream { record.positive("avg_power").map(|mw| mw * 1e-3) } else { record.positive("power_w") };

@@ -48,6 +48,7 @@ fn read(record: &Record, path: &Path) -> Vec<RequestRow> {
 fn read_table(record: &Record) -> RequestRow {
     let is_2023 = record.text("source") == Some("mlenergy-v1");
     let mut row = RequestRow {
+        model: record.text("model").map(str::to_owned),
         device: record.text("gpu").map(|gpu| names::device(&of_2023(gpu, is_2023))),
         engine: if is_2023 { Some("transformers".into()) } else { record.text("engine").map(names::engine) },
         weights: record.text("weights").and_then(|word| word.parse().ok()),
@@ -55,7 +56,6 @@ fn read_table(record: &Record) -> RequestRow {
         generated: record.positive("avg_out_tokens"),
         ..RequestRow::default()
     };
-    row.model = record.text("model").map(str::to_owned);
     let gpus = record.count("n_gpu");
     let degrees = ["tp", "pp", "ep", "dp"].map(|name| record.count(name).unwrap_or(1));
     set_parallel(&mut row, degrees, gpus);
@@ -81,13 +81,13 @@ fn of_2023(gpu: &str, is_2023: bool) -> String {
 
 fn read_2024(record: &Record, path: &Path) -> RequestRow {
     let mut row = RequestRow {
+        model: record.text("Model").map(str::to_owned),
         device: record.text("GPU").map(names::device),
         engine: Some("vllm-0.5".into()),
         load: record.positive("Avg BS (reqs)").map(Load::Concurrency),
         generated: record.positive("Avg Output Tokens"),
         ..RequestRow::default()
     };
-    row.model = record.text("Model").map(str::to_owned);
     let degrees = [record.count("TP").unwrap_or(1), record.count("PP").unwrap_or(1), 1, 1];
     set_parallel(&mut row, degrees, None);
     // The folder of the task is two above the file, below the kind of work: `chat/MODEL/bs128.json`.

@@ -43,6 +43,7 @@ fn row(both: &Record) -> RequestRow {
     let shape = |name: &str| both.count(&format!("config.scenario.input_shapes.{name}"));
     let sequences = shape("batch_size");
     let mut row = RequestRow {
+        model: both.text("config.backend.model").map(str::to_owned),
         device: first_gpu(both).map(names::device),
         engine: both
             .text("config.backend.name")
@@ -54,7 +55,6 @@ fn row(both: &Record) -> RequestRow {
         parallel: Parallel { tensor: tensor_parallel(both), ..Parallel::default() },
         ..RequestRow::default()
     };
-    row.model = both.text("config.backend.model").map(str::to_owned);
     set_times(&mut row, both);
     set_energies(&mut row, both);
     keep(&mut row, both, &["config.environment.transformers_version", "config.environment.optimum_benchmark_version"]);
@@ -112,14 +112,14 @@ fn set_times(row: &mut RequestRow, both: &Record) {
     set(row, Figure::Itl, mean("per_token").or(of_decode));
     let latency = forward.or_else(|| Some(prefill? + decode?));
     set(row, Figure::Latency, latency);
-    let sequences = if let Some(Load::Sequences(count)) = row.load { Some(count as f64) } else { None };
+    let sequences = row.load.and_then(Load::sequences).map(|count| count as f64);
     let tokens = sequences.zip(row.generated).map(|(count, tokens)| count * tokens);
     set(row, Figure::TokensPerS, tokens.zip(latency).map(|(tokens, seconds)| tokens / seconds));
 }
 
 /// Joules of the GPUs. Versions differ in how many calls an energy is of; the efficiency beside it is by what was done.
 fn set_energies(row: &mut RequestRow, both: &Record) {
-    let sequences = if let Some(Load::Sequences(count)) = row.load { Some(count as f64) } else { None };
+    let sequences = row.load.and_then(Load::sequences).map(|count| count as f64);
     let energy = |part: &str, each: &str| {
         let of = |name: &str| both.positive(&format!("report.{part}.energy.{name}"));
         let (gpu, total) = (of("gpu")?, of("total")?);

@@ -31,7 +31,10 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     });
     let (batch, generated) = (record.count("batch_size"), record.positive("token_size"));
     let seconds = |name: &str| record.positive(name).map(|ms| ms * 1e-3);
+    let model =
+        record.text("model").map(|model| if model == "llama2-70b" { "meta-llama/Llama-2-70b-hf" } else { model });
     let mut row = RequestRow {
+        model: model.map(str::to_owned),
         engine: Some("vllm-0.2".into()),
         load: batch.map(Load::Sequences),
         prompt: record.positive("prompt_size"),
@@ -41,9 +44,6 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     };
     // The engine that the paper built on, in 2023; the file does not say.
     names::assume(&mut row, "engine");
-    let model =
-        record.text("model").map(|model| if model == "llama2-70b" { "meta-llama/Llama-2-70b-hf" } else { model });
-    row.model = model.map(str::to_owned);
     let (first, each) = (seconds("prompt_time"), seconds("token_time"));
     set(&mut row, Figure::Ttft, first);
     set(&mut row, Figure::Itl, each);

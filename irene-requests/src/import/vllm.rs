@@ -31,6 +31,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     .map(|names| names.into_iter().find_map(|name| record.count(name)));
     let [tensor, pipeline, expert, data] = degrees.map(|degree| degree.unwrap_or(1));
     let mut row = RequestRow {
+        model: record.text("model_id").map(str::to_owned),
         device: ["device", "gpu", "gpu_model"].into_iter().find_map(|name| record.text(name)).map(names::device),
         // An OpenAI-compatible server may be any engine.
         engine: engine.filter(|name| !name.starts_with("openai")).map(|name| match record.text("version") {
@@ -44,7 +45,6 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         stated_ones: degrees.map(|degree| degree == Some(1)),
         ..RequestRow::default()
     };
-    row.model = record.text("model_id").map(str::to_owned);
     // Both have the queue in them, which grew for as long as the run lasted.
     let (latency, ttft) =
         if fell_behind(record) { (None, None) } else { (latency_ms(record), seconds("mean_ttft_ms")) };
@@ -76,11 +76,14 @@ fn load(record: &Record) -> Option<Load> {
 
 /// Whether requests came faster than they were served: then the queue grew until the last one had come.
 fn fell_behind(record: &Record) -> bool {
-    /// A run's end, when no request comes any more, takes some of the rate too.
-    const KEPT_UP: f64 = 0.9;
-    let rates = record.positive("request_rate").zip(record.positive("request_throughput"));
-    let is_capped = record.positive("max_concurrency").is_some();
-    !is_capped && rates.is_some_and(|(asked, served)| served < KEPT_UP * asked)
+    // Arrivals are random, and the last request still runs when all have come.
+    let took_longer = || {
+        let (asked, count) = (record.positive("request_rate")?, record.positive("completed")?);
+        let of_request = mean_gap_ms(record)? * 1e-3 * record.positive("total_output_tokens")? / count;
+        let longest = (count + 2.0 * count.sqrt()) / asked + of_request;
+        Some(count / record.positive("request_throughput")? > longest)
+    };
+    record.positive("max_concurrency").is_none() && took_longer().unwrap_or(false)
 }
 
 fn mean_gap_ms(record: &Record) -> Option<f64> {

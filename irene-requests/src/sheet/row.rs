@@ -1,7 +1,7 @@
 use irene_tree::{Format, Kernels, Parallel};
 
 use super::Figures;
-use crate::{Error, Result};
+use crate::Error;
 
 /// How many requests run at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +12,13 @@ pub enum Load {
     Concurrency(f64),
     /// Requests arrive at this rate, per second.
     Rate(f64),
+}
+
+impl Load {
+    /// The sequences of a static batch.
+    pub fn sequences(self) -> Option<usize> {
+        if let Self::Sequences(sequences) = self { Some(sequences) } else { None }
+    }
 }
 
 /// A setting of a request, with its figures. Unknown fields are absent.
@@ -67,13 +74,5 @@ impl RequestRow {
     pub fn fault(&self, origin: &str, column: &str, reason: impl Into<String>) -> Error {
         let (origin, column) = (origin.to_owned(), column.to_owned());
         Error::Row { origin, line: self.line, column, reason: reason.into() }
-    }
-
-    /// A value that the row must have, such as its model.
-    ///
-    /// # Errors
-    /// [`Error::Row`] if it is absent.
-    pub fn needed<'a, T>(&self, value: &'a Option<T>, origin: &str, column: &str) -> Result<&'a T> {
-        value.as_ref().ok_or_else(|| self.fault(origin, column, "is missing: add the column, or fill the cell"))
     }
 }

@@ -76,9 +76,7 @@ fn cell(row: &RequestRow, column: Column) -> Option<String> {
         Column::Engine => row.engine.clone(),
         Column::Weights => row.weights.map(Format::name).map(str::to_owned),
         Column::Kernels => row.kernels.map(Kernels::name).map(str::to_owned),
-        Column::Sequences => {
-            of_load(row, |load| if let Load::Sequences(count) = load { Some(count as f64) } else { None })
-        }
+        Column::Sequences => of_load(row, |load| load.sequences().map(|count| count as f64)),
         Column::Concurrency => of_load(row, |load| if let Load::Concurrency(mean) = load { Some(mean) } else { None }),
         Column::Rate => of_load(row, |load| if let Load::Rate(rate) = load { Some(rate) } else { None }),
         Column::Prompt => row.prompt.map(number),

@@ -150,14 +150,6 @@ fn rows_of_which_nothing_is_known_are_a_sheet_all_the_same() {
     assert_eq!(read(&written), [Ok(rows[0].clone())]);
 }
 
-#[test]
-fn a_row_that_lacks_something_says_which_column() {
-    let row = read("device,power_w\nt4,70\n").remove(0).unwrap();
-    let fault = row.needed(&row.model, "my.csv", "model").unwrap_err().to_string();
-    assert_eq!(fault, "my.csv, line 2, column `model`: is missing: add the column, or fill the cell");
-    assert_eq!(row.needed(&row.device, "my.csv", "device").unwrap(), "t4");
-}
-
 fn figures(low: f64) -> impl Strategy<Value = Figures> {
     prop::collection::vec(prop::option::weighted(0.5, low..1e9), Figure::ALL.len()).prop_map(|values| {
         let mut figures = Figures::default();

@@ -56,6 +56,11 @@ impl Grid {
         Self { headings: headings.into_iter().collect(), rows: Vec::new() }
     }
 
+    /// Two columns of words without titles: names and what belongs to them.
+    pub fn pairs() -> Self {
+        Self::new([Heading::left(""), Heading::left("")])
+    }
+
     /// Adds a row; cells that are missing are empty.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
         let mut cells: Vec<String> = cells.into_iter().map(Into::into).collect();
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn two_wide_columns_share_what_is_missing() {
-        let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
+        let mut grid = Grid::pairs();
         grid.row(["one two three four five six", "seven eight nine ten eleven twelve"]);
         let text = grid.text(40);
         assert!(text.lines().all(|line| line.chars().count() <= 40) && text.lines().count() == 2, "{text}");

@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use irene_tree::{did_you_mean, similar};
+use irene_tree::suggestion;
 use serde_json::{Map, Value};
 
 use super::kinds::Kind;
@@ -47,8 +47,8 @@ impl<'a> Fields<'a> {
         Self { app, given, asked: Vec::new(), described: Vec::new() }
     }
 
-    /// A field that must be there.
-    pub(crate) fn required<K: Kind>(
+    /// A field that must be there; the default value stands for it while a query is described.
+    pub(crate) fn required<K: Kind<Value: Default>>(
         &mut self,
         name: &'static str,
         about: &'static str,
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
     ) -> Result<K::Value, Problem> {
         if matches!(self.given, Given::Nothing) {
             self.describe(name, about, true, &kind);
-            return Ok(kind.any());
+            return Ok(K::Value::default());
         }
         let found = self.find(name, &kind)?;
         found.ok_or_else(|| Problem::malformed(format!("{name} is missing: {}", lowercase(about))).about(name))
@@ -117,7 +117,7 @@ impl<'a> Fields<'a> {
             Given::Object(given) => ("field", given.keys().find(|name| !self.has_asked(name))),
         };
         let Some(name) = unknown else { return Ok(()) };
-        let near = did_you_mean(&similar(name, self.asked.iter().copied()));
+        let near = suggestion(name, self.asked.iter().copied());
         let known = match self.asked.join(", ") {
             known if known.is_empty() => "it takes none".to_owned(),
             known => format!("there are {known}"),

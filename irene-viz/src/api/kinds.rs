@@ -22,9 +22,6 @@ pub(crate) trait Kind {
     fn read_json(&self, value: &Value) -> Result<Self::Value, String> {
         value.as_str().map_or_else(|| Err("is not a string".to_owned()), |text| self.read(text))
     }
-
-    /// Any value of this kind: it stands for one while a query is described.
-    fn any(&self) -> Self::Value;
 }
 
 /// A name of one's own.
@@ -46,10 +43,6 @@ impl Kind for OwnName {
             count => Err(format!("has {count} characters; a name has 1 to {LONGEST_NAME}")),
         }
     }
-
-    fn any(&self) -> String {
-        String::new()
-    }
 }
 
 /// A name among those that the server knows. Whether it does is found where the name is looked up.
@@ -64,10 +57,6 @@ impl Kind for Known {
 
     fn read(&self, text: &str) -> Result<String, String> {
         Ok(text.to_owned())
-    }
-
-    fn any(&self) -> String {
-        String::new()
     }
 }
 
@@ -85,13 +74,9 @@ impl<T: Copy> Kind for Word<T> {
         let words = || self.0.iter().map(|(word, _)| *word);
         let found = self.0.iter().find(|(word, _)| *word == text);
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
-            let near = irene_tree::did_you_mean(&irene_tree::similar(text, words()));
+            let near = irene_tree::suggestion(text, words());
             format!("is not one of {}{near}", words().collect::<Vec<_>>().join(", "))
         })
-    }
-
-    fn any(&self) -> T {
-        self.0[0].1
     }
 }
 
@@ -107,10 +92,6 @@ impl Kind for Flag {
 
     fn read(&self, text: &str) -> Result<bool, String> {
         text.parse().map_err(|_| "is neither true nor false".to_owned())
-    }
-
-    fn any(&self) -> bool {
-        false
     }
 }
 
@@ -136,10 +117,6 @@ impl Kind for Formats {
             format!("is no number format for weights, or for weights, activations and cache with commas between them; there are {names}")
         })
     }
-
-    fn any(&self) -> Precision {
-        Precision::default()
-    }
 }
 
 /// The number format of weights, or of the cache.
@@ -159,10 +136,6 @@ impl Kind for OneFormat {
             let names = Format::all().filter(|format| format.holds_weights()).map(Format::name);
             format!("is no number format for weights; there are {}", names.collect::<Vec<_>>().join(", "))
         })
-    }
-
-    fn any(&self) -> Format {
-        Format::F32
     }
 }
 
@@ -190,10 +163,6 @@ impl Kind for FormatList {
         }
         Ok(formats)
     }
-
-    fn any(&self) -> Vec<Format> {
-        Vec::new()
-    }
 }
 
 /// Names with commas between them. Whether they are known is found where they are looked up.
@@ -219,10 +188,6 @@ impl Kind for NameList {
             0 => Err("has no name".to_owned()),
             count => Err(format!("has {count} names; at most {MOST_LISTED} are taken")),
         }
-    }
-
-    fn any(&self) -> Vec<String> {
-        Vec::new()
     }
 }
 
@@ -255,10 +220,6 @@ impl Kind for Changes {
             count => Err(format!("has {count} changes; at most {MOST_CHANGES} are taken")),
         }
     }
-
-    fn any(&self) -> Vec<Change> {
-        Vec::new()
-    }
 }
 
 /// A JSON object of any members.
@@ -277,9 +238,5 @@ impl Kind for Members {
 
     fn read_json(&self, value: &Value) -> Result<Self::Value, String> {
         value.as_object().cloned().ok_or_else(|| "is not an object".into())
-    }
-
-    fn any(&self) -> Self::Value {
-        Map::new()
     }
 }

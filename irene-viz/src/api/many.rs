@@ -55,8 +55,7 @@ impl FromFields for RankQuery {
         let task = fields.optional("task", "Only models that are made for this task.", Word(&TASKS))?;
         let most = "Only models of up to so many parameters.";
         let most = fields.optional("max_parameters", most, Whole(1..=MOST_PARAMETERS))?;
-        let benchmark =
-            "The benchmark whose published scores the entries have; without it, the first that a model has one in.";
+        let benchmark = "The benchmark of the entries' scores; by default the first in which a model has one.";
         let benchmark = fields.optional("benchmark", benchmark, Known(benchmarks))?;
         check_known("family", family.as_deref(), families(fields.app))?;
         check_known("benchmark", benchmark.as_deref(), benchmarks(fields.app))?;
@@ -69,7 +68,7 @@ fn check_known(parameter: &'static str, asked: Option<&str>, known: Vec<String>)
     match asked.filter(|asked| !known.iter().any(|name| name == asked)) {
         None => Ok(()),
         Some(asked) => {
-            let near = irene_tree::did_you_mean(&irene_tree::similar(asked, known.iter().map(String::as_str)));
+            let near = irene_tree::suggestion(asked, known.iter().map(String::as_str));
             let detail =
                 format!("{parameter} `{}` is unknown{near}; there are {}", super::shown(asked), known.join(", "));
             Err(Problem::unknown(detail).about(parameter))

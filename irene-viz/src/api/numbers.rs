@@ -37,10 +37,6 @@ impl Kind for Whole {
         let number = value.as_u64().or_else(|| value.as_f64().and_then(whole));
         self.check(number.and_then(|number| usize::try_from(number).ok()))
     }
-
-    fn any(&self) -> usize {
-        *self.0.start()
-    }
 }
 
 /// Whole numbers to this are exact in a float.
@@ -72,10 +68,6 @@ impl Kind for WholeList {
                 Err(format!("is not a list of whole numbers from {least} to {most} with commas between them"))
             }
         }
-    }
-
-    fn any(&self) -> Vec<usize> {
-        Vec::new()
     }
 }
 
@@ -113,10 +105,6 @@ impl Kind for AtLeast0 {
     fn read_json(&self, value: &Value) -> Result<f64, String> {
         self.check(value.as_f64())
     }
-
-    fn any(&self) -> f64 {
-        0.0
-    }
 }
 
 /// A number above 0.
@@ -153,9 +141,5 @@ impl Kind for Above0 {
 
     fn read_json(&self, value: &Value) -> Result<f64, String> {
         self.check(value.as_f64())
-    }
-
-    fn any(&self) -> f64 {
-        1.0
     }
 }

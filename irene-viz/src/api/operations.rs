@@ -267,7 +267,7 @@ fn of_jobs() -> [Operation; 5] {
             .or(&[403, 404, 421]),
         operation("delete", JOB, delete(jobs::cancel), describe::<Nothing>)
             .is("cancel", "Cancel a job")
-            .more("One that waits ends at once, one that runs as soon as the run of the model that it measures is over.")
+            .more("A waiting job ends at once; a running one ends after the current run of the model.")
             .gives::<JobEntry>(202, "The job, which ends.")
             .or(&[403, 404, 409, 421]),
         operation("get", "/api/v1/jobs/{id}/events", get(jobs::events), describe::<Nothing>)

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{Shared, answer, fields::Params, kinds::LONGEST_NAME, queries::Nothing};
 use crate::{answer::Asked, app::App, problem::Problem};
 
-/// Its path, whose bodies may be longer than those of others.
+/// The path of this operation, whose body may be larger than others'.
 pub(crate) const READ: &str = "/api/v1/read";
 
 /// A model as the first bytes of its file tell it.

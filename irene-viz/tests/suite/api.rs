@@ -109,7 +109,7 @@ fn mistakes_are_problems_in_a_line() {
     predict("model=gpt2&batch_size=1&seq_len=8&math=1").is_problem(400, "math: `1` is neither true nor false");
     server
         .get(&format!("{BERT}&device=tpu"))
-        .is_problem(404, "device `tpu` is unknown; /api/v1/devices lists those there are");
+        .is_problem(404, "device `tpu` is unknown; /api/v1/devices lists the known ones");
     server.get(&format!("{BERT}&device=h100-sxn")).is_problem(404, "did you mean `h100-sxm`");
     let numbers = "batch_sizes: `1,x` is not a list of whole numbers from 1 to 4096";
     server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,x").is_problem(400, numbers);

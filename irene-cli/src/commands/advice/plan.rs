@@ -18,8 +18,9 @@ use crate::{
 
 /// Finds the machines that can serve your requests
 ///
-/// Tries every device, number of GPUs, parallelism and format of the weights, and shows those that keep up. How many requests run at once follows from their rate. First come the ways that no other beats in energy, latency and money; then the others,
-/// by energy. Money is electricity, or the hire of the GPUs where prices are given.
+/// Tries every device, number of GPUs, kind of parallelism and weight format, and lists the combinations that keep up with the rate, which also
+/// decides how many requests run at once. First come those that no other beats in energy, latency and money; the rest follow by energy. Money is
+/// electricity, or the hire of the GPUs if you give prices.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20

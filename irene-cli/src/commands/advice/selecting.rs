@@ -5,6 +5,7 @@ use clap::Arg;
 use irene_advice::{Basis, Bounds, Change, Estimate, Lookup, LookupOptions, Selection};
 use irene_models::ModelSpec;
 use irene_predict::Load;
+use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
 use irene_tree::Kernels;
 
@@ -28,7 +29,7 @@ fn one_value(arg: Arg) -> Arg {
     let help = match arg.get_id().as_str() {
         "batch_size" => "Sequences in the batch",
         "seq_len" => "Tokens in a sequence",
-        "concurrency" => "Requests that run at once while others wait to replace them, on average",
+        "concurrency" => "Mean number of requests running at once (others wait their turn)",
         "rate" => "Requests that arrive in a second",
         "device" => "A device of `irene devices` [default: gtx-1080-ti; h100-sxm for requests to a decoder]",
         "method" => return arg.hide(true),
@@ -120,26 +121,25 @@ impl SelectionArgs {
     }
 
     fn completed(&self, spec: &ModelSpec, device: Option<String>, has_machine: bool) -> Result<Selection> {
-        let [weights, cache] = self.setting.service.formats();
-        let loads = self.setting.service.loads(self.setting.sizes.batch_sizes());
+        let (service, run) = (&self.setting.service, &self.setting.run);
         let mut selection = Selection {
             row: RequestRow {
                 model: Some(self.model.clone()),
                 device,
-                engine: self.setting.service.engine().map(str::to_owned),
-                weights,
-                kernels: self.setting.run.kernels(),
-                load: one(&loads, "--batch-size, --concurrency or --rate")?,
-                prompt: one(self.setting.sizes.seq_lens(), "--seq-len")?.map(|tokens| tokens as f64),
-                generated: self.setting.run.generate().map(|tokens| tokens as f64),
+                engine: service.engine.clone(),
+                weights: service.weights,
+                kernels: run.pass.kernels(),
+                load: one(&self.setting.loads(), "--batch-size, --concurrency or --rate")?,
+                prompt: one(&self.setting.sizes.seq_len, "--seq-len")?.map(|tokens| tokens as f64),
+                generated: run.generate.map(|tokens| tokens as f64),
                 parallel: self.setting.parallel.parallel(),
                 ..RequestRow::default()
             },
-            precision: self.setting.run.dtype(),
-            cache,
-            power_limit_w: self.setting.service.power_limit(),
-            head: self.setting.run.head(),
-            past: self.setting.run.past(),
+            precision: run.dtype,
+            cache: service.cache,
+            power_limit_w: service.power_limit,
+            head: run.pass.head(),
+            past: run.pass.past(),
             ..Selection::default()
         };
         if self.setting.predictor.is_of_data_sheet() && selection.row.engine.is_none() {
@@ -173,7 +173,7 @@ fn fill_in(selection: &mut Selection, is_decoder: bool, has_machine: bool) {
         row.device = Some(SERVER.to_owned());
         told.push(format!("--device {SERVER}"));
     }
-    let is_served = is_decoder && row.device.as_deref().is_some_and(|name| !is_measured(name));
+    let is_served = is_decoder && row.device.as_deref().is_some_and(|name| !DeviceProfile::is_bundled(name));
     if row.load.is_none() {
         row.load = Some(if is_served { Load::Concurrency(RUNNING) } else { Load::Sequences(BATCH) });
         told.push(if is_served { format!("--concurrency {RUNNING}") } else { format!("--batch-size {BATCH}") });
@@ -194,8 +194,4 @@ fn fill_in(selection: &mut Selection, is_decoder: bool, has_machine: bool) {
     if !told.is_empty() {
         output::tell(&format!("taken for granted: {}", told.join(" ")));
     }
-}
-
-fn is_measured(name: &str) -> bool {
-    irene_regress::DeviceProfile::bundled_names().any(|known| known == name)
 }

@@ -11,9 +11,10 @@ use crate::{
 
 /// Shows what changes would do to energy, time and memory
 ///
-/// A change is a field of the model's config, or how and where it runs. Fields go by their names in a config.json, or by the general ones (num_hidden_layers, hidden_size, hidden_act); the others are model, device,
-/// batch_size, concurrency, rate, seq_len, generate, dtype, weights, cache, kernels, engine, tensor_parallel, pipeline_parallel, expert_parallel,
-/// data_parallel and power_limit_w. Each change is also tried by itself, with the reason where it does nothing.
+/// A change is a field of the model's config, or how and where it runs. Fields go by their names in a config.json, or by the general ones
+/// (num_hidden_layers, hidden_size, hidden_act); the others are model, device, batch_size, concurrency, rate, seq_len, generate, dtype, weights,
+/// cache, kernels, engine, tensor_parallel, pipeline_parallel, expert_parallel, data_parallel and power_limit_w. Each change is also tried by
+/// itself, with the reason where it does nothing.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene whatif bert-base-uncased --set num_hidden_layers=6

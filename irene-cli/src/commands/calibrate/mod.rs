@@ -17,8 +17,9 @@ use crate::output;
 
 /// Makes a predictor for your machine from a few measurements
 ///
-/// From trees that were measured on it, or from whole requests. Trees carry the profile of another machine over. Requests (--requests) move what the device's data sheet says, for the engines that served
-/// them; `irene predict` takes the file for models with --prompt, and for sheets of requests.
+/// From trees that were measured on it, or from whole requests. Trees carry the profile of another machine over. Requests (--requests) move what
+/// the device's data sheet says, for the engines that served them; `irene predict` takes the file for models with --prompt, and for sheets of
+/// requests.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene calibrate --device gtx-1080-ti mine.jsonl -o mine.safetensors
@@ -64,7 +65,7 @@ fn of_trees(args: &Args, data: &Path) -> Result<()> {
     let name = args.name.as_deref().unwrap_or(UNNAMED);
     let mut profile = completion.explained(predictor.explained(predictor.profile.calibrated(&trees, name)))?;
     profile.provenance.memory_gib = args.memory_gib;
-    write(&args.output, &profile.to_bytes()?)?;
+    output::write_bytes(&args.output, &profile.to_bytes()?)?;
     output::tell(&format!(
         "{}, carried over to {name} by {}, written to {}",
         predictor.name,
@@ -76,8 +77,4 @@ fn of_trees(args: &Args, data: &Path) -> Result<()> {
     ));
     super::tell_of_training(&profile.provenance);
     Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    output::write_file(path, |writer| Ok(writer.write_all(bytes)?))
 }

@@ -12,7 +12,7 @@ use irene_numerics::median;
 use irene_predict::{Calibration, Forecast, Law, Measured, Service, ServiceOptions};
 use irene_requests::{ASSUMED, Figures, METER, RequestReader, RequestRow};
 
-use super::{Args, write};
+use super::Args;
 use crate::{
     commands::{Exit, Usage, predict::positive, refuse, trees},
     input, output,
@@ -52,7 +52,7 @@ impl RequestsArgs {
 
 pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
     let of_trees = [
-        ("--predictor", args.predictor.names_file()),
+        ("--predictor", args.predictor.predictor.is_some()),
         ("--method", args.predictor.asks_for_track()),
         ("--name", args.name.is_some()),
         ("--memory-gib", args.memory_gib.is_some()),
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
         output::tell(&format!("{origin}: {before}{}{after}", trees::count(count, "row")));
     }
     let calibration = Calibration::of(&measured)?;
-    write(&args.output, &calibration.to_bytes()?)?;
+    output::write_bytes(&args.output, &calibration.to_bytes()?)?;
     tell(args, &calibration, &measured, others);
     if faults.is_empty() {
         return Ok(());
@@ -111,7 +111,7 @@ fn device(args: &Args, origin: &str, rows: &[RequestRow]) -> Result<Device> {
     match names.as_slice() {
         [name] => Ok(Catalogue::find(name)?),
         [] => Err(Usage("which device was measured? Give --device NAME; `irene devices` lists them".into()).into()),
-        _ if args.predictor.names_devices() => Err(Usage("--device has one name here".into()).into()),
+        _ if args.predictor.device.is_some() => Err(Usage("--device has one name here".into()).into()),
         _ => bail!("{origin}: rows of {}; say which with --device", names.join(", ")),
     }
 }

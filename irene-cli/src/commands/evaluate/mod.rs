@@ -8,7 +8,7 @@ use irene_tree::{
     Level, Node,
     render::{Grid, Heading},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{FormatArgs, refuse};
 use crate::{
@@ -18,8 +18,9 @@ use crate::{
 
 /// Compares predictions with measurements: percentage errors
 ///
-/// Errors of trees are given by level and instance type, those of sheets by device, model and engine. Two files of trees are compared node by node. Two sheets, of requests or of operations, are compared row by row: rows are matched by their
-/// order if their settings are the same, otherwise by the settings. Every figure that both have is compared; units follow from the titles.
+/// Errors of trees are given by level and instance type, those of sheets by device, model and engine. Two files of trees are compared node by node.
+/// Two sheets, of requests or of operations, are compared row by row: rows are matched by their order if their settings are the same, otherwise by
+/// the settings. Every figure that both have is compared; units follow from the titles.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene evaluate device_1.jsonl predicted.jsonl
@@ -71,9 +72,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn text(evaluation: &Evaluation) -> Result<String> {
     let figures = ["nodes", "mean", "median", "90%"].map(Heading::right);
     let mut grid = Grid::new([Heading::left("percentage error")].into_iter().chain(figures));
-    let figure = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.2}"));
     for (name, _, errors) in groups(evaluation) {
-        let [mean, median, most] = [errors.mean(), errors.quantile(0.5), errors.quantile(0.9)].map(figure);
+        let [mean, median, most] = [errors.mean(), errors.quantile(0.5), errors.quantile(0.9)].map(output::percent);
         grid.row([name, errors.count().to_string(), mean, median, most]);
     }
     let mut out = grid.text(output::width());
@@ -112,7 +112,7 @@ fn rows(evaluation: &Evaluation) -> Sheet {
     sheet
 }
 
-fn json(evaluation: &Evaluation) -> Map<String, Value> {
+fn json(evaluation: &Evaluation) -> [(&'static str, Value); 3] {
     let errors = |errors: &Errors| {
         let cdf: Vec<_> =
             STEPS.iter().map(|&step| json!({"percent": step, "share": errors.share_within(step)})).collect();
@@ -124,14 +124,10 @@ fn json(evaluation: &Evaluation) -> Map<String, Value> {
             "cdf": cdf,
         })
     };
-    let by_level: Map<String, Value> =
-        evaluation.by_level.iter().map(|(level, found)| (level.name().to_owned(), errors(found))).collect();
-    let by_type: Map<String, Value> =
-        evaluation.by_instance_type.iter().map(|(name, found)| (name.clone(), errors(found))).collect();
-    let coverage: Map<String, Value> =
-        LEVELS.iter().map(|&level| (level.name().to_owned(), json!(evaluation.coverage(level)))).collect();
-    let parts = [("by_level", by_level), ("by_instance_type", by_type), ("coverage", coverage)];
-    parts.into_iter().map(|(name, part)| (name.to_owned(), Value::Object(part))).collect()
+    let by_level = evaluation.by_level.iter().map(|(level, found)| (level.name(), errors(found)));
+    let by_type = evaluation.by_instance_type.iter().map(|(name, found)| (name.clone(), errors(found)));
+    let coverage = LEVELS.iter().map(|&level| (level.name(), json!(evaluation.coverage(level))));
+    [("by_level", by_level.collect()), ("by_instance_type", by_type.collect()), ("coverage", coverage.collect())]
 }
 
 /// The three levels of the paper, in its order.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use irene_bench::Mark;
 use irene_requests::{Comparison, Group, Table, compare};
 use irene_tree::render::{Grid, Heading};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Args;
 use crate::{
@@ -50,12 +50,11 @@ fn read(path: &Path) -> Result<Table> {
 fn text(found: &Comparison) -> Result<String> {
     let titles = ["rows", "median", "mean", "90%", "in interval"].map(Heading::right);
     let mut grid = Grid::new([Heading::left("absolute percentage error")].into_iter().chain(titles));
-    let figure = |figure: Option<f64>| figure.map_or_else(String::new, |figure| format!("{figure:.2}"));
     for group in &found.groups {
         let errors = &group.errors;
         let name =
             group.by.as_ref().map_or_else(|| group.figure.clone(), |(column, value)| format!("  {column} {value}"));
-        let [median, mean, most] = [errors.median(), errors.mean(), errors.p90()].map(figure);
+        let [median, mean, most] = [errors.median(), errors.mean(), errors.p90()].map(output::percent);
         let inside = errors.coverage().map_or_else(String::new, |share| format!("{:.1}%", 100.0 * share));
         grid.row([name, errors.count().to_string(), median, mean, most, inside]);
     }
@@ -84,7 +83,7 @@ fn rows(found: &Comparison) -> Sheet {
     sheet
 }
 
-fn json(found: &Comparison) -> Map<String, Value> {
+fn json(found: &Comparison) -> [(&'static str, Value); 4] {
     let group = |group: &Group| {
         let (by, value) = group.by.clone().unzip();
         let errors = &group.errors;
@@ -102,11 +101,10 @@ fn json(found: &Comparison) -> Map<String, Value> {
     let ranks: Vec<Value> =
         found.ranks.iter().map(|rank| json!({"model": rank.model, "rows": rank.count, "kendall": rank.tau})).collect();
     let unpredicted = found.unpredicted.map_or(0, |(rows, _)| rows);
-    let fields = json!({
-        "rows": found.rows,
-        "unpredicted": unpredicted,
-        "errors": found.groups.iter().map(group).collect::<Vec<_>>(),
-        "rank_correlation": {"mean": found.rank(), "by_model": ranks},
-    });
-    if let Value::Object(fields) = fields { fields } else { Map::new() }
+    [
+        ("rows", json!(found.rows)),
+        ("unpredicted", json!(unpredicted)),
+        ("errors", found.groups.iter().map(group).collect()),
+        ("rank_correlation", json!({"mean": found.rank(), "by_model": ranks})),
+    ]
 }

@@ -6,7 +6,7 @@ use irene_explore::{
     learning::{CostLawLearner, Diagnosis, diagnose},
 };
 use irene_tree::render::si;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{RecordsArgs, in_words, read_records};
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     match args.format.format() {
         Format::Text => output::print_text(&out),
-        Format::Json => output::print(&output::json(Map::from_iter([("diagnoses".to_owned(), json!(all))]))),
+        Format::Json => output::print(&output::json([("diagnoses", json!(all))])),
         Format::Csv => output::print(&sheet.csv()),
     }
 }

@@ -7,7 +7,7 @@ use irene_explore::{
     learning::{InCampaign, Learner, Protocol, SurrogateErrors, crossvalidate, crossvalidate_in_campaign},
 };
 use irene_tree::render::{Grid, Heading};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{RecordsArgs, in_words, read_records};
 use crate::{
@@ -241,5 +241,5 @@ fn json(devices: &[Device]) -> String {
         json!({ "device": device.name, "records": device.records, "scores": scores })
     };
     let devices = json!(devices.iter().map(device).collect::<Vec<_>>());
-    output::json(Map::from_iter([("devices".to_owned(), devices)]))
+    output::json([("devices", devices)])
 }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use irene_explore::{
     Conditions, Error, Measure, Record,
     campaign::{Campaign, DesignProfiler, RecordFile, SamplingPlan, Shard},
@@ -14,10 +14,10 @@ use crate::{
     commands::{
         Usage,
         following::{HeadName, SizeArgs},
-        measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
+        measuring::{DEFAULT_SEED, QuickArgs, check_resumes},
         meters::MeterArgs,
         running::PlaceArgs,
-        size,
+        size, stopped,
         training::TrainingArgs,
     },
     interrupt, output,
@@ -62,11 +62,8 @@ pub(crate) struct Args {
     place: PlaceArgs,
     #[command(flatten)]
     meter: MeterArgs,
-    /// Short rounds without pauses, until the intervals are within 5%; without it the paper's protocol
-    #[arg(long)]
-    quick: bool,
     #[command(flatten)]
-    protocol: ProtocolArgs,
+    protocol: QuickArgs,
     #[command(flatten)]
     training: TrainingArgs,
     /// Continue a file: what it has is not measured again
@@ -98,26 +95,16 @@ impl Args {
             Some(HeadName::Lm | HeadName::None) | None => TaskHead::Lm,
         }
     }
-
-    fn measuring(&self) -> Result<Measuring> {
-        Ok(Measuring {
-            meter: self.meter.clone(),
-            place: self.place.clone(),
-            protocol: self.protocol.protocol(self.quick)?,
-            period: self.protocol.period(self.quick),
-            levels: vec![Level::Model],
-        })
-    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
     let path = args.output.display();
     let is_there = args.output.metadata().is_ok_and(|metadata| metadata.len() > 0);
-    ensure!(args.resume || !is_there, "{path} exists; --resume adds to it, or choose another file");
+    check_resumes(&args.output, is_there, args.resume)?;
     let begun = if is_there { RecordFile::open(&args.output)?.1 } else { Vec::new() };
     let campaign = args.campaign(&begun)?;
-    let measuring = args.measuring()?;
+    let measuring = args.protocol.measuring(&args.meter, &args.place, vec![Level::Model])?;
     let selection = measuring.meter.select()?;
     let device = args.place.device()?;
     let conditions = conditions(args, &campaign, measuring.settings(&selection));
@@ -136,9 +123,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let before = done.len();
     while let Some(step) = campaign.next(&done)? {
         let mut record = match profiler.measure(step, args.size.size()) {
-            Err(Error::Stopped) => {
-                bail!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it")
-            }
+            Err(Error::Stopped) => return Err(stopped(&args.output)),
             record => record?,
         };
         record.conditions.measuring.clone_from(&conditions.measuring);

@@ -6,7 +6,7 @@ use irene_explore::{
     learning::{Transfer, leave_one_device_out},
 };
 use irene_tree::render::{Grid, Heading};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{MeasureArgs, RecordsArgs, in_words, read_records};
 use crate::{
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let one =
                 |(measure, transfers): &(Measure, Vec<Transfer>)| json!({ "measure": measure, "devices": transfers });
             let measures = json!(found.iter().map(one).collect::<Vec<_>>());
-            output::print(&output::json(Map::from_iter([("measures".to_owned(), measures)])))
+            output::print(&output::json([("measures", measures)]))
         }
         Format::Csv => output::print(&sheet(&found).csv()),
     }

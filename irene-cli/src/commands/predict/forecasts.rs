@@ -8,18 +8,19 @@ use irene_predict::{Load, Note, Part};
 use irene_regress::{CONFIDENCE, kwh_per_million};
 use irene_requests::{Figure, RequestRow};
 use irene_tree::{
-    Parallel, Tree, jsonl,
+    Parallel, Tree,
     render::{self, Grid, Heading},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
-    Args, TreeFormat, drawn, not_one_tree, one,
+    Args,
+    answered::{self, Answered},
+    one,
     service::{self, Answer},
 };
 use crate::{
-    commands::Exit,
-    output::{self, width},
+    output::width,
     sheet::{Cell, Field, Sheet},
 };
 
@@ -27,36 +28,31 @@ use crate::{
 pub(super) fn run(args: &Args, rows: Vec<RequestRow>) -> Result<()> {
     let format = args.output.format(None);
     args.check(format, false)?;
-    let (answers, lacking) = service::answers(args, rows)?;
-    if answers.is_empty() {
-        return Err(Exit::with(1));
-    }
-    print(args, &answers, format)?;
-    if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
+    answered::show(args, format, service::answers(args, rows)?)
 }
 
-fn print(args: &Args, answers: &[Answer], format: TreeFormat) -> Result<()> {
-    let text = match (answers, format) {
-        ([one], TreeFormat::Text) => text(args, one)?,
-        (several, TreeFormat::Text) if args.shows_each() => {
-            several.iter().map(|one| text(args, one)).collect::<Result<Vec<_>>>()?.join("\n")
-        }
-        (several, TreeFormat::Text) => format!("{}\n\n{}", bases(several), table(args, several)),
-        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one)?) + "\n",
-        (several, TreeFormat::Json) => {
-            let settings = several.iter().map(|answer| object(args, answer)).collect();
-            output::json(Map::from_iter([("settings".to_owned(), settings)]))
-        }
-        (several, TreeFormat::Csv) => {
-            let rows: Vec<RequestRow> = several.iter().map(|answer| answer.row.clone()).collect();
-            return output::write(args.output.output(), |writer| Ok(irene_requests::write(writer, &rows)?));
-        }
-        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one)?, format),
-        (_, TreeFormat::Dot | TreeFormat::Folded) => return Err(not_one_tree()),
-    };
-    match format {
-        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
-        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
+impl Answered for Answer {
+    fn text(&self, args: &Args) -> Result<String> {
+        text(args, self)
+    }
+
+    fn tree(&self, args: &Args) -> Result<Tree> {
+        Ok(self.setting.tree(&self.forecast, args.output.math)?)
+    }
+
+    fn object(&self, args: &Args) -> Value {
+        object(args, self)
+    }
+
+    fn table(args: &Args, several: &[Self]) -> String {
+        format!("{}\n\n{}", bases(several), table(args, several))
+    }
+
+    fn csv(_: &Args, several: &[Self]) -> Result<String> {
+        let rows: Vec<RequestRow> = several.iter().map(|answer| answer.row.clone()).collect();
+        let mut csv = Vec::new();
+        irene_requests::write(&mut csv, &rows)?;
+        Ok(String::from_utf8(csv)?)
     }
 }
 
@@ -81,7 +77,7 @@ fn named(figure: Figure, load: Load) -> (&'static str, &'static str) {
 }
 
 /// One forecast in full.
-pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
+fn text(args: &Args, answer: &Answer) -> Result<String> {
     let Answer { row, setting, forecast } = answer;
     let request = &setting.request;
     let mut out = format!(
@@ -104,7 +100,7 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
     }
-    let tree = setting.tree(forecast, args.output.math)?;
+    let tree = answer.tree(args)?;
     writeln!(out, "\n{}", of_tree(answer))?;
     out += &one::nodes(args, &tree);
     out += &one::bottleneck_table(args, &tree);
@@ -205,7 +201,7 @@ fn cost(args: &Args, row: &RequestRow) -> String {
 }
 
 /// The fields of a forecast, for programs.
-pub(super) fn object(args: &Args, answer: &Answer) -> Value {
+fn object(args: &Args, answer: &Answer) -> Value {
     let Answer { row, setting, forecast } = answer;
     let (request, memory) = (&setting.request, &forecast.memory);
     let mut object = Map::new();
@@ -255,16 +251,8 @@ pub(super) fn object(args: &Args, answer: &Answer) -> Value {
     Value::Object(object)
 }
 
-/// The tree of one forecast, with the forecast in it.
-pub(super) fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
-    let mut tree = answer.setting.tree(&answer.forecast, args.output.math)?;
-    tree.extra.insert("forecast".into(), object(args, answer));
-    tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
-    Ok(tree)
-}
-
 /// A row a forecast.
-pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
+fn table(args: &Args, answers: &[Answer]) -> String {
     let mut sheet = Sheet::new(titles());
     for answer in answers {
         sheet.row(cells(args, answer));

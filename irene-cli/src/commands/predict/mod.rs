@@ -1,5 +1,6 @@
 //! `irene predict`: one tree or one forecast in full, or a row for each of several settings.
 
+mod answered;
 mod forecasts;
 mod one;
 mod rows;
@@ -141,7 +142,7 @@ impl Args {
     /// Whether several settings are asked for, as far as the arguments tell.
     fn is_sweep(&self) -> bool {
         self.subjects.len() > 1
-            || self.setting.sizes.sizes(self.setting.run.past(), "").is_ok_and(|sizes| sizes.len() > 1)
+            || self.setting.sizes.sizes(self.setting.run.pass.past(), "").is_ok_and(|sizes| sizes.len() > 1)
     }
 }
 
@@ -303,7 +304,7 @@ fn runs(args: &Args, spec: &ModelSpec) -> Result<Vec<Run>> {
     refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
     args.setting
         .sizes
-        .sizes(args.setting.run.past(), OR_TEXT)?
+        .sizes(args.setting.run.pass.past(), OR_TEXT)?
         .into_iter()
         .map(|size| run_at(args, spec, size))
         .collect()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use irene_devices::{Catalogue, Device};
-use irene_predict::{Forecast, Host, Load, Service, ServiceOptions, Setting};
+use irene_predict::{Forecast, Host, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
 use irene_tree::Format;
@@ -22,22 +22,22 @@ pub(crate) struct ServiceArgs {
     /// The engine, with its generation (vllm-0.11, vllm-0.5, tensorrt-llm, transformers, llama.cpp, deepspeed, candle) [default: vllm; llama.cpp on
     /// processors and Apple's chips; transformers for models that generate nothing]
     #[arg(long, value_name = "NAME")]
-    engine: Option<String>,
-    /// Requests that run at once while others wait to replace them, on average; several with commas between
+    pub(crate) engine: Option<String>,
+    /// Mean number of requests running at once (others wait their turn); several with commas between
     #[arg(long, value_name = "C", value_delimiter = ',', value_parser = at_least_one, conflicts_with_all = ["batch_size", "rate"])]
-    concurrency: Vec<f64>,
+    pub(crate) concurrency: Vec<f64>,
     /// Requests that arrive in a second; several with commas between
     #[arg(long, value_name = "R", value_delimiter = ',', value_parser = positive, conflicts_with = "batch_size")]
-    rate: Vec<f64>,
+    pub(crate) rate: Vec<f64>,
     /// The format of the weights [default: the model's own]
     #[arg(long, value_name = "FORMAT", conflicts_with = "dtype")]
-    weights: Option<Format>,
+    pub(crate) weights: Option<Format>,
     /// The format of the cache of keys and values [default: that of the activations]
     #[arg(long, value_name = "FORMAT", conflicts_with = "dtype")]
-    cache: Option<Format>,
+    pub(crate) cache: Option<Format>,
     /// A limit on the power of each GPU
     #[arg(long, value_name = "WATTS", value_parser = positive)]
-    power_limit: Option<f64>,
+    pub(crate) power_limit: Option<f64>,
     /// Whose energy: that of the devices, as their own meters have it, or that at the wall, with the machine around them [default: gpu]
     #[arg(long, value_enum, value_name = "METER")]
     meter: Option<Meter>,
@@ -91,9 +91,9 @@ impl ServiceArgs {
             device: self.own_device()?,
             calibration: args.setting.predictor.calibration()?,
             power_limit_w: self.power_limit,
-            precision: args.setting.run.dtype(),
+            precision: args.setting.run.dtype,
             cache: self.cache,
-            head: args.setting.run.head(),
+            head: args.setting.run.pass.head(),
             host: self.host()?,
         })
     }
@@ -113,21 +113,6 @@ impl ServiceArgs {
         ]
     }
 
-    /// The formats of weights and cache that are asked for.
-    pub(in crate::commands) fn formats(&self) -> [Option<Format>; 2] {
-        [self.weights, self.cache]
-    }
-
-    /// The engine that is asked for.
-    pub(in crate::commands) fn engine(&self) -> Option<&str> {
-        self.engine.as_deref()
-    }
-
-    /// The limit on the power of each GPU.
-    pub(in crate::commands) fn power_limit(&self) -> Option<f64> {
-        self.power_limit
-    }
-
     /// The device of one's own data sheet.
     pub(in crate::commands) fn own_device(&self) -> Result<Option<Device>> {
         Ok(self.device_spec.as_deref().map(Device::read).transpose()?)
@@ -138,13 +123,6 @@ impl ServiceArgs {
         refuse(self.meter == Some(Meter::Gpu), "--meter wall", &[("--host-power", self.host_power.is_some())])?;
         let usual = (self.meter == Some(Meter::Wall)).then_some(Host::Usual);
         Ok(self.host_power.map(Host::Watts).or(usual))
-    }
-
-    /// How many run at once, one after the other.
-    pub(in crate::commands) fn loads(&self, batch_sizes: &[usize]) -> Vec<Load> {
-        let batches = batch_sizes.iter().map(|&sequences| Load::Sequences(sequences));
-        let concurrencies = self.concurrency.iter().map(|&running| Load::Concurrency(running));
-        batches.chain(concurrencies).chain(self.rate.iter().map(|&rate| Load::Rate(rate))).collect()
     }
 }
 
@@ -165,15 +143,17 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
             None => Ok(args.setting.predictor.is_of_data_sheet().then(|| vec![DeviceProfile::DEFAULT_DEVICE.to_owned()])),
         };
     };
-    let is_measured = |name: &String| DeviceProfile::bundled_names().any(|known| known == name);
-    if flag.is_none() && !args.setting.predictor.is_of_data_sheet() && names.len() == 1 && names.iter().all(is_measured)
+    if flag.is_none()
+        && !args.setting.predictor.is_of_data_sheet()
+        && names.len() == 1
+        && names.iter().all(|name| DeviceProfile::is_bundled(name))
     {
         return Ok(None);
     }
     let of_profiles = [("--method", args.setting.predictor.asks_for_track())];
     refuse(true, "a measured profile: --device gtx-1080-ti or gtx-1070", &of_profiles)?;
     let found = names.iter().try_for_each(|name| Catalogue::find(name).map(drop));
-    match args.setting.predictor.names_devices() {
+    match args.setting.predictor.device.is_some() {
         true => found?,
         false => found.context(OF_SETTINGS)?,
     }
@@ -183,8 +163,7 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
 /// A row for each request: every model on every device with every load and prompt, in this order.
 pub(super) fn rows(args: &Args, devices: &[String]) -> Result<Vec<RequestRow>> {
     refuse_of_profiles(args)?;
-    let (loads, prompts) =
-        (args.setting.service.loads(args.setting.sizes.batch_sizes()), args.setting.sizes.seq_lens());
+    let (loads, prompts) = (args.setting.loads(), &args.setting.sizes.seq_len);
     if loads.is_empty() {
         return Err(Usage("how many requests run at once? Give --sequences, --concurrency or --rate".into()).into());
     }
@@ -219,8 +198,8 @@ pub(super) fn defaults(args: &Args) -> RequestRow {
     RequestRow {
         engine: args.setting.service.engine.clone(),
         weights: args.setting.service.weights,
-        kernels: args.setting.run.kernels(),
-        generated: args.setting.run.generate().map(|tokens| tokens as f64),
+        kernels: args.setting.run.pass.kernels(),
+        generated: args.setting.run.generate.map(|tokens| tokens as f64),
         parallel: args.setting.parallel.parallel(),
         ..RequestRow::default()
     }
@@ -232,11 +211,8 @@ pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
         0 | 1 => Ok(()),
         _ => Err(Usage(format!("{flag} has one value beside a sheet: that of the rows without their own"))),
     };
-    let (devices, loads) = (
-        args.setting.predictor.devices().unwrap_or_default(),
-        args.setting.service.loads(args.setting.sizes.batch_sizes()),
-    );
-    let prompts = args.setting.sizes.seq_lens();
+    let devices = args.setting.predictor.devices().unwrap_or_default();
+    let (loads, prompts) = (args.setting.loads(), &args.setting.sizes.seq_len);
     only("--device", devices.len())?;
     only("--sequences, --concurrency or --rate", loads.len())?;
     only("--prompt", prompts.len())?;
@@ -251,11 +227,11 @@ pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
 
 /// Refuses flags of measured profiles.
 fn refuse_of_profiles(args: &Args) -> Result<()> {
-    let past = [("--past", args.setting.run.has_past())];
+    let past = [("--past", args.setting.run.pass.past.is_some())];
     refuse(true, "a measured profile; on a data sheet requests have --prompt and --generate", &past)?;
-    let head = [("--head", args.setting.run.head().is_some())];
+    let head = [("--head", args.setting.run.pass.head().is_some())];
     refuse(
-        args.setting.run.generate().is_some_and(|tokens| tokens > 0),
+        args.setting.run.generate.is_some_and(|tokens| tokens > 0),
         "single passes; what is generated comes from the language model's head",
         &head,
     )?;

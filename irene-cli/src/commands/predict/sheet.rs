@@ -1,11 +1,12 @@
 //! Request sheets: a forecast for each row.
 
-use std::{num::NonZero, path::Path, thread};
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 use irene_predict::{Error, Forecast, Service, Setting};
 use irene_requests::{RequestReader, RequestRow};
 use irene_tree::Parallel;
+use rayon::prelude::*;
 
 use super::{Args, TreeFormat, refuse, service};
 use crate::{
@@ -72,15 +73,9 @@ fn read(path: &str, defaults: &RequestRow, service: &mut Service) -> Result<Vec<
 
 /// Forecasts on all cores.
 fn forecast(rows: &mut [SheetRow]) {
-    /// Fewer are forecast sooner than a thread starts.
+    /// Fewer are forecast sooner than another core takes them.
     const LEAST: usize = 16;
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let of_each = rows.len().div_ceil(cores).max(LEAST);
-    thread::scope(|scope| {
-        for rows in rows.chunks_mut(of_each) {
-            scope.spawn(move || rows.iter_mut().for_each(SheetRow::forecast));
-        }
-    });
+    rows.par_iter_mut().with_min_len(LEAST).for_each(SheetRow::forecast);
 }
 
 /// A row of a sheet, with its setting and its forecast, or its fault.

@@ -9,12 +9,16 @@ use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device, Engine, Law};
 use irene_models::{ModelSpec, Run};
 use irene_predict::{TrainingForecast, TrainingLength, forecast_training};
-use irene_tree::{Training, Tree, jsonl};
-use serde_json::Map;
+use irene_tree::{Training, Tree};
+use serde_json::Value;
 
-use super::{Args, TreeFormat, drawn, not_one_tree, positive, refuse};
+use super::{
+    Args,
+    answered::{self, Answered},
+    positive, refuse,
+};
 use crate::{
-    commands::{Exit, Usage, following, predictor::OF_SETTINGS},
+    commands::{Usage, following, predictor::OF_SETTINGS},
     output,
     sheet::Format,
 };
@@ -51,11 +55,30 @@ pub(super) struct Answer {
     length: Option<TrainingLength>,
 }
 
-impl Answer {
-    fn tree(&self, shows_math: bool) -> Result<Tree> {
-        Ok(self.forecast.tree(&self.spec, &self.device, self.engine, Law::shipped(), shows_math)?)
+impl Answered for Answer {
+    fn text(&self, args: &Args) -> Result<String> {
+        one::text(args, self)
     }
 
+    fn tree(&self, args: &Args) -> Result<Tree> {
+        Ok(self.forecast.tree(&self.spec, &self.device, self.engine, Law::shipped(), args.output.math)?)
+    }
+
+    fn object(&self, args: &Args) -> Value {
+        one::object(args, self)
+    }
+
+    fn table(args: &Args, several: &[Self]) -> String {
+        let provenance = several.first().map_or("", |first| first.forecast.provenance.as_str());
+        format!("{provenance}\n\n{}", rows::table(args, several).printed(Format::Text, ""))
+    }
+
+    fn csv(args: &Args, several: &[Self]) -> Result<String> {
+        Ok(rows::table(args, several).printed(Format::Csv, ""))
+    }
+}
+
+impl Answer {
     /// `8 x h100-sxm limited to 400 W`.
     fn devices(&self) -> String {
         super::forecasts::counted(&self.device, self.forecast.run().parallel)
@@ -67,31 +90,27 @@ pub(super) fn run(args: &Args, training: Training) -> Result<()> {
     check(args)?;
     let format = args.output.format(None);
     args.check(format, true)?;
-    let (answers, lacking) = answers(args, training)?;
-    if answers.is_empty() {
-        return Err(Exit::with(1));
-    }
-    print(args, &answers, format)?;
-    if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
+    answered::show(args, format, answers(args, training)?)
 }
 
 /// Refuses what has no meaning in training.
 fn check(args: &Args) -> Result<()> {
     let of_requests = "requests: with --train every sequence is read whole";
-    let passes = [("--generate", args.setting.run.generate().is_some()), ("--past", args.setting.run.has_past())];
+    let passes =
+        [("--generate", args.setting.run.generate.is_some()), ("--past", args.setting.run.pass.past.is_some())];
     refuse(true, of_requests, &[&passes[..], &args.setting.service.flags_of_requests()].concat())?;
     refuse(true, "a measured profile", &args.text_flags())?;
     refuse(true, "a measured profile", &[("--method", args.setting.predictor.asks_for_track())])?;
     refuse(
         true,
         "inference: with --train give --device NAME (`irene devices` lists them)",
-        &[("--predictor", args.setting.predictor.names_file())],
+        &[("--predictor", args.setting.predictor.predictor.is_some())],
     )
 }
 
 fn answers(args: &Args, training: Training) -> Result<(Vec<Answer>, usize)> {
     let (devices, engine, sizes) =
-        (devices(args)?, engine(args)?, args.setting.sizes.sizes(args.setting.run.past(), "")?);
+        (devices(args)?, engine(args)?, args.setting.sizes.sizes(args.setting.run.pass.past(), "")?);
     let count = args.subjects.len() * devices.len() * sizes.len();
     let mut answers = Vec::new();
     for name in &args.subjects {
@@ -128,7 +147,7 @@ fn answer(
 
 /// The devices of the command line or of the settings.
 fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
-    let limited = |device: Device| match args.setting.service.power_limit() {
+    let limited = |device: Device| match args.setting.service.power_limit {
         Some(watts) => Ok::<_, anyhow::Error>(Arc::new(device.with_power_limit(watts)?)),
         None => Ok(Arc::new(device)),
     };
@@ -143,7 +162,7 @@ fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
     };
     let find = |name: &String| {
         let found = Catalogue::find(name);
-        if args.setting.predictor.names_devices() { Ok(found?) } else { found.context(OF_SETTINGS) }
+        if args.setting.predictor.device.is_some() { Ok(found?) } else { found.context(OF_SETTINGS) }
     };
     names.iter().map(|name| limited(find(name)?)).collect()
 }
@@ -151,7 +170,7 @@ fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
 /// Training runs on the kernels that PyTorch starts from the host.
 fn engine(args: &Args) -> Result<&'static Engine> {
     const USUAL: &str = "transformers";
-    let engine = Engine::find(args.setting.service.engine().unwrap_or(USUAL))?;
+    let engine = Engine::find(args.setting.service.engine.as_deref().unwrap_or(USUAL))?;
     if engine.name == USUAL {
         return Ok(engine);
     }
@@ -160,36 +179,4 @@ fn engine(args: &Args) -> Result<&'static Engine> {
         engine.name
     );
     Err(Usage(words).into())
-}
-
-fn print(args: &Args, answers: &[Answer], format: TreeFormat) -> Result<()> {
-    let text = match (answers, format) {
-        ([one], TreeFormat::Text) => one::text(args, one)?,
-        (several, TreeFormat::Text) if args.shows_each() => {
-            several.iter().map(|one| one::text(args, one)).collect::<Result<Vec<_>>>()?.join("\n")
-        }
-        (several, TreeFormat::Text) => {
-            format!("{}\n\n{}", several[0].forecast.provenance, rows::table(args, several).printed(Format::Text, ""))
-        }
-        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one)?) + "\n",
-        (several, TreeFormat::Json) => {
-            let settings = several.iter().map(|answer| one::object(args, answer)).collect();
-            output::json(Map::from_iter([("settings".to_owned(), settings)]))
-        }
-        (several, TreeFormat::Csv) => rows::table(args, several).printed(Format::Csv, ""),
-        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one)?, format),
-        (_, TreeFormat::Dot | TreeFormat::Folded) => return Err(not_one_tree()),
-    };
-    match format {
-        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
-        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
-    }
-}
-
-/// The tree of one step, with the forecast in it.
-fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
-    let mut tree = answer.tree(args.output.math)?;
-    tree.extra.insert("forecast".into(), one::object(args, answer));
-    tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
-    Ok(tree)
 }

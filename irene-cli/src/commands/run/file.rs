@@ -36,7 +36,7 @@ impl Tensors {
     /// Whole or not at all.
     pub(super) fn write(self, path: &Path) -> Result<()> {
         let bytes = safetensors::serialize(self.0, None)?;
-        output::write_file(path, |writer| Ok(writer.write_all(&bytes)?))
+        output::write_bytes(path, &bytes)
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl InputArgs {
-    /// Whether the tokens are made up, so that those which follow mean nothing.
+    /// Whether the tokens are made up, so that generated ones mean nothing.
     pub(super) fn is_made_up(&self) -> bool {
         self.seq_len.is_some()
     }

@@ -52,8 +52,8 @@ pub(crate) struct Args {
     /// How tokens, or losses, and figures are printed [default: text]
     #[arg(long, value_enum, requires = "many_steps")]
     format: Option<generate::GenerateFormat>,
-    /// Write last_hidden_state, and pooler_output and sentence_embedding where there are; with --generate also the prompt's logits, generated (i64) and
-    /// step_logits (sequences, tokens, vocabulary), and no end-of-sequence token is chosen
+    /// Write last_hidden_state, and pooler_output and sentence_embedding where there are; with --generate also the prompt's logits, generated
+    /// (i64) and step_logits (sequences, tokens, vocabulary), and no end-of-sequence token is chosen
     #[arg(short, long, value_name = "OUT.safetensors", conflicts_with = "train", value_parser = output::file())]
     output: Option<PathBuf>,
 }

@@ -45,7 +45,7 @@ pub(super) fn text(recording: &Recording, span: &Span, source: &Source, no_meter
     let lacks = total.lacks();
     let mut without = if lacks.is_empty() { String::new() } else { format!(", without {}", lacks.join(", ")) };
     if span.is_cut() && gaps > 0 {
-        write!(without, ", without {gaps} gaps in which it is unknown")?;
+        write!(without, ", not counting {gaps} gaps in the readings")?;
     }
     let provenance = total.provenance(recording).map_or("", Provenance::name);
     match span.energy(recording, &total) {
@@ -153,7 +153,7 @@ mod tests {
         let span = Span { start: 0.0, from, end, joules: Some(1234.0), gaps: 3, silent: None };
         let all = text(&recording, &span, &source, "").unwrap();
         assert!(all.contains(" recorded; the figures of channels are of the last "), "{all}");
-        assert!(all.contains("strip: 1.23 kJ (measured, without 3 gaps in which it is unknown)\n"), "{all}");
+        assert!(all.contains("strip: 1.23 kJ (measured, not counting 3 gaps in the readings)\n"), "{all}");
         // A counter that has stood still lately has no figure of that time, and its joules none the less.
         let still = Span { start: 0.0, from: end + 1.0, end: end + 2.0, joules: Some(2.0), gaps: 0, silent: None };
         let still = text(&recording, &still, &source, "").unwrap();

@@ -2,7 +2,7 @@
 
 use super::{
     masks::{LayerMask, Positions},
-    recipe::{Alibi, AttentionRecipe, HeadNorms, LayerRecipe, Names, NormKind, Projections},
+    recipe::{Alibi, AttentionRecipe, Grown, HeadNorms, LayerRecipe, Names, NormKind, Projections},
 };
 use crate::{
     Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Tensors, Weights,
@@ -34,9 +34,13 @@ pub(super) struct DecoderAttention {
     projected: Projected,
     norms: Option<(HeadNorms, [Norm; 2])>,
     norms_of_rotated: Option<[PlainRmsNorm; 2]>,
+    /// Whether its queries grow with their position.
+    grows: bool,
+    is_gated: bool,
     out: Linear,
     sinks: Option<Tensor>,
     heads: [usize; 2],
+    sees_later: bool,
     scale: f64,
     soft_cap: Option<f64>,
     dropout: f64,
@@ -80,9 +84,12 @@ impl DecoderAttention {
             projected: Projected::load(weights, recipe, hidden)?,
             norms: norms.transpose()?,
             norms_of_rotated: recipe.norms_of_rotated.map(of_rotated),
+            grows: recipe.temperature.is_some_and(|growth| (growth.of == Grown::Rotated) == layer.rotary.is_some()),
+            is_gated: recipe.is_gated,
             out: Linear::load_maybe_biased(&weights.child(out), [heads * width, hidden], is_biased)?,
             sinks: recipe.has_sinks.then(|| weights.parameter("sinks", [heads])).transpose()?,
             heads: [heads, groups],
+            sees_later: recipe.sees_later,
             scale,
             soft_cap,
             dropout,
@@ -91,10 +98,24 @@ impl DecoderAttention {
         })
     }
 
-    /// Query, key and value, views (batch, heads, tokens, width), normalised where the recipe says so.
-    fn projections(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 3]> {
+    /// The queries alone, and the gate of the result that stands beside those of each head.
+    fn without_gate(&self, cx: &mut Cx<'_>, query: Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        if !self.is_gated {
+            return Ok((query, None));
+        }
+        let (sequences, tokens, [heads, _]) = (query.dim(0), query.dim(1), self.heads);
+        let width = query.dim(2) / (2 * heads);
+        let both = cx.reshape(&query, [sequences, tokens, heads, 2 * width])?;
+        let [query, gate] = [cx.narrow(&both, 3, 0, width)?, cx.narrow(&both, 3, width, width)?];
+        let [query, gate] = [cx.contiguous(&query)?, cx.contiguous(&gate)?];
+        Ok((query, Some(cx.reshape(&gate, [sequences, tokens, heads * width])?)))
+    }
+
+    /// Query, key and value, views (batch, heads, tokens, width), normalised where the recipe says so, and the gate of the result.
+    fn projections(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<([Tensor; 3], Option<Tensor>)> {
         let [heads, groups] = self.heads;
         let [query, key, value] = self.projected.run(cx, hidden, self.heads)?;
+        let (query, gate) = self.without_gate(cx, query)?;
         let [query, key] = match &self.norms {
             Some((HeadNorms::Joint(_), [of_query, of_key])) => {
                 [norm_of_all(cx, of_query, &query)?, norm_of_all(cx, of_key, &key)?]
@@ -108,25 +129,29 @@ impl DecoderAttention {
             _ => [query, key],
         };
         let [query, key, value] = [cx.transpose(&query, 1, 2)?, cx.transpose(&key, 1, 2)?, cx.transpose(&value, 1, 2)?];
-        Ok(match &self.norms {
+        let heads = match &self.norms {
             Some((HeadNorms::PerMovedHead(_), [of_query, of_key])) => {
                 [cx.call(of_query, &query)?, cx.call(of_key, &key)?, value]
             }
             _ => [query, key, value],
-        })
+        };
+        Ok((heads, gate))
     }
 
     /// Query and key with their positions, if the layer knows positions.
     fn placed(&self, cx: &mut Cx<'_>, [query, key]: [Tensor; 2], positions: &Positions) -> Result<[Tensor; 2]> {
-        let Some((angles, pairing)) = positions.angles(self.layer.rotary) else {
-            return Ok(match &positions.temperature {
-                Some(temperature) => [cx.mul(&query, temperature)?, key],
-                None => [query, key],
-            });
+        let [query, key] = match positions.angles(self.layer.rotary) {
+            Some((angles, pairing)) => {
+                let [query, key] = cx.rotary([&query, &key], angles, *pairing)?;
+                match &self.norms_of_rotated {
+                    Some([of_query, of_key]) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+                    None => [query, key],
+                }
+            }
+            None => [query, key],
         };
-        let [query, key] = cx.rotary([&query, &key], angles, *pairing)?;
-        Ok(match &self.norms_of_rotated {
-            Some([of_query, of_key]) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+        Ok(match positions.temperature.as_ref().filter(|_| self.grows) {
+            Some(temperature) => [cx.mul(&query, temperature)?, key],
             None => [query, key],
         })
     }
@@ -145,14 +170,14 @@ impl Module for DecoderAttention {
     type Output = (Tensor, Option<KeyValue>);
 
     fn forward(&self, cx: &mut Cx<'_>, ((hidden, stream), (positions, past)): Seen<'_>) -> Result<Self::Output> {
-        let [query, key, value] = self.projections(cx, hidden)?;
+        let ([query, key, value], gate) = self.projections(cx, hidden)?;
         let [query, key] = self.placed(cx, [query, key], positions)?;
         let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
         let mask = positions.mask(self.layer.window);
         let bias = self.bias(cx, mask)?;
         let how = Attention {
             scaling: if self.scale == 1.0 { Scaling::None } else { Scaling::Factor(self.scale) },
-            causal: Causal::Hidden,
+            causal: if self.sees_later { Causal::No } else { Causal::Hidden },
             padding: mask.padding(),
             window: self.layer.window,
             soft_cap: self.soft_cap,
@@ -163,6 +188,13 @@ impl Module for DecoderAttention {
         };
         let context = cx.attention(&heads, how)?;
         let merged = heads::merge(cx, &context)?;
+        let merged = match gate {
+            Some(gate) => {
+                let gate = cx.sigmoid(&gate)?;
+                cx.mul(&merged, &gate)?
+            }
+            None => merged,
+        };
         let out = cx.call(&self.out, &merged)?;
         Ok((add_stream(cx, out, stream)?, kept))
     }
@@ -185,7 +217,8 @@ impl Projected {
             Projections::Apart { names: [query, key, value], biased } => {
                 let load =
                     |name, heads| Linear::load_maybe_biased(&weights.child(name), [hidden, heads * width], biased);
-                Self::Apart([load(query, heads)?, load(key, groups)?, load(value, groups)?])
+                let of_query = if recipe.is_gated { 2 * heads } else { heads };
+                Self::Apart([load(query, of_query)?, load(key, groups)?, load(value, groups)?])
             }
             Projections::InBlocks { name, biased } => Self::InBlocks(joint(name, biased)?),
             Projections::ByGroup { name, biased } => Self::ByGroup(joint(name, biased)?),

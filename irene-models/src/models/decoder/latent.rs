@@ -25,6 +25,7 @@ pub(super) struct LatentAttention {
     o_proj: Linear,
     heads: usize,
     latent: Latent,
+    sees_later: bool,
     scale: f64,
     dropout: f64,
     layer: LayerRecipe,
@@ -72,6 +73,7 @@ impl LatentAttention {
             o_proj: linear("o_proj", [heads * value_width, hidden], biased)?,
             heads,
             latent: *latent,
+            sees_later: recipe.sees_later,
             scale,
             dropout,
             layer,
@@ -146,7 +148,7 @@ impl Module for LatentAttention {
         };
         let how = Attention {
             scaling: Scaling::Factor(self.scale),
-            causal: Causal::Hidden,
+            causal: if self.sees_later { Causal::No } else { Causal::Hidden },
             padding: positions.mask(self.layer.window).padding(),
             window: self.layer.window,
             wide_softmax: true,

@@ -4,11 +4,12 @@ use irene_tree::{Kernels, Level};
 
 use super::{
     attention::{DecoderAttention, Residual, Seen},
+    delta::DeltaMixer,
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
+    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe, StateKind},
     states::StateMixer,
 };
 use crate::{Cx, KeyValue, Label, LayerNorm, Module, Norm, Past, Result, RmsNorm, Tensor, Tensors, Weights, labelled};
@@ -89,6 +90,7 @@ impl NormKind {
     pub(super) fn load(self, weights: &Weights<'_>, class: &'static str, width: usize) -> Result<Norm> {
         Ok(match self {
             Self::Layer { eps } => Norm::Layer(LayerNorm::load(weights, width, eps)?),
+            Self::LayerWithoutBias { eps } => Norm::Layer(LayerNorm::load_without_bias(weights, width, eps)?),
             Self::Rms { eps } => Norm::Rms(RmsNorm::load(weights, class, width, eps)?),
             Self::RmsAroundOne { eps } => Norm::Rms(RmsNorm::load_around_one(weights, class, width, eps)?),
         })
@@ -109,6 +111,7 @@ enum SelfAttention {
     Heads(Box<DecoderAttention>),
     Latent(Box<LatentAttention>),
     States(Box<StateMixer>),
+    Delta(Box<DeltaMixer>),
     None,
 }
 
@@ -132,7 +135,7 @@ enum LoadedBlock {
 impl DecoderLayer {
     pub(super) fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let load = || FeedForwardPart::load(weights, &recipe.names, &layer.feed_forward, recipe.hidden);
-        let is_fed = matches!(layer.parts, Parts::AttentionAndFeedForward | Parts::FeedForward);
+        let is_fed = !matches!(layer.parts, Parts::Attention | Parts::States);
         Ok(Self {
             label: weights.label(recipe.names.classes.layer, Level::Module),
             attention: SelfAttention::load(weights, recipe, layer)?,
@@ -149,6 +152,10 @@ impl DecoderLayer {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::States(mixer) => {
+                let ((hidden, _), (_, past)) = seen;
+                (cx.call(mixer.as_ref(), (hidden, past))?, None)
+            }
+            SelfAttention::Delta(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
             }
@@ -253,11 +260,17 @@ impl Module for DecoderLayer {
 impl SelfAttention {
     fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let Recipe { names, hidden, attention, norm, .. } = recipe;
-        let weights = &weights.child(names.attention);
+        let (in_layer, weights) = (weights, &weights.child(names.attention));
         Ok(match (layer.parts, &attention.states, &attention.latent) {
-            (Parts::FeedForward, ..) | (Parts::States, None, _) => Self::None,
-            (Parts::States, Some(states), _) => {
-                Self::States(Box::new(StateMixer::load(weights, names, *states, *hidden)?))
+            (Parts::FeedForward, ..) | (Parts::States | Parts::StatesAndFeedForward, None, _) => Self::None,
+            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => {
+                let weights = in_layer.child(states.name);
+                match states.kind {
+                    StateKind::Mamba2 => Self::States(Box::new(StateMixer::load(&weights, names, *states, *hidden)?)),
+                    StateKind::Delta { is_joint } => {
+                        Self::Delta(Box::new(DeltaMixer::load(&weights, names, *states, *hidden, is_joint)?))
+                    }
+                }
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *norm, *hidden, layer)?))

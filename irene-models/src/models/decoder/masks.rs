@@ -3,7 +3,7 @@
 use irene_tree::{Format, Kernels};
 
 use super::{
-    recipe::{Alibi, Recipe, Temperature},
+    recipe::{Alibi, Grown, Recipe, Temperature},
     rotary::RotaryEmbedding,
 };
 use crate::{Angles, Batch, Cx, Padding, Pairing, Result, Tensor, Tensors, tensor::Unary};
@@ -14,7 +14,7 @@ pub(super) struct Positions {
     angles: Vec<Option<(Angles, Pairing)>>,
     /// One for each window, in the order in which layers first have it.
     masks: Vec<LayerMask>,
-    /// The factors of queries that are not rotated, (1, 1, tokens, 1).
+    /// The factors of queries that grow, (batch or 1, 1, tokens, 1).
     pub(super) temperature: Option<Tensor>,
 }
 
@@ -69,11 +69,18 @@ impl Positions {
 }
 
 impl Temperature {
-    /// The factors of the new tokens, whose places count padding as in transformers.
+    /// The factors of the new tokens.
     fn of(self, batch: &Batch, format: Format) -> Result<Tensor> {
-        let factor = |place: usize| 1.0 + self.scale * ((batch.past() + place + 1) as f64 / self.floor).floor().ln_1p();
-        let factors: Vec<f32> = (0..batch.new_tokens()).map(|place| factor(place) as f32).collect();
-        let factors = batch.constants([1, 1, factors.len(), 1], &factors)?;
+        let factor = |position: f64| 1.0 + self.scale * (position / self.floor).floor().ln_1p();
+        let factors = match self.of {
+            // Places count padding as in transformers.
+            Grown::Unrotated => {
+                let of_place = |place: usize| factor((batch.past() + place + 1) as f64) as f32;
+                let factors: Vec<f32> = (0..batch.new_tokens()).map(of_place).collect();
+                batch.constants([1, 1, factors.len(), 1], &factors)?
+            }
+            Grown::Rotated => batch.by_new_position(|position| factor(position as f64))?,
+        };
         if format == Format::F32 { Ok(factors) } else { factors.unary(Unary::Cast(format)) }
     }
 }
@@ -84,7 +91,12 @@ impl LayerMask {
         let keys = kept + batch.new_tokens();
         let limit = window.unwrap_or(usize::MAX);
         let added = match cx.kernels() {
-            Kernels::Eager => Some(batch.hidden_keys(keys, format, |query, key| key <= query && query - key < limit)?),
+            Kernels::Eager => {
+                let is_seen = |query: usize, key: usize| {
+                    (recipe.attention.sees_later || key <= query) && query.abs_diff(key) < limit
+                };
+                Some(batch.hidden_keys(keys, format, is_seen)?)
+            }
             Kernels::Fused => batch.hidden_padding(keys, format)?,
         };
         let alibi =

@@ -26,9 +26,12 @@ pub(super) struct MixtureOfExperts {
 impl MixtureOfExperts {
     pub(super) fn load(weights: &Weights<'_>, classes: &Classes, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let shared = recipe.shared.map(|shared| {
-            let names = ["gate_proj", "up_proj", "down_proj"];
-            let layers =
-                FeedForward::Gated { names, inner: shared.inner, activation: recipe.activation, biased: false };
+            let (inner, activation, biased) = (shared.inner, recipe.activation, false);
+            let layers = if recipe.weights.is_gated {
+                FeedForward::Gated { names: ["gate_proj", "up_proj", "down_proj"], inner, activation, biased }
+            } else {
+                FeedForward::Plain { names: ["up_proj", "down_proj"], inner, activation, biased }
+            };
             let weights = weights.child(shared.name);
             let layers = Dense::load(&weights, &layers, hidden)?;
             Ok::<_, crate::Error>(layers.map(|layers| DenseModule::new(&weights, classes.feed_forward, layers)))
@@ -91,9 +94,11 @@ struct TopKRouter {
 impl TopKRouter {
     fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let Mixture { router, experts, per_token, .. } = *recipe;
-        let weights = weights.child(router.name);
+        let beside = weights;
+        let weights = beside.child(router.name);
         // Scores are in 32 bits in every precision, and so is what is added to them, which decides the choice alone.
-        let place = weights.clone().untrained();
+        let place = if router.is_correction_beside { beside } else { &weights };
+        let place = place.clone().untrained();
         let correction = router.correction.map(|key| place.parameter(key, [experts])?.kept_in_f32());
         Ok(Self {
             label: weights.label(class, Level::Module),
@@ -209,33 +214,36 @@ struct Experts {
     activation: Activation,
     experts: usize,
     limit: Option<f64>,
+    is_gated: bool,
 }
 
 impl Experts {
     fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let &Mixture { experts, inner, activation, weights: keys, .. } = recipe;
         let own = experts / weights.parallel().expert;
-        let ExpertKeys { module, gate_up, down, biases, apart, limit } = keys;
+        let ExpertKeys { module, gate_up, down, biases, apart, limit, is_gated } = keys;
         let weights = if module.is_empty() { weights.named("experts") } else { weights.child(module) };
         let [gate_up_bias, down_bias] = match biases {
             Some([gate_up, down]) => [Some(gate_up), Some(down)],
             None => [None, None],
         };
-        let is_apart =
-            apart.filter(|[first, ..]| !weights.has(gate_up.key()) && weights.has(&format!("0.{first}.weight")));
-        let of_both: Vec<&str> = is_apart.iter().flat_map(|[gate, up, _]| [*gate, *up]).collect();
+        let is_apart = apart.filter(|[_, up, _]| !weights.has(gate_up.key()) && weights.has(&format!("0.{up}.weight")));
+        let ways = |[gate, up, _]: &[&'static str; 3]| [is_gated.then_some(*gate), Some(*up)];
+        let of_both: Vec<&str> = is_apart.iter().flat_map(ways).flatten().collect();
         let of_down: Vec<&str> = is_apart.iter().map(|[.., down]| *down).collect();
         let [gate_up, down] = match is_apart {
             Some(_) => [Stacked::Apart(&of_both), Stacked::Apart(&of_down)],
             None => [gate_up, down],
         };
+        let (name, outputs) = if is_gated { ("gate_up_proj", 2 * inner) } else { ("up_proj", inner) };
         Ok(Self {
             label: weights.label(class, Level::Module),
-            gate_up: ExpertWeights::load(&weights, "gate_up_proj", gate_up, [own, hidden, 2 * inner], gate_up_bias)?,
+            gate_up: ExpertWeights::load(&weights, name, gate_up, [own, hidden, outputs], gate_up_bias)?,
             down: ExpertWeights::load(&weights, "down_proj", down, [own, inner, hidden], down_bias)?,
             activation,
             experts,
             limit,
+            is_gated,
         })
     }
 }
@@ -248,7 +256,11 @@ impl Module for Experts {
         let routed = cx.route(tokens, places, self.experts)?;
         let rows = cx.all_to_all(&routed.rows)?;
         let both = cx.grouped_linear(&routed.with_rows(rows), &self.gate_up)?;
-        let inner = cx.gated_jointly(&both.rows, self.activation, self.limit)?;
+        let inner = if self.is_gated {
+            cx.gated_jointly(&both.rows, self.activation, self.limit)?
+        } else {
+            self.activation.apply(cx, &both.rows)?
+        };
         let out = cx.grouped_linear(&both.with_rows(inner), &self.down)?;
         let rows = cx.all_to_all(&out.rows)?;
         cx.gather_experts(&out.with_rows(rows), weights)

@@ -6,6 +6,7 @@
 #![allow(clippy::large_enum_variant)] // the parts of a model are built once and stay where they are
 
 mod attention;
+mod delta;
 mod families;
 mod feed_forward;
 mod latent;
@@ -58,7 +59,7 @@ impl Architecture for Decoder {
     }
 
     fn cache(&self, config: &Config, kernels: Kernels) -> Result<Option<CacheShape>> {
-        Ok(Some((self.recipe)(config)?.cache(kernels)))
+        Ok((self.recipe)(config)?.cache(kernels))
     }
 
     fn longest_sequence(&self, config: &Config) -> Result<usize> {

@@ -45,7 +45,8 @@ impl Recipe {
         attention.heads = split.by_tensor(&["num_attention_heads"], "heads", attention.heads)?;
         attention.groups = split.groups(attention.groups)?;
         if let Some(states) = &mut attention.states {
-            states.heads = split.by_tensor(&["mamba_num_heads"], "heads of states", states.heads)?;
+            states.heads =
+                split.by_tensor(&["mamba_num_heads", "linear_num_value_heads"], "heads of states", states.heads)?;
             states.groups = states.groups.div_ceil(parallel.tensor);
         }
         for layer in &mut self.layers {

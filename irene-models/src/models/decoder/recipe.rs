@@ -59,6 +59,7 @@ pub(super) enum Parts {
     FeedForward,
     /// States in place of an attention, and nothing else.
     States,
+    StatesAndFeedForward,
 }
 
 /// The names of the modules, in checkpoint and tree, and their classes in transformers.
@@ -88,6 +89,7 @@ pub(super) struct Classes {
     pub(super) norm: &'static str,
     pub(super) rotary: &'static str,
     pub(super) mixture: &'static str,
+    pub(super) states: &'static str,
     pub(super) router: &'static str,
     pub(super) experts: &'static str,
 }
@@ -106,6 +108,7 @@ macro_rules! classes {
             norm: concat!($family, "RMSNorm"),
             rotary: concat!($family, "RotaryEmbedding"),
             mixture: concat!($family, "SparseMoeBlock"),
+            states: concat!($family, "Mixer"),
             router: concat!($family, "TopKRouter"),
             experts: concat!($family, "Experts"),
         }
@@ -117,6 +120,9 @@ pub(super) use classes;
 #[derive(Clone, Copy)]
 pub(super) enum NormKind {
     Layer {
+        eps: f64,
+    },
+    LayerWithoutBias {
         eps: f64,
     },
     Rms {
@@ -172,14 +178,18 @@ pub(super) struct AttentionRecipe {
     /// Numbers in a head.
     pub(super) width: usize,
     pub(super) projections: Projections,
+    /// Whether the projection to the queries also makes a gate of what the attention gives, as wide as they are (Qwen3-Next).
+    pub(super) is_gated: bool,
     /// The projection back, and whether it has a bias.
     pub(super) out: (&'static str, bool),
     /// The norms of queries and keys.
     pub(super) head_norms: Option<HeadNorms>,
     /// Norms of rotated queries and keys, which nothing scales: their class and eps (Llama 4).
     pub(super) norms_of_rotated: Option<(&'static str, f64)>,
-    /// The growth of queries that are not rotated (Llama 4).
+    /// The growth of queries with their position.
     pub(super) temperature: Option<Temperature>,
+    /// Whether a token sees those behind it too, as in an embedding model (EmbeddingGemma): then no keys and values are kept.
+    pub(super) sees_later: bool,
     /// The factor of the scores.
     pub(super) scale: f64,
     pub(super) soft_cap: Option<f64>,
@@ -197,9 +207,12 @@ pub(super) struct AttentionRecipe {
     pub(super) states: Option<States>,
 }
 
-/// Mamba-2 (Dao and Gu, 2024): each head has a state (width, size), which every token changes.
+/// States in place of keys and values: each head has one (width, size), which every token changes.
 #[derive(Clone, Copy)]
 pub(super) struct States {
+    pub(super) kind: StateKind,
+    /// The module in the layer.
+    pub(super) name: &'static str,
     pub(super) heads: usize,
     /// Numbers in a head.
     pub(super) width: usize,
@@ -210,6 +223,15 @@ pub(super) struct States {
     pub(super) kernel: usize,
     /// Tokens of a prompt that products of matrices take at once.
     pub(super) chunk: usize,
+}
+
+/// How tokens change a state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum StateKind {
+    /// It decays and takes what the token brings (Mamba-2: Dao and Gu, 2024).
+    Mamba2,
+    /// It also loses what it had under the token's key (gated DeltaNet: Yang et al., 2025). Qwen3-Next joins its projections.
+    Delta { is_joint: bool },
 }
 
 /// No keys and no values.
@@ -256,11 +278,21 @@ pub(super) enum HeadNorms {
     Joint([&'static str; 2]),
 }
 
-/// Queries times 1 + scale · ln(1 + ⌊(position + 1) / floor⌋) (Nakanishi, 2025).
+/// Queries times 1 + scale · ln(1 + ⌊position / floor⌋) (Nakanishi, 2025).
 #[derive(Clone, Copy)]
 pub(super) struct Temperature {
     pub(super) floor: f64,
     pub(super) scale: f64,
+    pub(super) of: Grown,
+}
+
+/// The queries that grow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grown {
+    /// Those that are not rotated, by the number of tokens up to theirs (Llama 4).
+    Unrotated,
+    /// Those that are rotated (Ministral 3).
+    Rotated,
 }
 
 /// How distances become scores.
@@ -346,6 +378,8 @@ pub(super) struct Router {
     pub(super) groups: Option<[usize; 2]>,
     /// The key of numbers that are added to the scores for the choice alone (DeepSeek-V3).
     pub(super) correction: Option<&'static str>,
+    /// Whether these stand beside the router's module, not in it (MiniMax).
+    pub(super) is_correction_beside: bool,
     /// Whether the weight of a token's one expert scales what the expert gets, not what it gives (Llama 4).
     pub(super) scales_input: bool,
 }
@@ -376,6 +410,8 @@ pub(super) struct ExpertKeys {
     pub(super) apart: Option<[&'static str; 3]>,
     /// The limit of a gate that is in turn with the way up, as [`gated_jointly`](crate::Cx::gated_jointly) has it.
     pub(super) limit: Option<f64>,
+    /// Whether there is a gate; without one the first weight is the way up alone (Nemotron 3).
+    pub(super) is_gated: bool,
 }
 
 /// The expert that every token is sent to.
@@ -406,9 +442,13 @@ impl Recipe {
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
 
-    /// The cache of these kernels: fused ones keep the latent vectors, and beside them the rotated part of the keys.
-    pub(super) fn cache(&self, kernels: Kernels) -> CacheShape {
-        let AttentionRecipe { groups, width, heads, latent, states, .. } = &self.attention;
+    /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
+    /// part of the keys.
+    pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
+        let AttentionRecipe { groups, width, heads, latent, states, sees_later, .. } = &self.attention;
+        if *sees_later {
+            return None;
+        }
         let (heads, key_width, value_width) = match latent {
             Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
             Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
@@ -416,11 +456,11 @@ impl Recipe {
         };
         let of_layer = |layer: &LayerRecipe| match layer.parts {
             Parts::FeedForward => NOTHING,
-            Parts::States => states.map_or(NOTHING, |states| states.cache()),
+            Parts::States | Parts::StatesAndFeedForward => states.map_or(NOTHING, |states| states.cache()),
             Parts::AttentionAndFeedForward | Parts::Attention => {
                 LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
             }
         };
-        CacheShape(self.layers.iter().map(of_layer).collect())
+        Some(CacheShape(self.layers.iter().map(of_layer).collect()))
     }
 }

@@ -27,8 +27,10 @@ pub(crate) struct Rotary {
 /// The form in which the module that computes angles hands them to the layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gives {
-    /// Each angle at both places of its pair.
+    /// All angles, and all of them once more.
     Both,
+    /// Each angle twice in turn (Command R).
+    InPairs,
     /// Each angle once (gpt-oss).
     One,
     /// The same, sines before cosines (GPT-J).
@@ -88,6 +90,12 @@ struct Fields<'c> {
 }
 
 impl<'c> Fields<'c> {
+    /// Those of all layers.
+    fn of(config: &'c Config) -> Self {
+        let place = if config.value("rope_parameters").is_some() { "rope_parameters" } else { "rope_scaling" };
+        Self { config, place, object: config.value(place) }
+    }
+
     fn value(&self, name: &str) -> Option<&'c Value> {
         self.object.and_then(|object| object.get(name)).filter(|value| !value.is_null())
     }
@@ -100,6 +108,14 @@ impl<'c> Fields<'c> {
         let number = |value: &Value| value.as_f64().filter(|number| *number > 0.0 && number.is_finite());
         let positive = |value| number(value).ok_or_else(|| self.error(name, "expected a positive number"));
         self.value(name).map(positive).transpose()
+    }
+
+    /// A number that 0 leaves out, as if it were missing.
+    fn unless_zero(&self, name: &str) -> Result<Option<f64>> {
+        match self.value(name).and_then(Value::as_f64) {
+            Some(0.0) => Ok(None),
+            _ => self.number(name),
+        }
     }
 
     fn needed(&self, name: &str) -> Result<f64> {
@@ -169,9 +185,15 @@ impl Rotary {
     /// The growth of DeepSeek's scores: that of YaRN by `mscale_all_dim`.
     pub(crate) fn yarn_growth_of_all(&self, config: &Config) -> Result<f64> {
         let Scaling::Yarn { factor, .. } = self.scaling else { return Ok(1.0) };
-        let place = if config.value("rope_parameters").is_some() { "rope_parameters" } else { "rope_scaling" };
-        let all = Fields { config, place, object: config.value(place) }.number("mscale_all_dim")?;
+        let all = Fields::of(config).unless_zero("mscale_all_dim")?;
         Ok(all.map_or(1.0, |all| yarn_growth(factor, all)))
+    }
+
+    /// The growth of Ministral 3's queries with their position, if there is one: its scale, and the tokens over which there is none.
+    pub(crate) fn growth_of_queries(config: &Config) -> Result<Option<[f64; 2]>> {
+        let fields = Fields::of(config);
+        let Some(scale) = fields.unless_zero("llama_4_scaling_beta")? else { return Ok(None) };
+        Ok(Some([scale, fields.needed("original_max_position_embeddings")?]))
     }
 
     /// The angle of each pair for a step of one position, where the longest sequence has `len` tokens; in 32 bits, as transformers
@@ -200,7 +222,8 @@ impl Scaling {
             None => fields.config.number_or("original_max_position_embeddings", positions as f64),
         };
         Ok(match word.unwrap_or("default") {
-            "default" => (Self::None, 1.0),
+            // The three positions of a token of text in a model that sees are one.
+            "default" | "mrope" => (Self::None, 1.0),
             "linear" => (Self::Linear(fields.needed("factor")?), 1.0),
             "dynamic" => (Self::Dynamic(fields.needed("factor")?), 1.0),
             "llama3" => {
@@ -275,7 +298,7 @@ fn yarn_factor(fields: &Fields<'_>, factor: f64) -> Result<f64> {
     if let Some(given) = fields.number("attention_factor")? {
         return Ok(given);
     }
-    let [scale, all] = ["mscale", "mscale_all_dim"].map(|name| fields.number(name));
+    let [scale, all] = ["mscale", "mscale_all_dim"].map(|name| fields.unless_zero(name));
     Ok(match (scale?, all?) {
         (Some(scale), Some(all)) => yarn_growth(factor, scale) / yarn_growth(factor, all),
         _ => yarn_growth(factor, 1.0),
@@ -325,7 +348,12 @@ impl RotaryEmbedding {
     fn both(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Angles> {
         let (first, second) = cx.call(self, batch)?;
         Ok(match self.rotary.gives {
-            Gives::Both => Angles { cos: first, sin: second },
+            Gives::Both if self.rotary.pairing == Pairing::Neighbours => {
+                let half = first.dim(3) / 2;
+                let [cos, sin] = [cx.narrow(&first, 3, 0, half)?, cx.narrow(&second, 3, 0, half)?];
+                Angles { cos: self.doubled(cx, &cos)?, sin: self.doubled(cx, &sin)? }
+            }
+            Gives::Both | Gives::InPairs => Angles { cos: first, sin: second },
             Gives::One => Angles { cos: self.doubled(cx, &first)?, sin: self.doubled(cx, &second)? },
             Gives::SinesFirst => Angles { cos: self.doubled(cx, &second)?, sin: self.doubled(cx, &first)? },
         })
@@ -354,7 +382,14 @@ impl Module for RotaryEmbedding {
         let positions = cx.reshape(&positions, [positions.dim(0), positions.dim(1), 1])?;
         let frequencies = cx.expand(&frequencies, [positions.dim(0), 1, frequencies.dim(2)])?;
         let angles = cx.matmul(&positions, &frequencies)?;
-        let angles = if self.rotary.gives == Gives::Both { cx.join(&angles, &angles, 2)? } else { angles };
+        let angles = match self.rotary.gives {
+            Gives::Both => cx.join(&angles, &angles, 2)?,
+            Gives::InPairs => {
+                let pairs = cx.stack(&[&angles, &angles], 3)?;
+                cx.reshape(&pairs, [angles.dim(0), angles.dim(1), 2 * angles.dim(2)])?
+            }
+            Gives::One | Gives::SinesFirst => angles,
+        };
         let (cos, sin) = (cx.cos(&angles)?, cx.sin(&angles)?);
         let (cos, sin) = (self.finished(cx, &cos)?, self.finished(cx, &sin)?);
         Ok(if self.rotary.gives == Gives::SinesFirst { (sin, cos) } else { (cos, sin) })

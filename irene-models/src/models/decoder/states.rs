@@ -19,13 +19,40 @@ pub(super) struct StateMixer {
     states: States,
 }
 
+impl States {
+    /// The state of every head.
+    pub(super) fn operand(&self, batch: usize) -> Operand {
+        Operand::new([batch, self.heads, self.width, self.size], Format::F32, Role::Cache)
+    }
+
+    /// The convolution of the last tokens and its activation, in one kernel: (batch, channels, tokens). Its parameters are a weight and
+    /// perhaps a bias.
+    pub(super) fn convolved(
+        &self,
+        cx: &mut Cx<'_>,
+        channels: &Tensor,
+        parameters: &[Tensor],
+        has_past: bool,
+    ) -> Result<Tensor> {
+        let (batch, tokens, format) = (channels.dim(0), channels.dim(2), channels.format());
+        let of_channels = |tokens: usize| [batch, self.channels(), tokens];
+        let moved = Operand::activation(of_channels(tokens), format);
+        let last = Operand::new(of_channels(self.kernel - 1), format, Role::Cache);
+        // The last tokens are read if there are any, and written.
+        let lasts = std::iter::repeat_n(last, 1 + usize::from(has_past));
+        let inputs: Vec<Operand> =
+            std::iter::once(moved).chain(parameters.iter().map(Tensor::operand)).chain(lasts).collect();
+        cx.follow(Operation::new(OpKind::Convolution, &inputs, moved).fused_with(&[OpKind::Silu]), &[channels])
+    }
+}
+
 impl StateMixer {
     pub(super) fn load(weights: &Weights<'_>, names: &Names, states: States, hidden: usize) -> Result<Self> {
         let (inner, channels) = (states.inner(), states.channels());
         let convolution = weights.child("conv1d");
         let of_head = |name| weights.parameter(name, [states.heads]);
         Ok(Self {
-            label: weights.label(names.classes.mixture, Level::Module),
+            label: weights.label(names.classes.states, Level::Module),
             into: Linear::load_with(&weights.child("in_proj"), [hidden, inner + channels + states.heads], None)?,
             convolution: [
                 convolution.parameter("weight", [channels, 1, states.kernel])?,
@@ -38,33 +65,16 @@ impl StateMixer {
         })
     }
 
-    /// The state of every head.
-    fn state(&self, batch: usize) -> Operand {
-        let States { heads, width, size, .. } = self.states;
-        Operand::new([batch, heads, width, size], Format::F32, Role::Cache)
-    }
-
-    /// The convolution of the last tokens and its activation, in one kernel: (batch, channels, tokens).
-    fn convolved(&self, cx: &mut Cx<'_>, channels: &Tensor, has_past: bool) -> Result<Tensor> {
-        let (batch, tokens, format) = (channels.dim(0), channels.dim(2), channels.format());
-        let of_channels = |tokens: usize| [batch, self.states.channels(), tokens];
-        let moved = Operand::activation(of_channels(tokens), format);
-        let last = Operand::new(of_channels(self.states.kernel - 1), format, Role::Cache);
-        let [weight, bias] = &self.convolution;
-        // The last tokens are read if there are any, and written.
-        let inputs = [vec![moved, weight.operand(), bias.operand(), last], vec![last; usize::from(has_past)]].concat();
-        cx.follow(Operation::new(OpKind::Convolution, &inputs, moved).fused_with(&[OpKind::Silu]), &[channels])
-    }
-
     /// One token of each sequence: its state decays, takes what the token brings, and gives the result.
     fn step(&self, cx: &mut Cx<'_>, convolved: &Tensor) -> Result<Tensor> {
         let (batch, format) = (convolved.dim(0), convolved.format());
         let of_token = |numbers: usize| Operand::activation([batch, numbers], format);
         let [brought, result] = [self.states.channels() + self.states.heads, self.states.inner()].map(of_token);
         let heads = self.of_heads.iter().map(Tensor::operand);
-        let inputs: Vec<Operand> = [self.state(batch), brought, result].into_iter().chain(heads).collect();
+        let state = self.states.operand(batch);
+        let inputs: Vec<Operand> = [state, brought, result].into_iter().chain(heads).collect();
         let others = [OpKind::Mul, OpKind::Add, OpKind::Mul, OpKind::Add];
-        cx.follow(Operation::new(OpKind::Mul, &inputs, self.state(batch)).fused_with(&others), &[convolved])
+        cx.follow(Operation::new(OpKind::Mul, &inputs, state).fused_with(&others), &[convolved])
     }
 
     /// A prompt in chunks (section 6 of the paper): the decays; the products of ways out and in within a chunk; each chunk's state; the
@@ -91,7 +101,8 @@ impl StateMixer {
         let within = cx.follow(Operation::new(OpKind::MatMul, &[ways, ways], within), &[convolved, convolved])?;
         let of_chunk = Operation::new(OpKind::MatMul, &[brought, ways, decays], states);
         let of_chunk = cx.follow(of_chunk, &[convolved, convolved, &cumulated])?;
-        let passed = Operation::new(OpKind::Mul, &[states, self.state(batch)], states).fused_with(&[OpKind::Add]);
+        let passed =
+            Operation::new(OpKind::Mul, &[states, self.states.operand(batch)], states).fused_with(&[OpKind::Add]);
         let passed = cx.follow(passed, &[&of_chunk])?;
         // The ways out stand beside the products within the chunk, and what the tokens bring above the states.
         cx.follow(
@@ -117,7 +128,7 @@ impl Module for StateMixer {
         let steps = cx.narrow(&projected, 2, inner + channels, self.states.heads)?;
         let channels = cx.narrow(&projected, 2, inner, channels)?;
         let channels = cx.transpose(&channels, 1, 2)?;
-        let convolved = self.convolved(cx, &channels, has_past)?;
+        let convolved = self.states.convolved(cx, &channels, &self.convolution, has_past)?;
         let scanned = match (has_past, hidden.dim(1)) {
             (true, 1) => self.step(cx, &convolved)?,
             _ => self.scan(cx, &convolved, &steps)?,

@@ -68,13 +68,22 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 27] = [
+pub(crate) const FAMILIES: [&str; 40] = [
     "llama",
     "mistral",
+    "ministral3",
     "qwen2",
     "qwen3",
     "granite",
     "olmo2",
+    "olmo3",
+    "ernie4_5",
+    "seed_oss",
+    "glm",
+    "glm4",
+    "exaone4",
+    "cohere",
+    "cohere2",
     "gemma",
     "gemma2",
     "gemma3_text",
@@ -90,13 +99,20 @@ pub(crate) const FAMILIES: [&str; 27] = [
     "mixtral",
     "qwen2_moe",
     "qwen3_moe",
+    "olmoe",
+    "minimax_m2",
     "gpt_oss",
     "granitemoe",
+    "glm4_moe",
     "llama4_text",
     "phi3small",
     "deepseek_v2",
     "deepseek_v3",
+    "glm4_moe_lite",
 ];
+
+/// Those that rotate a half of each head.
+const HALF_ROTATED: [&str; 6] = ["phi", "gpt_neox", "glm", "glm4", "glm4_moe", "minimax_m2"];
 
 fn config(family: &str, draw: &Draw) -> Value {
     let &Draw { layers, groups, inner, on, window, .. } = draw;
@@ -105,7 +121,28 @@ fn config(family: &str, draw: &Draw) -> Value {
     let own = match family {
         "llama" => json!({"attention_bias": on[2], "mlp_bias": on[3], "head_dim": width}),
         "mistral" | "mixtral" | "starcoder2" | "phi3" => slides,
+        "ministral3" => {
+            json!({"head_dim": width, "sliding_window": window, "rope_parameters": {"rope_type": "yarn", "factor": 4.0,
+            "rope_theta": 500.0, "original_max_position_embeddings": 5, "llama_4_scaling_beta": if on[2] { 0.5 } else { 0.0 }}})
+        }
         "olmo2" => json!({}),
+        "olmo3" | "exaone4" | "cohere2" => {
+            let kinds = ["sliding_attention", "full_attention"];
+            let types: Vec<&str> = kinds.into_iter().cycle().take(layers).collect();
+            json!({"sliding_window": window.unwrap_or(4), "layer_types": types, "logit_scale": 0.5})
+        }
+        "cohere" => json!({"logit_scale": 2.0, "attention_bias": on[2]}),
+        "ernie4_5" => json!({"head_dim": width, "use_bias": on[2]}),
+        "seed_oss" => json!({"head_dim": width, "attention_bias": on[2], "attention_out_bias": on[3]}),
+        "glm" | "glm4" => json!({"head_dim": width, "attention_bias": on[2]}),
+        "glm4_moe" => {
+            json!({"use_qk_norm": on[2], "attention_bias": on[3], "n_routed_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 1,
+            "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2, "routed_scaling_factor": 1.5})
+        }
+        "olmoe" => json!({"num_experts": 5, "num_experts_per_tok": 2, "norm_topk_prob": on[2]}),
+        "minimax_m2" => {
+            json!({"head_dim": width, "rotary_dim": width / 2, "num_local_experts": 4, "num_experts_per_tok": 2})
+        }
         "smollm3" => json!({"no_rope_layer_interval": 2, "use_sliding_window": on[2], "sliding_window": window}),
         "qwen2" => json!({"sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 1}),
         "qwen3" => {
@@ -158,8 +195,8 @@ fn config(family: &str, draw: &Draw) -> Value {
         }
     };
     let rotated = match family {
-        "phi" | "gpt_neox" => width / 2,
         "qwen3" | "gemma" => width + 2,
+        family if HALF_ROTATED.contains(&family) => width / 2,
         _ => width,
     };
     let mut fields = match family {
@@ -170,7 +207,7 @@ fn config(family: &str, draw: &Draw) -> Value {
     if !is_by_distance && !["gptj", "opt", "phi3small"].contains(&family) {
         fields.extend(draw.rope(rotated));
     }
-    if ["phi", "gpt_neox", "opt", "bloom", "falcon", "qwen2_moe"].contains(&family) {
+    if ["phi", "gpt_neox", "opt", "bloom", "falcon"].contains(&family) {
         // Their queries have as many keys and values, but for those of groups.
         fields.remove("num_key_value_heads");
     }
@@ -194,7 +231,7 @@ pub(crate) fn of(families: &'static [&'static str]) -> impl Strategy<Value = Mod
     let rest = (any::<[bool; 4]>(), prop::option::of(2..9usize), 0..6usize);
     (family, sizes, rest).prop_map(|(family, (layers, groups, per_group, half_width, inner), (on, window, scaling))| {
         // A share of a head rotates in pairs.
-        let half_width = if ["phi", "gpt_neox"].contains(&family) { 2 } else { half_width };
+        let half_width = if HALF_ROTATED.contains(&family) { 2 } else { half_width };
         let draw = Draw { layers, groups, per_group, half_width, inner, on, window, scaling };
         let json = config(family, &draw).to_string();
         let config = Config::from_json(json.clone(), json.as_bytes());

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Answer;
 use crate::{
-    commands::predict::{Args, one},
+    commands::predict::{Args, answered::Answered, one},
     output::width,
 };
 
@@ -36,7 +36,7 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
     }
-    let tree = answer.tree(args.output.math)?;
+    let tree = answer.tree(args)?;
     writeln!(out, "\nwhere a step goes:")?;
     out += &one::nodes(args, &tree);
     out += &one::bottleneck_table(args, &tree);

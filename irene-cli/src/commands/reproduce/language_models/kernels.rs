@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use irene_devices::{KernelFit, KernelLaw, KernelMeasurement};
+use irene_devices::{KernelLaw, KernelMeasurement};
 use irene_predict::{FirstFit, KernelsLeftOut, NeuSight, PublicData, PublicFile, training_steps};
 use irene_requests::PercentErrors;
 
@@ -30,7 +30,7 @@ impl Kernels {
             return Ok(None);
         }
         let bar = output::progress(KernelsLeftOut::count(&fitted) as u64, "fits to kernels");
-        let laws = KernelsLeftOut::each(&KernelFit::default(), &fitted, &|| bar.inc(1));
+        let laws = KernelsLeftOut::each(&fitted, &|| bar.inc(1));
         bar.finish_and_clear();
         Ok(Some(Self { fitted, training, laws }))
     }
@@ -131,7 +131,7 @@ impl Kernels {
             training.row([part.into(), found.count().into(), errors(Some(&found), ONE_DEVICE), shown(theirs).into()]);
         }
         let section =
-            Section::new(WHOLE).text("As above; a pass takes what its kernels take one after the other.").table(table);
+            Section::new(WHOLE).text("As above; the time of a pass is the sum of its kernels' times.").table(table);
         section.text(format!(
             "On all of the first kind, NeuSight itself is off by {}, and its roofline by {}. Nothing of training is in any fit:",
             shown(NeuSight::FORWARD),
@@ -155,7 +155,7 @@ fn kind(measured: &KernelMeasurement) -> &'static str {
     }
 }
 
-/// The operation under its kind, so that the table has it below.
+/// The operation with its kind first, so that the table sorts it below that kind.
 fn operation(measured: &KernelMeasurement) -> String {
     let name = measured.group.split_once(' ').map_or(measured.group.as_str(), |(_, name)| name);
     format!("{}: {name}", kind(measured))

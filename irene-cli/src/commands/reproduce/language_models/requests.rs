@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{commands::reproduce::go_on, output};
 
-/// Requests, with what laws say of them that were fitted with and without them.
+/// Requests with the predictions of laws that were fitted with them and without them.
 pub(super) struct Requests<'a> {
     /// By the law of all.
     pub(super) in_sample: Tried<'a>,

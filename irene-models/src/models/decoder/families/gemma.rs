@@ -2,12 +2,8 @@
 
 use super::{Block, Config, Decoder, Defaults, NormKind, Recipe, Result, SIZES, Turn, llama_like, windows::window};
 use crate::{
-    Pairing,
     families::{Family, Plain},
-    models::decoder::{
-        recipe::{Classes, HeadNorms, classes},
-        rotary::{Gives, Rotary, RotaryDefaults},
-    },
+    models::decoder::recipe::{Classes, HeadNorms, classes},
 };
 
 const READS: &[&str] = &[
@@ -28,6 +24,7 @@ const READS: &[&str] = &[
     "sliding_window",
     "sliding_window_pattern",
     "layer_types",
+    "use_bidirectional_attention",
 ];
 
 const FAMILY: Family = Family {
@@ -36,7 +33,48 @@ const FAMILY: Family = Family {
     sizes: SIZES,
     reads: READS,
     also: &[],
-    plain: &[("use_bidirectional_attention", Plain::Off)],
+    plain: &[],
+    defaults: &[
+        ("vocab_size", 256_000),
+        ("hidden_size", 3072),
+        ("intermediate_size", 24_576),
+        ("num_hidden_layers", 28),
+        ("num_attention_heads", 16),
+        ("num_key_value_heads", 16),
+        ("max_position_embeddings", 8192),
+    ],
+};
+
+const GEMMA2_FAMILY: Family = Family {
+    model_type: "gemma2",
+    classes: &["Gemma2"],
+    // Its first configs have the window's size by two names.
+    plain: &[("sliding_window_size", Plain::Same("sliding_window"))],
+    defaults: &[
+        ("vocab_size", 256_000),
+        ("hidden_size", 2304),
+        ("intermediate_size", 9216),
+        ("num_hidden_layers", 26),
+        ("num_attention_heads", 8),
+        ("num_key_value_heads", 4),
+        ("max_position_embeddings", 8192),
+    ],
+    ..FAMILY
+};
+
+const GEMMA3_FAMILY: Family = Family {
+    model_type: "gemma3_text",
+    classes: &["Gemma3", "Gemma3Text"],
+    defaults: &[
+        ("vocab_size", 262_208),
+        ("hidden_size", 2304),
+        ("intermediate_size", 9216),
+        ("num_hidden_layers", 26),
+        ("num_attention_heads", 8),
+        ("num_key_value_heads", 4),
+        ("max_position_embeddings", 131_072),
+    ],
+    ..FAMILY
 };
 
 /// The parts that all three share.
@@ -47,6 +85,7 @@ fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
     let defaults = Defaults { rotary, is_tied: true, width: Some(256), activation, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
     recipe.norm = NormKind::RmsAroundOne { eps: config.number_or("rms_norm_eps", 1e-6)? };
+    recipe.attention.sees_later |= config.flag_or("use_bidirectional_attention", false)?;
     recipe.embedding_scale = Some((recipe.hidden as f64).sqrt());
     recipe.scaling_table = Some("GemmaTextScaledWordEmbedding");
     Ok(recipe)
@@ -75,7 +114,7 @@ pub(super) const GEMMA: Decoder =
     Decoder { family: FAMILY, trunk: "model", recipe: |config| gemma_like(config, classes!("Gemma"), 10_000.0) };
 
 pub(super) const GEMMA2: Decoder = Decoder {
-    family: Family { model_type: "gemma2", classes: &["Gemma2"], ..FAMILY },
+    family: GEMMA2_FAMILY,
     trunk: "model",
     recipe: |config| {
         let mut recipe = gemma_like(config, classes!("Gemma2"), 10_000.0)?;
@@ -89,7 +128,7 @@ pub(super) const GEMMA2: Decoder = Decoder {
 };
 
 pub(super) const GEMMA3: Decoder = Decoder {
-    family: Family { model_type: "gemma3_text", classes: &["Gemma3", "Gemma3Text"], ..FAMILY },
+    family: GEMMA3_FAMILY,
     trunk: "model",
     recipe: |config| {
         let mut recipe = gemma_like(config, classes!("Gemma3"), 1_000_000.0)?;
@@ -101,17 +140,14 @@ pub(super) const GEMMA3: Decoder = Decoder {
         recipe.attention.soft_cap = cap(config, "attn_logit_softcapping", None)?;
         recipe.head.soft_cap = cap(config, "final_logit_softcapping", None)?;
         // The layers of a window turn faster, and no scaling stretches them.
-        let defaults = RotaryDefaults {
-            width: recipe.attention.width,
-            theta: 10_000.0,
-            share: 1.0,
-            pairing: Pairing::Halves,
-            gives: Gives::Both,
-            positions: recipe.positions,
-        };
-        recipe.attention.rotary.push(Rotary::read_local(config, "rope_local_base_freq", defaults)?);
+        let local = Turn { theta: 10_000.0, field: "rope_local_base_freq", ..Turn::PLAIN };
+        let local = local.read_local(config, recipe.attention.width, recipe.positions)?;
+        recipe.attention.rotary.push(local);
         let pattern = config.size_or("sliding_window_pattern", 6)?;
-        recipe.slide(config, window(config, Some(4096))?, |place| (place + 1) % pattern != 0)?;
+        let window = window(config, Some(4096))?;
+        // A half of it lies on each side of a token that sees both.
+        let window = if recipe.attention.sees_later { window.map(|window| window / 2 + 1) } else { window };
+        recipe.slide(config, window, |place| (place + 1) % pattern != 0)?;
         for layer in &mut recipe.layers {
             layer.rotary = Some(usize::from(layer.window.is_some()));
         }

@@ -1,8 +1,9 @@
-//! DeepSeek-V2 and V3: latent attention, and mixtures with experts that every token goes to.
+//! DeepSeek-V2 and V3, Kimi K2 and GLM-4.7-Flash: latent attention, and mixtures with experts that every token goes to.
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, Recipe, Result, SIZES, Turn, llama_like,
+    Config, Decoder, Defaults, FeedForward, NormKind, Recipe, Result, SIZES, Turn, llama_like,
     mixtures::{EXPERTS, ROUTER, checked},
+    windows::kinds,
 };
 use crate::{
     Activation, Pairing,
@@ -41,6 +42,7 @@ const READS: &[&str] = &[
     "scoring_func",
     // Layers that guess further tokens are no part of the model that is run.
     "num_nextn_predict_layers",
+    "mlp_layer_types",
 ];
 
 const FAMILY: Family = Family {
@@ -49,7 +51,18 @@ const FAMILY: Family = Family {
     sizes: SIZES,
     reads: READS,
     also: &[("num_local_experts", "n_routed_experts")],
-    plain: &[("moe_layer_freq", Plain::Number(1.0))],
+    plain: &[
+        ("moe_layer_freq", Plain::Number(1.0)),
+        ("partial_rotary_factor", Plain::Number(1.0)),
+        ("use_mla", Plain::On),
+    ],
+    defaults: &[
+        ("vocab_size", 102_400),
+        ("hidden_size", 4096),
+        ("intermediate_size", 11_008),
+        ("num_hidden_layers", 32),
+        ("num_attention_heads", 32),
+    ],
 };
 
 pub(super) const DEEPSEEK_V2: Decoder = Decoder {
@@ -70,7 +83,19 @@ pub(super) const DEEPSEEK_V2: Decoder = Decoder {
 };
 
 pub(super) const DEEPSEEK_V3: Decoder = Decoder {
-    family: Family { model_type: "deepseek_v3", classes: &["DeepseekV3"], ..FAMILY },
+    family: Family {
+        model_type: "deepseek_v3",
+        classes: &["DeepseekV3"],
+        defaults: &[
+            ("vocab_size", 129_280),
+            ("hidden_size", 7168),
+            ("intermediate_size", 18_432),
+            ("num_hidden_layers", 61),
+            ("num_attention_heads", 128),
+            ("max_position_embeddings", 4096),
+        ],
+        ..FAMILY
+    },
     trunk: "model",
     recipe: |config| {
         let classes = Classes {
@@ -79,16 +104,55 @@ pub(super) const DEEPSEEK_V3: Decoder = Decoder {
             experts: "DeepseekV3NaiveMoe",
             ..classes!("DeepseekV3")
         };
-        let router = Router {
-            scores: Scores::Sigmoid,
-            groups: groups(config)?,
-            normalised: config.flag_or("norm_topk_prob", true)?,
-            correction: Some("e_score_correction_bias"),
-            ..ROUTER
-        };
-        deepseek(config, classes, router)
+        deepseek(config, classes, sigmoid_router(config)?)
     },
 };
+
+/// DeepSeek-V3 with more experts and fewer heads, and its code.
+pub(super) const KIMI_K2: Decoder =
+    Decoder { family: Family { model_type: "kimi_k2", ..DEEPSEEK_V3.family }, ..DEEPSEEK_V3 };
+
+pub(super) const GLM4_MOE_LITE: Decoder = Decoder {
+    family: Family {
+        model_type: "glm4_moe_lite",
+        classes: &["Glm4MoeLite"],
+        defaults: &[
+            ("vocab_size", 154_880),
+            ("hidden_size", 2048),
+            ("intermediate_size", 10_240),
+            ("num_hidden_layers", 47),
+            ("num_attention_heads", 20),
+            ("max_position_embeddings", 202_752),
+        ],
+        ..FAMILY
+    },
+    trunk: "model",
+    recipe: |config| {
+        let classes = Classes {
+            mixture: "Glm4MoeLiteMoE",
+            router: "Glm4MoeLiteTopkRouter",
+            experts: "Glm4MoeLiteExperts",
+            ..classes!("Glm4MoeLite")
+        };
+        let mut recipe = deepseek(&config.with_default(DENSE, 1), classes, sigmoid_router(config)?)?;
+        recipe.norm = NormKind::Rms { eps: config.number_or("rms_norm_eps", 1e-5)? };
+        Ok(recipe)
+    },
+};
+
+/// The field of how many layers come before those with experts.
+pub(super) const DENSE: &str = "first_k_dense_replace";
+
+/// Sigmoids, with numbers that are added for the choice alone.
+pub(super) fn sigmoid_router(config: &Config) -> Result<Router> {
+    Ok(Router {
+        scores: Scores::Sigmoid,
+        groups: groups(config)?,
+        normalised: config.flag_or("norm_topk_prob", true)?,
+        correction: Some("e_score_correction_bias"),
+        ..ROUTER
+    })
+}
 
 fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
     const FIELD: &str = "n_routed_experts";
@@ -121,8 +185,14 @@ fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe>
     let growth = recipe.attention.rotary.first().map_or(Ok(1.0), |rotary| rotary.yarn_growth_of_all(config))?;
     recipe.attention.scale = growth * growth / ((latent.plain_width + latent.rotary_width) as f64).sqrt();
     recipe.attention.latent = Some(latent);
+    experts(&mut recipe, config, router)?;
+    Ok(recipe)
+}
+
+/// Gives the layers behind the first dense ones a mixture, if the config has experts.
+pub(super) fn experts(recipe: &mut Recipe, config: &Config, router: Router) -> Result<()> {
     let Some(experts) = config.value("n_routed_experts").map(|_| config.size("n_routed_experts")).transpose()? else {
-        return Ok(recipe);
+        return Ok(());
     };
     let inner = config.size("moe_intermediate_size")?;
     let shared = config.token_or("n_shared_experts", 0)?;
@@ -138,7 +208,14 @@ fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe>
         shared: (shared > 0).then_some(Shared { name: "shared_experts", inner: shared * inner, gate: None }),
     };
     let mixture = checked(config, "num_experts_per_tok", mixture)?;
-    let dense = config.token_or("first_k_dense_replace", 0)?;
-    recipe.layers.iter_mut().skip(dense).for_each(|layer| layer.feed_forward = FeedForward::Mixture(mixture));
-    Ok(recipe)
+    let dense = config.token_or(DENSE, 0)?;
+    let behind = || (0..recipe.layers.len()).map(|place| place >= dense).collect();
+    let is_sparse: Vec<bool> =
+        kinds(config, "mlp_layer_types", &[("dense", false), ("sparse", true)])?.unwrap_or_else(behind);
+    for (layer, is_sparse) in recipe.layers.iter_mut().zip(is_sparse) {
+        if is_sparse {
+            layer.feed_forward = FeedForward::Mixture(mixture);
+        }
+    }
+    Ok(())
 }

@@ -1,9 +1,16 @@
 //! Llama (Touvron et al., 2023) and its nearest kin.
 
-use super::{Block, Config, Decoder, Defaults, Projections, READS, Recipe, Result, SIZES, llama_like, windows::window};
+use super::{
+    Block, Config, Decoder, Defaults, Dropouts, FeedForward, Projections, READS, Recipe, Result, SIZES, Turn,
+    llama_like, windows::window,
+};
 use crate::{
+    Pairing,
     families::{Family, Plain},
-    models::decoder::recipe::{HeadNorms, classes},
+    models::decoder::{
+        recipe::{Grown, HeadNorms, Temperature, classes},
+        rotary::Rotary,
+    },
 };
 
 pub(super) const LLAMA: Decoder = Decoder {
@@ -15,13 +22,34 @@ pub(super) const LLAMA: Decoder = Decoder {
         also: &[],
         // Its code reads no window: a config that sets one means another model.
         plain: &[("sliding_window", Plain::Off)],
+        defaults: &[
+            ("vocab_size", 32_000),
+            ("hidden_size", 4096),
+            ("intermediate_size", 11_008),
+            ("num_hidden_layers", 32),
+            ("num_attention_heads", 32),
+        ],
     },
     trunk: "model",
     recipe: |config| llama_like(config, &Defaults::of(classes!("Llama"))),
 };
 
 pub(super) const MISTRAL: Decoder = Decoder {
-    family: Family { model_type: "mistral", classes: &["Mistral"], plain: &[], ..LLAMA.family },
+    family: Family {
+        model_type: "mistral",
+        classes: &["Mistral"],
+        plain: &[],
+        defaults: &[
+            ("vocab_size", 32_000),
+            ("hidden_size", 4096),
+            ("intermediate_size", 14_336),
+            ("num_hidden_layers", 32),
+            ("num_attention_heads", 32),
+            ("num_key_value_heads", 8),
+            ("max_position_embeddings", 131_072),
+        ],
+        ..LLAMA.family
+    },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults::of(classes!("Mistral")))?;
@@ -30,51 +58,30 @@ pub(super) const MISTRAL: Decoder = Decoder {
     },
 };
 
-const QWEN_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "partial_rotary_factor",
-    "original_max_position_embeddings",
-    "sliding_window",
-    "use_sliding_window",
-    "max_window_layers",
-    "layer_types",
-];
-
-/// Layers from `max_window_layers` on slide, if the config says so.
-pub(super) fn qwen_windows(recipe: &mut Recipe, config: &Config) -> Result<()> {
-    let slides = config.flag_or("use_sliding_window", false)?;
-    let window = if slides { window(config, Some(4096))? } else { None };
-    let first = config.token_or("max_window_layers", 28)?;
-    recipe.slide(config, window, |place| place >= first)
-}
-
-pub(super) const QWEN2: Decoder = Decoder {
-    family: Family { model_type: "qwen2", classes: &["Qwen2"], reads: QWEN_READS, plain: &[], ..LLAMA.family },
-    trunk: "model",
-    recipe: |config| {
-        let mut recipe = llama_like(config, &Defaults::of(classes!("Qwen2")))?;
-        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased: true };
-        recipe.attention.out = ("o_proj", false);
-        qwen_windows(&mut recipe, config)?;
-        Ok(recipe)
+/// The third generation of small Mistrals, and Devstral 2: queries grow with their position.
+pub(super) const MINISTRAL3: Decoder = Decoder {
+    family: Family {
+        model_type: "ministral3",
+        classes: &["Ministral3"],
+        defaults: &[
+            ("vocab_size", 131_072),
+            ("hidden_size", 4096),
+            ("intermediate_size", 14_336),
+            ("num_hidden_layers", 34),
+            ("num_attention_heads", 32),
+            ("num_key_value_heads", 8),
+            ("max_position_embeddings", 262_144),
+        ],
+        ..MISTRAL.family
     },
-};
-
-pub(super) const QWEN3: Decoder = Decoder {
-    family: Family { model_type: "qwen3", classes: &["Qwen3"], reads: QWEN_READS, plain: &[], ..LLAMA.family },
     trunk: "model",
     recipe: |config| {
-        let mut recipe = llama_like(config, &Defaults { width: Some(128), ..Defaults::of(classes!("Qwen3")) })?;
-        recipe.attention.head_norms = Some(HeadNorms::PerHead(["q_norm", "k_norm"]));
-        qwen_windows(&mut recipe, config)?;
+        let rotary = Some(Turn { theta: 1_000_000.0, ..Turn::PLAIN });
+        let defaults = Defaults { eps: 1e-5, rotary, width: Some(128), ..Defaults::of(classes!("Ministral3")) };
+        let mut recipe = llama_like(config, &defaults)?;
+        recipe.slide(config, window(config, None)?, |_| true)?;
+        let growth = Rotary::growth_of_queries(config)?;
+        recipe.attention.temperature = growth.map(|[scale, floor]| Temperature { floor, scale, of: Grown::Rotated });
         Ok(recipe)
     },
 };
@@ -128,14 +135,131 @@ pub(super) const OLMO2: Decoder = Decoder {
         model_type: "olmo2",
         classes: &["Olmo2"],
         plain: &[("clip_qkv", Plain::Off), ("sliding_window", Plain::Off)],
+        defaults: &[
+            ("vocab_size", 50_304),
+            ("hidden_size", 4096),
+            ("intermediate_size", 11_008),
+            ("num_hidden_layers", 32),
+            ("num_attention_heads", 32),
+        ],
+        ..LLAMA.family
+    },
+    trunk: "model",
+    recipe: |config| olmo(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmo2")) }),
+};
+
+fn olmo(config: &Config, defaults: &Defaults) -> Result<Recipe> {
+    let mut recipe = llama_like(config, defaults)?;
+    recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
+    recipe.block = Block::After { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
+    Ok(recipe)
+}
+
+/// Three of four layers slide; scalings of positions hold for the others.
+pub(super) const OLMO3: Decoder = Decoder {
+    family: Family { model_type: "olmo3", classes: &["Olmo3"], plain: &[("clip_qkv", Plain::Off)], ..OLMO2.family },
+    trunk: "model",
+    recipe: |config| {
+        let turn = Turn { theta: 500_000.0, ..Turn::PLAIN };
+        let mut recipe = olmo(config, &Defaults { eps: 1e-5, rotary: Some(turn), ..Defaults::of(classes!("Olmo3")) })?;
+        let local = turn.read_local(config, recipe.attention.width, recipe.positions)?;
+        recipe.attention.rotary.push(local);
+        recipe.slide(config, window(config, Some(4096))?, |place| (place + 1) % 4 != 0)?;
+        for layer in &mut recipe.layers {
+            layer.rotary = Some(usize::from(layer.window.is_some()));
+        }
+        Ok(recipe)
+    },
+};
+
+/// Llama with pairs of neighbours, and biases everywhere or nowhere.
+pub(super) const ERNIE4_5: Decoder = Decoder {
+    family: Family {
+        model_type: "ernie4_5",
+        // The code beside the checkpoints has another name.
+        classes: &["Ernie4_5", "Ernie4_5_"],
+        reads: ERNIE_READS,
+        defaults: &[
+            ("vocab_size", 103_424),
+            ("hidden_size", 1024),
+            ("intermediate_size", 3072),
+            ("num_hidden_layers", 18),
+            ("num_attention_heads", 16),
+            ("num_key_value_heads", 2),
+            ("max_position_embeddings", 131_072),
+        ],
         ..LLAMA.family
     },
     trunk: "model",
     recipe: |config| {
-        let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmo2")) })?;
-        recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
-        recipe.block =
-            Block::After { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
+        let rotary = Some(Turn { theta: 500_000.0, pairing: Pairing::Neighbours, ..Turn::PLAIN });
+        let defaults =
+            Defaults { eps: 1e-5, rotary, is_tied: true, width: Some(128), ..Defaults::of(classes!("Ernie4_5")) };
+        let mut recipe = llama_like(config, &defaults)?;
+        let has_biases = config.flag_or("use_bias", false)?;
+        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased: has_biases };
+        recipe.attention.out = ("o_proj", has_biases);
+        for layer in &mut recipe.layers {
+            if let FeedForward::Gated { biased, .. } = &mut layer.feed_forward {
+                *biased = has_biases;
+            }
+        }
         Ok(recipe)
     },
 };
+
+const ERNIE_READS: &[&str] = &[
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "hidden_act",
+    "use_bias",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+];
+
+/// Biases of queries, keys and values have a field of their own.
+pub(super) const SEED_OSS: Decoder = Decoder {
+    family: Family {
+        model_type: "seed_oss",
+        classes: &["SeedOss"],
+        reads: SEED_OSS_READS,
+        defaults: &[
+            ("vocab_size", 155_136),
+            ("hidden_size", 4096),
+            ("intermediate_size", 27_648),
+            ("num_hidden_layers", 64),
+            ("num_attention_heads", 80),
+            ("num_key_value_heads", 8),
+            ("max_position_embeddings", 524_288),
+        ],
+        ..LLAMA.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let mut recipe = llama_like(config, &Defaults { width: Some(128), ..Defaults::of(classes!("SeedOss")) })?;
+        let biased = config.flag_or("attention_bias", true)?;
+        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
+        recipe.attention.out = ("o_proj", config.flag_or("attention_out_bias", false)?);
+        recipe.attention.dropout = config.probability_or("attention_dropout", 0.1)?;
+        recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("residual_dropout", 0.1)?);
+        Ok(recipe)
+    },
+};
+
+const SEED_OSS_READS: &[&str] = &[
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "hidden_act",
+    "attention_bias",
+    "attention_out_bias",
+    "residual_dropout",
+    "mlp_bias",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+];

@@ -13,7 +13,7 @@ use crate::{
     families::{Family, Plain},
     layers::Stacked,
     models::decoder::{
-        recipe::{Classes, ExpertKeys, Mixture, Router, Scores, Shared, Temperature, classes},
+        recipe::{Classes, ExpertKeys, Grown, Mixture, Router, Scores, Shared, Temperature, classes},
         rotary::Gives,
     },
 };
@@ -54,6 +54,15 @@ pub(super) const LLAMA4: Decoder = Decoder {
             ("router_jitter_noise", Plain::Off),
             ("output_router_logits", Plain::Off),
         ],
+        defaults: &[
+            ("vocab_size", 202_048),
+            ("hidden_size", 5120),
+            ("intermediate_size", 8192),
+            ("num_hidden_layers", 48),
+            ("num_attention_heads", 40),
+            ("num_key_value_heads", 8),
+            ("max_position_embeddings", 131_072),
+        ],
     },
     trunk: "model",
     recipe: llama4,
@@ -90,7 +99,7 @@ fn positions(recipe: &mut Recipe, config: &Config) -> Result<()> {
     let is_on = |value: &Value| value.as_bool().unwrap_or(value.as_f64() != Some(0.0));
     if config.value("attn_temperature_tuning").is_none_or(is_on) {
         let (floor, scale) = (config.number_or("floor_scale", 8192.0)?, config.number_or("attn_scale", 0.1)?);
-        recipe.attention.temperature = Some(Temperature { floor, scale });
+        recipe.attention.temperature = Some(Temperature { floor, scale, of: Grown::Unrotated });
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
-//! Mixtures of experts: Mixtral, Qwen2-MoE, Qwen3-MoE, gpt-oss and Granite-MoE.
+//! Mixtures of experts: Mixtral, OLMoE, MiniMax-M2, gpt-oss and Granite-MoE.
+
+use serde_json::Value;
 
 use super::{
     Config, Decoder, Defaults, FeedForward, Projections, Recipe, Result, SIZES, Turn,
-    llama::{GRANITE, granite_scales, qwen_windows},
+    llama::{GRANITE, granite_scales},
     llama_like,
     windows::window,
 };
@@ -25,6 +27,7 @@ pub(super) const EXPERTS: ExpertKeys = ExpertKeys {
     biases: None,
     apart: Some(["gate_proj", "up_proj", "down_proj"]),
     limit: None,
+    is_gated: true,
 };
 
 /// A softmax over all experts, whose greatest scores weigh the chosen ones.
@@ -37,6 +40,7 @@ pub(super) const ROUTER: Router = Router {
     scale: 1.0,
     groups: None,
     correction: None,
+    is_correction_beside: false,
     scales_input: false,
 };
 
@@ -78,6 +82,15 @@ pub(super) const MIXTRAL: Decoder = Decoder {
         reads: MIXTRAL_READS,
         also: &[("num_experts", "num_local_experts")],
         plain: TRAINING,
+        defaults: &[
+            ("vocab_size", 32_000),
+            ("hidden_size", 4096),
+            ("intermediate_size", 14_336),
+            ("num_hidden_layers", 32),
+            ("num_attention_heads", 32),
+            ("num_key_value_heads", 8),
+            ("max_position_embeddings", 131_072),
+        ],
     },
     trunk: "model",
     recipe: |config| {
@@ -101,92 +114,134 @@ pub(super) const MIXTRAL: Decoder = Decoder {
 };
 
 /// Fields of the training's loss.
-const TRAINING: &[(&str, Plain)] = &[("router_jitter_noise", Plain::Off), ("output_router_logits", Plain::Off)];
+pub(super) const TRAINING: &[(&str, Plain)] =
+    &[("router_jitter_noise", Plain::Off), ("output_router_logits", Plain::Off)];
 
-const QWEN_MOE_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "qkv_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "sliding_window",
-    "use_sliding_window",
-    "max_window_layers",
-    "layer_types",
-    "num_experts",
-    "num_experts_per_tok",
-    "moe_intermediate_size",
-    "shared_expert_intermediate_size",
-    "decoder_sparse_step",
-    "mlp_only_layers",
-    "norm_topk_prob",
-];
-
-pub(super) const QWEN2_MOE: Decoder = Decoder {
+pub(super) const OLMOE: Decoder = Decoder {
     family: Family {
-        model_type: "qwen2_moe",
-        classes: &["Qwen2Moe"],
+        model_type: "olmoe",
+        classes: &["Olmoe"],
         sizes: SIZES,
-        reads: QWEN_MOE_READS,
+        reads: &[
+            "num_key_value_heads",
+            "max_position_embeddings",
+            "rms_norm_eps",
+            "hidden_act",
+            "attention_bias",
+            "rope_theta",
+            "rope_scaling",
+            "rope_parameters",
+            "num_experts",
+            "num_experts_per_tok",
+            "norm_topk_prob",
+        ],
         also: &[("num_local_experts", "num_experts")],
-        plain: TRAINING,
+        plain: &[("clip_qkv", Plain::Off), ("output_router_logits", Plain::Off)],
+        defaults: &[
+            ("vocab_size", 50_304),
+            ("hidden_size", 2048),
+            ("intermediate_size", 2048),
+            ("num_hidden_layers", 16),
+            ("num_attention_heads", 16),
+            ("max_position_embeddings", 4096),
+        ],
     },
     trunk: "model",
     recipe: |config| {
-        let mut recipe = llama_like(config, &Defaults::of(classes!("Qwen2Moe")))?;
-        let biased = config.flag_or("qkv_bias", true)?;
-        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
-        recipe.attention.out = ("o_proj", false);
-        let shared = Shared {
-            name: "shared_expert",
-            inner: config.size("shared_expert_intermediate_size")?,
-            gate: Some("shared_expert_gate"),
+        let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmoe")) })?;
+        recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
+        let mixture = Mixture {
+            name: "mlp",
+            key: "mlp",
+            experts: config.size_or("num_experts", 64)?,
+            per_token: config.size_or("num_experts_per_tok", 8)?,
+            inner: config.size("intermediate_size")?,
+            activation: Activation::from_config(config, "hidden_act", "silu")?,
+            router: Router { normalised: config.flag_or("norm_topk_prob", false)?, ..ROUTER },
+            weights: EXPERTS,
+            shared: None,
         };
-        qwen_mixture(&mut recipe, config, Some(shared))?;
+        everywhere(&mut recipe, checked(config, "num_experts_per_tok", mixture)?);
         Ok(recipe)
     },
 };
 
-pub(super) const QWEN3_MOE: Decoder = Decoder {
-    family: Family { model_type: "qwen3_moe", classes: &["Qwen3Moe"], ..QWEN2_MOE.family },
+pub(super) const MINIMAX_M2: Decoder = Decoder {
+    family: Family {
+        model_type: "minimax_m2",
+        classes: &["MiniMaxM2"],
+        sizes: SIZES,
+        reads: &[
+            "num_key_value_heads",
+            "head_dim",
+            "max_position_embeddings",
+            "rms_norm_eps",
+            "hidden_act",
+            "rope_theta",
+            "rope_scaling",
+            "rope_parameters",
+            "partial_rotary_factor",
+            "rotary_dim",
+            "num_local_experts",
+            "num_experts_per_tok",
+            "attn_type_list",
+        ],
+        also: &[("num_experts", "num_local_experts")],
+        plain: &[
+            ("router_jitter_noise", Plain::Off),
+            ("output_router_logits", Plain::Off),
+            ("use_qk_norm", Plain::On),
+            ("qk_norm_type", Plain::Word("per_layer")),
+            ("scoring_func", Plain::Word("sigmoid")),
+            ("use_routing_bias", Plain::On),
+            ("shared_intermediate_size", Plain::Off),
+        ],
+        defaults: &[
+            ("vocab_size", 200_064),
+            ("hidden_size", 3072),
+            ("intermediate_size", 1536),
+            ("num_hidden_layers", 62),
+            ("num_attention_heads", 48),
+            ("num_key_value_heads", 8),
+            ("max_position_embeddings", 196_608),
+        ],
+    },
     trunk: "model",
-    recipe: |config| {
-        let mut recipe = llama_like(config, &Defaults::of(classes!("Qwen3Moe")))?;
-        recipe.attention.head_norms = Some(HeadNorms::PerHead(["q_norm", "k_norm"]));
-        qwen_mixture(&mut recipe, config, None)?;
-        Ok(recipe)
-    },
+    recipe: minimax_m2,
 };
 
-/// The layers that have experts: every `decoder_sparse_step`th, but for those in `mlp_only_layers`.
-fn qwen_mixture(recipe: &mut Recipe, config: &Config, shared: Option<Shared>) -> Result<()> {
-    qwen_windows(recipe, config)?;
+fn minimax_m2(config: &Config) -> Result<Recipe> {
+    const ATTENTIONS: &str = "attn_type_list";
+    // A layer of another type has linear attention, as in MiniMax-01.
+    if let Some(kind) =
+        config.value(ATTENTIONS).and_then(Value::as_array).and_then(|list| list.iter().find(|kind| **kind != 1))
+    {
+        return Err(config.error(ATTENTIONS, format!("a layer is `{kind}`, which is not supported here, only 1")));
+    }
+    let width = config.size_or("head_dim", 128)?;
+    let share = config.size_or("rotary_dim", width)? as f64 / width as f64;
+    let rotary = Some(Turn { theta: 5_000_000.0, share, ..Turn::PLAIN });
+    let mut recipe =
+        llama_like(config, &Defaults { rotary, width: Some(width), ..Defaults::of(classes!("MiniMaxM2")) })?;
+    recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
     let mixture = Mixture {
         name: "mlp",
-        key: "mlp",
-        experts: config.size("num_experts")?,
-        per_token: config.size("num_experts_per_tok")?,
-        inner: config.size("moe_intermediate_size")?,
+        key: "block_sparse_moe",
+        experts: config.size_or("num_local_experts", 256)?,
+        per_token: config.size_or("num_experts_per_tok", 8)?,
+        inner: config.size("intermediate_size")?,
         activation: Activation::from_config(config, "hidden_act", "silu")?,
-        router: Router { normalised: config.flag_or("norm_topk_prob", false)?, ..ROUTER },
-        weights: EXPERTS,
-        shared,
+        router: Router {
+            scores: Scores::Sigmoid,
+            correction: Some("e_score_correction_bias"),
+            is_correction_beside: true,
+            ..ROUTER
+        },
+        weights: ExpertKeys { apart: Some(["w1", "w3", "w2"]), ..EXPERTS },
+        shared: None,
     };
-    let mixture = checked(config, "num_experts_per_tok", mixture)?;
-    let step = config.size_or("decoder_sparse_step", 1)?;
-    let dense: Vec<usize> =
-        config.value("mlp_only_layers").map_or(Ok(Vec::new()), |_| config.field("mlp_only_layers"))?;
-    for (place, layer) in recipe.layers.iter_mut().enumerate() {
-        if (place + 1) % step == 0 && !dense.contains(&place) {
-            layer.feed_forward = FeedForward::Mixture(mixture);
-        }
-    }
-    Ok(())
+    everywhere(&mut recipe, checked(config, "num_experts_per_tok", mixture)?);
+    Ok(recipe)
 }
 
 /// The limit that gpt-oss's code has written in it.
@@ -205,6 +260,15 @@ pub(super) const GPT_OSS: Decoder = Decoder {
             // The code has these values written in it.
             ("swiglu_limit", Plain::Number(GPT_OSS_LIMIT)),
             ("swiglu_alpha", Plain::Number(LIMITED_SLOPE)),
+        ],
+        defaults: &[
+            ("vocab_size", 201_088),
+            ("hidden_size", 2880),
+            ("intermediate_size", 2880),
+            ("num_hidden_layers", 36),
+            ("num_attention_heads", 64),
+            ("num_key_value_heads", 8),
+            ("max_position_embeddings", 131_072),
         ],
     },
     trunk: "model",
@@ -259,30 +323,35 @@ pub(super) const GRANITE_MOE: Decoder = Decoder {
         };
         let mut recipe = llama_like(config, &Defaults::of(classes))?;
         granite_scales(&mut recipe, config)?;
-        let mixture = Mixture {
-            name: "block_sparse_moe",
-            key: "block_sparse_moe",
-            experts: config.size_or("num_local_experts", 8)?,
-            per_token: config.size_or("num_experts_per_tok", 2)?,
-            inner: config.size("intermediate_size")?,
-            activation: Activation::from_config(config, "hidden_act", "silu")?,
-            router: Router {
-                name: "router",
-                weight: "layer.weight",
-                scores: Scores::SoftmaxOfChosen,
-                normalised: false,
-                ..ROUTER
-            },
-            weights: ExpertKeys {
-                module: "",
-                gate_up: Stacked::OutputsFirst("input_linear.weight"),
-                down: Stacked::OutputsFirst("output_linear.weight"),
-                apart: None,
-                ..EXPERTS
-            },
-            shared: None,
-        };
-        everywhere(&mut recipe, checked(config, "num_experts_per_tok", mixture)?);
+        everywhere(&mut recipe, granite_mixture(config, None)?);
         Ok(recipe)
     },
 };
+
+/// Granite's experts, and perhaps one for every token.
+pub(super) fn granite_mixture(config: &Config, shared: Option<Shared>) -> Result<Mixture> {
+    let mixture = Mixture {
+        name: "block_sparse_moe",
+        key: "block_sparse_moe",
+        experts: config.size_or("num_local_experts", 8)?,
+        per_token: config.size_or("num_experts_per_tok", 2)?,
+        inner: config.size("intermediate_size")?,
+        activation: Activation::from_config(config, "hidden_act", "silu")?,
+        router: Router {
+            name: "router",
+            weight: "layer.weight",
+            scores: Scores::SoftmaxOfChosen,
+            normalised: false,
+            ..ROUTER
+        },
+        weights: ExpertKeys {
+            module: "",
+            gate_up: Stacked::OutputsFirst("input_linear.weight"),
+            down: Stacked::OutputsFirst("output_linear.weight"),
+            apart: None,
+            ..EXPERTS
+        },
+        shared,
+    };
+    checked(config, "num_experts_per_tok", mixture)
+}

@@ -1,14 +1,21 @@
 //! The families of decoders: how each one's config chooses the parts.
 
+mod cohere;
+mod exaone4;
 mod falcon;
 mod gemma;
+mod glm;
 mod gpt;
+mod granite_hybrid;
 mod latent;
 mod llama;
 mod llama4;
 mod mixtures;
 mod nemotron;
 mod phi;
+mod qwen;
+mod qwen_moe;
+mod qwen_next;
 mod smollm3;
 mod windows;
 
@@ -26,10 +33,23 @@ use crate::{Activation, Config, Pairing, Result};
 pub(crate) const DECODERS: &[&Decoder] = &[
     &llama::LLAMA,
     &llama::MISTRAL,
-    &llama::QWEN2,
-    &llama::QWEN3,
+    &llama::MINISTRAL3,
+    &qwen::QWEN2,
+    &qwen::QWEN2_VL,
+    &qwen::QWEN2_VL_TEXT,
+    &qwen::QWEN2_5_VL,
+    &qwen::QWEN2_5_VL_TEXT,
+    &qwen::QWEN3,
+    &qwen::QWEN3_VL_TEXT,
+    &qwen_next::QWEN3_5_TEXT,
     &llama::GRANITE,
     &llama::OLMO2,
+    &llama::OLMO3,
+    &llama::ERNIE4_5,
+    &llama::SEED_OSS,
+    &glm::GLM,
+    &glm::GLM4,
+    &exaone4::EXAONE4,
     &smollm3::SMOLLM3,
     &gemma::GEMMA,
     &gemma::GEMMA2,
@@ -37,6 +57,8 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &phi::PHI,
     &phi::PHI3,
     &phi::PHI3_SMALL,
+    &cohere::COHERE,
+    &cohere::COHERE2,
     &gpt::GPT_NEOX,
     &gpt::GPT_J,
     &gpt::OPT,
@@ -44,14 +66,23 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &falcon::FALCON,
     &falcon::BLOOM,
     &mixtures::MIXTRAL,
-    &mixtures::QWEN2_MOE,
-    &mixtures::QWEN3_MOE,
+    &qwen_moe::QWEN2_MOE,
+    &qwen_moe::QWEN3_MOE,
+    &qwen_moe::QWEN3_VL_MOE_TEXT,
+    &qwen_next::QWEN3_NEXT,
+    &qwen_next::QWEN3_5_MOE_TEXT,
+    &mixtures::OLMOE,
+    &mixtures::MINIMAX_M2,
     &mixtures::GPT_OSS,
     &mixtures::GRANITE_MOE,
+    &granite_hybrid::GRANITE_HYBRID,
+    &glm::GLM4_MOE,
     &llama4::LLAMA4,
     &nemotron::NEMOTRON_H,
     &latent::DEEPSEEK_V2,
     &latent::DEEPSEEK_V3,
+    &latent::KIMI_K2,
+    &latent::GLM4_MOE_LITE,
 ];
 
 /// The sizes of every config in Llama's manner.
@@ -114,6 +145,12 @@ impl Turn {
         let Self { theta, field, share, pairing, gives } = self;
         let defaults = RotaryDefaults { width, theta, share, pairing, gives, positions };
         Rotary::read(config, "full_attention", field, defaults)
+    }
+
+    /// The same for layers of a window, which no scaling of the others stretches.
+    fn read_local(self, config: &Config, width: usize, positions: usize) -> Result<Rotary> {
+        let Self { theta, field, share, pairing, gives } = self;
+        Rotary::read_local(config, field, RotaryDefaults { width, theta, share, pairing, gives, positions })
     }
 }
 
@@ -205,10 +242,12 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         groups,
         width,
         projections: Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased },
+        is_gated: false,
         out: ("o_proj", biased),
         head_norms: None,
         norms_of_rotated: None,
         temperature: None,
+        sees_later: !config.flag_or("is_causal", true)?,
         scale: 1.0 / (width as f64).sqrt(),
         soft_cap: None,
         dropout: config.probability_or("attention_dropout", 0.0)?,

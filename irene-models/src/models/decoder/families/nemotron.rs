@@ -1,10 +1,17 @@
-//! Nemotron-H (2025): layers of states, of attention without positions, and of a feed-forward part, one of them in each.
+//! Nemotron-H and Nemotron 3 (2025): layers of states, of attention without positions, of a feed-forward part, and of experts, one of them
+//! in each.
 
-use super::{Block, Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SIZES, llama_like};
+use super::{
+    Block, Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SIZES,
+    latent::sigmoid_router,
+    llama_like,
+    mixtures::{EXPERTS, checked},
+};
 use crate::{
     Activation,
     families::{Family, Plain},
-    models::decoder::recipe::{Classes, States, classes},
+    layers::Stacked,
+    models::decoder::recipe::{Classes, ExpertKeys, Mixture, Router, Shared, StateKind, States, classes},
 };
 
 pub(super) const NEMOTRON_H: Decoder = Decoder {
@@ -18,17 +25,22 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
             "max_position_embeddings",
             "layer_norm_epsilon",
             "rms_norm_eps",
+            // Its attention knows no positions.
+            "rope_theta",
+            "partial_rotary_factor",
             "mlp_hidden_act",
             "mlp_bias",
             "attention_bias",
             "hybrid_override_pattern",
+            "layers_block_type",
+            "layer_types",
             "mamba_num_heads",
             "mamba_head_dim",
             "n_groups",
             "ssm_state_size",
             "conv_kernel",
             "chunk_size",
-            // How the stream of hidden states is kept, and the sizes of mixtures, which no layer of these patterns has.
+            // How the stream of hidden states is kept.
             "rescale_prenorm_residual",
             "moe_intermediate_size",
             "moe_shared_expert_intermediate_size",
@@ -41,7 +53,13 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
             "routed_scaling_factor",
             "norm_topk_prob",
         ],
-        also: &[("mamba_n_groups", "n_groups"), ("mamba_d_conv", "conv_kernel"), ("mamba_chunk_size", "chunk_size")],
+        also: &[
+            ("mamba_n_groups", "n_groups"),
+            ("mamba_d_conv", "conv_kernel"),
+            ("mamba_chunk_size", "chunk_size"),
+            ("attention_head_dim", "head_dim"),
+            ("layer_types", "layers_block_type"),
+        ],
         plain: &[
             ("use_conv_bias", Plain::On),
             ("use_bias", Plain::Off),
@@ -49,6 +67,15 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
             ("sliding_window", Plain::Off),
             ("mamba_hidden_act", Plain::Word("silu")),
             ("residual_in_fp32", Plain::Off),
+            ("moe_latent_size", Plain::Off),
+        ],
+        defaults: &[
+            ("vocab_size", 131_072),
+            ("hidden_size", 4096),
+            ("intermediate_size", 21_504),
+            ("num_attention_heads", 32),
+            ("num_key_value_heads", 8),
+            ("max_position_embeddings", 4096),
         ],
     },
     trunk: "backbone",
@@ -56,7 +83,13 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
 };
 
 fn nemotron_h(config: &Config) -> Result<Recipe> {
-    let classes = Classes { layer: "NemotronHBlock", mixture: "NemotronHMamba2Mixer", ..classes!("NemotronH") };
+    let classes = Classes {
+        layer: "NemotronHBlock",
+        states: "NemotronHMamba2Mixer",
+        mixture: "NemotronHMoE",
+        router: "NemotronHTopkRouter",
+        ..classes!("NemotronH")
+    };
     // The activation of its feed-forward part has a field of its own.
     let activation = ("mlp_hidden_act", "relu2");
     let defaults = Defaults { eps: 1e-5, rotary: None, width: Some(128), activation, ..Defaults::of(classes) };
@@ -68,6 +101,8 @@ fn nemotron_h(config: &Config) -> Result<Recipe> {
     recipe.block = Block::One { norm: "norm" };
     recipe.final_norm = Some("norm_f");
     let states = States {
+        kind: StateKind::Mamba2,
+        name: "mixer",
         heads: config.size_or("mamba_num_heads", 128)?,
         width: config.size_or("mamba_head_dim", 64)?,
         groups: config.size_or("n_groups", 8)?,
@@ -87,27 +122,62 @@ fn nemotron_h(config: &Config) -> Result<Recipe> {
         biased: config.flag_or("mlp_bias", false)?,
     };
     let parts = parts(config, recipe.layers.len())?;
-    for (layer, parts) in recipe.layers.iter_mut().zip(parts) {
-        (layer.parts, layer.feed_forward) = (parts, feed_forward);
+    let has_experts = parts.iter().any(|(_, has_experts)| *has_experts);
+    let mixture = if has_experts { FeedForward::Mixture(mixture(config)?) } else { feed_forward };
+    for (layer, (parts, has_experts)) in recipe.layers.iter_mut().zip(parts) {
+        (layer.parts, layer.feed_forward) = (parts, if has_experts { mixture } else { feed_forward });
     }
     Ok(recipe)
 }
 
-/// The one part of each layer: `M` a state, `*` an attention, `-` a feed-forward part.
-fn parts(config: &Config, layers: usize) -> Result<Vec<Parts>> {
-    const FIELD: &str = "hybrid_override_pattern";
-    let pattern = config.field::<String>(FIELD)?;
-    let part = |letter| match letter {
-        'M' => Ok(Parts::States),
-        '*' => Ok(Parts::Attention),
-        '-' => Ok(Parts::FeedForward),
+/// Experts without gates, and one for every token.
+fn mixture(config: &Config) -> Result<Mixture> {
+    let shared = Shared {
+        name: "shared_experts",
+        inner: config.size_or("moe_shared_expert_intermediate_size", 7688)?,
+        gate: None,
+    };
+    let mixture = Mixture {
+        name: "mixer",
+        key: "mixer",
+        experts: config.size("n_routed_experts")?,
+        per_token: config.size_or("num_experts_per_tok", 2)?,
+        inner: config.size("moe_intermediate_size")?,
+        activation: Activation::from_config(config, "mlp_hidden_act", "relu2")?,
+        router: Router { scale: config.number_or("routed_scaling_factor", 1.0)?, ..sigmoid_router(config)? },
+        weights: ExpertKeys {
+            gate_up: Stacked::OutputsFirst("up_proj"),
+            apart: Some(["", "up_proj", "down_proj"]),
+            is_gated: false,
+            ..EXPERTS
+        },
+        shared: (config.token_or("n_shared_experts", 1)? > 0).then_some(shared),
+    };
+    checked(config, "num_experts_per_tok", mixture)
+}
+
+/// The one part of each layer, and whether it is experts: `M` a state, `*` an attention, `-` a feed-forward part, `E` experts; or the same in
+/// words.
+fn parts(config: &Config, layers: usize) -> Result<Vec<(Parts, bool)>> {
+    const WORDS: &str = "layers_block_type";
+    const LETTERS: &str = "hybrid_override_pattern";
+    let (field, names): (&str, Vec<String>) = match config.value(LETTERS) {
+        None if config.value(WORDS).is_some() => (WORDS, config.field(WORDS)?),
+        _ => (LETTERS, config.field::<String>(LETTERS)?.chars().map(String::from).collect()),
+    };
+    let part = |name: &String| match name.as_str() {
+        "M" | "mamba" | "linear_attention" => Ok((Parts::States, false)),
+        "*" | "attention" | "full_attention" => Ok((Parts::Attention, false)),
+        "-" | "mlp" => Ok((Parts::FeedForward, false)),
+        "E" | "moe" => Ok((Parts::FeedForward, true)),
         other => {
-            Err(config.error(FIELD, format!("a layer is `{other}`, which is not supported here; there are M, * and -")))
+            let known = if field == WORDS { "mamba, attention, mlp and moe" } else { "M, *, - and E" };
+            Err(config.error(field, format!("a layer is `{other}`, which is not supported here; there are {known}")))
         }
     };
-    let parts = pattern.chars().map(part).collect::<Result<Vec<_>>>()?;
+    let parts = names.iter().map(part).collect::<Result<Vec<_>>>()?;
     if parts.len() != layers {
-        return Err(config.error(FIELD, format!("names {} of {layers} layers", parts.len())));
+        return Err(config.error(field, format!("names {} of {layers} layers", parts.len())));
     }
     Ok(parts)
 }

@@ -28,6 +28,13 @@ pub(super) const PHI: Decoder = Decoder {
         ],
         also: &[],
         plain: &[],
+        defaults: &[
+            ("vocab_size", 51_200),
+            ("hidden_size", 2048),
+            ("intermediate_size", 8192),
+            ("num_hidden_layers", 24),
+            ("num_attention_heads", 32),
+        ],
     },
     trunk: "model",
     recipe: phi,
@@ -60,7 +67,23 @@ fn phi(config: &Config) -> Result<Recipe> {
 }
 
 pub(super) const PHI3: Decoder = Decoder {
-    family: Family { model_type: "phi3", classes: &["Phi3"], sizes: SIZES, reads: READS, also: &[], plain: &[] },
+    family: Family {
+        model_type: "phi3",
+        classes: &["Phi3"],
+        sizes: SIZES,
+        reads: READS,
+        also: &[],
+        // Every layer of Phi-4-mini attends to all tokens.
+        plain: &[("full_attn_mod", Plain::Number(1.0))],
+        defaults: &[
+            ("vocab_size", 32_064),
+            ("hidden_size", 3072),
+            ("intermediate_size", 8192),
+            ("num_hidden_layers", 32),
+            ("num_attention_heads", 32),
+            ("max_position_embeddings", 4096),
+        ],
+    },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Phi3")) })?;
@@ -110,6 +133,7 @@ pub(super) const PHI3_SMALL: Decoder = Decoder {
             ("mup_use_scaling", Plain::On),
             ("reorder_and_upcast_attn", Plain::Off),
         ],
+        defaults: &[],
     },
     trunk: "model",
     recipe: phi3_small,

@@ -19,10 +19,31 @@ const FIELDS: &[&str] = &[
     "layer_types",
     "no_rope_layers",
     "no_rope_layer_interval",
+    // Its configs have it, and its code does not read it.
+    "max_window_layers",
+];
+
+/// The sizes of transformers' class.
+const DEFAULTS: &[(&str, u64)] = &[
+    ("vocab_size", 128_256),
+    ("hidden_size", 2048),
+    ("intermediate_size", 11_008),
+    ("num_hidden_layers", 36),
+    ("num_attention_heads", 16),
+    ("num_key_value_heads", 4),
+    ("max_position_embeddings", 32_768),
 ];
 
 pub(super) const SMOLLM3: Decoder = Decoder {
-    family: Family { model_type: "smollm3", classes: &["SmolLM3"], sizes: SIZES, reads: FIELDS, also: &[], plain: &[] },
+    family: Family {
+        model_type: "smollm3",
+        classes: &["SmolLM3"],
+        sizes: SIZES,
+        reads: FIELDS,
+        also: &[],
+        plain: &[],
+        defaults: DEFAULTS,
+    },
     trunk: "model",
     recipe: smollm3,
 };

@@ -1,4 +1,4 @@
-//! Which layers attend to a sliding window.
+//! Which layers attend to a sliding window, and other lists with a word for each layer.
 
 use super::Recipe;
 use crate::{Config, Result};
@@ -41,4 +41,24 @@ pub(super) fn window(config: &Config, default: Option<usize>) -> Result<Option<u
         (None, true) => Ok(None),
         (None, false) => Ok(default),
     }
+}
+
+/// The kind of each layer, by its word in a list; none where the field is missing.
+pub(super) fn kinds<T: Copy>(config: &Config, field: &'static str, words: &[(&str, T)]) -> Result<Option<Vec<T>>> {
+    if config.value(field).is_none() {
+        return Ok(None);
+    }
+    let (types, layers) = (config.field::<Vec<String>>(field)?, config.layers("num_hidden_layers")?);
+    if types.len() != layers {
+        let reason = format!("names {} layers where `num_hidden_layers` is {layers}", types.len());
+        return Err(config.error(field, reason));
+    }
+    let kind = |word: &String| {
+        let found = words.iter().find(|(known, _)| known == word).map(|(_, kind)| *kind);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
+            config.error(field, format!("`{word}` is not supported here; there are {}", known.join(", ")))
+        })
+    };
+    Ok(Some(types.iter().map(kind).collect::<Result<_>>()?))
 }

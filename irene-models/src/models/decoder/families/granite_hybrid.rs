@@ -1,0 +1,131 @@
+//! Granite 4 (2025): attentions that may know no positions, layers of states, and a feed-forward part for every token, beside experts or alone.
+
+use serde_json::Value;
+
+use super::{
+    Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SIZES, Turn, llama::granite_scales, llama_like,
+    mixtures::granite_mixture, windows::kinds,
+};
+use crate::{
+    Activation,
+    families::{Family, Plain},
+    models::decoder::recipe::{Classes, Shared, StateKind, States, classes},
+};
+
+const READS: &[&str] = &[
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "hidden_act",
+    "attention_bias",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "position_embedding_type",
+    "embedding_multiplier",
+    "residual_multiplier",
+    "attention_multiplier",
+    "logits_scaling",
+    "num_experts_per_tok",
+    "num_local_experts",
+    "shared_intermediate_size",
+    "layer_types",
+    "mamba_n_heads",
+    "mamba_n_groups",
+    "mamba_d_state",
+    "mamba_d_head",
+    "mamba_d_conv",
+    "mamba_expand",
+    "mamba_chunk_size",
+];
+
+pub(super) const GRANITE_HYBRID: Decoder = Decoder {
+    family: Family {
+        model_type: "granitemoehybrid",
+        classes: &["GraniteMoeHybrid"],
+        sizes: SIZES,
+        reads: READS,
+        also: &[("layers_block_type", "layer_types"), ("num_experts", "num_local_experts")],
+        plain: &[
+            ("normalization_function", Plain::Word("rmsnorm")),
+            ("mamba_conv_bias", Plain::On),
+            ("mamba_proj_bias", Plain::Off),
+            ("output_router_logits", Plain::Off),
+        ],
+        defaults: &[
+            ("vocab_size", 32_000),
+            ("hidden_size", 4096),
+            ("intermediate_size", 11_008),
+            ("num_hidden_layers", 32),
+            ("num_attention_heads", 32),
+        ],
+    },
+    trunk: "model",
+    recipe: granite_hybrid,
+};
+
+fn granite_hybrid(config: &Config) -> Result<Recipe> {
+    let classes = Classes {
+        states: "GraniteMoeHybridMambaLayer",
+        mixture: "GraniteMoeHybridMoE",
+        router: "GraniteMoeHybridTopKGating",
+        experts: "GraniteMoeHybridParallelExperts",
+        ..classes!("GraniteMoeHybrid")
+    };
+    let rotary = (config.word_or("position_embedding_type", "nope")? == "rope").then_some(Turn::PLAIN);
+    let mut recipe = llama_like(config, &Defaults { rotary, ..Defaults::of(classes) })?;
+    granite_scales(&mut recipe, config)?;
+    recipe.names.feed_forward = "shared_mlp";
+    let feed_forward = feed_forward(config)?;
+    let words = [("mamba", true), ("attention", false), ("linear_attention", true), ("full_attention", false)];
+    let has_states = kinds(config, "layer_types", &words)?.unwrap_or_else(|| vec![true; recipe.layers.len()]);
+    if has_states.contains(&true) {
+        recipe.attention.states = Some(states(config)?);
+    }
+    for (layer, has_states) in recipe.layers.iter_mut().zip(has_states) {
+        layer.feed_forward = feed_forward;
+        if has_states {
+            layer.parts = Parts::StatesAndFeedForward;
+        }
+    }
+    Ok(recipe)
+}
+
+fn states(config: &Config) -> Result<States> {
+    let (heads, groups) = (config.size_or("mamba_n_heads", 128)?, config.size_or("mamba_n_groups", 1)?);
+    let inner = config.size_or("mamba_expand", 2)? * config.size("hidden_size")?;
+    let width = match config.value("mamba_d_head") {
+        Some(Value::String(word)) if word == "auto" => inner / heads,
+        _ => config.size_or("mamba_d_head", inner / heads)?,
+    };
+    if heads * width != inner || !heads.is_multiple_of(groups) {
+        let reason = format!("{heads} heads of {width} numbers in {groups} groups do not make {inner} numbers");
+        return Err(config.error("mamba_n_heads", reason));
+    }
+    Ok(States {
+        kind: StateKind::Mamba2,
+        name: "mamba",
+        heads,
+        width,
+        groups,
+        size: config.size_or("mamba_d_state", 256)?,
+        kernel: config.size_or("mamba_d_conv", 4)?,
+        chunk: config.size_or("mamba_chunk_size", 256)?,
+    })
+}
+
+/// One part alone, or experts with one for every token.
+fn feed_forward(config: &Config) -> Result<FeedForward> {
+    let inner = config.size_or("shared_intermediate_size", 1024)?;
+    if config.token_or("num_local_experts", 8)? > 0 {
+        let shared = Shared { name: "shared_mlp", inner, gate: None };
+        return Ok(FeedForward::Mixture(granite_mixture(config, Some(shared))?));
+    }
+    Ok(FeedForward::GatedJointly {
+        names: ["input_linear", "output_linear"],
+        inner,
+        activation: Activation::from_config(config, "hidden_act", "silu")?,
+        limit: None,
+        biased: false,
+    })
+}

@@ -1,0 +1,212 @@
+//! Fields that published configs leave out, put in another place, or have beside those that matter.
+
+use irene_models::{Config, ModelSpec, ModelTask, Run, TaskHead};
+use irene_tree::{Format, Kernels, Precision, Quantity, Size};
+use serde_json::{Value, json};
+
+fn spec(config: &Value) -> irene_models::Result<ModelSpec> {
+    ModelSpec::from_config("mine", Config::from_json("config.json", config.to_string().as_bytes())?)
+}
+
+fn parameters(config: &Value) -> f64 {
+    let tree = spec(config).unwrap().trace(Run { head: TaskHead::Lm, ..Size::new(1, 1).into() }).unwrap();
+    tree.root().get(Quantity::NumParameters).unwrap()
+}
+
+fn refused(config: &Value) -> String {
+    spec(config).and_then(|spec| spec.trace(Size::new(1, 1))).unwrap_err().to_string()
+}
+
+/// A small config in Llama's manner, with these fields beside or in place of its own.
+fn small(model_type: &str, further: &Value) -> Value {
+    let mut fields = json!({"model_type": model_type, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 8,
+        "num_key_value_heads": 2, "intermediate_size": 48, "vocab_size": 64, "max_position_embeddings": 128});
+    for (name, value) in further.as_object().unwrap() {
+        fields[name] = value.clone();
+    }
+    fields
+}
+
+/// transformers writes a config inside another as what differs from its class.
+#[test]
+fn a_short_config_of_a_text_model_has_the_sizes_of_its_class() {
+    let gemma =
+        |text: Value| json!({"model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 1152}});
+    let of_4b = gemma(
+        json!({"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024}),
+    );
+    let of_27b = gemma(
+        json!({"model_type": "gemma3_text", "hidden_size": 5376, "intermediate_size": 21504, "num_hidden_layers": 62,
+        "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 128, "query_pre_attn_scalar": 168}),
+    );
+    let llava = json!({"model_type": "llava", "text_config": {"model_type": "llama", "max_position_embeddings": 4096, "vocab_size": 32064}});
+    let llava_next = json!({"model_type": "llava_next", "text_config": {"model_type": "mistral", "intermediate_size": 14336,
+        "max_position_embeddings": 32768, "num_key_value_heads": 8, "sliding_window": null, "vocab_size": 32064}});
+    let published =
+        [(&of_4b, 3_880_263_168_u64), (&of_27b, 27_009_346_304), (&llava, 6_738_939_904), (&llava_next, 7_242_256_384)];
+    for (config, published) in published {
+        assert_eq!(parameters(config), published as f64, "{config}");
+    }
+    let followed = spec(&of_4b).unwrap();
+    assert_eq!(
+        followed.notes(),
+        [
+            "config.json: the text model of gemma3 alone is followed, as its `text_config` has it, and with the sizes of its class in \
+          transformers: vocab_size 262208, num_attention_heads 8"
+        ]
+    );
+    assert_eq!(followed.longest_sequence().unwrap(), 131_072);
+    // A whole config without a size is no model's.
+    let missing = refused(&json!({"model_type": "gemma3_text", "hidden_size": 2560, "num_hidden_layers": 34}));
+    assert!(missing.ends_with("is missing"), "{missing}");
+}
+
+#[test]
+fn heads_of_keys_that_are_not_named_are_those_of_the_class() {
+    let bytes = |heads: Value| {
+        let mut config = small("mistral", &json!({"num_attention_heads": 32, "head_dim": 4, "sliding_window": null}));
+        match heads {
+            Value::String(_) => drop(config.as_object_mut().unwrap().remove("num_key_value_heads")),
+            heads => config["num_key_value_heads"] = heads,
+        }
+        spec(&config).unwrap().cache_bytes(1, 100, Precision::of(Format::BF16)).unwrap().unwrap()
+    };
+    assert_eq!(bytes("missing".into()), bytes(8.into()));
+    // Null says that there are as many as heads.
+    assert_eq!(bytes(Value::Null), bytes(32.into()));
+}
+
+#[test]
+fn a_text_model_stands_in_other_fields_too_and_its_classes_do_not_matter() {
+    let text = small("qwen2", &json!({"architectures": ["OtherForCausalLM"]}));
+    let alone = parameters(&small("qwen2", &json!({})));
+    for whole in [
+        json!({"model_type": "internvl_chat", "llm_config": text}),
+        json!({"model_type": "deepseek_vl_v2", "language_config": text}),
+        json!({"model_type": "qwen2_5_omni", "thinker_config": {"text_config": text}}),
+    ] {
+        assert_eq!(parameters(&whole), alone, "{whole}");
+    }
+    // A tied head is often said of the whole.
+    let tied = json!({"model_type": "seen", "tie_word_embeddings": true, "text_config": small("qwen2", &json!({}))});
+    assert_eq!(parameters(&tied), alone - 64.0 * 32.0);
+}
+
+#[test]
+fn what_is_not_followed_is_named_where_it_stands() {
+    let inside = refused(&json!({"model_type": "mistral3", "text_config": {"model_type": "ministral9"}}));
+    assert!(
+        inside.starts_with("config.json, field `text_config.model_type`: `ministral9` is not supported; there are "),
+        "{inside}"
+    );
+    let class = refused(&json!({"model_type": "kimi_k9", "architectures": ["DeepseekV3ForCausalLM"]}));
+    assert!(class.contains(
+        "field `model_type`: `kimi_k9` is not supported, but its class DeepseekV3ForCausalLM is one of deepseek_v3"
+    ));
+}
+
+#[test]
+fn published_fields_that_say_what_the_code_does_are_taken() {
+    let published = [
+        (
+            "qwen3_moe",
+            json!({"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "use_qk_norm": true}),
+        ),
+        ("gemma2", json!({"head_dim": 4, "sliding_window": 4096, "sliding_window_size": 4096})),
+        ("smollm3", json!({"max_window_layers": 28})),
+        (
+            "phi3",
+            json!({"full_attn_mod": 1, "interpolate_factor": 1, "auto_map": {"AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"}}),
+        ),
+        (
+            "starcoder2",
+            json!({"attention_softmax_in_fp32": true, "scale_attention_softmax_in_fp32": true, "scale_attn_weights": true}),
+        ),
+        (
+            "nemotron_h",
+            json!({"hybrid_override_pattern": "M*", "attention_head_dim": 4, "rope_theta": 10000, "n_groups": 8}),
+        ),
+        ("qwen3", json!({"mlp_bias": false, "use_bias": false})),
+        (
+            "bloom",
+            json!({"n_layer": 2, "n_head": 8, "attention_softmax_in_fp32": true, "offset_alibi": 100, "skip_bias_add": true,
+                "num_key_value_heads": null, "max_position_embeddings": null}),
+        ),
+        (
+            "deepseek_v3",
+            json!({"q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "v_head_dim": 4,
+            "n_routed_experts": null, "partial_rotary_factor": 1.0,
+            "auto_map": {"AutoConfig": "deepseek-ai/DeepSeek-R1--configuration_deepseek.DeepseekV3Config"}}),
+        ),
+        ("falcon", json!({"auto_map": {"AutoModel": "modeling_falcon.FalconModel"}})),
+    ];
+    for (model_type, fields) in published {
+        let config = small(model_type, &fields);
+        assert!(spec(&config).and_then(|spec| spec.trace(Size::new(1, 2))).is_ok(), "{}", refused(&config));
+    }
+    let scaled = json!({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": 0.0}});
+    assert!(spec(&small("mistral", &scaled)).unwrap().trace(Size::new(1, 2)).is_ok());
+}
+
+#[test]
+fn layers_of_nemotron_have_letters_or_words() {
+    let letters = small("nemotron_h", &json!({"hybrid_override_pattern": "M*", "n_groups": 8}));
+    let words = small("nemotron_h", &json!({"layers_block_type": ["mamba", "attention"], "n_groups": 8}));
+    assert_eq!(parameters(&letters), parameters(&words));
+    let other = small("nemotron_h", &json!({"layers_block_type": ["mamba", "lstm"], "n_groups": 8}));
+    assert!(refused(&other).contains("field `layers_block_type`: a layer is `lstm`"), "{}", refused(&other));
+}
+
+#[test]
+fn every_field_that_is_refused_is_told_at_once() {
+    let fields = json!({"use_bias": true, "sliding_window": 8, "use_qk_norm": true, "mup_attn_scale": 2.0});
+    assert_eq!(
+        refused(&small("llama", &fields)),
+        "config.json, field `sliding_window`: `8` is not supported here; field `use_bias`: is true, which is not supported here; field \
+         `use_qk_norm`: `true` is unknown for llama, and so are `mup_attn_scale`; they may ask for another design; if they do not, leave \
+         the fields out of a copy of the config"
+    );
+}
+
+/// Python writes numbers that are none in JSON.
+#[test]
+fn infinities_of_python_are_as_null() {
+    let text = r#"{"model_type":"llama","note":"no \"Infinity\" here, nor NaN","time_step_limit":[0.0, Infinity, -Infinity],"x":NaN,
+        "hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,"vocab_size":9}"#;
+    let config = Config::from_json("config.json", text.as_bytes()).unwrap();
+    let whole = text.replace(", Infinity, -Infinity]", ", null, null]").replace(":NaN,", ":null,");
+    assert_eq!(config, Config::from_json("config.json", whole.as_bytes()).unwrap());
+    assert!(Config::from_json("config.json", b"{\"x\": Infinite}").is_err());
+}
+
+#[test]
+fn a_decoder_that_makes_vectors_has_no_head() {
+    let task = |fields: Value| spec(&small("qwen3", &fields)).unwrap().task();
+    assert_eq!(task(json!({"architectures": ["Qwen3ForCausalLM"]})), ModelTask::Decoder);
+    assert_eq!(task(json!({"architectures": ["Qwen3Model"]})), ModelTask::Embedder);
+    assert_eq!(task(json!({"sentence_modules": ["lasttoken", "normalize"]})), ModelTask::Embedder);
+    let run = Run { kernels: Kernels::Fused, ..Size::new(1, 8).into() };
+    let left_out = |fields: Value| spec(&small("qwen3", &fields)).unwrap().left_out_head(run).unwrap();
+    assert!(left_out(json!({})).is_some());
+    assert_eq!(left_out(json!({"architectures": ["Qwen3Model"]})), None);
+}
+
+/// EmbeddingGemma and gte-Qwen2.
+#[test]
+fn an_embedding_model_whose_tokens_see_all_others_keeps_no_keys_and_values() {
+    let run = Run { kernels: Kernels::Fused, ..Size::new(1, 64).into() };
+    let pairs = |model_type: &str, fields: Value| {
+        let spec = spec(&small(model_type, &fields)).unwrap();
+        let tree = spec.trace(run).unwrap();
+        let attention = tree.nodes().iter().filter_map(|node| node.operation.as_deref());
+        let pairs: Vec<u64> = attention.map(|operation| operation.pairs).filter(|pairs| *pairs > 0).collect();
+        (pairs, spec.cache(Kernels::Fused).unwrap().is_some())
+    };
+    assert_eq!(pairs("qwen2", json!({})), (vec![64 * 65 / 2; 2], true));
+    assert_eq!(pairs("qwen2", json!({"is_causal": false})), (vec![64 * 64; 2], false));
+    // A token sees 4 before it and 4 behind it: half of a window of 8, and itself.
+    let window =
+        json!({"head_dim": 4, "use_bidirectional_attention": true, "sliding_window": 8, "sliding_window_pattern": 2});
+    assert_eq!(pairs("gemma3_text", window), (vec![64 * 9 - 2 * (4 + 3 + 2 + 1), 64 * 64], false));
+}

@@ -1,0 +1,194 @@
+//! Families without a built-in model: the shapes of their best-known models have the published parameters, and the keys and values that
+//! a hand counts.
+
+use irene_models::{Config, ModelSpec, Run, TaskHead};
+use irene_tree::{Format, Kernels, Node, OpKind, Precision, Quantity, Role, Size};
+use serde_json::{Value, json};
+
+/// The parameters with a language model's head, and those that a token is not sent to.
+fn counted(spec: &ModelSpec) -> [f64; 2] {
+    let tree = spec.trace(Run { head: TaskHead::Lm, ..Size::new(1, 1).into() }).unwrap();
+    let idle = tree.nodes().iter().map(idle).sum();
+    [tree.root().get(Quantity::NumParameters).unwrap(), idle]
+}
+
+fn idle(node: &Node) -> f64 {
+    let Some(operation) = node.operation.as_deref().filter(|operation| operation.kind == OpKind::GroupedLinear) else {
+        return 0.0;
+    };
+    let stored = operation.inputs.iter().filter(|input| matches!(input.role, Role::Parameter(_)));
+    let stored = stored.map(|input| input.shape.elements() as f64).sum::<f64>();
+    stored - operation.touched as f64
+}
+
+/// Bytes that one token more adds to the keys and values of 10,000, in 16 bits.
+fn added_bytes(spec: &ModelSpec) -> u64 {
+    let precision = Precision::of(Format::BF16);
+    let bytes = |tokens| spec.cache_bytes(1, tokens, precision).unwrap().unwrap();
+    bytes(10_001) - bytes(10_000)
+}
+
+/// A config's `model_type`, and its hidden size, layers, heads, heads of keys and values, inner size and vocabulary, in this order; 0 for one
+/// that it does not have.
+fn config(model_type: &str, sizes: [u64; 6], further: Value) -> Value {
+    const NAMES: [&str; 6] = [
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "intermediate_size",
+        "vocab_size",
+    ];
+    let mut fields = further;
+    fields["model_type"] = model_type.into();
+    NAMES.iter().zip(sizes).filter(|(_, size)| *size > 0).for_each(|(name, size)| fields[name] = size.into());
+    fields
+}
+
+fn spec(config: &Value) -> ModelSpec {
+    ModelSpec::from_config("mine", Config::from_json("config.json", config.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+#[test]
+fn dense_models_have_their_published_parameters() {
+    let yarn = json!({"head_dim": 128, "sliding_window": null, "rope_parameters": {"rope_type": "yarn", "factor": 16.0,
+        "rope_theta": 1e6, "original_max_position_embeddings": 16384, "llama_4_scaling_beta": 0.1, "mscale_all_dim": 0.0}});
+    let tied = json!({"tie_word_embeddings": true, "head_dim": 128, "rope_parameters": yarn["rope_parameters"]});
+    let mrope = json!({"rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}, "vision_config": {"depth": 32},
+        "architectures": ["Qwen2_5_VLForConditionalGeneration"]});
+    let next = json!({"linear_num_value_heads": 48, "attn_output_gate": true});
+    let micro = json!({"shared_intermediate_size": 8192, "num_local_experts": 0, "position_embedding_type": "rope",
+        "tie_word_embeddings": true, "layer_types": (0..40).map(|_| "attention").collect::<Vec<_>>()});
+    // Windows of 4096 tokens are full.
+    let models = [
+        ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
+        ("Ministral 3 3B", "ministral3", [3072, 26, 32, 8, 9216, 131_072], tied, 3_429_006_336, 106_496),
+        ("Devstral 2", "ministral3", [12288, 88, 96, 8, 28672, 131_072], yarn, 125_025_988_608, 360_448),
+        ("Qwen2.5-VL-7B", "qwen2_5_vl", [3584, 28, 28, 4, 18944, 152_064], mrope, 7_615_616_512, 57_344),
+        ("Qwen3.5-27B", "qwen3_5_text", [5120, 64, 24, 4, 17408, 248_320], next, 26_895_998_464, 65_536),
+        ("OLMo 3 7B", "olmo3", [4096, 32, 32, 32, 11008, 100_278], json!({}), 7_298_011_136, 131_072),
+        ("EXAONE 4 32B", "exaone4", [5120, 64, 40, 8, 27392, 102_400], json!({}), 32_003_216_384, 65_536),
+        ("ERNIE 4.5 0.3B", "ernie4_5", [1024, 18, 16, 2, 3072, 103_424], json!({}), 360_748_032, 18_432),
+        ("Seed-OSS 36B", "seed_oss", [5120, 64, 80, 8, 27648, 155_136], json!({}), 36_151_104_512, 262_144),
+        ("GLM-4-9B-0414", "glm4", [4096, 40, 32, 2, 13696, 151_552], json!({}), 9_400_279_040, 40_960),
+        ("Command R", "cohere", [8192, 40, 64, 64, 22528, 256_000], json!({}), 34_980_831_232, 1_310_720),
+        ("Command A", "cohere2", [12288, 64, 96, 8, 36864, 256_000], json!({}), 111_057_580_032, 65_536),
+        ("Granite 4 Micro", "granitemoehybrid", [2560, 40, 40, 8, 8192, 100_352], micro, 3_402_836_480, 81_920),
+    ];
+    are_published(models.map(|(name, model_type, sizes, further, parameters, bytes)| {
+        (name, config(model_type, sizes, further), [parameters, parameters], bytes)
+    }));
+}
+
+/// A model's name and config, its parameters, those that a token is sent to, and the bytes that a token adds to the cache.
+type Published = (&'static str, Value, [u64; 2], u64);
+
+fn are_published(models: impl IntoIterator<Item = Published>) {
+    for (name, config, [parameters, active], bytes) in models {
+        let spec = spec(&config);
+        let [all, idle] = counted(&spec);
+        assert_eq!((all, all - idle), (parameters as f64, active as f64), "{name}");
+        assert_eq!(added_bytes(&spec), bytes, "{name}");
+    }
+}
+
+#[test]
+fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
+    let latent = json!({"q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "n_routed_experts": 384, "n_shared_experts": 1, "num_experts_per_tok": 8, "moe_intermediate_size": 2048,
+        "first_k_dense_replace": 1, "architectures": ["DeepseekV3ForCausalLM"],
+        "auto_map": {"AutoModelForCausalLM": "modeling_deepseek.DeepseekV3ForCausalLM"}});
+    let kimi = config("kimi_k2", [7168, 61, 64, 64, 18432, 163_840], latent);
+    let flash = json!({"q_lora_rank": 768, "kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 64, "v_head_dim": 256,
+        "n_routed_experts": 64, "n_shared_experts": 1, "num_experts_per_tok": 4, "moe_intermediate_size": 1536,
+        "partial_rotary_factor": 1.0});
+    let flash = config("glm4_moe_lite", [2048, 47, 20, 20, 10240, 154_880], flash);
+    let air = json!({"head_dim": 128, "attention_bias": true, "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 8,
+        "moe_intermediate_size": 1408, "topk_method": "noaux_tc"});
+    let air = config("glm4_moe", [4096, 46, 96, 8, 10944, 151_552], air);
+    let minimax = json!({"num_local_experts": 256, "num_experts_per_tok": 8, "rotary_dim": 64, "use_qk_norm": true,
+        "qk_norm_type": "per_layer", "attn_type_list": [1, 1], "use_routing_bias": true});
+    let minimax = config("minimax_m2", [3072, 62, 48, 8, 1536, 200_064], minimax);
+    let vision = json!({"head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768,
+        "norm_topk_prob": true, "rope_scaling": {"rope_type": "default", "mrope_interleaved": true, "mrope_section": [24, 20, 20]}});
+    let vision = config("qwen3_vl_moe_text", [2048, 48, 32, 4, 6144, 151_936], vision);
+    let olmoe = config("olmoe", [2048, 16, 16, 16, 1024, 50_304], json!({}));
+    are_published([
+        ("Kimi K2", kimi, [1_026_408_232_448, 32_861_500_928], 70_272),
+        ("GLM-4.7-Flash", flash, [29_943_393_920, 3_896_766_080], 54_144),
+        ("GLM-4.5-Air", air, [106_852_251_264, 13_424_129_664], 188_416),
+        ("MiniMax-M2", minimax, [228_689_764_864, 11_030_553_088], 253_952),
+        ("OLMoE", olmoe, [6_919_161_856, 1_282_017_280], 131_072),
+        ("Qwen3-VL-30B-A3B", vision, [30_532_122_624, 3_353_032_704], 98_304),
+    ]);
+}
+
+#[test]
+fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token() {
+    let nemotron = json!({"head_dim": 128, "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
+        "mamba_num_heads": 64, "moe_intermediate_size": 1856, "moe_shared_expert_intermediate_size": 3712, "n_routed_experts": 128,
+        "num_experts_per_tok": 6, "rope_theta": 10000});
+    let nemotron = config("nemotron_h", [2688, 52, 32, 2, 1856, 131_072], nemotron);
+    let next = json!({"num_experts": 512, "num_experts_per_tok": 10, "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512, "partial_rotary_factor": 0.25, "full_attention_interval": 4});
+    let next = config("qwen3_next", [2048, 48, 16, 2, 5120, 151_936], next);
+    let of_35b = json!({"num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512, "mlp_only_layers": []});
+    let of_35b = config("qwen3_5_moe_text", [2048, 40, 16, 2, 0, 248_320], of_35b);
+    let kinds = |place: usize| if place % 10 == 5 { "attention" } else { "mamba" };
+    let granite = json!({"shared_intermediate_size": 1536, "num_local_experts": 72, "num_experts_per_tok": 10, "mamba_d_state": 128,
+        "position_embedding_type": "nope", "tie_word_embeddings": true, "layer_types": (0..40).map(kinds).collect::<Vec<_>>()});
+    let granite = config("granitemoehybrid", [4096, 40, 32, 8, 768, 100_352], granite);
+    are_published([
+        ("Nemotron 3 Nano", nemotron, [31_577_940_288, 3_580_076_352], 6144),
+        ("Qwen3-Next", next, [79_674_391_296, 3_874_929_408], 24_576),
+        ("Qwen3.5-35B-A3B", of_35b, [34_660_610_688, 3_454_988_928], 20_480),
+        ("Granite 4 H Small", granite, [32_207_337_984, 8_803_121_664], 16_384),
+    ]);
+}
+
+/// Layers with four heads of values and two of keys, of 8 numbers each, but for the last.
+fn small_next() -> ModelSpec {
+    let linear = json!({"head_dim": 8, "linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_value_head_dim": 8,
+        "linear_key_head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
+        "shared_expert_intermediate_size": 8});
+    spec(&config("qwen3_next", [32, 4, 4, 2, 16, 64], linear))
+}
+
+fn of_scope(run: Run, scope: &str, quantity: Quantity) -> f64 {
+    let tree = small_next().trace(run).unwrap();
+    tree.nodes().iter().find(|node| node.scope() == scope).unwrap().get(quantity).unwrap()
+}
+
+#[test]
+fn a_step_of_deltanet_costs_the_same_whatever_came_before() {
+    let bytes = |past: usize, scope: &str| {
+        let run = Run { kernels: Kernels::Fused, ..Size::new(3, 1).after(past).into() };
+        of_scope(run, scope, Quantity::MovedBytes)
+    };
+    for layer in ["root.0", "root.1", "root.2"] {
+        assert_eq!(bytes(10, layer), bytes(1000, layer), "{layer}");
+    }
+    assert!(bytes(1000, "root.3") > bytes(10, "root.3"));
+}
+
+#[test]
+fn a_prompt_of_deltanet_costs_its_chunks() {
+    let flops = |tokens: usize| {
+        let run = Run { kernels: Kernels::Fused, ..Size::new(1, tokens).into() };
+        (of_scope(run, "root.0.linear_attn", Quantity::Flops) * 1e6).round()
+    };
+    assert_eq!(flops(128), 2.0 * flops(64));
+    // A chunk of 64 tokens: the triangle of keys and its inverse, what they make of values and keys, what that leaves beside the state, the
+    // state behind it, the queries' scores, and the results from the chunk and from the state.
+    let (heads, chunk) = (4, 64);
+    let triangles = 2 * (2 * heads * chunk * chunk * 8) + 2 * heads * chunk * chunk;
+    let made = 2 * heads * chunk * chunk * (8 + 8);
+    let left = heads * chunk * 8 * (2 * 8 + 1);
+    let states = heads * 8 * 8 * (2 * chunk + 2);
+    let results = 2 * heads * chunk * 8 * (chunk + 8);
+    let projections = 2 * chunk * 32 * (64 + 32 + 8) + 2 * chunk * 32 * 32;
+    let (convolution, norm) = ((2 * 4 + 5) * 64 * chunk, (4 + 5 + 1 + 1) * 32 * chunk);
+    let all = triangles + made + left + states + results + projections + convolution + norm;
+    assert_eq!(flops(64), f64::from(all));
+}
