@@ -80,6 +80,17 @@ pub(crate) fn text_file() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
+/// The same, of trees or records a line, which are never CSV.
+#[cfg(feature = "candle")]
+pub(crate) fn lines_file() -> impl TypedValueParser<Value = PathBuf> {
+    text_file().try_map(|path| {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+            return Err("JSON is written, one object a line, not CSV; name a file that ends in .jsonl".to_owned());
+        }
+        Ok(path)
+    })
+}
+
 /// The same where `-` is stdout.
 pub(crate) fn file_or_stdout() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(in_folder)
@@ -201,6 +212,9 @@ pub(crate) fn what_runs(tree: &Tree) -> String {
     }
     if tree.generated > 0 {
         words += &format!(", {} generated", tree.generated);
+    }
+    if let Some(training) = tree.training {
+        words += &format!(", {training}");
     }
     if tree.precision != Precision::default() {
         words += &format!(", {}", tree.precision);

@@ -58,7 +58,8 @@
 //! | operation | FLOPs | bytes |
 //! |---|---|---|
 //! | dropout | 2·E | operands + E·w + a byte a number for the mask |
-//! | sgd, adamw, adafactor | 4, 12, 12 x E | 2·(weight + states) + gradient |
+//! | sgd, adamw | 4, 12 x E | 2·(weight + states) + gradient |
+//! | adafactor, in 3 kernels | 12 x E | 3·(weight + states + gradient) |
 //!
 //! A kernel of several operations counts the FLOPs of each, and moves its operands and its result once. A GELU in one kernel counts 6 FLOPs
 //! a number whatever its form.
@@ -294,6 +295,7 @@ fn kernels(op: &Operation) -> u64 {
             RMS_NORM_KERNELS + if op.output.format.bytes(1) < 4 { RMS_NORM_CASTS } else { 0 }
         }
         OpKind::Linear if op.has_bias() && !is_flat(op) && !op.fused.contains(&OpKind::Add) => 2,
+        OpKind::Adafactor => ADAFACTOR_PASSES,
         _ => 1,
     }
 }
@@ -304,8 +306,16 @@ fn update_flops(op: &Operation) -> u64 {
     op.output.shape.elements().saturating_mul(of_number)
 }
 
-/// Bytes of an update: weight and states are read and written, the gradient, which stands last, is read.
+/// Passes of Adafactor over a weight: the means need the whole gradient, the step's size those of the whole weight and of the whole update,
+/// before the first number moves.
+const ADAFACTOR_PASSES: u64 = 3;
+
+/// Bytes of an update: weight and states are read and written, the gradient, which stands last, is read. Adafactor reads the gradient in
+/// each pass and the weight and the states in two, and writes these two once.
 fn update_bytes(op: &Operation) -> u64 {
+    if op.kind == OpKind::Adafactor {
+        return operand_bytes(op).saturating_mul(3);
+    }
     let gradient = op.inputs.last().map_or(0, Operand::bytes);
     operand_bytes(op).saturating_mul(2).saturating_sub(gradient)
 }

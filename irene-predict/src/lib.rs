@@ -102,7 +102,7 @@ pub enum Error {
         reason: String,
     },
     /// A model that is too large for the device.
-    #[error("{model} does not fit {device}: one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} GiB too little; {ways} would do", needed_gib - available_gib)]
+    #[error("{model} does not fit {device}: one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {} too little; {ways} would do", lack(*needed_gib, *available_gib))]
     DoesNotFit {
         /// The model.
         model: String,
@@ -119,7 +119,7 @@ pub enum Error {
     #[error("the run is no step of training: say its optimizer")]
     NoTraining,
     /// A step of training that is too large for the device.
-    #[error("{model} does not fit {device} in training: a step needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} GiB too little; {ways} would do", needed_gib - available_gib)]
+    #[error("{model} does not fit {device} in training: a step needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {} too little; {ways} would do", lack(*needed_gib, *available_gib))]
     StepDoesNotFit {
         /// The model.
         model: String,
@@ -160,6 +160,12 @@ pub enum Error {
     },
 }
 
+/// How much memory is missing, in a unit that does not round it to nothing.
+fn lack(needed_gib: f64, available_gib: f64) -> String {
+    let gib = needed_gib - available_gib;
+    if gib < 0.1 { format!("{:.0} MiB", (1024.0 * gib).max(1.0)) } else { format!("{gib:.1} GiB") }
+}
+
 /// The tree of a run with its counts and the predicted energy of every node, in joules.
 ///
 /// # Errors
@@ -174,3 +180,13 @@ pub fn predict(model: &ModelSpec, run: impl Into<Run>, profile: &DeviceProfile) 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_small_lack_of_memory_is_told_in_mib() {
+        for (needed, told) in [(22.54, "41 MiB"), (22.500_01, "1 MiB"), (22.6, "0.1 GiB"), (30.0, "7.5 GiB")] {
+            assert_eq!(super::lack(needed, 22.5), told);
+        }
+    }
+}

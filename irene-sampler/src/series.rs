@@ -51,7 +51,7 @@ pub enum WindowError {
     #[error("the readings do not cover it")]
     NotCovered,
     /// Too few readings lie inside.
-    #[error("it holds {0} readings, which is too few")]
+    #[error("it holds {0} reading{s}, which is too few", s = plural(.0))]
     TooFew(usize),
     /// It is shorter than two updates of the sensor, which come so many seconds apart.
     #[error("it is shorter than two updates of the sensor, which has something new every {0:.3} s")]
@@ -65,6 +65,10 @@ pub enum WindowError {
     /// A counter was reset inside, or may have wrapped around more than once.
     #[error("the counter was reset, or cannot have counted right")]
     Broken,
+}
+
+fn plural(count: &usize) -> &'static str {
+    if *count == 1 { "" } else { "s" }
 }
 
 /// The power of a counter is averaged over at least so many seconds to find its peak.

@@ -9,7 +9,7 @@ use irene_tree::{Level, Quantity, Tree};
 pub(crate) const MEASURING_FIELD: &str = "measuring";
 
 /// Settings that all trees of a machine have in common. Number formats may differ: each is learned apart.
-const SETTINGS: [&str; 2] = ["meters", "device"];
+const SETTINGS: [&str; 3] = ["meters", "tdp_watts", "device"];
 
 /// What is gathered of a file, tree by tree.
 #[derive(Default)]

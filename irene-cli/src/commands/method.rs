@@ -80,6 +80,14 @@ pub(crate) enum Chosen {
 }
 
 impl Chosen {
+    /// Its name, if it predicts from measured latencies.
+    pub(crate) fn needs_latencies(&self) -> Option<&'static str> {
+        match self {
+            Self::Ours(track @ (Track::Measured | Track::Primitives)) => Some(track.name()),
+            _ => None,
+        }
+    }
+
     /// How it is trained on these trees, and the features that it does without because some node has none, which it says.
     pub(crate) fn trainer(self, trees: &(impl TreeSource + ?Sized)) -> Result<(Box<dyn Trainer>, Vec<Feature>)> {
         let trainer = match self {

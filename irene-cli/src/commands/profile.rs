@@ -57,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long)]
     resume: bool,
     /// Trees, one a line, each there as soon as it is whole
-    #[arg(short, long, value_name = "DATA.jsonl", value_parser = output::text_file())]
+    #[arg(short, long, value_name = "DATA.jsonl", value_parser = output::lines_file())]
     output: PathBuf,
 }
 
@@ -285,9 +285,9 @@ fn sizes_left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Siz
     let mut trees = Vec::new();
     if args.output.exists() {
         check_resumes(&args.output, true, args.resume)?;
-        let metadata = args.output.metadata()?;
-        ensure!(metadata.is_file(), "{path} is read again to go on from it: give a plain file");
-        if metadata.len() > 0 {
+        ensure!(args.output.metadata()?.is_file(), "{path} is read again to go on from it: give a plain file");
+        drop_cut_tree(&args.output)?;
+        if args.output.metadata()?.len() > 0 {
             trees = jsonl::read_trees(&args.output)?;
         }
     }
@@ -313,6 +313,22 @@ fn sizes_left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Siz
         }
     }
     Ok(left)
+}
+
+/// The beginning of a tree's line.
+const BEGINNING: &[u8] = b"{\"model_name\":";
+
+/// Drops a last tree that was cut off, as by a full disk or a copy that broke off, and says so.
+fn drop_cut_tree(path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let start = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let last = &bytes[start..];
+    let is_cut = serde_json::from_slice::<Value>(last).is_err_and(|error| error.is_eof());
+    if is_cut && last.starts_with(BEGINNING) {
+        output::write_bytes(path, &bytes[..start])?;
+        output::tell(&format!("{}: the last tree was cut off and is dropped", path.display()));
+    }
+    Ok(())
 }
 
 /// The file with one more line, whole or as it was.

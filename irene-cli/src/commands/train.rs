@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use irene_regress::{DeviceProfile, Provenance};
 
 use super::{
@@ -37,6 +37,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::check_apart(&[Some(args.output.as_path())], &[Some(args.data.as_path())])?;
     let chosen = args.method.chosen()?;
     let file = TreeFile::open(&args.data)?;
+    if file.has_partly_measured_steps_alone
+        && let Some(method) = chosen.needs_latencies()
+    {
+        bail!(
+            "{}: steps of training have nodes that are never measured alone, whose latencies --method {method} would need for \
+             every prediction; use --method specs",
+            args.data.display()
+        );
+    }
     let (trainer, _) = chosen.trainer(&file)?;
     let predictor = trainer.train_on(&file);
     let predictor = file.completion.explained(predictor.map_err(method::needs))?;

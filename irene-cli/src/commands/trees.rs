@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 use irene_regress::TreeSource;
-use irene_tree::{Level, Quantity, Tree};
+use irene_tree::{Level, Node, Quantity, Tree};
 
 use super::alike::Alike;
 use crate::{input, output};
@@ -135,13 +135,27 @@ pub(crate) struct TreeFile {
     /// The trees of a stream, which can be read once alone.
     spooled: Option<tempfile::NamedTempFile>,
     pub(crate) completion: Completion,
+    /// Whether every tree is a step of training that has nodes without latencies: `irene profile` measures nothing below a backward
+    /// pass and an update.
+    pub(crate) has_partly_measured_steps_alone: bool,
+}
+
+/// Whether a tree is a step of training with nodes that were not measured.
+fn is_partly_measured_step(tree: &Tree) -> bool {
+    let lacks = |node: &Node| node.level() != Level::Math && node.get(Quantity::Latency).is_none();
+    tree.training.is_some() && tree.nodes().iter().any(lacks)
 }
 
 impl TreeFile {
     /// Reads the file once, which must have at least one tree and none twice. Says what [`read_to_learn`] says.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let mut file =
-            Self { path: path.to_owned(), spooled: input::spooled(path)?, completion: Completion::default() };
+        let mut file = Self {
+            path: path.to_owned(),
+            spooled: input::spooled(path)?,
+            completion: Completion::default(),
+            has_partly_measured_steps_alone: false,
+        };
+        let mut are_steps = true;
         let (mut measured, mut completion, mut roots) = (Measured::default(), Completion::default(), HashSet::new());
         let mut alike = Alike::default();
         file.read(&mut |mut tree| {
@@ -155,8 +169,10 @@ impl TreeFile {
             completion.complete(&mut tree);
             measured.add(&tree);
             alike.add(&tree);
+            are_steps &= is_partly_measured_step(&tree);
             Ok(())
         })?;
+        file.has_partly_measured_steps_alone = are_steps;
         anyhow::ensure!(measured.nodes > 0, "{}: no trees", path.display());
         completion.tell(path);
         measured.tell(path);

@@ -1,8 +1,9 @@
 //! `irene explore` as a person uses it.
 
+use irene_explore::space::DesignSpace;
 use serde_json::{Value, json};
 
-use crate::command::{Folder, device_file, good, refused};
+use crate::command::{Folder, device_file, good, irene, refused};
 
 /// Six designs of the small space with figures by a simple law.
 fn records() -> Vec<Value> {
@@ -83,6 +84,20 @@ fn surrogates_are_learned_and_asked() {
     assert!(text.starts_with("toy, learned from 6 records"), "{text}");
     assert!(text.contains("peak power") && text.contains(" mJ") && text.contains(" to "), "{text}");
     assert_eq!(text.lines().count(), 3 + 6, "{text}");
+    // A record without a figure is not learned from, and the space is that of the records where they say it.
+    let mut lacking = records();
+    lacking[3].as_object_mut().unwrap().remove("energy_J");
+    for record in &mut lacking {
+        record["measuring"] = json!({ "space": DesignSpace::find("small").unwrap().digest() });
+    }
+    let told =
+        irene(&["explore", "fit", &device_file(&folder, "lacking", &lacking), "-o", &folder.path("lacking.json")]);
+    let said = String::from_utf8(told.stderr).unwrap();
+    assert!(told.status.success() && said.contains("1 of 6 records have no energy, which is learned from"), "{said}");
+    lacking[0]["measuring"]["space"] = json!("00");
+    let unknown = device_file(&folder, "unknown", &lacking);
+    let unknown = refused(1, &["explore", "fit", &unknown, "-o", &folder.path("unknown.json")]);
+    assert!(unknown.contains("give its file, --space FILE.yaml"), "{unknown}");
     // Files by the papers' learners are read too.
     let theirs = concat!(env!("CARGO_MANIFEST_DIR"), "/../irene-baselines/tests/fixtures/adaboost.json");
     assert!(good(&["explore", "predict", theirs, &data]).starts_with("toy, learned from 6 records"));
@@ -250,10 +265,6 @@ fn records_that_cannot_be_are_refused_in_a_line() {
     assert!(refuse(&|records| records[1]["hash"] = json!("b1")).contains("`b1` is no hash of 32 digits"));
     let sizes = refuse(&|records| (records[0]["batch_size"], records[3]["batch_size"]) = (json!(1), json!(32)));
     assert!(sizes.contains("has a batch size of 32, record"), "{sizes}");
-    let missing = refuse(&|records| {
-        records[3].as_object_mut().unwrap().remove("energy_J");
-    });
-    assert!(missing.contains("has no energy; leave the record or the measure out"), "{missing}");
     let twice = refuse(&|records| {
         let mut again = records[0].clone();
         again["latency_s"] = json!(9.0);

@@ -297,6 +297,13 @@ mod profile {
         assert_eq!(trees[0].extra["measuring"]["meters"][0], "tdp");
         assert!(!Path::new(&(output.clone() + ".journal")).exists());
 
+        let (whole, cut) = (std::fs::read(&output).unwrap(), folder.path("cut.jsonl"));
+        std::fs::write(&cut, &whole[..whole.len() - 200]).unwrap();
+        good(&mut profile(&cut, &["-b", "1,2", "-s", "8", "--resume"]));
+        let mended = jsonl::read_trees(Path::new(&cut)).unwrap();
+        assert_eq!((&mended[..1], mended.len()), (&trees[..1], 2));
+        let sheet = refused(2, &mut profile(&folder.path("data.csv"), &["-b", "1", "-s", "8"]));
+        assert!(sheet.contains("not CSV; name a file that ends in .jsonl"), "{sheet}");
         let again = refused(1, &mut profile(&output, &["-b", "1", "-s", "8"]));
         assert!(again.contains("exists; --resume adds to it"), "{again}");
         let other = refused(1, &mut profile(&output, &["-b", "1,3", "-s", "8", "--resume", "--level", "ml"]));
@@ -364,6 +371,19 @@ mod profile {
         good(&mut irene(&["train", &steps, "--method", "specs", "-o", &predictor]));
         let explained = good(&mut irene(&["explain", &steps, "root.backward", "--predictor", &predictor]));
         assert!(explained.contains("Backward"), "{explained}");
+        for method in ["measured", "primitives"] {
+            let told = refused(1, &mut irene(&["train", &steps, "--method", method, "-o", &folder.path("none")]));
+            assert!(told.contains("never measured alone") && told.contains("use --method specs"), "{told}");
+        }
+
+        // Steps are shown as steps.
+        let one = folder.write("one.jsonl", &(jsonl::to_json(&trees[0]) + "\n"));
+        let step = good(&mut irene(&["predict", &one, "--predictor", &predictor]));
+        for told in ["training by adamw", " a step, ", "a million steps: "] {
+            assert!(step.contains(told) && !step.contains("request"), "{told}: {step}");
+        }
+        let rows = good(&mut irene(&["predict", &steps, "--predictor", &predictor, "--format", "text"]));
+        assert!(rows.contains("training by adamw"), "{rows}");
 
         let headless =
             irene(&["profile", &model, "-b", "3", "-s", "8", "--train", "-o", &folder.path("other.jsonl")]).output();

@@ -48,6 +48,10 @@ fn a_node_is_explained_by_terms_that_add_up() {
     );
     assert!(text.contains("90% interval") && text.contains("query") && text.contains("mJ/node"), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("sum ") && line.ends_with("100.0%")).count(), 2, "{text}");
+    let args = ["explain", "bert-base-uncased", "root.encoder.0", "-b", "8", "-s", "128", "--format", "json"];
+    let json: Value = serde_json::from_str(&good(&args)).unwrap();
+    let [low, energy, high] = ["_low", "", "_high"].map(|end| json[format!("predicted_energy{end}")].as_f64().unwrap());
+    assert!(low < energy && energy < high && json["marks"] == serde_json::json!([]), "{json}");
     let far = good(&["explain", "gpt2", "root.0.mlp.c_fc", "-b", "1", "-s", "1024"]);
     assert!(far.contains("outside the training data: seq_len by a factor of 4.00"), "{far}");
     assert!(far.contains("MFLOP") && far.contains("/MiB"), "{far}");
@@ -112,7 +116,9 @@ fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_fro
     assert!(!told(&data).contains("check its units") && !told(&data).contains("trees of several"));
     let mut trees = jsonl::read_trees(Path::new(&data)).unwrap();
     for (tree, meter) in trees.iter_mut().zip(["wall", "nvml", "wall", "wall"]) {
-        tree.extra.insert("measuring".into(), serde_json::json!({"meters": [meter], "device": "cuda"}));
+        let watts = if meter == "nvml" { 15.0 } else { 65.0 };
+        let measuring = serde_json::json!({"meters": [meter], "tdp_watts": watts, "device": "cuda"});
+        tree.extra.insert("measuring".into(), measuring);
     }
     for node in trees[2].nodes_mut() {
         node.set(Quantity::GroundTruthEnergy, 1e3 * node.get(Quantity::GroundTruthEnergy).unwrap());
@@ -121,6 +127,7 @@ fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_fro
     let told = told(&folder.write("mixed.jsonl", &lines));
     assert!(told.contains("gpt2 8x32: the power of ") && told.contains("check its units"), "{told}");
     assert!(told.contains(r#"trees of several `measuring.meters` (["nvml"], ["wall"])"#), "{told}");
+    assert!(told.contains("trees of several `measuring.tdp_watts` (15.0, 65.0)"), "{told}");
 }
 
 #[test]

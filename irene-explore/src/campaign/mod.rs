@@ -22,7 +22,6 @@ mod shard;
 use std::collections::HashSet;
 
 use irene_models::flexibert::Design;
-use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 #[cfg(feature = "profile")]
@@ -134,8 +133,7 @@ impl Campaign {
 
     /// The settings that decide its designs, for the field `measuring` of its records.
     pub fn settings(&self) -> Value {
-        let space = Md5::digest(Value::from(self.describer.space().clone()).to_string());
-        let space: String = space.iter().map(|byte| format!("{byte:02x}")).collect();
+        let space = self.describer.space().digest();
         let mut settings = json!({ "space": space, "sampling": self.sampling.name(), "seed": self.seed });
         if let SamplingPlan::Active { initial, .. } = self.plan {
             settings[ACTIVE_AFTER] = initial.into();

@@ -43,6 +43,30 @@ impl PredictedValue {
         Self { deviation: self.deviation.hypot(step * self.value), ..self }
     }
 
+    /// The figure so many standard deviations above, as [`interval`](Self::interval) takes it to be distributed.
+    pub(crate) fn at(&self, deviations: f64) -> f64 {
+        match deviations {
+            // The deviation may be without bound.
+            0.0 => self.value,
+            _ if self.is_log_normal() => self.value * (deviations * self.log_deviation()).exp(),
+            _ => self.value + deviations * self.deviation,
+        }
+    }
+
+    /// How many standard deviations another figure is above; None where the value is certain.
+    pub(crate) fn deviations_to(&self, figure: f64) -> Option<f64> {
+        let (distance, deviation) = if self.is_log_normal() {
+            ((figure / self.value).ln(), self.log_deviation())
+        } else {
+            (figure - self.value, self.deviation)
+        };
+        (deviation > 0.0).then_some(distance / deviation)
+    }
+
+    fn is_log_normal(&self) -> bool {
+        self.value > 0.0 && self.log_deviation().is_finite()
+    }
+
     /// The standard deviation of the logarithm that goes with [`deviation`](Self::deviation).
     fn log_deviation(&self) -> f64 {
         (self.deviation / self.value).powi(2).ln_1p().sqrt()
@@ -127,6 +151,21 @@ mod tests {
             assert!(low.is_finite() && high.is_finite() && low <= value && value <= high, "{value}: {low} to {high}");
         }
         assert_eq!(interval(0.0, 1.0), (-NORMAL_90, NORMAL_90));
+    }
+
+    #[test]
+    fn a_figure_so_many_deviations_above_is_as_far_as_the_interval_says() {
+        for (value, deviation) in [(2.0, 0.2), (0.087, 11.0), (-3.0, 1.0), (0.0, 1.0)] {
+            let predicted = PredictedValue { value, deviation };
+            let (low, high) = predicted.interval();
+            for (end, deviations) in [(low, -NORMAL_90), (high, NORMAL_90), (value, 0.0)] {
+                assert!((predicted.at(deviations) - end).abs() <= 1e-12 * end.abs(), "{value}: {end}");
+                let back = predicted.deviations_to(end).unwrap();
+                assert!((back - deviations).abs() < 1e-9, "{value}: {back}");
+            }
+        }
+        assert_eq!(PredictedValue { value: 2.0, deviation: 0.0 }.deviations_to(3.0), None);
+        assert_eq!(PredictedValue { value: 2.0, deviation: f64::INFINITY }.at(0.0), 2.0);
     }
 
     #[test]

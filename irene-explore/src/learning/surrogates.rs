@@ -78,8 +78,15 @@ impl Surrogates {
         seed: u64,
     ) -> Result<Self> {
         let candidates = Describer::new(space.clone()).describe_all(data)?;
-        let candidates: Vec<&Candidate> = candidates.iter().collect();
-        let learn = |&measure: &Measure| Ok((measure, learner.fit(&candidates, &data.figures(measure)?, seed)?));
+        let learn = |&measure: &Measure| {
+            let figures = data.records.iter().map(|record| record.measures.get(measure));
+            let known = candidates.iter().zip(figures).filter_map(|(candidate, figure)| Some((candidate, figure?)));
+            let (candidates, figures): (Vec<&Candidate>, Vec<f64>) = known.unzip();
+            if figures.is_empty() {
+                data.figures(measure)?;
+            }
+            Ok((measure, learner.fit(&candidates, &figures, seed)?))
+        };
         let measures = measures.iter().map(learn).collect::<Result<BTreeMap<_, _>>>()?;
         Ok(Self {
             device: data.device.clone(),

@@ -50,7 +50,8 @@ impl Constraints {
         self.bounds.iter().map(|bound| Ok(bound.excess(self.judged(bound, evaluation)?).max(0.0))).sum()
     }
 
-    /// The probability that a design keeps them all, its figures taken as independent and normal.
+    /// The probability that a design keeps them all, its figures taken as independent and distributed as
+    /// [their intervals](PredictedValue::interval) say.
     ///
     /// # Errors
     /// [`Error::Search`] if a criterion is unknown.
@@ -59,9 +60,8 @@ impl Constraints {
     }
 
     fn judged(&self, bound: &Bound, evaluation: &Evaluation) -> Result<f64> {
-        let PredictedValue { value, deviation } = evaluation.require(bound.criterion)?;
-        let worse = if self.caution > 0.0 { self.caution * deviation } else { 0.0 };
-        Ok(if bound.criterion.is_sought() { value - worse } else { value + worse })
+        let prediction = evaluation.require(bound.criterion)?;
+        Ok(prediction.at(if bound.criterion.is_sought() { -self.caution } else { self.caution }))
     }
 
     /// The figures of a design that breaks bounds, each beside its bound.
@@ -72,13 +72,21 @@ impl Constraints {
             let excess = bound.excess(judged);
             if excess > 0.0 {
                 let side = if criterion.is_sought() { "short" } else { "over" };
-                let (has, limit) = (criterion.show(judged), criterion.show(bound.limit));
-                broken.push(format!("{criterion} {has} (bound {limit}, {:.1}% {side})", 100.0 * excess));
+                let (has, limit) = (evaluation.require(criterion)?.value, criterion.show(bound.limit));
+                let (has, judged) = (criterion.show(has), self.cautiously(&criterion.show(judged)));
+                broken.push(format!("{criterion} {has}{judged} (bound {limit}, {:.1}% {side})", 100.0 * excess));
             }
         }
-        let caution =
-            if self.caution > 0.0 { format!(", judged at {} deviations", self.caution) } else { String::new() };
-        Ok(broken.join(", ") + &caution)
+        Ok(broken.join(", "))
+    }
+
+    /// What a figure is judged as beside the figure itself.
+    fn cautiously(&self, judged: &str) -> String {
+        match self.caution {
+            0.0 => String::new(),
+            1.0 => format!(", {judged} with 1 deviation"),
+            caution => format!(", {judged} with {caution} deviations"),
+        }
     }
 }
 
@@ -90,11 +98,9 @@ impl Bound {
     }
 
     fn probability(&self, prediction: PredictedValue) -> f64 {
-        let excess = self.excess(prediction.value) * self.limit;
-        if prediction.deviation > 0.0 {
-            standard_normal(-excess / prediction.deviation).1
-        } else {
-            f64::from(u8::from(excess <= 0.0))
+        match prediction.deviations_to(self.limit) {
+            Some(above) => standard_normal(if self.criterion.is_sought() { -above } else { above }).1,
+            None => f64::from(u8::from(self.excess(prediction.value) <= 0.0)),
         }
     }
 }
@@ -197,24 +203,32 @@ mod tests {
         assert_eq!(constraints.violation(&of(2.0, 0.8, 1.0)).unwrap(), 0.0);
         assert!((constraints.violation(&of(3.0, 0.6, 1.0)).unwrap() - 0.75).abs() < 1e-12);
         let careful = constraints.with_caution(2.0).unwrap();
-        assert!((careful.violation(&of(2.0, 0.8, 0.1)).unwrap() - 0.35).abs() < 1e-12);
+        // Two deviations of the logarithm of each: 2.210 s is 10.5% over, 0.6236 is 22.0% short.
+        assert!((careful.violation(&of(2.0, 0.8, 0.1)).unwrap() - 0.325_546_614_440_506_5).abs() < 1e-12);
         assert!(careful.clone().with_caution(f64::NAN).is_err());
         let text = careful.explain(&of(3.0, 0.9, 0.1)).unwrap();
         assert_eq!(
             text,
-            "latency 3.2 s (bound 2 s, 60.0% over), accuracy 0.7 (bound 0.8, 12.5% short), judged at 2 deviations"
+            "latency 3 s, 3.207 s with 2 deviations (bound 2 s, 60.3% over), \
+             accuracy 0.9, 0.7212 with 2 deviations (bound 0.8, 9.9% short)"
         );
+        let text = careful.with_caution(1.0).unwrap().explain(&of(0.1, 0.9, 11.0)).unwrap();
+        assert!(text.contains(" with 1 deviation (bound"), "{text}");
     }
 
     #[test]
-    fn feasibility_is_a_normal_probability() {
+    fn feasibility_is_the_probability_that_the_interval_tells() {
         let constraints: Constraints = "latency<=2".parse().unwrap();
         for (latency, deviation, expected) in
-            [(2.0, 1.0, 0.5), (1.0, 1.0, 0.841_344_746), (4.0, 1.0, 0.022_750_132), (1.0, 0.0, 1.0), (3.0, 0.0, 0.0)]
+            [(2.0, 1.0, 0.5), (1.0, 1.0, 0.797_452_017), (4.0, 1.0, 0.002_437_753), (1.0, 0.0, 1.0), (3.0, 0.0, 0.0)]
         {
             let probability = constraints.feasibility(&of(latency, 0.0, deviation)).unwrap();
             assert!((probability - expected).abs() < 2e-7, "{latency}: {probability}");
         }
+        // At an end of a wide 90% interval it is 95%.
+        let wide = PredictedValue { value: 0.09, deviation: 11.0 };
+        let at_its_end = Bound { criterion: Measure::Latency.into(), limit: wide.interval().1 };
+        assert!((at_its_end.probability(wide) - 0.95).abs() < 1e-6);
     }
 
     proptest! {

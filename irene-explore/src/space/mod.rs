@@ -28,7 +28,9 @@ mod sample;
 mod yaml;
 
 use irene_models::flexibert::Head;
+use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use self::{count::Count, embedding::Embedding, hash::ModelHash, model_type::ModelType, points::Sampling};
 
@@ -76,5 +78,17 @@ impl DesignSpace {
             return Err(crate::Error::File { origin: name_or_path.to_owned(), reason });
         }
         Self::read(name_or_path)
+    }
+
+    /// The space that comes with the crate and has this digest, if one has.
+    pub fn with_digest(digest: &str) -> Option<Self> {
+        let mut spaces = BUILTIN.iter().filter_map(|(name, text)| Self::from_yaml(name, text).ok());
+        spaces.find(|space| space.digest() == digest)
+    }
+
+    /// The MD5 sum of its choices, which records of a campaign state.
+    pub fn digest(&self) -> String {
+        let sum = Md5::digest(Value::from(self.clone()).to_string());
+        sum.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

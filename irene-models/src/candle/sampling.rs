@@ -21,7 +21,8 @@ use crate::{Error, Result};
 /// | `seed` | any | 0 |
 ///
 /// Equal seeds give equal tokens on every machine that computes equal logits. Sequence r of a batch draws from a generator of its own, PCG
-/// XSL 128/64 (`Pcg64Mcg` of the crate rand_pcg) from the seed `seed + r`, so that its tokens do not depend on the other sequences.
+/// XSL 128/64 (`Pcg64Mcg` of the crate rand_pcg) from the seed `seed + r * 0x9e3779b97f4a7c15` (modulo 2^64): its tokens do not depend
+/// on the other sequences, and no other small seed has them in a batch.
 ///
 /// ```
 /// use irene_models::Sampling;
@@ -68,6 +69,10 @@ impl Sampling {
     }
 }
 
+/// What the seed of each sequence of a batch is further on than that of the one before: 2^64 divided by the golden ratio. Multiples of it
+/// keep farthest apart, so that a batch never shares a sequence with one of another small seed.
+const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A token that may be drawn, and its probability as a multiple of the likeliest token's.
 type Candidate = (f64, usize);
 
@@ -107,7 +112,8 @@ impl Sampler {
     /// The logits without the tokens that are never chosen.
     fn allowed(&mut self, logits: &Candle) -> candle_core::Result<Candle> {
         if self.excluded.is_empty() {
-            return Ok(logits.clone());
+            // The last of several positions lies in memory with gaps, which not every operation takes.
+            return logits.contiguous();
         }
         let bias = match self.bias.take() {
             Some(bias) => bias,
@@ -135,7 +141,8 @@ impl Sampler {
         }
         let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         while self.random.len() < rows.len() {
-            self.random.push(Pcg64Mcg::seed_from_u64(self.sampling.seed.wrapping_add(self.random.len() as u64)));
+            let ahead = SEED_STEP.wrapping_mul(self.random.len() as u64);
+            self.random.push(Pcg64Mcg::seed_from_u64(self.sampling.seed.wrapping_add(ahead)));
         }
         let drawn = rows.iter().enumerate().map(|(row, logits)| {
             self.weigh(logits);
@@ -259,8 +266,35 @@ mod tests {
         let sampling = Sampling { temperature: 1.0, seed: 3, ..Sampling::default() };
         let mut sampler = Sampler::new(sampling).unwrap();
         let batch: Vec<Vec<i64>> = (0..20).map(|_| sampler.choose(&rows, "model").unwrap()).collect();
-        let alone = drawn(Sampling { seed: 5, ..sampling }, &LOGITS, 20);
+        let third = SEED_STEP.wrapping_mul(2).wrapping_add(3);
+        let alone = drawn(Sampling { seed: third, ..sampling }, &LOGITS, 20);
         assert_eq!(batch.iter().map(|row| row[2]).collect::<Vec<_>>(), alone);
+    }
+
+    #[test]
+    fn no_sequence_of_a_seed_is_one_of_a_seed_nearby() {
+        const ROWS: usize = 4;
+        let rows = Candle::new(&[LOGITS; ROWS], &Device::Cpu).unwrap();
+        let mut texts = Vec::new();
+        for seed in 0..5 {
+            let mut sampler = Sampler::new(Sampling { temperature: 1.0, seed, ..Sampling::default() }).unwrap();
+            let steps: Vec<Vec<i64>> = (0..30).map(|_| sampler.choose(&rows, "model").unwrap()).collect();
+            texts.extend((0..ROWS).map(|row| steps.iter().map(|step| step[row]).collect::<Vec<_>>()));
+        }
+        let drawn = texts.len();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), drawn);
+    }
+
+    #[test]
+    fn the_last_of_several_positions_is_chosen_from_with_and_without_excluded_tokens() {
+        let positions = Candle::new(&[[[9.0f32, 0.0], [0.0, 1.0]], [[0.0, 9.0], [2.0, 1.0]]], &Device::Cpu).unwrap();
+        let last = positions.narrow(1, 1, 1).unwrap().squeeze(1).unwrap();
+        for excluded in [vec![], vec![7]] {
+            let mut sampler = Sampler::new(Sampling::default()).unwrap().excluding(excluded);
+            assert_eq!(sampler.choose(&last, "model").unwrap(), [1, 0]);
+        }
     }
 
     /// Tokens must not change with a new version of a crate.

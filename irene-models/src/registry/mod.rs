@@ -426,8 +426,8 @@ impl ModelSpec {
                 Batch { position_ids, ..batch.after(Cache::of_shape(run.size, &shape, format)) }
             }
             (None, true) => {
-                let reason = "it reads whole sequences and keeps no keys and values: ask for no past";
-                return Err(self.refuse(reason.into()));
+                let ask = if run.size.past > 0 { "for no past" } else { "it to generate nothing" };
+                return Err(self.refuse(format!("it reads whole sequences and keeps no keys and values: ask {ask}")));
             }
         };
         Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })

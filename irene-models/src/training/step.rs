@@ -65,12 +65,14 @@ fn optimizer(tree: &mut TreeVisitor, events: &[Event], training: Training) {
             Event::Exit(_) => nest.leave(),
             Event::Leaf(leaf) => {
                 let operands = leaf.operation.inputs.iter().zip(&leaf.needs);
-                let own = operands.filter_map(|(operand, needs)| match operand.role {
-                    Role::Parameter(Some(id)) if *needs && updated.insert(id) => Some(*operand),
+                let parameters = operands.filter(|(operand, _)| matches!(operand.role, Role::Parameter(_)));
+                // Primitives have their weight before their bias, the weights of norms too, which are vectors as well.
+                let names = std::iter::once("weight").chain(std::iter::repeat("bias"));
+                let own = parameters.zip(names).filter_map(|((operand, needs), name)| match operand.role {
+                    Role::Parameter(Some(id)) if *needs && updated.insert(id) => Some((name, *operand)),
                     _ => None,
                 });
-                let name = |operand: &Operand| if operand.shape.rank() > 1 { "weight" } else { "bias" };
-                let updates = own.map(|operand| (name(&operand), update::update(training, operand), 1.0));
+                let updates = own.map(|(name, operand)| (name, update::update(training, operand), 1.0));
                 nest.node(&leaf.label, leaf.label.instance_type.to_owned(), updates.collect());
             }
         }

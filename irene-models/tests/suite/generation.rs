@@ -134,6 +134,8 @@ fn what_a_model_cannot_go_on_from_is_refused() {
     let refused = |name: &str, run: Run| ModelSpec::find(name).unwrap().trace(run).unwrap_err().to_string();
     let step: Run = Size::new(1, 1).after(8).into();
     assert!(refused("bert-base-uncased", step).contains("keeps no keys and values: ask for no past"));
+    let generating = Run { keeps_cache: true, ..Size::new(1, 8).into() };
+    assert!(refused("bert-base-uncased", generating).contains("keys and values: ask it to generate nothing"));
     assert!(refused("gpt2", Size::new(1, 1).after(1024).into()).contains("1 after 1024 tokens is longer than"));
     let long = Run { generate: 1000, ..Size::new(1, 100).into() };
     assert!(refused("gpt2", long).contains("longer than the model's 1024 positions"));
@@ -231,7 +233,8 @@ mod run {
             let sampling = Sampling { temperature: 1.0, top_p: 0.9, seed: 11, ..Sampling::default() };
             let batch = generated(&spec, &prompts, sampling, &[], 12);
             for (row, prompt) in prompts.iter().enumerate() {
-                let alone = Sampling { seed: sampling.seed + row as u64, ..sampling };
+                let ahead = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(row as u64);
+                let alone = Sampling { seed: ahead.wrapping_add(sampling.seed), ..sampling };
                 assert_eq!(generated(&spec, std::slice::from_ref(prompt), alone, &[], 12)[0], batch[row], "row {row}");
             }
             assert_eq!(generated(&spec, &prompts, sampling, &[], 12), batch, "a seed gives the same again");

@@ -56,6 +56,19 @@ fn a_step_has_a_forward_pass_a_backward_pass_and_an_update() {
     assert!(flops(&tree, "root.backward") > 1.99 * flops(&tree, "root.forward"));
 }
 
+#[test]
+fn each_update_of_a_module_has_a_scope_of_its_own() {
+    let tree = ModelSpec::find("gpt2").unwrap().trace(step(Training::default())).unwrap();
+    let scopes: Vec<&str> = tree.nodes().iter().map(|node| node.scope()).collect();
+    for of in ["ln_1", "attn.c_attn"] {
+        for name in ["weight", "bias"] {
+            let ending = format!(".0.{of}.{name}");
+            let is_it = |scope: &&&str| scope.starts_with("root.optimizer.") && scope.ends_with(&ending);
+            assert_eq!(scopes.iter().filter(is_it).count(), 1, "{ending}");
+        }
+    }
+}
+
 /// The backward pass of a product is two products, except where it reads what depends on nothing that is trained.
 #[test]
 fn every_family_is_trained() {

@@ -319,7 +319,7 @@ impl Held<'_> {
                 error: joules - cost.energy,
                 leaves,
                 own: [squares, sum],
-                alone: if runs_alone(self.tree, id, prediction) { cost.energy } else { 0.0 },
+                alone: if runs_alone(self.tree, id, &self.predictions) { cost.energy } else { 0.0 },
                 outside: outside[place],
             };
             sums.entry(key).or_insert_with(new).count += 1;
@@ -372,7 +372,7 @@ impl Held<'_> {
             if is_composed != kinds.contains(&Kind::Own) || of <= 0.0 {
                 return None;
             }
-            let [down, up] = composition.reach(self.tree, id, prediction, spread)?;
+            let [down, up] = composition.reach(self.tree, id, &self.predictions, spread)?;
             let error = joules - cost.energy;
             let lacks = if error < 0.0 { -error - down } else { error - up };
             let lack = if lacks > 0.0 { (lacks / of).ln_1p() } else { 0.0 };

@@ -28,9 +28,16 @@ fn add(sum: &mut Sides, part: Sides, times: f64) {
 /// Own parts below this share of their module do not set it apart from the sum of its children.
 const LEAST_OWN_SHARE: f64 = 0.03;
 
-/// Whether a node is a module below the whole with operations of its own. Measured alone, it waits for what the whole hides.
-pub(super) fn runs_alone(tree: &Tree, id: NodeId, prediction: &NodePrediction) -> bool {
-    let is_own = || Some(prediction.own? > LEAST_OWN_SHARE * prediction.cost?.energy);
+/// Whether a node is a module below the whole with operations of its own, whether or not the tree shows them. Measured alone, it waits for
+/// what the whole hides.
+pub(super) fn runs_alone(tree: &Tree, id: NodeId, predictions: &[NodePrediction]) -> bool {
+    let prediction = &predictions[id.index()];
+    let is_own = || {
+        let operations = tree.children(id).filter(|child| tree.node(*child).level() == Level::Math);
+        let energy = |child: NodeId| Some(tree.node(child).times() * predictions[child.index()].cost?.energy);
+        let own = prediction.own? + operations.filter_map(energy).sum::<f64>();
+        Some(own > LEAST_OWN_SHARE * prediction.cost?.energy)
+    };
     prediction.is_sum && tree.node(id).level() == Level::Module && is_own() == Some(true)
 }
 
@@ -87,10 +94,17 @@ impl Composition {
     }
 
     /// How far a node's energy may be off below and above, J, if that is known.
-    pub(super) fn reach(&self, tree: &Tree, id: NodeId, prediction: &NodePrediction, spread: &Spread) -> Option<Sides> {
+    pub(super) fn reach(
+        &self,
+        tree: &Tree,
+        id: NodeId,
+        predictions: &[NodePrediction],
+        spread: &Spread,
+    ) -> Option<Sides> {
+        let prediction = &predictions[id.index()];
         let is_whole = prediction.is_sum && !tree.is_leaf(id);
         let mut share = if is_whole { spread.unexplained } else { 0.0 };
-        if runs_alone(tree, id, prediction) {
+        if runs_alone(tree, id, predictions) {
             share += spread.mismatch;
         }
         let more = share * prediction.cost?.energy;

@@ -57,7 +57,7 @@ impl Spread {
         let part = |uncertainty: &Uncertainty| self.part(uncertainty, is_stranger);
         let composition = Composition::of(tree, predictions, part);
         let interval = |(id, prediction): (NodeId, &NodePrediction)| {
-            let ([down, up], energy) = (composition.reach(tree, id, prediction, self)?, prediction.cost?.energy);
+            let ([down, up], energy) = (composition.reach(tree, id, predictions, self)?, prediction.cost?.energy);
             Some([(energy - down).max(0.0), energy + up])
         };
         let mut intervals: Vec<Option<[f64; 2]>> = tree.ids().zip(predictions).map(interval).collect();

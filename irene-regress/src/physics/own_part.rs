@@ -112,8 +112,11 @@ impl OwnPart {
             energy: sum(&self.energy),
             gpu_energy: self.gpu_energy.as_ref().map(sum),
         };
-        let distances = self.range.iter().flat_map(|range| FEATURES.into_iter().zip(range.beyond(&terms)));
-        Ok(NodePrediction::of(cost, Uncertainty { group: group(&terms), ..UNCERTAINTY }).beyond(distances))
+        // An operation is as uncertain as all of its module's together: how far off they are does not depend on whether a tree shows them.
+        let module = tree.parent(id).filter(|_| tree.node(id).level() == Level::Math).unwrap_or(id);
+        let together = terms_with_operations(tree, module)?;
+        let distances = self.range.iter().flat_map(|range| FEATURES.into_iter().zip(range.beyond(&together)));
+        Ok(NodePrediction::of(cost, Uncertainty { group: group(&together), ..UNCERTAINTY }).beyond(distances))
     }
 
     /// Explains a predicted module by its children and its own part, and a single operation by its cost.
@@ -270,6 +273,15 @@ pub(crate) fn terms(tree: &Tree, id: NodeId) -> Result<Coefficients> {
     };
     let (kernels, moved, copied) = (own(Quantity::Kernels)?, own(Quantity::MovedBytes)?, own(Quantity::CopiedBytes)?);
     Ok([kernels, (moved - copied).max(0.0), copied])
+}
+
+/// The amounts of [`TERMS`] of all that a module runs itself, whether or not the tree shows its operations.
+fn terms_with_operations(tree: &Tree, module: NodeId) -> Result<Coefficients> {
+    let mut sum = terms(tree, module)?;
+    for operation in tree.children(module).filter(|child| tree.node(*child).level() == Level::Math) {
+        add(&mut sum, &terms(tree, operation)?, tree.node(operation).times());
+    }
+    Ok(sum)
 }
 
 #[cfg(test)]

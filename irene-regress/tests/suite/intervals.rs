@@ -33,6 +33,7 @@ fn is_coherent(tree: &Tree) -> Result<(), TestCaseError> {
         let [energy, below, above] = off(tree.node(parent));
         let slack = 1e-9 * (energy + above);
         let mut alike: HashMap<[u64; 3], f64> = HashMap::new();
+        let runs_operations = tree.children(parent).any(|child| tree.node(child).level() == Level::Math);
         for child in tree.children(parent) {
             *alike.entry(off(tree.node(child)).map(f64::to_bits)).or_default() += tree.node(child).times();
         }
@@ -45,7 +46,8 @@ fn is_coherent(tree: &Tree) -> Result<(), TestCaseError> {
             prop_assert!(below + slack >= down.min(energy) && above + slack >= up, "{what}");
             prop_assert!(energy + above + slack >= of_child + up, "{what}");
             let rest = 1.0 - of_child / energy;
-            if rest < 0.01 {
+            // Modules that run operations themselves are measured alone, and wait then for what the operations in them do not.
+            if rest < 0.01 && !runs_operations {
                 prop_assert!(above / energy <= up / of_child + 4.0 * rest + 1e-9, "{what}");
                 prop_assert!(below / energy <= down / of_child + 4.0 * rest + 1e-9, "{what}");
             }
@@ -106,6 +108,24 @@ proptest! {
             for id in tree.ids().skip(1) {
                 let ([parent, below, above], [child, down, up]) = (off(tree.node(tree.parent(id).unwrap())), off(tree.node(id)));
                 prop_assert!(above + 1e-9 >= up && parent + above + 1e-9 >= child + up && below + 1e-9 >= down.min(parent));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_interval_does_not_depend_on_whether_operations_are_shown() {
+    for profile in profiles() {
+        for (name, size) in [("bert-base-uncased", Size::new(8, 128)), ("gpt2", Size::new(2, 64))] {
+            let mut shown = model(name).trace(size).unwrap();
+            let mut plain = shown.without_math();
+            profile.predict(&mut shown).unwrap();
+            profile.predict(&mut plain).unwrap();
+            for node in plain.nodes() {
+                let other = off(shown.node(shown.find(node.scope()).unwrap()));
+                for (one, other) in off(node).into_iter().zip(other) {
+                    assert!((one - other).abs() <= 1e-6 * one.abs(), "{name} {}: {one} J, {other} J", node.scope());
+                }
             }
         }
     }

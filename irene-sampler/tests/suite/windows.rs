@@ -205,6 +205,7 @@ fn a_window_with_too_few_readings_is_refused() {
         let series = steady(&channel);
         assert_eq!(series.window(2.1, 2.9), Err(WindowError::TooFew(0)));
         assert_eq!(series.window(2.1, 3.9), Err(WindowError::TooFew(1)));
+        assert_eq!(WindowError::TooFew(1).to_string(), "it holds 1 reading, which is too few");
         assert!(series.window(2.1, 4.9).is_ok());
     }
     let idle = series(&counter(), (0..9).map(|second| (f64::from(second), 7.0)));

@@ -28,10 +28,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let describer = Describer::new(args.records.space.find()?);
     let (mut out, mut all, mut sheet) = (String::new(), Vec::new(), Sheet::new(fields()));
     for path in &args.records.data {
         let data = read_records(path)?;
+        let describer = Describer::new(args.records.space.of([&data])?);
         let candidates = describer.describe_all(&data)?;
         writeln!(out, "{}, {}", data.device, count(data.records.len(), "record"))?;
         for measure in args.records.measures.of(&data)? {

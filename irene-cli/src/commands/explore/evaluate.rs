@@ -96,13 +96,13 @@ const OURS: &str = "law";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     args.check()?;
-    let space = args.records.space.find()?;
+    let data: Vec<Dataset> = args.records.data.iter().map(|path| read_records(path)).collect::<Result<_>>()?;
+    let space = args.records.space.of(&data)?;
     let learners = match &args.learner[..] {
         [] => learners(&space),
         names => names.iter().map(|name| learner(name, &space)).collect::<Result<_, _>>()?,
     };
     let describer = Describer::new(space);
-    let data: Vec<Dataset> = args.records.data.iter().map(|path| read_records(path)).collect::<Result<_>>()?;
     let steps: usize =
         data.iter().map(|data| Ok(args.records.measures.of(data)?.len() * learners.len())).sum::<Result<_>>()?;
     let bar = output::progress(steps as u64, "learners");

@@ -14,11 +14,11 @@ mod transfer;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use irene_explore::{Dataset, Measure, learning::Surrogates, space::DesignSpace};
 
-use crate::{input, parquet};
+use crate::{input, output, parquet};
 
 /// Searches design spaces of Transformers: measure, learn, search
 #[derive(clap::Args)]
@@ -62,14 +62,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Which design space.
 #[derive(clap::Args)]
 struct SpaceArgs {
-    /// The design space: flexibert (the published one), small, or a YAML file
-    #[arg(long, value_name = "SPACE", default_value = "flexibert")]
-    space: String,
+    /// The design space: flexibert (the published one), small, or a YAML file [default: that of the records, otherwise flexibert]
+    #[arg(long, value_name = "SPACE")]
+    space: Option<String>,
 }
 
 impl SpaceArgs {
     fn find(&self) -> Result<DesignSpace> {
-        Ok(DesignSpace::find(&self.space)?)
+        Ok(self.space.as_deref().map_or_else(|| Ok(DesignSpace::published()), DesignSpace::find)?)
+    }
+
+    /// The space that is asked for, or that the records state.
+    fn of<'a>(&self, data: impl IntoIterator<Item = &'a Dataset>) -> Result<DesignSpace> {
+        let stated = data.into_iter().find_map(|data| Some((&data.device, data.space_digest()?)));
+        match stated.filter(|_| self.space.is_none()) {
+            None => self.find(),
+            Some((device, digest)) => DesignSpace::with_digest(&digest).with_context(|| {
+                format!(
+                    "{device}: the records are of a space that does not come along: give its file, --space FILE.yaml"
+                )
+            }),
+        }
     }
 }
 
@@ -117,8 +130,16 @@ fn measure(text: &str) -> Result<Measure, String> {
     Measure::find(text).ok_or_else(|| format!("expected one of {}", Measure::names()))
 }
 
-/// The records of a file, or of standard input.
+/// The records of a file, or of standard input. Says it where their meters differ.
 pub(super) fn read_records(path: &Path) -> Result<Dataset> {
+    let data = records_of(path)?;
+    if let Some(mixed) = data.mixed_meters() {
+        output::tell(&format!("warning: {mixed}"));
+    }
+    Ok(data)
+}
+
+fn records_of(path: &Path) -> Result<Dataset> {
     if !input::is_standard(path) && !parquet::is_named(path) {
         return Ok(Dataset::read(path)?);
     }

@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long)]
     resume: bool,
     /// Records, one a line, each there as soon as it is whole
-    #[arg(short, long, value_name = "DATA.jsonl", value_parser = output::text_file())]
+    #[arg(short, long, value_name = "DATA.jsonl", value_parser = output::lines_file())]
     output: PathBuf,
 }
 

@@ -53,13 +53,13 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let describer = Describer::new(args.records.space.find()?);
     let all: Vec<Dataset> = args.records.data.iter().map(|path| read_records(path)).collect::<Result<_>>()?;
     if let Some(folder) = &args.output {
         check_apart(folder, &args.records.data, &all)?;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     for data in all {
+        let describer = Describer::new(args.records.space.of([&data])?);
         let options = ReplayOptions {
             ways: if args.way == Ways::Ours { vec![Way::ours()] } else { Way::compared() },
             measures: args.records.measures.of(&data)?,

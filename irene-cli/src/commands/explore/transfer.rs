@@ -29,9 +29,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.records.data.len() > 1, "transfer needs the records of two devices at least, found one file");
-    let describer = Describer::new(args.records.space.find()?);
     let read = |path: &PathBuf| -> Result<(Dataset, Vec<Candidate>)> {
         let data = read_records(path)?;
+        let describer = Describer::new(args.records.space.of([&data])?);
         let candidates = describer.describe_all(&data)?;
         Ok((data, candidates))
     };

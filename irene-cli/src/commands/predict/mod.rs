@@ -352,15 +352,18 @@ fn run_energy(tree: &Tree) -> f64 {
     tree.root().get(Quantity::PredictedEnergy).unwrap_or(f64::NAN)
 }
 
-/// Joules of a request, each of which is one sequence of the batch.
-fn request_energy(tree: &Tree) -> f64 {
-    run_energy(tree) / tree.size.sequences as f64
+/// Joules of a request, each of which is one sequence of the batch. A step of training answers none.
+fn request_energy(tree: &Tree) -> Option<f64> {
+    tree.training.is_none().then(|| run_energy(tree) / tree.size.sequences as f64)
 }
 
 /// The tree with its cost, for json. Earlier ones belong to an earlier prediction.
 fn with_cost(args: &Args, mut tree: Tree) -> Tree {
-    let (of_requests, of_runs) = (cost(args, request_energy(&tree)), cost(args, run_energy(&tree)));
-    tree.extra.insert(COST_OF_REQUESTS.into(), of_requests);
+    tree.extra.shift_remove(COST_OF_REQUESTS);
+    if let Some(energy) = request_energy(&tree) {
+        tree.extra.insert(COST_OF_REQUESTS.into(), cost(args, energy));
+    }
+    let of_runs = cost(args, run_energy(&tree));
     tree.extra.insert(COST_OF_RUNS.into(), of_runs);
     tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
     tree

@@ -26,14 +26,15 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
     let measured = tree.root().get(Quantity::GroundTruthEnergy);
     let is_estimated = tree.root().is_energy_estimated();
     let word = if is_estimated { "estimated" } else { "measured" };
+    let run = if tree.training.is_some() { "step" } else { "run" };
     writeln!(
         out,
-        "{} a run, {} a request, {} a {}token{}",
+        "{} a {run}, {}{} a {}token{}",
         joules(energy),
-        joules(request_energy(tree)),
+        request_energy(tree).map_or_else(String::new, |energy| format!("{} a request, ", joules(energy))),
         joules(energy / tree.tokens() as f64),
         if tree.generated > 0 { "generated " } else { "" },
-        measured.map_or_else(String::new, |truth| format!("; {word} {} a run", joules(truth))),
+        measured.map_or_else(String::new, |truth| format!("; {word} {} a {run}", joules(truth))),
     )?;
     let more = figures(tree);
     if !more.is_empty() {
@@ -48,7 +49,9 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
         out += &legend(predictor, tree);
     }
     out += &bottleneck_table(args, tree);
-    out += &cost(args, &[("requests", request_energy(tree)), ("runs", run_energy(tree))]);
+    let requests = request_energy(tree).map(|energy| ("requests", energy));
+    let runs = if tree.training.is_some() { "steps" } else { "runs" };
+    out += &cost(args, &requests.into_iter().chain([(runs, energy)]).collect::<Vec<_>>());
     Ok(out)
 }
 
@@ -74,7 +77,11 @@ fn figures(tree: &Tree) -> Vec<String> {
 
 fn table(args: &Args, tree: &Tree) -> Table {
     let energy = Quantity::PredictedEnergy;
-    let is_known = |quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some());
+    // The interval of the whole stands above the table.
+    let is_known = |quantity| {
+        let first = usize::from(quantity == Quantity::PredictedLow);
+        tree.nodes().iter().skip(first).any(|node| node.get(quantity).is_some())
+    };
     let more = [
         (Quantity::OwnEnergy, Column::Value(Quantity::OwnEnergy)),
         (Quantity::PredictedLow, Column::Interval),

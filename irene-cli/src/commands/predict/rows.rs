@@ -22,6 +22,7 @@ impl<'a> Rows<'a> {
             Field::figure("past_len", "past", ""),
             Field::figure("generated", "new", ""),
             Field::word("precision", "dtype").rank(5),
+            Field::word("training", "training").rank(1),
             energy(Quantity::PredictedEnergy, "a run"),
             Field::figure("energy_per_request", "a request", "J"),
             Field::figure("energy_per_token", "a token", "J").rank(2),
@@ -41,7 +42,7 @@ impl<'a> Rows<'a> {
     pub(super) fn push(&mut self, tree: &Tree) {
         let root = |quantity| tree.root().get(quantity);
         let (energy, request) = (run_energy(tree), request_energy(tree));
-        let kwh = kwh_per_million(request);
+        let kwh = request.map(kwh_per_million);
         let above_zero = |count: usize| Cell::from((count > 0).then_some(count));
         let measured = root(Quantity::GroundTruthEnergy);
         let marks: Vec<&str> = tree.root().marks.iter().map(Mark::name).collect();
@@ -52,6 +53,7 @@ impl<'a> Rows<'a> {
             above_zero(tree.size.past),
             above_zero(tree.generated),
             (tree.precision != Precision::default()).then(|| tree.precision.to_string()).into(),
+            tree.training.map(|training| training.to_string()).into(),
             energy.into(),
             request.into(),
             (energy / tree.tokens() as f64).into(),
@@ -62,8 +64,8 @@ impl<'a> Rows<'a> {
             root(Quantity::PredictedHigh).into(),
             root(Quantity::PredictedLatency).into(),
             root(Quantity::PredictedPower).into(),
-            (kwh * self.args.price_per_kwh()).into(),
-            self.args.grid_intensity().map(|grams| kwh * grams).into(),
+            kwh.map(|kwh| kwh * self.args.price_per_kwh()).into(),
+            kwh.zip(self.args.grid_intensity()).map(|(kwh, grams)| kwh * grams).into(),
             marks.join(" ").into(),
         ]);
     }

@@ -2,6 +2,7 @@ use std::{collections::HashMap, path::Path};
 
 use irene_models::flexibert::Design;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
 
 use super::measure::half_widths;
 use crate::{Error, Measure, Measures, Result, space::ModelHash};
@@ -57,7 +58,7 @@ pub struct Conditions {
     pub seq_len: Option<usize>,
     /// The campaign and how it measures. Records of one campaign have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measuring: Option<serde_json::Value>,
+    pub measuring: Option<Value>,
 }
 
 impl Record {
@@ -80,15 +81,41 @@ impl Record {
     }
 }
 
-/// The first record that was measured at another size than one before it, and what is different. Figures of different sizes are not learned
-/// together.
-fn of_another_size(records: &[Record]) -> Option<(&Record, String)> {
-    type SizeOf = fn(&Conditions) -> Option<usize>;
-    const SIZES: [(&str, SizeOf); 2] = [("batch size", |of| of.batch_size), ("length in tokens", |of| of.seq_len)];
-    SIZES.into_iter().find_map(|(what, size)| {
-        let mut stated = records.iter().filter_map(|record| Some((record, size(&record.conditions)?)));
-        let (first, theirs) = stated.next()?;
-        let (other, ours) = stated.find(|(_, ours)| *ours != theirs)?;
+impl Conditions {
+    /// A setting of its measurement.
+    fn setting(&self, name: &str) -> Option<Value> {
+        self.measuring.as_ref()?.get(name).cloned()
+    }
+}
+
+type StatedBy = fn(&Conditions) -> Option<Value>;
+
+/// What all records have in common that are learned together.
+const SAME: [(&str, StatedBy); 5] = [
+    ("batch size", |of| of.batch_size.map(Value::from)),
+    ("length in tokens", |of| of.seq_len.map(Value::from)),
+    ("dtype", |of| of.setting("dtype")),
+    ("device", |of| of.setting("device")),
+    ("step of training", |of| of.setting("training")),
+];
+
+/// Where energies come from. Whether those of several meters agree, the records do not say.
+const METERS: [(&str, StatedBy); 2] =
+    [("meters", |of| of.setting("meters")), ("tdp_watts", |of| of.setting("tdp_watts"))];
+
+/// The first record that states something else than one before it, that one, and what each states.
+fn different(records: &[Record], stated: StatedBy) -> Option<[(&Record, Value); 2]> {
+    let mut stated = records.iter().filter_map(|record| Some((record, stated(&record.conditions)?)));
+    let first = stated.next()?;
+    let other = stated.find(|(_, ours)| *ours != first.1)?;
+    Some([other, first])
+}
+
+/// The first record that was measured at another size or in another way than one before it, and what is different. Their figures are not
+/// learned together.
+fn measured_otherwise(records: &[Record]) -> Option<(&Record, String)> {
+    SAME.into_iter().find_map(|(what, stated)| {
+        let [(other, ours), (first, theirs)] = different(records, stated)?;
         let reason =
             format!("has a {what} of {ours}, record {} of {theirs}; put them into files of their own", first.hash);
         Some((other, reason))
@@ -138,7 +165,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::File`] that names the line or the record, for a hash that is not the design's, for figures that are not
-    /// above 0, for a design that stands twice with different figures, and for records measured at different sizes.
+    /// above 0, for a design that stands twice with different figures, and for records measured at different sizes, on different devices or
+    /// by different steps of training.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let text = irene_tree::read_text(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
@@ -166,7 +194,7 @@ impl Dataset {
         if records.is_empty() {
             return Err(refuse(String::new(), "has no records".into()));
         }
-        if let Some((record, reason)) = of_another_size(&records) {
+        if let Some((record, reason)) = measured_otherwise(&records) {
             return Err(refuse(format!(", record {}", record.hash), reason));
         }
         let mut places: HashMap<ModelHash, usize> = HashMap::new();
@@ -190,6 +218,23 @@ impl Dataset {
     /// Tokens in a sequence, if a record says how many; records that say otherwise are refused.
     pub fn seq_len(&self) -> Option<usize> {
         self.records.iter().find_map(|record| record.conditions.seq_len)
+    }
+
+    /// The digest of the space that its campaign was of, if a record says it.
+    pub fn space_digest(&self) -> Option<String> {
+        let stated = self.records.iter().find_map(|record| record.conditions.setting("space"))?;
+        stated.as_str().map(str::to_owned)
+    }
+
+    /// Why the energies may not go together, where records say that their meters or the watts of a power model differ.
+    pub fn mixed_meters(&self) -> Option<String> {
+        METERS.into_iter().find_map(|(name, stated)| {
+            let [(other, ours), (first, theirs)] = different(&self.records, stated)?;
+            let (device, other, first) = (&self.device, &other.hash, &first.hash);
+            Some(format!(
+                "{device}: the `measuring.{name}` of record {other} is {ours}, of record {first} {theirs}; what is learned is of one meter"
+            ))
+        })
     }
 
     /// Whether a power model estimated the energy of some record.

@@ -80,6 +80,32 @@ fn records_of_different_sizes_do_not_go_together() {
 }
 
 #[test]
+fn records_measured_in_other_ways_do_not_go_together_and_those_of_other_meters_are_told() {
+    let measured = |setting: &str, theirs: Value, ours: Value| {
+        let mut records = vec![record(32), record(64), record(96)];
+        (records[0]["measuring"], records[2]["measuring"]) = (json!({ setting: theirs }), json!({ setting: ours }));
+        parse(&records)
+    };
+    for (setting, told) in
+        [("dtype", "has a dtype of"), ("device", "a device of"), ("training", "a step of training of")]
+    {
+        let error = measured(setting, json!("one"), json!("other")).unwrap_err().to_string();
+        assert!(error.contains(&format!("{told} \"other\", record ")), "{error}");
+        assert_eq!(measured(setting, json!("one"), json!("one")).unwrap().mixed_meters(), None);
+    }
+    for (setting, theirs, ours) in
+        [("meters", json!(["rapl"]), json!(["tdp"])), ("tdp_watts", json!(65.0), json!(15.0))]
+    {
+        let told = measured(setting, theirs.clone(), ours.clone()).unwrap().mixed_meters().unwrap();
+        assert!(
+            told.contains(&format!("`measuring.{setting}` of record ")) && told.contains(&ours.to_string()),
+            "{told}"
+        );
+        assert_eq!(measured(setting, theirs.clone(), theirs).unwrap().mixed_meters(), None);
+    }
+}
+
+#[test]
 fn a_missing_figure_is_named_and_a_measure_that_none_has_is_not_there() {
     let mut records = vec![record(32), record(64)];
     records[1].as_object_mut().unwrap().remove("energy_J");
