@@ -47,7 +47,8 @@ fn a_few_sequences_are_learned_by_heart() {
             (Optimizer::Adafactor, 1e-1),
         ] {
             let more = r#","hidden_dropout_prob":0.0,"attention_probs_dropout_prob":0.0"#;
-            let spec = spec(model_type, if model_type == "bert" { more } else { r#","head_dim":4"# });
+            let spec =
+                spec(model_type, if model_type == "bert" { more } else { r#","head_dim":4,"num_key_value_heads":4"# });
             let mut trainer = trainer(&spec, head, by(optimizer), rate);
             let losses = losses(&mut trainer, &spec, head, 100);
             let (first, last) = (losses[0], losses[99]);
@@ -116,7 +117,7 @@ fn weights_of_16_bits_learn_through_their_copies_in_32() {
 #[test]
 fn adapters_alone_are_trained_and_begin_at_no_change() {
     for (model_type, head) in [("bert", TaskHead::Lm), ("llama", TaskHead::Lm), ("gemma", TaskHead::Lm)] {
-        let spec = spec(model_type, "");
+        let spec = spec(model_type, if model_type == "bert" { "" } else { r#","num_key_value_heads":4"# });
         let batch = Batch::made_up(&spec, Size::new(2, 6), &CPU).unwrap();
         let logits = |trainer: &Trainer| {
             trainer.model().run(&mut Cx::silent(), &batch).unwrap().logits.unwrap().candle().unwrap().detach()

@@ -59,7 +59,7 @@ fn a_step_has_a_forward_pass_a_backward_pass_and_an_update() {
 #[test]
 fn each_update_of_a_module_has_a_scope_of_its_own() {
     let tree = ModelSpec::find("gpt2").unwrap().trace(step(Training::default())).unwrap();
-    let scopes: Vec<&str> = tree.nodes().iter().map(|node| node.scope()).collect();
+    let scopes: Vec<&str> = tree.nodes().iter().map(irene_tree::Node::scope).collect();
     for of in ["ln_1", "attn.c_attn"] {
         for name in ["weight", "bias"] {
             let ending = format!(".0.{of}.{name}");

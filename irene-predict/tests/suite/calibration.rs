@@ -170,7 +170,8 @@ fn of_more_rows_than_count_none_of_two_loads_in_turn_is_dropped() {
     let calibration = calibration(&at_loads(&loads, |place| if place % 2 == 0 { 1.0 } else { 1.3 }));
     assert_eq!(calibration.provenance.to_string(), "calibrated on 400 measured requests of h100-sxm");
     let (one, eight) = (moved_at(&calibration, 1.0), moved_at(&calibration, 8.0));
-    assert!((one - 1.0).abs() < 0.06 && (eight - 1.3).abs() < 0.06, "{one} {eight}");
+    // Two settings are little evidence, however often each was measured.
+    assert!((one - 1.0).abs() < 0.06 && (eight - 1.3).abs() < 0.12, "{one} {eight}");
 }
 
 #[test]

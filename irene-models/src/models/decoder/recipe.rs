@@ -134,6 +134,18 @@ pub(super) enum NormKind {
     },
 }
 
+impl NormKind {
+    /// The same with another epsilon.
+    pub(super) fn with_eps(self, eps: f64) -> Self {
+        match self {
+            Self::Layer { .. } => Self::Layer { eps },
+            Self::LayerWithoutBias { .. } => Self::LayerWithoutBias { eps },
+            Self::Rms { .. } => Self::Rms { eps },
+            Self::RmsAroundOne { .. } => Self::RmsAroundOne { eps },
+        }
+    }
+}
+
 /// How a layer adds its two branches, and the names of its norms.
 #[derive(Clone, Copy)]
 pub(super) enum Block {
