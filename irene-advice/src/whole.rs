@@ -230,12 +230,13 @@ impl Estimate {
     }
 
     fn head(&self) -> TaskHead {
-        let has_cache = || self.model.cache(self.kernels).is_ok_and(|cache| cache.is_some());
+        let is_scored =
+            || !self.model.gives_no_tokens() && self.model.cache(self.kernels).is_ok_and(|cache| cache.is_some());
         match (self.basis, self.selection.head) {
             (Basis::Measured, head) => head.unwrap_or_default(),
             _ if self.selection.generated() > 0 => TaskHead::Lm,
             (_, Some(head)) => head,
-            (_, None) if has_cache() => TaskHead::Lm,
+            (_, None) if is_scored() => TaskHead::Lm,
             (_, None) => TaskHead::None,
         }
     }

@@ -287,7 +287,11 @@ fn last_resort(exchanges: &[Exchange], ends: &[f64], setting: Setting) -> Result
         let failure = exchanges.iter().filter_map(|one| one.failure.as_ref()).next_back();
         let why = failure.map_or_else(String::new, |failure| format!(" (the last failure: {failure})"));
         let ended = exchanges.iter().filter(|one| one.is_good()).count();
-        let reason = format!("{ended} whole answers are too few{why}; give it more time or requests");
+        let reason = format!(
+            "{} of {ended} whole answers came while {} requests ran, which is too few{why}; give it more time or requests",
+            ends.len(),
+            setting.concurrency
+        );
         return Err(Error::Setting { setting: setting.to_string(), reason });
     }
     let left_out = (bounds.len() / 2).min(bounds.len().saturating_sub(LEAST_ROUNDS + 1));

@@ -321,6 +321,18 @@ fn the_number_of_requests_is_bounded() {
 }
 
 #[test]
+fn too_few_requests_are_told_as_those_that_came_while_all_ran() {
+    let machine = Machine::new(Script::default());
+    let (server, stop) = (machine.server(), AtomicBool::new(false));
+    let limits = Limits { most_requests: 9, least: Duration::from_secs(30), ..short() };
+    let bench =
+        Bench { server: &server, sampler: &machine.sampler, limits, idle_w: None, subtracts_idle: false, stop: &stop };
+    let prompts = Prompts::new(false).of_tokens(&server, 16, Duration::from_secs(5)).unwrap();
+    let error = bench.measure(Setting { prompt: 16, generate: 40, concurrency: 4 }, &prompts).unwrap_err().to_string();
+    assert!(error.contains(" whole answers came while 4 requests ran, which is too few; give it"), "{error}");
+}
+
+#[test]
 fn a_setting_that_does_not_become_steady_has_its_energy_and_not_the_server_s_emptying() {
     let machine = Machine::new(Script::default());
     let most = Duration::from_secs(4);

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use crate::{Averaging, Channel, Metric, counter::Counter, updates::Updates};
 
-/// The newest readings of one channel. It allocates only when it is made.
+/// The newest readings of one channel. It allocates when it is made, and as it grows beyond 65,536 readings.
 #[derive(Clone, Debug)]
 pub struct Series {
     metric: Metric,
@@ -95,7 +95,8 @@ impl Series {
             updates: Updates::default(),
             counter: Counter::of(channel),
             capacity: capacity.max(2),
-            points: VecDeque::with_capacity(capacity.max(2)),
+            // Room for what most need; a log may have far more.
+            points: VecDeque::with_capacity(capacity.clamp(2, 1 << 16)),
             breaks: VecDeque::with_capacity(BREAKS),
             pushed: 0,
             integral: 0.0,
@@ -381,5 +382,17 @@ impl Window {
         let std = (values.clone().map(|value| (value - mean).powi(2)).sum::<f64>() / readings as f64).sqrt();
         let min = values.clone().fold(f64::INFINITY, f64::min);
         Self { mean, std, min, max: values.fold(f64::NEG_INFINITY, f64::max), energy: None, peak: None, readings }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Resource;
+
+    #[test]
+    fn room_for_very_many_readings_is_not_taken_before_they_come() {
+        let series = Series::new(&Channel::new(Resource::Gpu(0), Metric::Power), 1 << 22);
+        assert!(series.capacity == 1 << 22 && series.points.capacity() < 1 << 18, "{}", series.points.capacity());
     }
 }

@@ -104,7 +104,8 @@ async function send(url, body, contentType, method = body === undefined ? "GET" 
   try {
     response = await fetch(url, options);
   } catch {
-    throw new Problem("The server cannot be reached: see whether `irene serve` still runs.");
+    const message = "The server cannot be reached: see whether `irene serve` still runs.";
+    throw Object.assign(new Problem(message), { isUnreachable: true });
   }
   const text = await response.text();
   if (!response.ok) throw problem(response, text);

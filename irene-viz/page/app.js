@@ -334,7 +334,13 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 addEventListener("popstate", () => {
   const asked = readState();
-  attempt(() => load(asked, () => {}).catch((error) => showTrouble(asked, error)));
+  attempt(() =>
+    load(asked, () => {}).catch((error) => {
+      // That says nothing about the address.
+      if (error.isUnreachable) throw error;
+      showTrouble(asked, error);
+    }),
+  );
 });
 new ResizeObserver(() => shownView?.resize?.()).observe(byId("views"));
 await attempt(start);

@@ -30,7 +30,7 @@ const labelOf = (parameter) =>
 
 export function labelled(message) {
   return message
-    .replace(/; \/api\/v1\/\w+ lists those there are$/, "; choose one of the list")
+    .replace(/; \/api\/v1\/\w+ lists the known ones$/, "; choose one of the list")
     .replace(/^[a-z_]+(?=: | is missing)/, (parameter) => labelOf(parameter) ?? parameter)
     .replaceAll(/--([a-z]+(?:-[a-z]+)*)/g, (all, option) => labelOf(option.replaceAll("-", "_")) ?? all)
     .replaceAll(/`([^`]*)`/g, (all, quoted) => labelOf(quoted) ?? `“${quoted}”`);
@@ -108,7 +108,12 @@ export function createForm(act) {
 
   function ask() {
     // The server would take a device of its own, which the address would not name.
-    if (inputs.device.value.trim() === "") return setFieldError(inputs.device, "Choose a device of the list.");
+    if (inputs.device.value.trim() === "") {
+      isSubmitted = false;
+      math.checked = Boolean(shown?.math);
+      setFieldError(inputs.device, "Choose a device of the list.");
+      return;
+    }
     asked = chosen();
     act.go(asked);
   }

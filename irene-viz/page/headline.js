@@ -60,6 +60,7 @@ function coverage({ selection, marks = [] }, device) {
   if (marks.includes("at_the_wall")) return WALL;
   if (selection.basis === "measured")
     return device?.description?.includes("at the wall") ? WALL : "of what was measured on its machine";
+  if (selection.basis === "calibrated") return "of what the meter of the measured requests counts";
   return selection.parallel?.gpus > 1 ? "of the GPUs alone" : "of the GPU alone, not of the computer around it";
 }
 

@@ -103,7 +103,7 @@ impl Fields<'_> {
         let bounds = self.bounds()?;
         let devices =
             self.optional("devices", devices, NameList { examples: &["all", "h100-sxm,l4"] })?.unwrap_or_default();
-        check_devices(&devices)?;
+        check_devices(&devices, self.app)?;
         let formats = self.optional("formats", formats, FormatList)?.unwrap_or_default();
         let max_gpus = self.optional("max_gpus", most, Whole(1..=PlanOptions::MOST_GPUS))?.unwrap_or(usual.max_gpus);
         let hire = self.optional("gpu_hour_usd", hire, NameList { examples: &["public", "h100-sxm:2.5,l4:0.7"] })?;
@@ -115,7 +115,13 @@ impl Fields<'_> {
     }
 }
 
-fn check_devices(names: &[String]) -> Result<(), Problem> {
+fn check_devices(names: &[String], app: &App) -> Result<(), Problem> {
+    let is_own = |name: &str| app.lookup.own_devices().any(|device| device.name == name);
+    if let Some(name) = names.iter().find(|name| is_own(name.as_str())) {
+        let detail =
+            format!("devices: {name} is of a data sheet of one's own, and plans are made of the catalogue's devices");
+        return Err(Problem::malformed(detail).about("devices"));
+    }
     let unknown = names.iter().filter(|name| *name != "all").find_map(|name| Catalogue::find(name).err());
     match unknown {
         None => Ok(()),

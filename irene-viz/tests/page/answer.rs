@@ -1,5 +1,10 @@
 //! The answer above the views, and what stands there where there is none.
 
+use std::sync::Arc;
+
+use irene_predict::{Calibration, Load, Measured, Service, ServiceOptions};
+use irene_requests::{Figures, RequestRow};
+use irene_viz::Options;
 use serde_json::{Value, json};
 
 use super::{BERT, LLAMA, assert_close};
@@ -88,6 +93,52 @@ fn an_error_stands_beside_the_field_that_caused_it_in_its_words() {
     browser.click("#predict");
     browser.wait_for("no error", "return !document.getElementById('seq').hasAttribute('aria-invalid')", json!([]));
     visit.end(&["status of 400"]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn an_unknown_device_is_explained_in_the_words_of_the_form() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    browser.fill("#device", "h100-sxn");
+    browser.press(key::ESCAPE);
+    browser.click("#predict");
+    let said = "return document.getElementById('device-error')?.textContent";
+    let said = browser.wait_for("an error beside the device", said, json!([]));
+    assert!(said.as_str().unwrap().ends_with("; choose one of the list"), "{said}");
+    visit.end(&["status of 404"]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn math_operations_are_not_ticked_where_nothing_is_asked_for_want_of_a_device() {
+    let visit = Visit::start(BERT);
+    let is_ticked = "document.getElementById('device').value = '';
+        document.getElementById('math').click();
+        return document.getElementById('math').checked";
+    assert_eq!(visit.browser.run(is_ticked, json!([])), false);
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn energies_by_measured_requests_are_of_what_their_meter_counts() {
+    let row = RequestRow {
+        model: Some("Llama-3.1-8B".into()),
+        device: Some("h100-sxm".into()),
+        engine: Some("vllm-0.11".into()),
+        load: Some(Load::Concurrency(32.0)),
+        prompt: Some(512.0),
+        generated: Some(256.0),
+        figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
+        ..RequestRow::default()
+    };
+    let measured = Measured::of("", &row, &mut Service::new(ServiceOptions::default())).unwrap();
+    let calibrations = vec![Arc::new(Calibration::of(&[measured]).unwrap())];
+    let visit = Visit::with(Options { calibrations, ..Options::default() }, LLAMA);
+    let totals = visit.browser.run("return document.getElementById('totals').textContent", json!([]));
+    assert!(totals.as_str().unwrap().contains("of what the meter of the measured requests counts"), "{totals}");
+    visit.end(&[]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use irene_devices::{Catalogue, Device};
 use irene_models::BuiltinModel;
 use irene_predict::{Calibration, Load, Measured, Service, ServiceOptions};
 use irene_regress::DeviceProfile;
@@ -105,6 +106,14 @@ fn requests_that_were_measured_answer_for_their_device() {
     let basis = |query: &str| get(&server, &format!("predict?{query}"))["selection"]["basis"].clone();
     assert_eq!((basis(SERVED), basis(&SERVED.replace("h100-sxm", "l4"))), (json!("calibrated"), json!("data_sheet")));
     assert_eq!(basis("model=gpt2&batch_size=1&seq_len=8"), "measured");
+
+    // Plans are made of the catalogue's devices.
+    let own = Device { name: "mine".into(), ..Catalogue::find("h100-sxm").unwrap() };
+    let mut service = Service::new(ServiceOptions { device: Some(own), ..ServiceOptions::default() });
+    let calibration = Calibration::of(&[Measured::of("", &row, &mut service).unwrap()]).unwrap();
+    let server = Running::with(Options { calibrations: vec![Arc::new(calibration)], ..Options::default() });
+    let plan = server.get("/api/v1/plan?model=gpt2&seq_len=8&generate=8&rate=1&devices=l4,mine");
+    plan.is_problem(400, "devices: mine is of a data sheet of one's own");
 }
 
 #[test]
@@ -125,6 +134,16 @@ fn a_head_that_is_left_out_is_told_and_one_that_would_not_count_is_refused() {
         assert_eq!((answer["selection"]["head"].as_str(), says_so(&answer)), (Some(head), is_told), "{query}");
     }
     assert!(!says_so(&get(&server, "predict?model=bert-base-uncased&batch_size=2&seq_len=64&device=gtx-1080-ti")));
+    // A class without a head has none to leave out.
+    let config = json!({
+        "model_type": "gpt2", "architectures": ["GPT2Model"], "n_layer": 12, "n_embd": 768, "n_head": 12,
+        "n_positions": 1024, "vocab_size": 50257
+    })
+    .to_string();
+    for device in ["gtx-1080-ti", "l4"] {
+        let answer = server.post(&format!("/api/v1/predict?batch_size=2&seq_len=64&device={device}"), &config).json();
+        assert_eq!((answer["selection"]["head"].as_str(), says_so(&answer)), (Some("none"), false), "{device}");
+    }
     for head in ["none", "classification"] {
         let answer = server.get(&format!("/api/v1/predict?{SERVED}&head={head}"));
         answer.is_problem(422, "head: works only with single passes");
@@ -187,7 +206,7 @@ fn experts_over_gpus_are_counted_in_the_selection_that_is_answered() {
     let selection = get(&server, &format!("predict?{mixture}&expert_parallel=4"))["selection"].clone();
     assert_eq!(selection["parallel"], json!({"tensor": 4, "pipeline": 1, "expert": 4, "data": 1, "gpus": 4}));
     let apart = server.get(&format!("/api/v1/predict?{mixture}&expert_parallel=8&tensor_parallel=2"));
-    apart.is_problem(422, "does not divide the 2 GPUs of a stage");
+    apart.is_problem(422, "`expert_parallel` 8 does not divide the 2 GPUs of a stage");
 }
 
 #[test]

@@ -306,11 +306,14 @@ impl Args {
         let child = watch::start(&self.command, self.is_json())?;
         let status = watch::watch(child, pause, is_late, is_stopped, tell);
         let end = clock.now();
-        sampler.wait_until_covered(start, end);
+        let silent = silent.and_then(|_| sampler.wait_until_read().err());
+        // What has no reading of now gets no figure, however long it is waited for.
+        if silent.is_none() {
+            sampler.wait_until_covered(start, end);
+        }
         if let Some(part) = &source.part {
             part.wait_until_covered(sampler, end);
         }
-        let silent = silent.and_then(|_| sampler.wait_until_read().err());
         drop(server);
         let recording = sampler.look(Recording::clone);
         before.look(&recording);
