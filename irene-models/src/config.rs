@@ -8,6 +8,9 @@ use crate::{Error, Result, error::reading, quantisation};
 /// The largest size that a field may give: far above any model's, low enough that no product of sizes overflows.
 const LARGEST: usize = 1 << 24;
 
+/// The type of a model whose weights say it, when they are loaded.
+const AUTO: &str = "auto";
+
 /// A Hugging Face config.json, read field by field with errors that name the field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -218,7 +221,7 @@ impl Config {
 
     /// Whether it says in which format activations are.
     pub fn has_precision(&self) -> bool {
-        ["torch_dtype", "dtype"].iter().any(|field| self.value(field).is_some())
+        ["torch_dtype", "dtype"].iter().any(|field| self.value(field).is_some_and(|word| word != AUTO))
     }
 
     /// The number formats that the model is stored and run in, by `torch_dtype` (or `dtype`) and `quantization_config`; 32-bit floats
@@ -228,7 +231,8 @@ impl Config {
     /// [`Error::Config`] for a type or a quantisation that is unknown here; `--dtype` says another.
     pub fn precision(&self) -> Result<Precision> {
         let field = if self.value("torch_dtype").is_some() { "torch_dtype" } else { "dtype" };
-        let word = self.word_or(field, if quantisation::is_stated(self) { "bf16" } else { "f32" })?;
+        let default = if quantisation::is_stated(self) { "bf16" } else { "f32" };
+        let word = Some(self.word_or(field, default)?).filter(|word| *word != AUTO).unwrap_or(default);
         let activations = word.parse().ok().filter(|format: &Format| format.holds_activations());
         let unknown = || self.error(field, format!("`{word}` is unknown here; give --dtype"));
         let activations = activations.ok_or_else(unknown)?;

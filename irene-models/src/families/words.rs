@@ -59,6 +59,7 @@ pub(super) const STRUCTURAL: &[&str] = &[
 /// Words in a field's name that tell of training, of numbers alone, or of a task's own layers.
 pub(super) const HARMLESS: &[&str] = &[
     "aux",
+    "beam",
     "classifier",
     "drop",
     "dropout",
@@ -78,6 +79,8 @@ pub(super) const HARMLESS: &[&str] = &[
 pub(super) const HARMLESS_FIELDS: &[&str] = &[
     "attention_softmax_in_fp32",
     "attn_implementation",
+    // Whether the text model of DeepSeek-VL2 has the head that every decoder has.
+    "lm_head",
     // The Megatron checkpoints that BLOOM was made of.
     "offset_alibi",
     "scale_attention_softmax_in_fp32",

@@ -130,6 +130,11 @@ impl ModelFiles {
         if self.hub.is_some() { Ok(found.unwrap_or_default()) } else { found }
     }
 
+    /// Whether a model of the hub has a word in its name, in any case; one on disk need not.
+    pub(crate) fn is_called(&self, word: &str) -> bool {
+        self.hub.as_ref().is_none_or(|hub| hub.id.to_ascii_lowercase().contains(word))
+    }
+
     /// A file of the model, if there is one.
     fn file(&self, name: &str) -> Result<Option<PathBuf>> {
         let local = self.dir.as_ref().map(|dir| dir.join(name));
@@ -199,4 +204,19 @@ fn other_config(dir: &Path) -> Option<String> {
     let is_adapter = names.iter().any(|name| name == "adapter_config.json");
     is_adapter
         .then(|| "; there is adapter_config.json: name the model that it adapts, its `base_model_name_or_path`".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_of_the_hub_is_asked_by_its_name_and_one_on_disk_is_not() {
+        let called = |id: Option<&str>, word: &str| {
+            let hub = id.map(|id| Hub { cache: PathBuf::new(), id: id.to_owned() });
+            ModelFiles { dir: None, named: None, pipeline: None, hub }.is_called(word)
+        };
+        assert!(called(Some("someone/Llama-2-7B-GPTQ"), "gptq") && called(None, "gptq"));
+        assert!(!called(Some("meta-llama/Llama-2-7b-hf"), "gptq") && called(Some("meta-llama/Llama-2-7b-hf"), ""));
+    }
 }

@@ -217,6 +217,7 @@ impl Fields<'_> {
         self.set("model_type", model_type);
         self.set("num_key_value_heads", self.size_or(GROUPS, self.size(HEADS)?)?);
         self.sizes(USUAL)?;
+        self.pooling()?;
         self.numbers(&[("rope_theta", THETA)])
     }
 
@@ -233,7 +234,6 @@ impl Fields<'_> {
     /// An encoder with BERT's embeddings, and the way that its vectors become one.
     pub(super) fn encoder(&mut self, model_type: &str, activation: &str) -> Result<()> {
         const SEGMENTS: &str = "token_types.weight";
-        const POOLING: [(usize, &str); 3] = [(1, "mean"), (2, "cls"), (3, "lasttoken")];
         self.set("model_type", model_type);
         self.set("hidden_act", activation);
         let segments = match self.dims(SEGMENTS) {
@@ -249,8 +249,14 @@ impl Fields<'_> {
         self.set("type_vocab_size", segments);
         self.sizes(USUAL)?;
         self.numbers(&[("layer_norm_eps", NORM_EPS)])?;
+        self.pooling()
+    }
+
+    /// The way that hidden states become one vector, in files of embedding models.
+    fn pooling(&mut self) -> Result<()> {
+        const WAYS: [(usize, &str); 3] = [(1, "mean"), (2, "cls"), (3, "lasttoken")];
         let pooling = self.size_if("pooling_type")?;
-        if let Some((_, word)) = POOLING.iter().find(|(kind, _)| Some(*kind) == pooling) {
+        if let Some((_, word)) = WAYS.iter().find(|(kind, _)| Some(*kind) == pooling) {
             self.set("sentence_modules", vec![*word]);
         }
         Ok(())

@@ -71,8 +71,8 @@ impl Quantisation {
 
     /// The format of the parameter with this key, if it is quantised.
     fn format(&self, key: &str) -> Option<Format> {
-        // Experts' biases are matrices, one row for each.
-        if key.ends_with("bias") {
+        // Experts' biases are matrices, one row for each. Convolutions of states are no products.
+        if key.ends_with("bias") || key.ends_with("conv1d.weight") {
             return None;
         }
         let names = names_of(key);
@@ -237,7 +237,13 @@ mod tests {
         let stores = |quantisation: &str, key: &str| stored(quantisation, key).is_some();
         let gptq = r#"{"quant_method":"gptq","bits":4}"#;
         assert!(stores(gptq, "layers.0.self_attn.q_proj.weight"));
-        for kept in ["lm_head.weight", "layers.3.mlp.gate.weight", "layers.3.self_attn.q_proj.bias"] {
+        for kept in [
+            "lm_head.weight",
+            "layers.3.mlp.gate.weight",
+            "layers.3.mixer.gate.weight",
+            "layers.3.mixer.conv1d.weight",
+            "layers.3.self_attn.q_proj.bias",
+        ] {
             assert!(!stores(gptq, kept), "{kept}");
         }
         assert!(stores(gptq, "layers.3.mlp.gate_proj.weight"));
@@ -270,6 +276,13 @@ mod tests {
         assert_eq!(stored(mlx, "layers.0.mlp.gate.weight"), Some(Format::Mlx4));
         assert_eq!(stored(mlx, "layers.1.mlp.gate.weight"), Some(Format::Mlx8));
         assert_eq!((stored(mlx, "embed_tokens.weight"), stored(mlx, "lm_head.weight")), (Some(Format::Mlx4), None));
+        assert_eq!(stored(mlx, "layers.0.linear_attn.conv1d.weight"), None);
+        let mixed = r#"{"quant_method":"auto-round","bits":4,"group_size":128,"extra_config":{
+            "model.layers.0.self_attn.q_proj":{"bits":8},"model.layers.0.self_attn.k_proj":{"bits":16}}}"#;
+        assert_eq!(format(mixed).unwrap(), Format::Int4);
+        assert_eq!(stored(mixed, "layers.0.self_attn.q_proj.weight"), Some(Format::Int8));
+        assert_eq!(stored(mixed, "layers.0.self_attn.k_proj.weight"), None);
+        assert_eq!(stored(mixed, "layers.0.mlp.experts.down_proj"), Some(Format::Int4));
         let two = r#"{"quant_method":"compressed-tensors","config_groups":{
             "group_0":{"targets":["Linear"],"weights":{"type":"int","num_bits":4,"group_size":128,"symmetric":false}},
             "group_1":{"targets":["re:.*self_attn.*"],"weights":{"type":"float","num_bits":8}}}}"#;

@@ -82,7 +82,8 @@ pub(super) fn names_of(key: &str) -> Vec<String> {
     let mut names = vec![module.to_owned()];
     // Stacked experts are parameters of their module; in checkpoints each has modules of its own.
     if module.ends_with("experts") {
-        names.extend([key.to_owned(), format!("{module}.0.{parameter}")]);
+        // The last is MLX's name.
+        names.extend([key.to_owned(), format!("{module}.0.{parameter}"), key.replace("experts.", "switch_mlp.")]);
     }
     let other = |name: &String| {
         let (parent, last) = name.rsplit_once('.')?;
@@ -112,7 +113,9 @@ fn own_name(name: &str) -> &str {
 /// The regular expression that an entry is, if it is more than a name. A glob means the modules inside of those that it names too.
 fn pattern(entry: &str) -> Option<String> {
     const OF_EXPRESSIONS: [char; 6] = ['\\', '(', '|', '^', '$', '+'];
-    let expression = entry.strip_prefix("re:").or_else(|| entry.contains(OF_EXPRESSIONS).then_some(entry));
+    // No module's name begins with a dot.
+    let is_expression = entry.starts_with(".*") || entry.contains(OF_EXPRESSIONS);
+    let expression = entry.strip_prefix("re:").or_else(|| is_expression.then_some(entry));
     if let Some(expression) = expression {
         // Python's `match`, which those who read such lists use, begins at the first letter.
         return Some(format!("^(?:{expression})"));
@@ -146,6 +149,7 @@ mod tests {
             r"re:.*mlp\.(gate|up|down)_proj",
             r"re:model\.layers\.0\.mlp\.down_proj$",
             r".*down_proj$",
+            ".*mlp.*",
         ] {
             for key in [KEY, "model.layers.0.mlp.down_proj.weight"] {
                 assert!(has(entry, key), "{entry} {key}");
@@ -172,6 +176,8 @@ mod tests {
             (r"re:.*experts\.\d+\.gate_proj", "layers.4.mlp.experts.gate_up_proj"),
             ("model.layers.4.mlp.experts.*.down_proj", "layers.4.mlp.experts.down_proj"),
             ("model.layers.4.mlp.experts", "layers.4.mlp.experts.down_proj"),
+            ("model.layers.4.mlp.switch_mlp.down_proj", "layers.4.mlp.experts.down_proj"),
+            ("model.layers.4.mlp.switch_mlp.gate_proj", "layers.4.mlp.experts.gate_up_proj"),
         ] {
             assert!(has(entry, key), "{entry} {key}");
         }

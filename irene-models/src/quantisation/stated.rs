@@ -20,12 +20,13 @@ const GGUF: &str = "gguf";
 const MLX: &str = "mlx";
 
 /// Modules that every method but MLX's leaves as they are, beside tables: heads and routers.
-pub(super) const KEPT: [&str; 8] = [
+pub(super) const KEPT: [&str; 9] = [
     "lm_head",
     "embed_out",
     "score",
     "router",
     "mlp.gate",
+    "mixer.gate",
     "block_sparse_moe.gate",
     "feed_forward.gate",
     "shared_expert_gate",
@@ -96,7 +97,15 @@ impl<'c> Stated<'c> {
             "mxfp4" => Ok(vec![(Some(Modules::named(["experts"])), Format::Mxfp4)]),
             MLX => self.of_mlx(),
             "compressed-tensors" => self.compressed(),
-            _ => Ok(vec![(None, self.format().ok_or_else(|| self.unknown(self.fields))?)]),
+            _ => {
+                let whole = self.format().ok_or_else(|| self.unknown(self.fields))?;
+                // AutoRound's modules of 8 bits.
+                let eight = members(&self.fields["extra_config"]).filter(|(_, way)| way["bits"].as_u64() == Some(8));
+                let eight: Vec<String> = eight.map(|(module, _)| module.clone()).collect();
+                let listed = (!eight.is_empty()).then(|| self.modules(&eight)).transpose()?;
+                let listed = listed.map(|modules| (Some(modules), Format::Int8));
+                Ok(listed.into_iter().chain([(None, whole)]).collect())
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! GGUF files by their architecture: each tensor that llama.cpp's have is a parameter of the model that is followed.
 
-use irene_models::{ModelSpec, Run, TaskHead};
+use irene_models::{ModelSpec, ModelTask, Run, TaskHead};
 use irene_tree::{Format, Size};
 
 use crate::gguf_file::{File, MXFP4, tiny};
@@ -158,6 +158,15 @@ fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
         let run = Run { precision: spec.config().precision().unwrap(), ..run };
         let found = spec.trace(run).unwrap_err().to_string();
         assert!(found.contains(&lacking.name) && !found.contains('\n'), "{found}");
+    }
+}
+
+/// Qwen3-Embedding.
+#[test]
+fn a_decoder_whose_file_says_how_its_vectors_become_one_has_no_head() {
+    for (pooling, task) in [(0, ModelTask::Decoder), (3, ModelTask::Embedder)] {
+        let file = tiny("qwen3", &[("attention.head_count_kv", 2), ("pooling_type", pooling)], ATTENTION);
+        assert_eq!(find(file.written("pooling").path()).task(), task);
     }
 }
 

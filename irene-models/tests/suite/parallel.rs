@@ -330,6 +330,21 @@ fn sizes_that_do_not_divide_are_refused_with_the_field_and_the_flag() {
 }
 
 #[test]
+fn sizes_of_granite_4_are_refused_by_its_own_names() {
+    let granite = |heads: usize, shared: usize| {
+        spec(&format!(
+            r#"{{"model_type":"granitemoehybrid","hidden_size":48,"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":4,
+               "intermediate_size":8,"vocab_size":64,"max_position_embeddings":64,"num_local_experts":4,"num_experts_per_tok":2,
+               "mamba_n_heads":{heads},"shared_intermediate_size":{shared}}}"#
+        ))
+    };
+    let refused =
+        |heads, shared| granite(heads, shared).trace(run(Size::new(1, 2), tensor(4))).unwrap_err().to_string();
+    assert!(refused(6, 8).contains("field `mamba_n_heads`: 6 heads of states"), "{}", refused(6, 8));
+    assert!(refused(8, 6).contains("field `shared_intermediate_size`: 6 inner numbers"), "{}", refused(8, 6));
+}
+
+#[test]
 fn models_that_are_no_decoders_are_copied_alone() {
     let bert = ModelSpec::find("bert-base-uncased").unwrap();
     let at = |parallel| bert.trace(Run { parallel, ..Size::new(8, 16).into() });

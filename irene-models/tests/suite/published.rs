@@ -56,7 +56,7 @@ fn dense_models_have_their_published_parameters() {
     let tied = json!({"tie_word_embeddings": true, "head_dim": 128, "rope_parameters": yarn["rope_parameters"]});
     let mrope = json!({"rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}, "vision_config": {"depth": 32},
         "architectures": ["Qwen2_5_VLForConditionalGeneration"]});
-    let next = json!({"linear_num_value_heads": 48, "attn_output_gate": true});
+    let next = json!({"linear_num_value_heads": 48, "attn_output_gate": true, "output_gate_type": "swish"});
     let micro = json!({"shared_intermediate_size": 8192, "num_local_experts": 0, "position_embedding_type": "rope",
         "tie_word_embeddings": true, "layer_types": (0..40).map(|_| "attention").collect::<Vec<_>>()});
     // Windows of 4096 tokens are full.
@@ -107,7 +107,9 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         "moe_intermediate_size": 1408, "topk_method": "noaux_tc"});
     let air = config("glm4_moe", [4096, 46, 96, 8, 10944, 151_552], air);
     let minimax = json!({"num_local_experts": 256, "num_experts_per_tok": 8, "rotary_dim": 64, "use_qk_norm": true,
-        "qk_norm_type": "per_layer", "attn_type_list": [1, 1], "use_routing_bias": true});
+        "qk_norm_type": "per_layer", "attn_type_list": [1, 1], "use_routing_bias": true, "mlp_intermediate_size": 8192,
+        "shared_moe_mode": "sigmoid", "shared_intermediate_size": 0, "layernorm_full_attention_beta": 1.0,
+        "layernorm_linear_attention_beta": 1.0, "layernorm_mlp_beta": 1.0});
     let minimax = config("minimax_m2", [3072, 62, 48, 8, 1536, 200_064], minimax);
     let vision = json!({"head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768,
         "norm_topk_prob": true, "rope_scaling": {"rope_type": "default", "mrope_interleaved": true, "mrope_section": [24, 20, 20]}});
@@ -133,7 +135,7 @@ fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token()
         "shared_expert_intermediate_size": 512, "partial_rotary_factor": 0.25, "full_attention_interval": 4});
     let next = config("qwen3_next", [2048, 48, 16, 2, 5120, 151_936], next);
     let of_35b = json!({"num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
-        "shared_expert_intermediate_size": 512, "mlp_only_layers": []});
+        "shared_expert_intermediate_size": 512, "mlp_only_layers": [], "output_gate_type": "swish"});
     let of_35b = config("qwen3_5_moe_text", [2048, 40, 16, 2, 0, 248_320], of_35b);
     let kinds = |place: usize| if place % 10 == 5 { "attention" } else { "mamba" };
     let granite = json!({"shared_intermediate_size": 1536, "num_local_experts": 72, "num_experts_per_tok": 10, "mamba_d_state": 128,

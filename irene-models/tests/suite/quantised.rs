@@ -72,6 +72,10 @@ fn quantised_weights_are_beside_activations_of_16_bits() {
         config.precision().unwrap().to_string()
     };
     assert_eq!(precision(r#""quantization_config":{"quant_method":"mxfp4"}"#), "mxfp4 weights, bf16 activations");
+    // A type that is chosen when a model is loaded is none.
+    let auto = r#""dtype":"auto","quantization_config":{"quant_method":"mxfp4"}"#;
+    assert_eq!(precision(auto), "mxfp4 weights, bf16 activations");
+    assert_eq!(precision(r#""torch_dtype":"auto""#), precision(""));
     assert_eq!(
         precision(r#""dtype":"float32","quantization_config":{"quant_method":"fp8"}"#),
         "f8_e4m3 weights, f32 activations"
@@ -96,6 +100,8 @@ fn a_file_beside_a_config_says_how_its_weights_are_quantised() {
     let (plain, own) = (llama("\"dtype\":\"bfloat16\""), r#""quantization_config":{"quant_method":"fp8"}"#);
     write("config.json", &plain);
     write("mine.json", &plain);
+    assert_eq!(weights().unwrap(), Format::BF16);
+    write("quant_config.json", r#"{"calibration":"minmax"}"#);
     assert_eq!(weights().unwrap(), Format::BF16);
     write("quant_config.json", r#"{"zero_point":true,"q_group_size":64,"w_bit":4,"version":"GEMM"}"#);
     assert_eq!(weights().unwrap(), Format::Int4G64);

@@ -16,7 +16,13 @@ const ROWS: usize = 64;
 const GROUPS: &[&str] = &["num_key_value_heads", "num_kv_heads", "num_attention_heads"];
 const INNER: &[&str] = &["intermediate_size", "ffn_hidden_size", "n_inner", "hidden_size"];
 const INNER_OF_EXPERT: &[&str] = &["moe_intermediate_size", "intermediate_size"];
-const INNER_OF_SHARED: &[&str] = &["shared_expert_intermediate_size", "n_shared_experts"];
+const INNER_OF_SHARED: &[&str] = &[
+    "shared_expert_intermediate_size",
+    "moe_shared_expert_intermediate_size",
+    "shared_intermediate_size",
+    "n_shared_experts",
+];
+const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads"];
 const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts"];
 
 impl Recipe {
@@ -45,8 +51,7 @@ impl Recipe {
         attention.heads = split.by_tensor(&["num_attention_heads"], "heads", attention.heads)?;
         attention.groups = split.groups(attention.groups)?;
         if let Some(states) = &mut attention.states {
-            states.heads =
-                split.by_tensor(&["mamba_num_heads", "linear_num_value_heads"], "heads of states", states.heads)?;
+            states.heads = split.by_tensor(HEADS_OF_STATES, "heads of states", states.heads)?;
             states.groups = states.groups.div_ceil(parallel.tensor);
         }
         for layer in &mut self.layers {

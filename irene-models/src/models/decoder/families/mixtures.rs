@@ -185,6 +185,9 @@ pub(super) const MINIMAX_M2: Decoder = Decoder {
             "num_local_experts",
             "num_experts_per_tok",
             "attn_type_list",
+            // Its first configs have those of MiniMax-01, which its code does not read.
+            "mlp_intermediate_size",
+            "shared_moe_mode",
         ],
         also: &[("num_experts", "num_local_experts")],
         plain: &[
@@ -195,6 +198,9 @@ pub(super) const MINIMAX_M2: Decoder = Decoder {
             ("scoring_func", Plain::Word("sigmoid")),
             ("use_routing_bias", Plain::On),
             ("shared_intermediate_size", Plain::Off),
+            ("layernorm_full_attention_beta", Plain::Number(1.0)),
+            ("layernorm_linear_attention_beta", Plain::Number(1.0)),
+            ("layernorm_mlp_beta", Plain::Number(1.0)),
         ],
         defaults: &[
             ("vocab_size", 200_064),

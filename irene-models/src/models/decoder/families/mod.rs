@@ -39,6 +39,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &qwen::QWEN2_VL_TEXT,
     &qwen::QWEN2_5_VL,
     &qwen::QWEN2_5_VL_TEXT,
+    &qwen::QWEN2_5_OMNI_TEXT,
     &qwen::QWEN3,
     &qwen::QWEN3_VL_TEXT,
     &qwen_next::QWEN3_5_TEXT,

@@ -59,6 +59,7 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
             ("mamba_chunk_size", "chunk_size"),
             ("attention_head_dim", "head_dim"),
             ("layer_types", "layers_block_type"),
+            ("num_local_experts", "n_routed_experts"),
         ],
         plain: &[
             ("use_conv_bias", Plain::On),
@@ -82,7 +83,20 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
     recipe: nemotron_h,
 };
 
+const WORDS: &str = "layers_block_type";
+const LETTERS: &str = "hybrid_override_pattern";
+
+/// The field that says what each layer is, and what it says.
+fn named(config: &Config) -> Result<(&'static str, Vec<String>)> {
+    Ok(match config.value(LETTERS) {
+        None if config.value(WORDS).is_some() => (WORDS, config.field(WORDS)?),
+        _ => (LETTERS, config.field::<String>(LETTERS)?.chars().map(String::from).collect()),
+    })
+}
+
 fn nemotron_h(config: &Config) -> Result<Recipe> {
+    // Configs of transformers 5 name the layers and do not count them.
+    let config = &config.with_default("num_hidden_layers", named(config)?.1.len());
     let classes = Classes {
         layer: "NemotronHBlock",
         states: "NemotronHMamba2Mixer",
@@ -159,12 +173,7 @@ fn mixture(config: &Config) -> Result<Mixture> {
 /// The one part of each layer, and whether it is experts: `M` a state, `*` an attention, `-` a feed-forward part, `E` experts; or the same in
 /// words.
 fn parts(config: &Config, layers: usize) -> Result<Vec<(Parts, bool)>> {
-    const WORDS: &str = "layers_block_type";
-    const LETTERS: &str = "hybrid_override_pattern";
-    let (field, names): (&str, Vec<String>) = match config.value(LETTERS) {
-        None if config.value(WORDS).is_some() => (WORDS, config.field(WORDS)?),
-        _ => (LETTERS, config.field::<String>(LETTERS)?.chars().map(String::from).collect()),
-    };
+    let (field, names) = named(config)?;
     let part = |name: &String| match name.as_str() {
         "M" | "mamba" | "linear_attention" => Ok((Parts::States, false)),
         "*" | "attention" | "full_attention" => Ok((Parts::Attention, false)),

@@ -100,6 +100,24 @@ pub(super) const QWEN2_5_VL: Decoder = Decoder {
 pub(super) const QWEN2_5_VL_TEXT: Decoder =
     Decoder { family: Family { model_type: "qwen2_5_vl_text", ..QWEN2_5_VL.family }, ..QWEN2_5_VL };
 
+/// The text model of Qwen2.5-Omni's thinker.
+pub(super) const QWEN2_5_OMNI_TEXT: Decoder = Decoder {
+    family: Family {
+        model_type: "qwen2_5_omni_text",
+        defaults: &[
+            ("vocab_size", 152_064),
+            ("hidden_size", 3584),
+            ("intermediate_size", 18_944),
+            ("num_hidden_layers", 28),
+            ("num_attention_heads", 28),
+            ("num_key_value_heads", 4),
+            ("max_position_embeddings", 32_768),
+        ],
+        ..QWEN2_5_VL.family
+    },
+    ..QWEN2_5_VL
+};
+
 /// The defaults of Qwen2-VL's text models.
 fn of_vision(classes: Classes) -> Defaults {
     let rotary = Some(Turn { theta: 1_000_000.0, ..Turn::PLAIN });

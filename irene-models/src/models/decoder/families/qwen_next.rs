@@ -1,4 +1,4 @@
-//! Qwen3-Next (2025) and the text models of Qwen3.5: three of four layers have states in place of keys and values.
+//! Qwen3-Next (2025) and the text models of Qwen3.5 and 3.6: three of four layers have states in place of keys and values.
 
 use super::{
     Config, Decoder, Defaults, NormKind, Parts, Recipe, Result, SIZES, Turn, llama_like,
@@ -45,6 +45,7 @@ const PLAIN: &[(&str, Plain)] = &[
     ("output_router_logits", Plain::Off),
     ("use_sliding_window", Plain::Off),
     ("attn_output_gate", Plain::On),
+    ("output_gate_type", Plain::Word("swish")),
 ];
 
 pub(super) const QWEN3_NEXT: Decoder = Decoder {
@@ -106,6 +107,7 @@ pub(super) const QWEN3_5_TEXT: Decoder = Decoder {
 const QWEN3_5_PLAIN: &[(&str, Plain)] = &[
     ("use_sliding_window", Plain::Off),
     ("attn_output_gate", Plain::On),
+    ("output_gate_type", Plain::Word("swish")),
     ("num_experts", Plain::Off),
     ("mlp_only_layers", Plain::Off),
 ];
