@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{PassCost, time::scalar_peak};
+use super::PassCost;
 use crate::{Device, Work, WorkKind};
 
 /// The power of a device: shares of its TDP that it draws whatever it does, energy by arithmetic and by traffic, and its limit.
@@ -18,7 +18,7 @@ pub struct PowerLaw {
     pub arithmetic_share: f64,
     /// The energy of attention's arithmetic over that of products'.
     pub attention: f64,
-    /// Rows whose energy a product takes whatever its rows, in units for matrices: those of a tile that is hardly filled.
+    /// Rows whose energy a product takes whatever its rows: those of a tile that is hardly filled, or as much work on each weight.
     pub tile_rows: f64,
     /// The same of a mixture's products.
     pub grouped_tile_rows: f64,
@@ -42,19 +42,13 @@ const LEAST_DYNAMIC: f64 = 0.6;
 /// The least part of a limit that is left for arithmetic and traffic.
 const LEAST_LEFT: f64 = 0.02;
 
-/// How many times as fast as others units for matrices multiply numbers of 16 bits at least; those that multiply two at a time are twice as fast.
-const MATRIX_UNITS: f64 = 2.5;
-
 impl PowerLaw {
     /// Joules of a kernel beyond what the device draws anyway.
     pub fn dynamic_joules(&self, work: &Work, device: &Device) -> f64 {
         let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
-        let scalar = scalar_peak(device);
-        let of_16_bits = [device.peaks.f16, device.peaks.bf16].into_iter().flatten().fold(0.0, f64::max) * 1e12;
-        let has_tiles = peak > scalar && of_16_bits > MATRIX_UNITS * scalar;
         // The time of an expert's product is that of the most rows, its energy that of all.
         let rows = || work.flops / (2.0 * work.batch * work.inner * work.columns).max(1.0);
-        let in_tiles = |tile: f64| if has_tiles { 1.0 + tile / rows().max(1.0) } else { 1.0 };
+        let in_tiles = |tile: f64| 1.0 + tile / rows().max(1.0);
         let (arithmetic, byte_pj) = match work.kind {
             WorkKind::None | WorkKind::Exchange => (0.0, 0.0),
             WorkKind::Product => (in_tiles(self.tile_rows), self.weight_pj),

@@ -12,7 +12,6 @@ use std::sync::LazyLock;
 use attention::AttentionLaw;
 use link::LinkLaw;
 use product::ProductLaw;
-pub(super) use rates::scalar_peak;
 use rates::{MakerRates, MemoryLaw, Rates};
 use row::RowLaw;
 use serde::{Deserialize, Serialize};

@@ -82,7 +82,7 @@ impl Rates {
 
 /// FLOPs a second without units for matrices. A data sheet that does not say has units as an A100 (19.5 of 312) or an H100 (66.9 of 989),
 /// which multiply numbers of 16 bits about sixteen times as fast, and half as many bits twice as fast.
-pub(in crate::law) fn scalar_peak(device: &Device) -> f64 {
+fn scalar_peak(device: &Device) -> f64 {
     let slower = [(Format::BF16, 16.0), (Format::F16, 16.0), (Format::F8E4M3, 32.0), (Format::Int8, 32.0)];
     let units = || slower.into_iter().find_map(|(format, times)| Some(device.peaks.of(format)? / times));
     let known = device.peaks.f32.or_else(units).or_else(|| Some(device.peaks.fp4? / 64.0));
