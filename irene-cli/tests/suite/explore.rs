@@ -91,8 +91,13 @@ fn surrogates_are_learned_and_asked() {
     for record in &mut lacking {
         record["measuring"] = json!({ "space": DesignSpace::find("small").unwrap().digest() });
     }
-    let told =
-        irene(&["explore", "fit", &device_file(&folder, "lacking", &lacking), "-o", &folder.path("lacking.surrogates.json")]);
+    let told = irene(&[
+        "explore",
+        "fit",
+        &device_file(&folder, "lacking", &lacking),
+        "-o",
+        &folder.path("lacking.surrogates.json"),
+    ]);
     let said = String::from_utf8(told.stderr).unwrap();
     assert!(told.status.success() && said.contains("1 of 6 records have no energy, which is learned from"), "{said}");
     lacking[0]["measuring"]["space"] = json!("00");
