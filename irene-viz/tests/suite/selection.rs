@@ -52,7 +52,8 @@ fn a_data_sheet_gives_figures_memory_and_parts_that_make_up_the_whole() {
     assert!(is_close(256.0 * number(&figures["energy_per_token_j"]), of_request));
     assert!(number(&answer["low"]["energy_per_request_j"]) < of_request);
     let [prompt, token] = ["prompt", "token"].map(|phase| number(&answer["phases"][phase]["energy_j"]));
-    assert!(is_close(prompt + 256.0 * token, of_request));
+    // The prompt's pass gives the first token.
+    assert!(is_close(prompt + 255.0 * token, of_request));
     let memory = &answer["memory"];
     let parts =
         ["weights_bytes", "cache_bytes", "activations_bytes", "workspace_bytes"].map(|part| number(&memory[part]));
