@@ -1,12 +1,13 @@
 //! Whether two answers can be told apart.
 //!
 //! Two forecasts share a part of their error, and a ratio of them errs less for it. How much they share was measured: the correlation of the
-//! residuals of 603 public measurements of energy, by what two of them have in common (`cargo run -p irene-predict --example shared_error`).
+//! residuals of 603 public measurements of energy by data sheets, by what two of them have in common (`cargo run -p irene-predict --example
+//! shared_error`); measured profiles and calibrations share less (docs/saving.md).
 
 use crate::{Basis, By, Estimate};
 
-/// The same device, engine and model at another setting. What a data sheet does not say is the same at all settings; a profile or a calibration has
-/// learned most of it, and is off by less that settings share.
+/// The same device, engine and model at another setting. All settings share the errors that come from what a data sheet does not say. A
+/// profile or a calibration has learned most of that, so its settings have less of their errors in common.
 fn of_one_model(basis: Basis) -> f64 {
     match basis {
         Basis::DataSheet => 0.67,

@@ -248,7 +248,7 @@ impl Feed {
     /// Adds to the accounts, at once, what was settled: whoever looks at them finds that they add up.
     fn book(&self, sums: &Sums, before: Vec<[u64; 4]>) {
         let mut accounts = self.shared.accounts();
-        // What was taken by time and is not parted yet.
+        // Energy that was taken by time and is not divided into prompt and tokens yet.
         let mut apart = 0;
         for (request, before) in self.running.iter().zip(before) {
             let given = request.given.energies();

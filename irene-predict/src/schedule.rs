@@ -324,7 +324,7 @@ impl Runs {
         Self { pass, ..self.clone() }
     }
 
-    /// What its prompts add to the steps beside them, on so many GPUs.
+    /// The cost that its prompts add to the steps beside them, on so many GPUs.
     pub(crate) fn added(&self, gpus: f64, cost: impl Fn(&Pass) -> PassCost) -> Spent {
         let of = |pass: &Pass| self.spent(&cost(pass), gpus);
         let step = self.beside.as_ref().map_or_else(Spent::default, |(_, step)| of(step));

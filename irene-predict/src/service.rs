@@ -240,7 +240,7 @@ impl Setting {
         Ok(Spent::of(&cost, 1.0 / pipeline.max(1) as f64, (tensor * pipeline) as f64))
     }
 
-    /// What a request's prompt costs beside the same steps of others if its first `cached` tokens are in the cache already.
+    /// The cost of a request's prompt beside the same steps of others if its first `cached` tokens are in the cache already.
     ///
     /// # Errors
     /// [`Error::Model`] for a model that cannot go on from a part of a prompt.

@@ -178,7 +178,7 @@ export function createForm(act) {
     filled = { ...chosen(), config: state.config };
   }
 
-  // What is typed stays as long as the selection does, and where the answer is the one that was asked for.
+  // Typed text stays as long as the selection does, and where the answer is the one that was asked for.
   function follow(state) {
     const isAsked = asked !== undefined && isSame(asked, state);
     const isShown = shown !== undefined && [...SELECTION, "math"].every((name) => state[name] === shown[name]);

@@ -55,7 +55,7 @@ export function wholeText({ requests, selection, root, nodes }) {
 
 const WALL = "of the whole computer, at the wall";
 
-// What the joules are the energy of. A measured machine says in its description what its meter counts.
+// Names what the joules are of. A measured machine says in its description what its meter counts.
 function coverage({ selection, marks = [] }, device) {
   if (marks.includes("at_the_wall")) return WALL;
   if (selection.basis === "measured")

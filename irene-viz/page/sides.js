@@ -250,6 +250,6 @@ export function provenance({ a, b }) {
   return make("p", { class: "quiet provenance" }, lines.join(". "));
 }
 
-// What is to be known beside the figures.
+// Remarks beside the figures.
 export const notesText = (notes) =>
   notes.length > 0 && make("p", { class: "overlap notes" }, [...new Set(notes)].map((note) => `${capital(labelled(note))}. `));

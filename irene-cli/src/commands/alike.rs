@@ -11,7 +11,7 @@ pub(crate) const MEASURING_FIELD: &str = "measuring";
 /// Settings that all trees of a machine have in common. Number formats may differ: each is learned apart.
 const SETTINGS: [&str; 3] = ["meters", "tdp_watts", "device"];
 
-/// What is gathered of a file, tree by tree.
+/// The settings and powers of a file's trees, gathered tree by tree.
 #[derive(Default)]
 pub(crate) struct Alike {
     trees: Vec<String>,
@@ -44,7 +44,7 @@ impl Alike {
         }
     }
 
-    /// What does not look like one machine, a sentence each.
+    /// A sentence for each thing that does not look like one machine.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let several = self.settings.iter().filter(|(_, values)| values.len() > 1).map(|(name, values)| {
             let values = values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -59,7 +59,7 @@ impl Alike {
         const FAR: f64 = 5.0;
         /// Trees that tell what is usual.
         const LEAST: usize = 4;
-        /// More are counted.
+        /// Trees that are named; further ones are only counted.
         const MOST: usize = 5;
         let mut odd: BTreeMap<usize, Vec<(&str, f64)>> = BTreeMap::new();
         for (class, powers) in self.powers.iter().filter(|(_, powers)| powers.len() >= LEAST) {

@@ -133,7 +133,7 @@ fn a_measured_energy_of_0_has_no_percentage_error() {
     assert!(predicted.contains("distilgpt2") && predicted.split([',', '\n']).all(|cell| cell != "inf"), "{predicted}");
 }
 
-/// What comes first of a pipe may be less than tells what it is.
+/// The first bytes of a pipe may be too few to tell what it is.
 #[test]
 fn standard_input_is_known_however_slowly_it_comes() {
     let folder = Folder::new("slowly");

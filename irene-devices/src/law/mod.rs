@@ -83,7 +83,7 @@ impl Law {
         let engine = of(engine.name).or_else(like).unwrap_or_default();
         let of = |name: &str| self.makers.get(name).copied();
         let measured = of(&device.architecture);
-        // What was measured of a maker's accelerators says nothing of its processors.
+        // Measurements of a maker's accelerators say nothing of its processors.
         let of_maker = || of(device.vendor.name()).filter(|_| device.class != DeviceClass::Cpu);
         let maker = measured.or_else(of_maker).unwrap_or_else(|| MakerLaw::unmeasured(device.vendor));
         // The kernels' law knows AMD's libraries.

@@ -18,7 +18,7 @@ pub struct PowerLaw {
     pub arithmetic_share: f64,
     /// The energy of attention's arithmetic over that of products'.
     pub attention: f64,
-    /// Rows whose energy a product takes whatever its rows: those of a tile that is hardly filled, or as much work on each weight.
+    /// Rows that a product is charged for beside its own: a tile that is hardly filled, or the work on each weight, costs as much as these.
     pub tile_rows: f64,
     /// The same of a mixture's products.
     pub grouped_tile_rows: f64,

@@ -80,7 +80,7 @@ impl Constraints {
         Ok(broken.join(", "))
     }
 
-    /// What a figure is judged as beside the figure itself.
+    /// The words for how many deviations a figure is judged with; none if it is judged by itself.
     fn cautiously(&self, judged: &str) -> String {
         match self.caution {
             0.0 => String::new(),

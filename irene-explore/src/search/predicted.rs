@@ -32,7 +32,7 @@ impl Predicted<'_> {
     pub fn of(&self, candidate: &Candidate) -> Evaluation {
         let known = Criterion::ALL.into_iter().filter_map(|criterion| {
             let prediction = match criterion.measure() {
-                // What is found is measured later.
+                // A design that is found is measured after the campaign.
                 Some(measure) => self.surrogates.predict(measure, candidate)?.later(measure),
                 None => self.accuracy.map(|accuracy| at_most_one(accuracy.predict(candidate)))?,
             };

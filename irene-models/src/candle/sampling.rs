@@ -69,8 +69,8 @@ impl Sampling {
     }
 }
 
-/// What the seed of each sequence of a batch is further on than that of the one before: 2^64 divided by the golden ratio. Multiples of it
-/// keep farthest apart, so that a batch never shares a sequence with one of another small seed.
+/// The step from the seed of one sequence of a batch to that of the next: 2^64 divided by the golden ratio. Multiples of it keep farthest
+/// apart, so that a batch never shares a sequence with one of another small seed.
 const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A token that may be drawn, and its probability as a multiple of the likeliest token's.

@@ -1,4 +1,4 @@
-//! What the tokenizers' library takes for granted of a tokenizer.json, and panics or fills the memory without.
+//! Checks of a tokenizer.json that the tokenizers' library leaves out: without them it panics or fills the memory.
 
 use std::fmt::{Formatter, Result as Formatted};
 

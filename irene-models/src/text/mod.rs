@@ -111,7 +111,7 @@ impl TextEncoder {
     }
 }
 
-/// What the library gives, or why it fails. With tables that lead nowhere it panics.
+/// The library's result, or why it fails: it panics with tables that lead nowhere.
 fn guarded<T>(give: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
     let given = catch_unwind(AssertUnwindSafe(give)).map_err(|_| "its tables lead nowhere".to_owned())?;
     given.map_err(|error| error.to_string())

@@ -55,13 +55,13 @@ pub struct Calibration {
 pub struct CalibrationProvenance {
     /// The device.
     pub device: String,
-    /// How many: of more than 400 of one engine, as many are drawn.
+    /// How many there are. If an engine has more than 400, 400 of them are drawn.
     pub rows: usize,
     /// The models.
     pub models: Vec<String>,
     /// The engines.
     pub engines: Vec<String>,
-    /// Whether energies of them are a power model's estimates.
+    /// Whether some of their energies are a power model's estimates.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
     /// SHA-256 of settings and measured figures.
@@ -87,7 +87,7 @@ pub(crate) const CALIBRATED: &str = "calibrated on ";
 /// The method in the header of files.
 const METHOD: &str = "requests";
 
-/// Of more rows of one engine some are drawn: these tell nearly as much.
+/// If an engine has more rows, so many of them are drawn: they tell nearly as much.
 const MOST_ROWS: usize = 400;
 
 impl Calibration {

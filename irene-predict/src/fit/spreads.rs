@@ -111,7 +111,8 @@ impl LeftOut {
 }
 
 /// The law with the spreads of its engines and of devices by other makers than NVIDIA, from the laws of what was left out. An architecture
-/// that was measured is as far off as models that are left out of it; any other of its maker's, as far as these are when they are left out.
+/// that was measured is taken to be as far off as its models were when each was left out; one that was not, as far off as its maker's
+/// measured architectures were when each was left out.
 pub fn with_spreads(law: Law, measured: &[&Measured], left_out: &[LeftOut]) -> Law {
     spread_by(law, Off::each(measured, left_out).iter())
 }

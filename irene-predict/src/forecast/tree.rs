@@ -76,7 +76,7 @@ impl<'a> Setting<'a> {
         Some((mean(&all), self.costing(&cost, first.filled, &[])))
     }
 
-    /// What prompts add to the passes that they are in.
+    /// The cost that prompts add to the passes that they are in.
     fn prompt(&self, size: Size) -> Option<(Spent, Costing<'a>)> {
         let prompts = &self.schedule.prompts;
         let first = prompts.iter().find(|runs| runs.size == size).or_else(|| prompts.first())?;

@@ -205,7 +205,7 @@ fn unseen_reach(samples: &Samples) -> f64 {
     nine_in_ten(reaches).unwrap_or_default()
 }
 
-/// What nine in ten do not exceed; of few, the greatest.
+/// The error that nine in ten do not exceed; the greatest if there are few.
 fn nine_in_ten(mut errors: Vec<f64>) -> Option<f64> {
     errors.retain(|error| error.is_finite());
     errors.sort_by(f64::total_cmp);

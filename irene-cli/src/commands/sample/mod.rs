@@ -307,7 +307,7 @@ impl Args {
         let status = watch::watch(child, pause, is_late, is_stopped, tell);
         let end = clock.now();
         let silent = silent.and_then(|_| sampler.wait_until_read().err());
-        // What has no reading of now gets no figure, however long it is waited for.
+        // A sensor without a reading of now gets no figure, however long one waits for it.
         if silent.is_none() {
             sampler.wait_until_covered(start, end);
         }

@@ -90,7 +90,7 @@ impl Conditions {
 
 type StatedBy = fn(&Conditions) -> Option<Value>;
 
-/// What all records have in common that are learned together.
+/// Settings that records must have in common to be learned together.
 const SAME: [(&str, StatedBy); 5] = [
     ("batch size", |of| of.batch_size.map(Value::from)),
     ("length in tokens", |of| of.seq_len.map(Value::from)),
