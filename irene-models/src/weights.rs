@@ -9,7 +9,7 @@ use irene_tree::{Format, Level, Parallel, ParameterId, Precision, Role, Shape};
 
 use crate::{Label, Result, Tensor};
 
-/// What a parameter is for, which decides how files store it.
+/// The use of a parameter, which decides how files store it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
     /// A matrix of products, or a vector.
