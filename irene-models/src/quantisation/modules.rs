@@ -71,7 +71,9 @@ impl Modules {
             !self.patterns.is_empty()
                 && BEFORE.iter().any(|before| self.patterns.is_match(format!("{before}{name}").as_bytes()))
         };
-        names.iter().any(|name| has_part(name) || fits(name))
+        // MLX's own name stands in its lists as it is; others' expressions for `mlp` do not mean its experts.
+        let is_mlx = |name: &str| name.contains(".switch_mlp.");
+        names.iter().any(|name| has_part(name) || !is_mlx(name) && fits(name))
     }
 }
 
