@@ -52,7 +52,7 @@ impl Files {
             "doctor --watch 1 --tdp-watts 50".into(),
             "sample --duration 1 --tdp-watts 50".into(),
             format!(
-                "bench {server} --prompt 16,64 --generate 4,16 --seconds 0.3 --warm-up 0 --tdp-watts 50 -o {sheet} --resume"
+                "bench {server} --prompt 16,64 --generate 4,16 --seconds 1 --warm-up 0 --tdp-watts 50 -o {sheet} --resume"
             ),
             "trace bert-base-uncased -b 8 -s 128".into(),
             "trace bert-base-uncased -b 8 -s 128 --math --unfold".into(),

@@ -192,6 +192,8 @@ fn responses(operation: &Operation) -> Map<String, Value> {
     if operation.method == "get" && matches!(operation.form, Form::Json(_)) {
         out.insert("304".into(), json!({"description": "The client has this answer: its ETag is in If-None-Match."}));
     }
+    // The reader of requests says so, without a body.
+    out.insert("431".into(), json!({"description": "The address or the headers are longer than the server reads."}));
     let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
     let can_end = |status: &u16| ALWAYS.contains(status) || operation.problems.contains(status);
     out.extend(
