@@ -272,7 +272,6 @@ impl Lookup {
             calibration: self.calibration(device).cloned(),
             power_limit_w: selection.power_limit_w,
             precision: selection.precision,
-            cache: selection.cache,
             head: selection.head,
             host: self.options.host,
         });

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use irene_models::{ModelSpec, TaskHead};
 use irene_requests::{Load, RequestRow};
-use irene_tree::{Format, Precision};
+use irene_tree::Precision;
 use serde_json::{Map, Value};
 
 use crate::{Change, Result, settings};
@@ -14,8 +14,6 @@ pub struct Selection {
     pub row: RequestRow,
     /// The number formats, in place of those that the model is served in.
     pub precision: Option<Precision>,
-    /// The format of the cache, in place of that of the activations.
-    pub cache: Option<Format>,
     /// A limit on the power of each GPU, W.
     pub power_limit_w: Option<f64>,
     /// The head above a pass that generates nothing.
@@ -74,7 +72,7 @@ impl Selection {
         matches!(row.load, Some(Load::Concurrency(_) | Load::Rate(_)))
             || row.engine.is_some()
             || row.weights.is_some()
-            || self.cache.is_some()
+            || row.cache.is_some()
             || !row.parallel.is_single()
             || self.power_limit_w.is_some()
     }

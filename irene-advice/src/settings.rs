@@ -115,7 +115,7 @@ const SETTINGS: &[Setting] = &[
         name: "dtype",
         also: &["precision"],
         set: |to, value| {
-            (to.row.weights, to.cache) = (None, None);
+            (to.row.weights, to.row.cache) = (None, None);
             to.precision = parsed(value)?;
             Ok(())
         },
@@ -134,10 +134,10 @@ const SETTINGS: &[Setting] = &[
         name: "cache",
         also: &["cache_format"],
         set: |to, value| {
-            to.cache = parsed(value)?;
+            to.row.cache = parsed(value)?;
             Ok(())
         },
-        get: |of| of.cache.map(|format| format.name().to_owned()),
+        get: |of| of.row.cache.map(|format| format.name().to_owned()),
     },
     Setting {
         name: "kernels",

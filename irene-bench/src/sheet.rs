@@ -20,6 +20,8 @@ pub struct Identity {
     pub engine: Option<String>,
     /// Format of the weights, if it is not the model's own.
     pub weights: Option<Format>,
+    /// Format of the cache of keys and values, if it is not that of the activations.
+    pub cache: Option<Format>,
     /// GPUs that share each layer; 0 and 1 mean one.
     pub tensor_parallel: usize,
     /// The server's API.
@@ -46,8 +48,8 @@ const MARKS: &str = "marks";
 
 impl Identity {
     fn row(&self) -> RequestRow {
-        let Self { model, device, engine, weights, .. } = self.clone();
-        let mut row = RequestRow { model, device, engine, weights, ..RequestRow::default() };
+        let Self { model, device, engine, weights, cache, .. } = self.clone();
+        let mut row = RequestRow { model, device, engine, weights, cache, ..RequestRow::default() };
         row.parallel.tensor = self.tensor_parallel.max(1);
         row
     }
@@ -108,6 +110,7 @@ impl Identity {
         let mut row = self.row_of(&Measured::nothing());
         let word = || Some("x".to_owned());
         (row.model, row.device, row.engine, row.weights) = (word(), word(), word(), Some(Format::F32));
+        row.cache = Some(Format::F32);
         row.parallel.tensor = 2;
         RequestRow { figures, ..row }
     }
@@ -136,6 +139,7 @@ impl Identity {
             ("device", word(&row.device), word(&own.device)),
             ("engine", word(&row.engine), word(&own.engine)),
             ("weights", format(row.weights), format(own.weights)),
+            ("cache", format(row.cache), format(own.cache)),
             ("tensor_parallel", row.parallel.tensor.to_string(), own.parallel.tensor.to_string()),
             (API, further(API), self.api.clone()),
             (METER, further(METER), self.meter.clone()),

@@ -23,8 +23,6 @@ pub struct ServiceOptions {
     pub power_limit_w: Option<f64>,
     /// The number formats, in place of the model's own.
     pub precision: Option<Precision>,
-    /// The format of the cache.
-    pub cache: Option<Format>,
     /// The head above a pass that generates nothing, in place of the usual one.
     pub head: Option<TaskHead>,
     /// The machine around the devices; if given, energy is that at the wall.
@@ -121,7 +119,7 @@ impl Service {
             Some(name) => Engine::find(name).map_err(Fault::of("engine"))?,
             None => usual_engine(&spec, &device).map_err(Fault::of("engine"))?,
         };
-        let precision = self.precision(&spec, &device, engine, row.weights).map_err(Fault::of("weights"))?;
+        let precision = self.precision(&spec, &device, engine, row).map_err(Fault::of("weights"))?;
         /// More is a slip.
         const MOST_TOKENS: f64 = 1e9;
         let whole = |column: &'static str, tokens: f64| match tokens {
@@ -173,20 +171,20 @@ impl Service {
         spec: &ModelSpec,
         device: &Device,
         engine: &Engine,
-        weights: Option<Format>,
+        row: &RequestRow,
     ) -> Result<Precision, Error> {
         let served = match self.options.precision {
             Some(precision) => precision,
             None => served_precision(spec, device, engine)?,
         };
         let half = half(device);
-        let asked = match weights {
+        let asked = match row.weights {
             None => served,
             Some(weights @ (Format::F32 | Format::F16 | Format::BF16 | Format::F64)) => Precision::of(weights),
             Some(weights) if served.activations == Format::F32 => Precision { weights, ..Precision::of(half) },
             Some(weights) => Precision { weights, ..served },
         };
-        Ok(Precision { cache: self.options.cache.unwrap_or(asked.cache), ..asked })
+        Ok(Precision { cache: row.cache.unwrap_or(asked.cache), ..asked })
     }
 }
 

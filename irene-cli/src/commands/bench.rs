@@ -92,6 +92,9 @@ struct ServedArgs {
     /// The format of the weights, for the sheet [default: the model's own]
     #[arg(long, value_name = "FORMAT")]
     weights: Option<Format>,
+    /// The format of the cache of keys and values, for the sheet [default: that of the activations]
+    #[arg(long, value_name = "FORMAT")]
+    cache: Option<Format>,
     /// GPUs that share each layer, for the sheet
     #[arg(long, value_name = "N", default_value = "1", value_parser = gpus)]
     tensor_parallel: usize,
@@ -181,6 +184,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         device,
         engine,
         weights: args.served.weights,
+        cache: args.served.cache,
         tensor_parallel: args.served.tensor_parallel,
         api: server.api().to_owned(),
         meter: meter(&args.meter, &selection),

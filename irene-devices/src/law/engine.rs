@@ -25,6 +25,9 @@ pub struct EngineLaw {
     pub exchange: f64,
     /// How far off predictions are.
     pub spread: FigureSpread,
+    /// Whether that holds for encoders, too: the engines' constants come from language models alone, but a calibration knows how far off it is.
+    #[serde(skip)]
+    pub covers_encoders: bool,
 }
 
 fn as_the_law_has_it() -> f64 {
@@ -75,6 +78,7 @@ impl Default for EngineLaw {
             attention: 1.0,
             exchange: 1.0,
             spread: FigureSpread::default(),
+            covers_encoders: false,
         }
     }
 }

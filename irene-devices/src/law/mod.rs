@@ -149,9 +149,15 @@ impl LawOn<'_> {
         self.maker
     }
 
-    /// How far off figures are on devices and of models that were not measured.
+    /// How far off figures are on devices and of language models that were not measured.
     pub fn spread(&self) -> FigureSpread {
         self.engine.spread.and(self.maker.spread)
+    }
+
+    /// The same of encoders, which no engine was measured with.
+    pub fn spread_of_encoders(&self) -> FigureSpread {
+        let engine = if self.engine.covers_encoders { self.engine } else { self.engine.standing_in() };
+        engine.spread.and(self.maker.spread)
     }
 
     /// The time and energy of a pass on one GPU.

@@ -107,4 +107,6 @@ fn an_engine_in_a_mode_that_was_not_measured_is_less_sure() {
     assert!(of("tensorrt-llm", true).time >= FigureSpread::default().time);
     assert!(of("tensorrt-llm", false).time < FigureSpread::default().time);
     assert!(of("vllm", true).time < FigureSpread::default().time);
+    let encoders = law.on(device("h100-sxm"), engine("vllm"), true).spread_of_encoders();
+    assert_eq!(encoders.time, FigureSpread::default().time, "its constants are of language models");
 }

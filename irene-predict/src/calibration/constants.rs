@@ -84,6 +84,7 @@ pub(super) fn scaled(law: &Law, time: f64, power: f64, spread: FigureSpread) -> 
     for engine in law.engines.values_mut().flat_map(|modes| [&mut modes.offline, &mut modes.served]).flatten() {
         engine.kernels *= time;
         engine.spread = spread;
+        engine.covers_encoders = true;
     }
     let shares = &mut law.power;
     for share in [

@@ -11,7 +11,7 @@ use std::{borrow::Cow, cell::RefCell};
 use irene_devices::{Device, Engine, FROM_DATA_SHEET, FigureSpread, Law};
 use irene_models::ModelSpec;
 use irene_numerics::GIB;
-use irene_tree::{Format, Precision, Size};
+use irene_tree::{Format, Kernels, Precision, Size};
 
 use self::{arrivals::Settled, memory::Needs};
 pub use self::{arrivals::rounded_down, host::Host, memory::Memory, note::Note};
@@ -134,7 +134,9 @@ pub(crate) fn forecast_by<'a>(
     notes.extend(of_memory(&needs, &schedule, running));
     let [prompts, steps] = apart(&schedule, cost, law, device, engine);
     let tokens = schedule.requests * schedule.gaps;
-    let spread = law.on(device, engine, schedule.is_served()).spread();
+    let on = law.on(device, engine, schedule.is_served());
+    let is_decoder = model.spec.cache(Kernels::Fused)?.is_some();
+    let spread = if is_decoder { on.spread() } else { on.spread_of_encoders() };
     let limit_w = device.limit_w() * schedule.gpus;
     let mut interval = interval(&figures, &spread, limit_w);
     if let Some(rate) = rate {

@@ -211,7 +211,7 @@ fn prefer_better_titles(titles: &[String], roles: &mut [Role]) {
 fn comparable(name: &str, cell: &str) -> String {
     match name {
         "device" => Catalogue::find(cell).map_or_else(|_| cell.to_lowercase(), |device| device.name),
-        "weights" => cell.parse().map_or_else(|_| cell.to_lowercase(), |format: Format| format.name().to_owned()),
+        "weights" | "cache" => cell.parse().map_or_else(|_| cell.to_lowercase(), |format: Format| format.name().to_owned()),
         _ => cell.parse().map_or_else(|_| cell.to_lowercase(), |number: f64| number.to_string()),
     }
 }

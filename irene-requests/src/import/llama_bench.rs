@@ -82,6 +82,9 @@ fn set_model(row: &mut RequestRow, record: &Record) {
     let file = record.text("model_filename").and_then(|path| path.rsplit(['/', '\\']).next());
     let stem = file.map(|file| file.strip_suffix(".gguf").unwrap_or(file)).map(without_format);
     row.model = stem.or(Some(kind).filter(|kind| !kind.is_empty())).map(str::to_owned);
+    // Its usual cache has the 16 bits of the activations.
+    let of_cache = record.text("type_k").filter(|keys| record.text("type_v") == Some(keys) && *keys != "f16");
+    row.cache = of_cache.and_then(|word| word.parse().ok());
     keep(row, record, &["model_filename", "model_type"]);
 }
 

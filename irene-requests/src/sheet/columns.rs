@@ -9,6 +9,7 @@ pub(crate) enum Column {
     Device,
     Engine,
     Weights,
+    Cache,
     Kernels,
     Sequences,
     Concurrency,
@@ -43,11 +44,12 @@ impl Bound {
 }
 
 /// The settings' columns in the order in which they are written, with other spellings of each.
-pub(crate) const SETTINGS: [(Column, &str, &[&str]); 14] = [
+pub(crate) const SETTINGS: [(Column, &str, &[&str]); 15] = [
     (Column::Model, "model", &["model_id", "model_name"]),
     (Column::Device, "device", &["accelerator", "gpu", "hardware"]),
     (Column::Engine, "engine", &["backend", "framework"]),
     (Column::Weights, "weights", &["dtype", "weight_format"]),
+    (Column::Cache, "cache", &["cache_format", "kv_cache_dtype"]),
     (Column::Kernels, "kernels", &[]),
     (Column::Sequences, "sequences", &["batch", "batch_size", "static_batch"]),
     (Column::Concurrency, "concurrency", &["avg_batch", "mean_batch", "mean_concurrency"]),

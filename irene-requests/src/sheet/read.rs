@@ -3,7 +3,7 @@ use std::{
     io::{Cursor, Read},
 };
 
-use irene_tree::{Kernels, Lines, Parallel, UnknownFormat};
+use irene_tree::{Format, Kernels, Lines, Parallel, UnknownFormat};
 
 use super::{
     Figures, Load, RequestRow,
@@ -168,9 +168,8 @@ impl<R> RequestReader<R> {
             Column::Model => row.model = word(),
             Column::Device => row.device = word(),
             Column::Engine => row.engine = word(),
-            Column::Weights => {
-                row.weights = Some(cell.parse().map_err(|error: UnknownFormat| error.to_string())?);
-            }
+            Column::Weights => row.weights = Some(format(cell)?),
+            Column::Cache => row.cache = Some(format(cell)?),
             Column::Kernels => row.kernels = Some(kernels(cell)?),
             Column::Sequences => set_load(row, Load::Sequences(self.whole(cell, MOST_SEQUENCES)?))?,
             Column::Concurrency => set_load(row, Load::Concurrency(self.positive(cell)?))?,
@@ -250,6 +249,10 @@ pub(crate) fn with_point(cell: &str) -> Cow<'_, str> {
 
 /// More than any batch has: what is beyond is a slip.
 const MOST_SEQUENCES: usize = 1_000_000_000;
+
+fn format(cell: &str) -> Result<Format, String> {
+    cell.parse().map_err(|error: UnknownFormat| error.to_string())
+}
 
 fn kernels(cell: &str) -> Result<Kernels, String> {
     Kernels::find(cell).ok_or_else(|| format!("`{cell}` is neither eager nor fused"))

@@ -34,6 +34,8 @@ pub struct RequestRow {
     pub engine: Option<String>,
     /// Format of the weights; absent for the model's own.
     pub weights: Option<Format>,
+    /// Format of the cache of keys and values; absent for that of the activations.
+    pub cache: Option<Format>,
     /// How operations become kernels; absent for the engine's way.
     pub kernels: Option<Kernels>,
     /// How many requests run at once.

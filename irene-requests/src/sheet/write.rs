@@ -82,6 +82,7 @@ fn cell(row: &RequestRow, column: Column) -> Option<String> {
         Column::Device => row.device.clone(),
         Column::Engine => row.engine.clone(),
         Column::Weights => row.weights.map(Format::name).map(str::to_owned),
+        Column::Cache => row.cache.map(Format::name).map(str::to_owned),
         Column::Kernels => row.kernels.map(Kernels::name).map(str::to_owned),
         Column::Sequences => of_load(row, |load| load.sequences().map(|count| count as f64)),
         Column::Concurrency => of_load(row, |load| if let Load::Concurrency(mean) = load { Some(mean) } else { None }),

@@ -176,7 +176,7 @@ const LLAMA_BENCH: &str = r#"[
   {"build_commit": "abc", "build_number": 5000, "cpu_info": "Some CPU", "gpu_info": "NVIDIA GeForce RTX 4090", "backends": "CUDA", "model_filename": "models/Some-Model-8B-Q4_K_M.gguf",
    "model_type": "llama 8B Q4_K - Medium", "n_batch": 2048, "n_gpu_layers": 99, "split_mode": "layer", "n_prompt": 512, "n_gen": 0, "n_depth": 0, "avg_ns": 100000000, "avg_ts": 5120.0},
   {"gpu_info": "NVIDIA GeForce RTX 4090, NVIDIA GeForce RTX 4090", "backends": "CUDA", "model_filename": "x.F16.gguf", "model_type": "llama 8B F16", "n_gpu_layers": 99, "split_mode": "row",
-   "n_prompt": 0, "n_gen": 128, "n_depth": 0, "avg_ns": 1280000000, "avg_ts": 100.0},
+   "type_k": "q8_0", "type_v": "q8_0", "n_prompt": 0, "n_gen": 128, "n_depth": 0, "avg_ns": 1280000000, "avg_ts": 100.0},
   {"gpu_info": "", "cpu_info": "Some CPU", "backends": "CPU", "model_filename": "x.gguf", "model_type": "qwen3 8B Q8_0", "n_gpu_layers": 0, "n_prompt": 0, "n_gen": 32, "n_depth": 1024, "avg_ns": 3200000000, "avg_ts": 10.0}
 ]"#;
 
@@ -191,6 +191,7 @@ fn llama_bench_tells_prompts_from_tokens() {
         (Some(0.1), Some(0.1), None)
     );
     assert_eq!((tokens.prompt, tokens.generated, tokens.weights), (Some(1.0), Some(128.0), Some(Format::F16)));
+    assert_eq!((prompt.cache, tokens.cache), (None, Some(Format::Q8_0)));
     assert!(near(tokens.figures.itl_s, 0.01) && near(tokens.figures.tokens_per_s, 100.0));
     assert_eq!((tokens.parallel.tensor, tokens.model.as_deref()), (2, Some("x")));
     assert_eq!((deep.device.as_deref(), deep.prompt, deep.figures.latency_s), (None, Some(1024.0), None));

@@ -171,15 +171,15 @@ fn load() -> impl Strategy<Value = Option<Load>> {
 fn row() -> impl Strategy<Value = RequestRow> {
     let name = || "[a-zA-Z0-9#\"][a-z0-9 ,;.\"'/#-]{0,12}[a-z0-9]".boxed();
     let names = (name(), prop::option::of(name()), prop::option::of(name()));
-    let formats = prop::option::of(prop::sample::select(Format::all().collect::<Vec<_>>()));
+    let format = || prop::option::of(prop::sample::select(Format::all().collect::<Vec<_>>()));
     let kernels = prop::option::of(prop::sample::select(vec![Kernels::Eager, Kernels::Fused]));
     let tokens = (prop::option::of(0.0..1e7_f64), prop::option::of(0.0..1e7_f64));
     let degrees = (1_usize..99, 1_usize..99, 1_usize..99, 1_usize..99);
-    let setting = (names, formats, kernels, load(), tokens, degrees);
+    let setting = (names, (format(), format()), kernels, load(), tokens, degrees);
     let further = ("\\PC{0,12}", "[ -~\n\r]{0,12}");
     (setting, figures(1e-15), figures(0.0), figures(1e-15), further).prop_map(
         |(
-            ((model, device, engine), weights, kernels, load, (prompt, generated), degrees),
+            ((model, device, engine), (weights, cache), kernels, load, (prompt, generated), degrees),
             figures,
             low,
             high,
@@ -192,6 +192,7 @@ fn row() -> impl Strategy<Value = RequestRow> {
                 device,
                 engine,
                 weights,
+                cache,
                 kernels,
                 load,
                 prompt,

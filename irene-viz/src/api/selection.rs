@@ -90,7 +90,7 @@ impl Fields<'_> {
     pub(super) fn service(&mut self, selection: &mut Selection) -> Result<(), Problem> {
         selection.row.engine = self.engine()?;
         let cache = "The format of the cache; by default that of the activations.";
-        selection.cache = self.optional("cache", cache, OneFormat)?;
+        selection.row.cache = self.optional("cache", cache, OneFormat)?;
         let kernels = "How operations become kernels; by default the engine's way.";
         selection.row.kernels = self.optional("kernels", kernels, Word(&KERNELS))?;
         Ok(())
@@ -128,7 +128,7 @@ impl Fields<'_> {
         let cache = "The format of the cache. Only for data sheets.";
         selection.precision = self.optional("dtype", dtype, Formats)?;
         selection.row.weights = self.optional("weights", weights, OneFormat)?;
-        selection.cache = self.optional("cache", cache, OneFormat)?;
+        selection.row.cache = self.optional("cache", cache, OneFormat)?;
         Ok(())
     }
 

@@ -128,6 +128,7 @@ impl SelectionArgs {
                 device,
                 engine: service.engine.clone(),
                 weights: service.weights,
+                cache: service.cache,
                 kernels: run.pass.kernels(),
                 load: one(&self.setting.loads(), "--batch-size, --concurrency or --rate")?,
                 prompt: one(&self.setting.sizes.seq_len, "--seq-len")?.map(|tokens| tokens as f64),
@@ -136,7 +137,6 @@ impl SelectionArgs {
                 ..RequestRow::default()
             },
             precision: run.dtype,
-            cache: service.cache,
             power_limit_w: service.power_limit,
             head: run.pass.head(),
             past: run.pass.past(),

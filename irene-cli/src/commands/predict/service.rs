@@ -8,7 +8,7 @@ use irene_devices::{Catalogue, Device};
 use irene_predict::{Forecast, Host, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
-use irene_tree::Format;
+use irene_tree::{Format, Precision};
 
 use super::{Args, not_negative, refuse};
 use crate::{
@@ -92,7 +92,6 @@ impl ServiceArgs {
             calibration: args.setting.predictor.calibration()?,
             power_limit_w: self.power_limit,
             precision: args.setting.run.dtype,
-            cache: self.cache,
             head: args.setting.run.pass.head(),
             host: self.host()?,
         })
@@ -198,6 +197,7 @@ pub(super) fn defaults(args: &Args) -> RequestRow {
     RequestRow {
         engine: args.setting.service.engine.clone(),
         weights: args.setting.service.weights,
+        cache: args.setting.service.cache,
         kernels: args.setting.run.pass.kernels(),
         generated: args.setting.run.generate.map(|tokens| tokens as f64),
         parallel: args.setting.parallel.parallel(),
@@ -271,6 +271,8 @@ fn answer(service: &mut Service, mut row: RequestRow) -> Result<Answer, irene_pr
     forecast.fill_in(&mut row);
     row.device = Some(setting.device.name.clone());
     row.engine = Some(setting.engine.name.to_owned());
-    row.weights = Some(setting.request.precision.weights);
+    let Precision { weights, activations, cache } = setting.request.precision;
+    row.weights = Some(weights);
+    row.cache = Some(cache).filter(|cache| *cache != activations);
     Ok(Answer { row, setting, forecast })
 }

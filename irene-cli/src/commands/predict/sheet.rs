@@ -136,6 +136,7 @@ fn completed(row: &RequestRow, defaults: &RequestRow) -> RequestRow {
         device: or(&row.device, &defaults.device),
         engine: or(&row.engine, &defaults.engine),
         weights: row.weights.or(defaults.weights),
+        cache: row.cache.or(defaults.cache),
         kernels: row.kernels.or(defaults.kernels),
         load: row.load.or(defaults.load),
         prompt: row.prompt.or(defaults.prompt),
