@@ -6,6 +6,7 @@ mod curves;
 mod figures;
 mod limits;
 mod manifests;
+mod outside;
 mod pages;
 mod picture;
 mod readme;
