@@ -7,7 +7,7 @@ use irene_tree::Level;
 use super::{
     compose::{Below, Composition, runs_alone, sides},
     held_out::HeldOut,
-    reach::{Kind, MOST, Part, Reach, Reaches, Uncertainty},
+    reach::{Kind, MOST, Part, Reach, Reaches},
 };
 
 /// Levels whose energies are composed, or predicted as a whole.
