@@ -20,9 +20,9 @@ use crate::{Error, Load, Request};
 
 /// The passes of one model that were followed. The figures of a forecast do not depend on what is kept here.
 ///
-/// Of passes that differ in the number of their sequences alone, three are followed: each count of each kernel grows by the same amount with every
-/// sequence, so the others are computed from two, and of a mixture's experts as many are read as routing leads to. Where the third shows something
-/// else, each is followed.
+/// Three of the passes that differ in the number of their sequences alone are followed. Each count of each kernel grows by the same amount with every
+/// sequence, so the others are computed from two; of a mixture's experts as many are read as routing leads to. Where the third shows something else,
+/// each is followed.
 #[derive(Default)]
 pub struct Passes(Mutex<Kept>);
 

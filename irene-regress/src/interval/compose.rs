@@ -23,7 +23,7 @@ pub(super) struct Below {
     pub(super) squares: f64,
     /// The groups added up, J.
     pub(super) sum: f64,
-    /// What lies beyond the training data, J.
+    /// The part beyond the training data, J.
     pub(super) beyond: f64,
 }
 
