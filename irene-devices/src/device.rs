@@ -3,8 +3,6 @@ use std::collections::BTreeMap;
 use irene_tree::Format;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Law, Result};
-
 /// An accelerator by its data sheet: everything that the law knows of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,24 +80,6 @@ impl Device {
             idle_w: half(self.idle_w),
             ..self
         }
-    }
-
-    /// The device with a limit on its power, as `nvidia-smi --power-limit` sets it.
-    ///
-    /// # Errors
-    /// [`Error::PowerLimit`] at or below the power that it draws whatever it runs, or above one and a half times its TDP, which no board allows.
-    pub fn with_power_limit(self, watts: f64) -> Result<Self> {
-        let (lowest, highest) = (self.lowest_w(), 1.5 * self.tdp_w);
-        if watts > lowest && watts <= highest {
-            return Ok(Self { power_limit_w: Some(watts), ..self });
-        }
-        Err(Error::PowerLimit { device: self.name, found: watts, lowest, highest })
-    }
-
-    /// The power that it draws whatever it runs, rounded up to a tenth of a watt: no limit is kept at or below it.
-    pub(crate) fn lowest_w(&self) -> f64 {
-        let running = Law::shipped().power.running_w(self).max(self.idle_w.unwrap_or(0.0));
-        (10.0 * running).ceil() / 10.0
     }
 
     /// All its names.

@@ -21,9 +21,8 @@ mod ways;
 
 pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
 pub use evaluation::{
-    ABOUT, AboutFile, FirstFit, KernelsLeftOut, MedianAndMean, Nearest, NeuSight, Order, PUBLISHED, PublicData,
-    PublicFile, Published, RequestErrors, Server, TreeErrors, check_trees, order_of_configurations, training_steps,
-    try_laws,
+    KernelsLeftOut, Order, PublicData, PublicFile, RequestErrors, Server, TreeErrors, check_trees,
+    order_of_configurations, training_steps, try_laws,
 };
 pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
 pub use forecast::{Forecast, Host, Memory, Note, Part, forecast, rounded_down};

@@ -1,6 +1,6 @@
 //! The passes that serve requests: traced once, then costed by any law on any device.
 
-use irene_devices::{Device, Engine, Law, Pass, PassCost};
+use irene_devices::{Engine, LawOn, Pass, PassCost};
 use irene_tree::Size;
 
 use crate::{Error, Load, Request, passes::Followed};
@@ -234,9 +234,8 @@ impl Schedule {
     }
 
     /// The cost of all passes, over all GPUs.
-    pub(crate) fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
-        let on = law.on(device, engine, self.is_served());
-        let costs = on.passes(self.prompts.iter().chain(&self.steps).map(|runs| &runs.pass));
+    pub(crate) fn cost(&self, law: &LawOn<'_>) -> ScheduleCost {
+        let costs = law.passes(self.prompts.iter().chain(&self.steps).map(|runs| &runs.pass));
         let (of_prompts, of_steps) = costs.split_at(self.prompts.len());
         let sum = |costs: &[PassCost], passes: &[Runs]| {
             let spent = costs.iter().zip(passes).map(|(cost, runs)| runs.spent(cost, self.gpus).times(runs.times));
@@ -325,8 +324,8 @@ impl Runs {
     }
 
     /// The cost that its prompts add to the steps beside them, on so many GPUs.
-    pub(crate) fn added(&self, gpus: f64, cost: impl Fn(&Pass) -> PassCost) -> Spent {
-        let of = |pass: &Pass| self.spent(&cost(pass), gpus);
+    pub(crate) fn added(&self, gpus: f64, law: &LawOn<'_>) -> Spent {
+        let of = |pass: &Pass| self.spent(&law.pass(pass), gpus);
         let step = self.beside.as_ref().map_or_else(Spent::default, |(_, step)| of(step));
         let whole = of(&self.pass);
         Spent { seconds: whole.seconds - step.seconds, joules: whole.joules - step.joules, ..whole }

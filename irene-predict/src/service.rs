@@ -246,11 +246,12 @@ impl Setting {
         let Self { spec, device, engine, request, passes, .. } = self;
         let schedule = forecast.schedule();
         let law = self.law(schedule);
+        let law = law.on(device, engine, schedule.is_served());
         let mut all = Spent::default();
         for runs in &schedule.prompts {
             let rest = Size { new: runs.size.new.saturating_sub(cached).max(1), past: cached, ..runs.size };
             let rest = runs.reading(Followed { spec, passes }.pass(request, rest)?);
-            all = all.and(rest.added(schedule.gpus, |pass| law.pass(pass, device, engine)).times(runs.times));
+            all = all.and(rest.added(schedule.gpus, &law).times(runs.times));
         }
         let joules = all.joules + self.host_watts()?.unwrap_or(0.0) * all.seconds;
         Ok(Part { joules: joules / schedule.requests, seconds: all.seconds / all.passes })

@@ -23,19 +23,19 @@ struct Service {
     device: DeviceProfile,
 }
 
-/// What comes in: so many texts, padded to so many tokens.
+/// A request: so many texts, padded to so many tokens.
 struct Request {
     texts: usize,
     tokens: usize,
 }
 
-/// What a request is expected to cost.
+/// The expected cost of a request.
 struct Price {
     joules: f64,
     /// 90% of nodes like it lie within.
     interval: [f64; 2],
     seconds: f64,
-    /// What to know about these figures: that the request is beyond the sizes that the predictor learned from, or has operations that
+    /// Remarks on these figures: that the request is beyond the sizes that the predictor learned from, or has operations that
     /// it never saw.
     marks: Vec<&'static str>,
 }

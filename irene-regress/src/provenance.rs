@@ -160,7 +160,7 @@ impl Provenance {
     }
 }
 
-/// What a provenance says of training trees, gathered tree by tree.
+/// The figures of a provenance, gathered tree by tree.
 #[derive(Default)]
 struct TrainingData {
     trees: usize,

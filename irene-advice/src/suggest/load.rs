@@ -78,9 +78,8 @@ impl Advice<'_> {
 
     /// The one with less energy.
     fn better(&self, best: Option<Tried>, new: Tried) -> Option<Tried> {
-        let energy = |of: &Estimate| of.energy_j(self.by()).unwrap_or(f64::INFINITY);
         match best {
-            Some(best) if energy(&best.1) <= energy(&new.1) => Some(best),
+            Some(best) if self.energy(&best.1) <= self.energy(&new.1) => Some(best),
             _ => Some(new),
         }
     }

@@ -31,7 +31,7 @@ impl Advice<'_> {
             return self.leave_out(Kind::Device, reason);
         }
         let names = self.other_devices();
-        let tried = self.estimates(&names);
+        let tried: Vec<Result<Estimate>> = names.par_iter().map(|name| self.estimate(&self.onto(name))).collect();
         let (mut fitting, mut refused) = (Vec::new(), BTreeMap::<&str, usize>::new());
         for (name, estimate) in names.into_iter().zip(tried) {
             match estimate {
@@ -41,11 +41,9 @@ impl Advice<'_> {
                 Err(_) => *refused.entry("have no answer").or_default() += 1,
             }
         }
-        let by = self.by();
-        let energy = |of: &Estimate| of.energy_j(by).unwrap_or(f64::INFINITY);
-        fitting.sort_by(|(_, x), (_, y)| energy(x).total_cmp(&energy(y)));
-        let now = energy(&self.a);
-        let (saving, others): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(_, b)| energy(b) < now);
+        fitting.sort_by(|(_, x), (_, y)| self.energy(x).total_cmp(&self.energy(y)));
+        let now = self.energy(&self.a);
+        let (saving, others): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(_, b)| self.energy(b) < now);
         let further = saving.len().saturating_sub(DEVICES);
         for (name, b) in saving.into_iter().take(DEVICES) {
             let why = why_device(&self.a, &b);
@@ -75,11 +73,6 @@ impl Advice<'_> {
         Catalogue::all().iter().filter(is_as_good).map(|device| device.name.clone()).collect()
     }
 
-    /// One of each device, on all processors.
-    fn estimates(&self, names: &[String]) -> Vec<Result<Estimate>> {
-        names.par_iter().map(|name| self.estimate(&self.onto(name))).collect()
-    }
-
     /// Another device. A limit that was set on one says nothing of another.
     fn onto(&self, name: &str) -> Vec<Change> {
         let limit = self.selection.power_limit_w.map(|_| Change::new("power_limit_w", "default"));
@@ -95,8 +88,6 @@ impl Advice<'_> {
         let Some(device) = self.lookup.device(&self.a.device) else {
             return self.leave_out(kind, "the device is not in the catalogue");
         };
-        let by = self.by();
-        let energy = |of: &Estimate| of.energy_j(by).unwrap_or(f64::INFINITY);
         let now = self.selection.power_limit_w.unwrap_or(device.limit_w());
         let mut best: Option<(f64, Estimate)> = None;
         let mut broken = None;
@@ -109,7 +100,7 @@ impl Advice<'_> {
             let Ok(b) = self.estimate(&[Change::new("power_limit_w", watts.to_string())]) else { continue };
             if let Some((reason, _)) = self.bounds.broken(&b) {
                 broken = Some(reason);
-            } else if best.as_ref().is_none_or(|(_, known)| energy(&b) < energy(known)) {
+            } else if best.as_ref().is_none_or(|(_, known)| self.energy(&b) < self.energy(known)) {
                 best = Some((watts, b));
             }
         }

@@ -187,6 +187,11 @@ impl<'a> Advice<'a> {
         if self.a.selection.generated() > 0 { By::Token } else { By::Request }
     }
 
+    /// The energy by which ways are compared, J; infinite where it is unknown.
+    fn energy(&self, of: &Estimate) -> f64 {
+        of.energy_j(self.by()).unwrap_or(f64::INFINITY)
+    }
+
     fn is_of_sheet(&self) -> bool {
         self.a.basis != Basis::Measured
     }

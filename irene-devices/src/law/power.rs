@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::PassCost;
-use crate::{Device, Work, WorkKind};
+use super::{Law, PassCost};
+use crate::{Device, Error, Result, Work, WorkKind};
 
 /// The power of a device: shares of its TDP that it draws whatever it does, energy by arithmetic and by traffic, and its limit.
 ///
@@ -62,7 +62,7 @@ impl PowerLaw {
     }
 
     /// The power with a kernel running that computes and moves nothing, W.
-    pub(crate) fn running_w(&self, device: &Device) -> f64 {
+    fn running_w(&self, device: &Device) -> f64 {
         device.tdp_w * (self.loaded_share + self.running_share)
     }
 
@@ -97,5 +97,26 @@ impl PowerLaw {
             kept,
             slowed: 1.0 + (busy - busy_seconds) / busy_seconds.max(f64::MIN_POSITIVE),
         }
+    }
+}
+
+// No figure of a data sheet tells the least limit: the shipped law does.
+impl Device {
+    /// The device with a limit on its power, as `nvidia-smi --power-limit` sets it.
+    ///
+    /// # Errors
+    /// [`Error::PowerLimit`] at or below the power that it draws whatever it runs, or above one and a half times its TDP, which no board allows.
+    pub fn with_power_limit(self, watts: f64) -> Result<Self> {
+        let (lowest, highest) = (self.lowest_w(), 1.5 * self.tdp_w);
+        if watts > lowest && watts <= highest {
+            return Ok(Self { power_limit_w: Some(watts), ..self });
+        }
+        Err(Error::PowerLimit { device: self.name, found: watts, lowest, highest })
+    }
+
+    /// The power that it draws whatever it runs, rounded up to a tenth of a watt: no limit is kept at or below it.
+    pub(crate) fn lowest_w(&self) -> f64 {
+        let running = Law::shipped().power.running_w(self).max(self.idle_w.unwrap_or(0.0));
+        (10.0 * running).ceil() / 10.0
     }
 }

@@ -64,6 +64,7 @@
 //! ```
 
 pub(crate) mod candidate;
+mod covariance;
 mod devices;
 mod diagnose;
 mod evaluate;

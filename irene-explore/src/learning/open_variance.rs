@@ -1,18 +1,16 @@
-use irene_numerics::{CovarianceFactor, linear_and_matern52};
+use irene_numerics::CovarianceFactor;
 use nalgebra::DMatrix;
 
 use super::{
     candidate::Candidate,
+    covariance::{KernelScales, kernels},
     law::coordinates,
     standard::Standard,
     surrogate::{PredictedValue, Surrogate},
 };
 
-/// Prior standard deviations of the linear and the smooth part of the logarithm, in units of the noise's.
-const LINEAR: f64 = 8.0;
-const SMOOTH: f64 = 3.0;
-/// Standard deviations that the smooth part reaches, for each root of a coordinate.
-const REACH: f64 = 1.5;
+/// The same for every device and measure, so that it works from the first record on.
+const SCALES: KernelScales = KernelScales { linear: 8.0, smooth: 3.0 };
 
 /// The designs of a pool to measure next: their places, best first; fewer where the pool has fewer.
 ///
@@ -49,8 +47,7 @@ fn relative_deviation(prediction: PredictedValue) -> f64 {
 }
 
 /// The variances of a pool's designs given the measured ones, if the logarithm of a figure is a Gaussian process over logarithms of
-/// costs with a linear and a Matérn 5/2 kernel. The prior is the same for every device and measure, so it works from the first
-/// record on.
+/// costs.
 struct OpenVariances {
     /// In units of the noise's variance, a design each.
     variances: Vec<f64>,
@@ -65,13 +62,13 @@ impl OpenVariances {
         let standard = Standard::of(&all);
         let mut points: Vec<Vec<f64>> = all.iter().map(|point| standard.within_reach(point)).collect();
         let known = points.split_off(pool.len());
-        let mut across = DMatrix::from_fn(known.len(), pool.len(), |i, j| kernel(&known[i], &points[j]));
-        if let Some(factor) = CovarianceFactor::of(known.len(), |i, j| kernel(&known[i], &known[j]), |_| 1.0) {
+        let mut across = DMatrix::from_fn(known.len(), pool.len(), |i, j| covariance(&known[i], &points[j]));
+        if let Some(factor) = CovarianceFactor::of(known.len(), |i, j| covariance(&known[i], &known[j]), |_| 1.0) {
             factor.whiten(&mut across);
         }
         let whitened: Vec<Vec<f64>> = across.column_iter().map(|column| column.iter().copied().collect()).collect();
         let variance =
-            |(point, whitened): (&Vec<f64>, &Vec<f64>)| (kernel(point, point) - dot(whitened, whitened)).max(0.0);
+            |(point, whitened): (&Vec<f64>, &Vec<f64>)| (covariance(point, point) - dot(whitened, whitened)).max(0.0);
         let variances = points.iter().zip(&whitened).map(variance).collect();
         Self { variances, whitened, points }
     }
@@ -81,17 +78,16 @@ impl OpenVariances {
         let deviation = (self.variances[place] + 1.0).sqrt();
         let (point, known) = (self.points[place].clone(), self.whitened[place].clone());
         for (other, variance) in self.variances.iter_mut().enumerate() {
-            let covariance = kernel(&point, &self.points[other]) - dot(&known, &self.whitened[other]);
-            let taken = covariance / deviation;
+            let left = covariance(&point, &self.points[other]) - dot(&known, &self.whitened[other]);
+            let taken = left / deviation;
             *variance = (*variance - taken * taken).max(0.0);
             self.whitened[other].push(taken);
         }
     }
 }
 
-fn kernel(x: &[f64], y: &[f64]) -> f64 {
-    let (linear, smooth) = linear_and_matern52(x, y, REACH);
-    LINEAR * LINEAR * (1.0 + linear) + SMOOTH * SMOOTH * smooth
+fn covariance(x: &[f64], y: &[f64]) -> f64 {
+    SCALES.covariance(kernels(x, y))
 }
 
 fn dot(x: &[f64], y: &[f64]) -> f64 {

@@ -13,10 +13,9 @@ use super::{
 use crate::{Error, Result};
 
 /// NSGA-II with constrained domination (Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II",
-/// IEEE Transactions on Evolutionary Computation 6(2), 2002). Designs that keep the constraints go before those that do not; the latter by
-/// how far they miss, the former by front, then by crowding. The last front that enters a generation is thinned out one design at a time,
-/// which spreads fronts of three and more costs better than crowding distances do. No design is evaluated twice; the outcome keeps the best
-/// of all.
+/// IEEE Transactions on Evolutionary Computation 6(2), 2002). Feasible designs go before infeasible ones; infeasible ones by how far they miss;
+/// feasible ones by front, then by crowding. The last front that enters a generation is thinned out one design at a time, which spreads three
+/// and more costs better than crowding distances do. No design is evaluated twice; the outcome keeps the best of all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evolution {
     /// Designs of a generation, 2 or more.

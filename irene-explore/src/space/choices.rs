@@ -27,8 +27,8 @@ pub(super) fn index_of<T: PartialEq + Display>(what: &str, choices: &[T], value:
     })
 }
 
-/// Multisets of one size in lexicographic order of their sorted lists, walked kind by kind and place by place. Pascal's rule
-/// splits those that are left into those that use the present kind again, which come first, and those that do not.
+/// Multisets of one size in lexicographic order of their sorted lists, walked kind by kind and place by place. Pascal's rule splits what is left
+/// into multisets that use the present kind again (first) and those that do not.
 struct Walk {
     kinds: u64,
     places: u64,

@@ -26,7 +26,12 @@ const SHARED: [&str; 14] = [
 ];
 
 /// The part of a law that one engine on one device needs, with constants of its own for both, and the spreads of those that move.
-pub(super) fn apart(law: &Law, device: &Device, engine: &Engine, is_served: bool) -> (Law, Vec<(String, f64)>) {
+pub(super) fn law_for_engine(
+    law: &Law,
+    device: &Device,
+    engine: &Engine,
+    is_served: bool,
+) -> (Law, Vec<(String, f64)>) {
     let on = law.on(device, engine, is_served);
     let own = Some(on.engine());
     let modes = match is_served {
@@ -35,7 +40,7 @@ pub(super) fn apart(law: &Law, device: &Device, engine: &Engine, is_served: bool
     };
     let is_measured = law.engines.contains_key(engine.name);
     let maker = on.maker();
-    let apart = Law {
+    let own_law = Law {
         engines: [(engine.name.to_owned(), modes)].into(),
         makers: [(device.architecture.clone(), maker)].into(),
         ..law.clone()
@@ -57,12 +62,12 @@ pub(super) fn apart(law: &Law, device: &Device, engine: &Engine, is_served: bool
         let of_power = if name.starts_with("power.") { maker.spread.power } else { 0.0 };
         SHARED.contains(&name).then(|| SPREAD.hypot(of_power))
     };
-    let spreads = constants_of(&apart).into_keys().filter_map(|name| Some((name.clone(), spread(&name)?))).collect();
-    (apart, spreads)
+    let spreads = constants_of(&own_law).into_keys().filter_map(|name| Some((name.clone(), spread(&name)?))).collect();
+    (own_law, spreads)
 }
 
 /// The law with some constants multiplied by the exponentials of these.
-pub(super) fn moved<'a>(law: &Law, logarithms: impl IntoIterator<Item = (&'a str, f64)>) -> Option<Law> {
+pub(super) fn perturbed<'a>(law: &Law, logarithms: impl IntoIterator<Item = (&'a str, f64)>) -> Option<Law> {
     let known = constants_of(law);
     let moved: Vec<(&str, f64)> = logarithms
         .into_iter()
@@ -71,7 +76,7 @@ pub(super) fn moved<'a>(law: &Law, logarithms: impl IntoIterator<Item = (&'a str
     with_constants(law, moved)
 }
 
-/// The law of a part ([`apart`]) with all times and all power multiplied, and with other spreads.
+/// The law of a part ([`law_for_engine`]) with all times and all power multiplied, and with other spreads.
 pub(super) fn scaled(law: &Law, time: f64, power: f64, spread: FigureSpread) -> Law {
     let mut law = law.clone();
     for maker in law.makers.values_mut() {

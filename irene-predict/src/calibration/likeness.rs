@@ -80,7 +80,7 @@ pub(super) const TIME: Mixture = [1.0, 0.0];
 /// The mixture of power where the time is known too.
 pub(super) const POWER: Mixture = [0.0, 1.0];
 
-/// The part of these variances or covariances that two figures share.
-pub(super) fn mixed([time, power]: [f64; 2], a: Mixture, b: Mixture) -> f64 {
+/// The covariance of two figures whose errors of time and of power have these covariances.
+pub(super) fn covariance_of([time, power]: [f64; 2], a: Mixture, b: Mixture) -> f64 {
     time * a[0] * b[0] + power * a[1] * b[1]
 }

@@ -1,6 +1,7 @@
 //! A device as its data sheet and one's own measurements of whole requests have it.
 
 mod constants;
+mod figures;
 mod likeness;
 mod part;
 mod trial;

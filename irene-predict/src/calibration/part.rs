@@ -1,8 +1,26 @@
 //! The calibration of one engine on one device.
 //!
 //! The logarithm of a measured figure is that of the law's, plus an error that settings share as far as they are alike, plus the measurement's own (a
-//! Gaussian process about the law). The law's constants have priors about their values in the law of the data sheet. The constants that are likeliest
-//! are found first; what is left of the errors nearby corrects a prediction, and its variance follows from both.
+//! Gaussian process about the law; Rasmussen and Williams, 2006, sections 2.2 and 2.7). The law's constants have priors about their values in the
+//! law of the data sheet. The constants that are likeliest are found first; what is left of the errors nearby corrects a prediction, and its variance
+//! follows from both:
+//!
+//! | | |
+//! |---|---|
+//! | r, of each figure | ln by the law − ln measured: [`Observation::residual`] |
+//! | K | [`covariance`] of the figures' errors, each measurement's own on the diagonal |
+//! | H, S | the slopes of r by the logarithms of the constants, and the prior variances of these |
+//! | ½ rᵀ K⁻¹ r + ½ (θ − θ₀)ᵀ S⁻¹ (θ − θ₀) | least for the likeliest logarithms θ; a figure that is far off counts less than by its square |
+//! | w = K⁻¹ r | [`Part::weights`] |
+//! | A = Hᵀ K⁻¹ H + S⁻¹ | the precision of the constants, with the factor [`Part::of_constants`] |
+//! | m = max(1, √(rᵀ w / figures)) | [`Part::misfit`] |
+//!
+//! For a figure of another setting, with the slopes h and the covariances k with those that were measured:
+//!
+//! | | |
+//! |---|---|
+//! | −kᵀ w | what is added to its logarithm |
+//! | m √(k(x, x) + own − kᵀ K⁻¹ k + uᵀ A⁻¹ u) | its standard deviation, where u = h − Hᵀ K⁻¹ k |
 
 use irene_devices::{BusyTimes, FigureSpread, Law};
 use irene_numerics::{ConstantsFit, CovarianceFactor, LevenbergMarquardt, Prior, median};
@@ -10,13 +28,11 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    constants::{apart, moved, scaled},
-    likeness::{Freedom, Mixture, OF_ANOTHER_FORM, OF_ITS_OWN, POWER, Place, REPEATED, TIME, USUAL, mixed, noise},
+    constants::{law_for_engine, perturbed, scaled},
+    figures::{Figure, STEP, figures, logarithms, time_in_energy},
+    likeness::{Freedom, Mixture, OF_ANOTHER_FORM, OF_ITS_OWN, POWER, Place, TIME, USUAL, covariance_of, noise},
 };
-use crate::fit::{Busy, Measured, Serving, longer};
-
-/// The step of logarithms that slopes are taken over.
-const STEP: f64 = 1e-3;
+use crate::fit::{Busy, Measured, Serving};
 
 /// A figure of a measured request, or of repeats of one: where it was measured, and how far the calibrated law is off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,15 +51,6 @@ struct Observation {
 
 fn once() -> f64 {
     1.0
-}
-
-/// A figure that counts: of the measured requests with these places, which repeat one setting.
-#[derive(Clone, Debug, PartialEq)]
-struct Figure {
-    rows: Vec<usize>,
-    mixture: Mixture,
-    /// How much of a change of all times is in the energy.
-    time_in_energy: f64,
 }
 
 /// The calibration of one engine, as files hold it.
@@ -72,8 +79,8 @@ pub(super) struct PartData {
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) data: PartData,
-    /// The laws with one constant moved by a step each.
-    moved: Vec<Law>,
+    /// The laws with one constant moved by a [`STEP`] each.
+    perturbed: Vec<Law>,
     covariance: CovarianceFactor,
     /// The inverse of the covariance times the residuals, and times the slopes.
     weights: DVector<f64>,
@@ -86,92 +93,11 @@ pub(super) struct Part {
     pub(super) left_out: [Vec<f64>; 3],
 }
 
-/// Logarithms of the time and energy of a request, by a law.
-fn logarithms(one: &Serving, law: &Law, busy: &[BusyTimes]) -> [f64; 2] {
-    let times = one.times(law, busy);
-    let seconds = one.seconds(&times);
-    [seconds.ln(), (one.power(law, &times) * seconds).ln()]
-}
-
-/// The figures of measurements that count. Repeats of one setting say how well measurements repeat, and nothing more of the machine: they are
-/// taken together.
-fn figures(measured: &[&Measured], places: &[Place], law: &Law) -> Vec<Figure> {
-    let mut settings: Vec<(Vec<usize>, [f64; 2])> = Vec::new();
-    let known = |one: &Measured| [one.seconds.is_some(), one.watts.is_some(), one.joules.is_some()];
-    for (at, one) in measured.iter().enumerate() {
-        let predicted = logarithms(&one.serving, law, &one.serving.busy(&law.pass));
-        // Equal sizes in other number formats take other times.
-        let is_repeat = |(rows, of_first): &&mut (Vec<usize>, [f64; 2])| {
-            known(one) == known(measured[rows[0]])
-                && places[at].is_repeat_of(&places[rows[0]])
-                && predicted.iter().zip(of_first.iter()).all(|(a, b)| (a - b).abs() < REPEATED)
-        };
-        match settings.iter_mut().find(is_repeat) {
-            Some((rows, _)) => rows.push(at),
-            None => settings.push((vec![at], predicted)),
-        }
-    }
-    let of = |(rows, _): (Vec<usize>, [f64; 2])| {
-        let first = measured[rows[0]];
-        let time_in_energy = time_in_energy(&first.serving, law);
-        let mixtures = match (first.seconds, first.watts, first.joules) {
-            (Some(_), Some(_), _) => vec![TIME, POWER],
-            (Some(_), None, _) => vec![TIME],
-            (None, _, Some(_)) => vec![[time_in_energy, 1.0]],
-            (None, Some(_), None) => vec![[time_in_energy - 1.0, 1.0]],
-            (None, None, None) => Vec::new(),
-        };
-        mixtures.into_iter().map(move |mixture| Figure { rows: rows.clone(), mixture, time_in_energy })
-    };
-    settings.into_iter().flat_map(of).collect()
-}
-
-/// How much of a change of all times is in the energy: a device draws some power whatever it does.
-fn time_in_energy(one: &Serving, law: &Law) -> f64 {
-    let busy = one.busy(&law.pass);
-    let times = one.times(law, &busy);
-    1.0 + (one.power(law, &longer(&times, STEP.exp())) / one.power(law, &times)).ln() / STEP
-}
-
-fn residual(one: &Measured, mixture: Mixture, law: &Law, busy: &[BusyTimes]) -> f64 {
-    let serving = &one.serving;
-    let times = serving.times(law, busy);
-    let seconds = serving.seconds(&times);
-    match (mixture, one.seconds, one.watts, one.joules) {
-        (TIME, Some(measured), ..) => (seconds / measured).ln(),
-        (POWER, Some(measured), Some(watts), joules) => {
-            // Where a row has both, its energy is what is asked for.
-            let watts = joules.map_or(watts, |joules| joules / measured);
-            (serving.power(law, &longer(&times, measured / seconds)) / watts).ln()
-        }
-        (_, _, _, Some(joules)) => (serving.power(law, &times) * seconds / joules).ln(),
-        (_, _, Some(watts), _) => (serving.power(law, &times) / watts).ln(),
-        _ => 0.0,
-    }
-}
-
-impl Figure {
-    /// How far a law is off, in the mean over its requests.
-    fn residual(&self, measured: &[&Measured], law: &Law, busy: &[Vec<BusyTimes>]) -> f64 {
-        let each = self.rows.iter().map(|&at| residual(measured[at], self.mixture, law, &busy[at]));
-        each.sum::<f64>() / self.rows.len() as f64
-    }
-
-    /// How many measurements it counts as.
-    fn worth(&self, is_doubted: bool) -> f64 {
-        /// Repeats have the meter's error in common.
-        const MOST: f64 = 4.0;
-        /// As good as none.
-        const DOUBTED: f64 = 1e-4;
-        if is_doubted { DOUBTED } else { (self.rows.len() as f64).min(MOST) }
-    }
-}
-
 impl PartData {
     /// The calibration by requests of one engine on one device, of which there is one at least. Figures that are doubted hardly count.
     fn of(law: &Law, measured: &[&Measured], freedom: Freedom, doubted: &[usize]) -> Option<Self> {
         let first = measured.first()?;
-        let (law, mut constants) = apart(law, &first.device, first.engine, first.is_served());
+        let (law, mut constants) = law_for_engine(law, &first.device, first.engine, first.is_served());
         constants.iter_mut().for_each(|(_, spread)| *spread *= freedom.constants);
         let places: Vec<Place> = measured.iter().map(|one| Place::of(&one.model, &one.serving.schedule)).collect();
         let figures = figures(measured, &places, &law);
@@ -187,7 +113,7 @@ impl PartData {
             })
         };
         let with = |factors: &[f64]| {
-            moved(&law, constants.iter().zip(factors).map(|((name, _), factor)| (name.as_str(), factor.ln())))
+            perturbed(&law, constants.iter().zip(factors).map(|((name, _), factor)| (name.as_str(), factor.ln())))
         };
         let whitened = |factors: &[f64]| {
             let mut residuals = with(factors).map_or_else(|| DVector::from_element(1, f64::NAN), |law| residuals(&law));
@@ -205,7 +131,7 @@ impl PartData {
         let here = residuals(&law);
         let slopes: Vec<DVector<f64>> = constants
             .iter()
-            .map(|(name, _)| Some((residuals(&moved(&law, [(name.as_str(), STEP)])?) - &here) / STEP))
+            .map(|(name, _)| Some((residuals(&perturbed(&law, [(name.as_str(), STEP)])?) - &here) / STEP))
             .collect::<Option<_>>()?;
         let observation = |(row, figure): (usize, &Figure)| Observation {
             place: places[figure.rows[0]].clone(),
@@ -228,18 +154,17 @@ impl PartData {
             figures,
         })
     }
-}
 
-impl PartData {
     /// The errors of time, power at the measured time, and energy, from those of the figures.
-    fn left_out(&self, off: &[[f64; 2]]) -> [Vec<f64>; 3] {
+    fn left_out(&self, errors_of_figures: &[[f64; 2]]) -> [Vec<f64>; 3] {
         let mut errors: [Vec<f64>; 3] = Default::default();
-        for (at, (figure, [residual, _])) in self.figures.iter().zip(off).enumerate() {
+        for (at, (figure, [residual, _])) in self.figures.iter().zip(errors_of_figures).enumerate() {
             match figure.mixture {
                 TIME => {
                     errors[0].push(*residual);
                     let power = self.figures.get(at + 1).filter(|next| next.mixture == POWER);
-                    errors[2].extend(power.map(|_| off[at + 1][0] + figure.time_in_energy * residual));
+                    let of_power = power.map(|_| errors_of_figures[at + 1][0]);
+                    errors[2].extend(of_power.map(|of_power| of_power + figure.time_in_energy * residual));
                 }
                 POWER => errors[1].push(*residual),
                 // Energy alone; power alone has less of the time in it.
@@ -253,8 +178,11 @@ impl PartData {
 
 /// The covariance of figures' errors, from their places, mixtures and worths.
 fn covariance(figures: &[(&Place, Mixture, f64)], freedom: Freedom) -> Option<CovarianceFactor> {
-    let shared = |i: usize, j: usize| mixed(figures[i].0.shared(figures[j].0, freedom), figures[i].1, figures[j].1);
-    let own = |i: usize| mixed(noise(freedom), figures[i].1, figures[i].1) / figures[i].2;
+    let shared = |i: usize, j: usize| {
+        let ((a, of_a, _), (b, of_b, _)) = (figures[i], figures[j]);
+        covariance_of(a.shared(b, freedom), of_a, of_b)
+    };
+    let own = |i: usize| covariance_of(noise(freedom), figures[i].1, figures[i].1) / figures[i].2;
     CovarianceFactor::of(figures.len(), shared, own)
 }
 
@@ -269,8 +197,8 @@ impl Part {
         const FEW: usize = 10;
         let mut doubted = Vec::new();
         loop {
-            let off = PartData::of(law, measured, USUAL, &doubted).and_then(Self::new)?.off();
-            let sizes: Vec<f64> = off.iter().map(|[residual, deviation]| (residual / deviation).abs()).collect();
+            let errors = PartData::of(law, measured, USUAL, &doubted).and_then(Self::new)?.errors_left_out();
+            let sizes: Vec<f64> = errors.iter().map(|[residual, deviation]| (residual / deviation).abs()).collect();
             // Where the law fits badly throughout, no figure stands out. Half of a normal deviate's sizes are below 0.67.
             let usual = (median(sizes.iter().copied()).unwrap_or(0.0) / 0.67).max(1.0);
             let farthest = (0..sizes.len())
@@ -280,7 +208,7 @@ impl Part {
                 Some(at) => doubted.push(at),
                 None => {
                     let mut part = Self::likeliest(law, measured, &doubted)?;
-                    part.left_out = part.data.left_out(&part.off());
+                    part.left_out = part.data.left_out(&part.errors_left_out());
                     return Some(part);
                 }
             }
@@ -301,7 +229,7 @@ impl Part {
 
     /// For each figure, how far off a calibration on all others is, and how far that expects to be (in the form and with the freedom of this one;
     /// Rasmussen and Williams, 2006, section 5.4.2).
-    fn off(&self) -> Vec<[f64; 2]> {
+    fn errors_left_out(&self) -> Vec<[f64; 2]> {
         let count = self.weights.len();
         let mut inverse = DMatrix::identity(count, count);
         self.covariance.whiten(&mut inverse);
@@ -352,35 +280,37 @@ impl Part {
         for (at, (_, spread)) in constants.iter().enumerate() {
             precision[(at, at)] += spread.powi(-2);
         }
-        let moved =
-            constants.iter().map(|(name, _)| moved(&data.law, [(name.as_str(), STEP)])).collect::<Option<_>>()?;
+        let perturbed = constants.iter().map(|(name, _)| perturbed(&data.law, [(name.as_str(), STEP)]));
+        let perturbed = perturbed.collect::<Option<_>>()?;
         let of_constants = CovarianceFactor::new(precision)?;
         let left_out = Default::default();
-        Some(Self { moved, covariance, weights, weighted_slopes, misfit, of_constants, left_out, data })
+        Some(Self { perturbed, covariance, weights, weighted_slopes, misfit, of_constants, left_out, data })
     }
 
     /// The law of a setting: the constants as calibrated, times and power as measurements of settings like it have them, and how far off they may be.
-    pub(super) fn law_at(&self, one: &Serving, place: &Place) -> Law {
+    pub(super) fn law_at(&self, serving: &Serving, place: &Place) -> Law {
         let (law, freedom) = (&self.data.law, self.data.freedom);
-        let busy = one.busy(&law.pass);
-        let here = logarithms(one, law, &busy);
-        let slopes: Vec<[f64; 2]> = self.moved.iter().map(|moved| self.slope(one, moved, &busy, here)).collect();
+        let busy = serving.busy(&law.pass);
+        let here = logarithms(serving, law, &busy);
+        let slope = |perturbed: &Law| self.slope(serving, perturbed, &busy, here);
+        let slopes: Vec<[f64; 2]> = self.perturbed.iter().map(slope).collect();
         let slopes = |figure: usize| DVector::from_iterator(slopes.len(), slopes.iter().map(|slope| slope[figure]));
         let (of_time, of_energy) = (slopes(0), slopes(1));
-        let near = |mixture: Mixture| {
+        let covariances = |mixture: Mixture| {
             let figures = self.data.observations.iter();
-            let shared = figures.map(|other| mixed(place.shared(&other.place, freedom), mixture, other.mixture));
+            let shared =
+                figures.map(|other| covariance_of(place.shared(&other.place, freedom), mixture, other.mixture));
             DVector::from_iterator(self.weights.len(), shared)
         };
-        let [time, power] = [TIME, POWER].map(|mixture| (-near(mixture).dot(&self.weights)).exp());
-        let in_energy = time_in_energy(one, law);
+        let [time, power] = [TIME, POWER].map(|mixture| (-covariances(mixture).dot(&self.weights)).exp());
+        let in_energy = time_in_energy(serving, law);
         let spread = |mixture: Mixture, slopes: DVector<f64>| {
-            let near = near(mixture);
-            let shared = mixed(place.shared(place, freedom), mixture, mixture);
-            let mut own = shared + mixed(noise(freedom), mixture, mixture);
-            own -= near.dot(&self.covariance.solve(&near));
-            let slopes = slopes - self.weighted_slopes.tr_mul(&near);
-            self.misfit * (own + slopes.dot(&self.of_constants.solve(&slopes))).max(0.0).sqrt()
+            let covariances = covariances(mixture);
+            let shared = covariance_of(place.shared(place, freedom), mixture, mixture);
+            let mut variance = shared + covariance_of(noise(freedom), mixture, mixture);
+            variance -= covariances.dot(&self.covariance.solve(&covariances));
+            let slopes = slopes - self.weighted_slopes.tr_mul(&covariances);
+            self.misfit * (variance + slopes.dot(&self.of_constants.solve(&slopes))).max(0.0).sqrt()
         };
         let spread = FigureSpread {
             power: spread([in_energy - 1.0, 1.0], &of_energy - &of_time),
@@ -391,10 +321,10 @@ impl Part {
     }
 
     /// The slopes of the logarithms of time and energy by that of one constant.
-    fn slope(&self, one: &Serving, moved: &Law, busy: &[BusyTimes], here: [f64; 2]) -> [f64; 2] {
-        let there = match moved.pass == self.data.law.pass {
-            true => logarithms(one, moved, busy),
-            false => logarithms(one, moved, &one.busy(&moved.pass)),
+    fn slope(&self, serving: &Serving, perturbed: &Law, busy: &[BusyTimes], here: [f64; 2]) -> [f64; 2] {
+        let there = match perturbed.pass == self.data.law.pass {
+            true => logarithms(serving, perturbed, busy),
+            false => logarithms(serving, perturbed, &serving.busy(&perturbed.pass)),
         };
         [0, 1].map(|figure| (there[figure] - here[figure]) / STEP)
     }

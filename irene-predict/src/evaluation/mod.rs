@@ -2,14 +2,12 @@
 
 mod kernels;
 mod public;
-mod reported;
 mod requests;
 mod servers;
 mod trees;
 
 pub use kernels::{KernelsLeftOut, training_steps};
 pub use public::{PublicData, PublicFile};
-pub use reported::{ABOUT, AboutFile, FirstFit, MedianAndMean, Nearest, NeuSight, PUBLISHED, Published};
 pub use requests::{Order, RequestErrors, order_of_configurations, try_laws};
 pub use servers::Server;
 pub use trees::{TreeErrors, check_trees};

@@ -59,7 +59,7 @@ pub fn try_laws<'a, 'l>(
 pub struct Order {
     /// The model.
     pub model: String,
-    /// What was asked of it, where only configurations with the same are compared.
+    /// The task that it was given, where only configurations with the same are compared.
     pub task: Option<String>,
     /// The configurations.
     pub count: usize,

@@ -24,7 +24,7 @@ impl Server {
         self.least_w - self.count * self.device.idle_w.unwrap_or(IDLE_SHARE * self.device.tdp_w)
     }
 
-    /// What the shipped law has for that, W.
+    /// The same by the shipped law, W.
     pub fn predicted_w(&self) -> Option<f64> {
         Law::shipped().host.watts(&self.device, self.count)
     }

@@ -8,7 +8,7 @@ mod tree;
 
 use std::{borrow::Cow, cell::RefCell};
 
-use irene_devices::{Device, Engine, FROM_DATA_SHEET, FigureSpread, Law};
+use irene_devices::{Device, Engine, FROM_DATA_SHEET, FigureSpread, Law, LawOn};
 use irene_models::ModelSpec;
 use irene_numerics::GIB;
 use irene_tree::{Format, Kernels, Precision, Size};
@@ -118,12 +118,13 @@ pub(crate) fn forecast_by<'a>(
     let most = needs.most_sequences();
     let at = |load: Load| {
         let schedule = Schedule::followed(model, engine, &Request { load, ..*request }, most)?;
-        let cost = schedule.cost(&law(&schedule), device, engine);
+        let cost = schedule.cost(&law(&schedule).on(device, engine, schedule.is_served()));
         Ok((schedule, cost))
     };
     let (settled, load, (schedule, cost)) = settled_schedule(request, engine, most, at)?;
     let mut figures = schedule.figures(&cost);
-    let law = &law(&schedule);
+    let law = law(&schedule);
+    let law = law.on(device, engine, schedule.is_served());
     let rate = if let Load::Rate(rate) = request.load { Some(rate) } else { None };
     let idle_j = match settled.zip(rate) {
         Some((settled, rate)) => idle_between(&mut figures, settled, rate, idle_w(device) * schedule.gpus)?,
@@ -132,11 +133,10 @@ pub(crate) fn forecast_by<'a>(
     let mut notes = remarks(asked, request, device);
     let running = running(load, most);
     notes.extend(of_memory(&needs, &schedule, running));
-    let [prompts, steps] = apart(&schedule, cost, law, device, engine);
+    let [prompts, steps] = apart(&schedule, cost, &law);
     let tokens = schedule.requests * schedule.gaps;
-    let on = law.on(device, engine, schedule.is_served());
     let is_decoder = model.spec.cache(Kernels::Fused)?.is_some();
-    let spread = if is_decoder { on.spread() } else { on.spread_of_encoders() };
+    let spread = if is_decoder { law.spread() } else { law.spread_of_encoders() };
     let limit_w = device.limit_w() * schedule.gpus;
     let mut interval = interval(&figures, &spread, limit_w);
     if let Some(rate) = rate {
@@ -268,11 +268,11 @@ fn of_memory(needs: &Needs, schedule: &Schedule, running: f64) -> Vec<Note> {
 }
 
 /// All passes with prompts, less what the steps in them take; and all steps.
-fn apart(schedule: &Schedule, cost: ScheduleCost, law: &Law, device: &Device, engine: &Engine) -> [Spent; 2] {
+fn apart(schedule: &Schedule, cost: ScheduleCost, law: &LawOn<'_>) -> [Spent; 2] {
     let ScheduleCost { prompts, steps, .. } = cost;
     let beside = schedule.prompts.iter().filter_map(|runs| {
         let (_, step) = runs.beside.as_ref()?;
-        Some(runs.spent(&law.pass(step, device, engine), schedule.gpus).times(runs.times))
+        Some(runs.spent(&law.pass(step), schedule.gpus).times(runs.times))
     });
     let beside = beside.fold(Spent::default(), Spent::and);
     let added = Spent { seconds: prompts.seconds - beside.seconds, joules: prompts.joules - beside.joules, ..prompts };

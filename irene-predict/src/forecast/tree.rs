@@ -1,6 +1,6 @@
 //! The tree of a forecast: which node takes how much of it.
 
-use irene_devices::{Device, Engine, Law, LawOn, Pass, PassCost, Work, WorkCost};
+use irene_devices::{Device, Engine, Law, LawOn, PassCost, Work, WorkCost};
 use irene_models::{ModelSpec, Run};
 use irene_tree::{NodeId, Quantity, Size, Tree};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::{Error, Passes, Runs, Schedule, Spent, passes::Followed};
 
 /// How the time and energy of a node follow from its kernel's.
 struct Costing<'a> {
-    law: LawOn<'a>,
+    law: &'a LawOn<'a>,
     gpus: f64,
     /// The share of the copies and their stages that is filled.
     filled: f64,
@@ -40,27 +40,19 @@ impl Costing<'_> {
     }
 }
 
-/// The law, and what it is applied to.
+/// The law on a device, and the passes that it is applied to.
 #[derive(Clone, Copy)]
 struct Setting<'a> {
     schedule: &'a Schedule,
-    law: &'a Law,
-    device: &'a Device,
-    engine: &'a Engine,
+    law: &'a LawOn<'a>,
 }
 
 impl<'a> Setting<'a> {
-    fn cost(&self, pass: &Pass) -> PassCost {
-        self.law.pass(pass, self.device, self.engine)
-    }
-
     fn costing(&self, cost: &PassCost, filled: f64, beside: &'a [(Work, f64)]) -> Costing<'a> {
-        let Self { schedule, law, device, engine } = *self;
-        let law = law.on(device, engine, schedule.is_served());
         let working = filled * (cost.joules - cost.dynamic_joules);
         let static_w = (working + (1.0 - filled) * cost.loaded_joules) / cost.seconds;
         let PassCost { kept, slowed, .. } = *cost;
-        Costing { law, gpus: schedule.gpus, filled, static_w, kept, slowed, beside }
+        Costing { law: self.law, gpus: self.schedule.gpus, filled, static_w, kept, slowed, beside }
     }
 
     /// The mean cost of the passes of this size, and how the kernels of one are costed.
@@ -70,7 +62,7 @@ impl<'a> Setting<'a> {
         }
         let mut passes = self.schedule.token_passes().filter(|(known, ..)| *known == size);
         let (_, pass, first) = passes.next()?;
-        let cost = self.cost(pass);
+        let cost = self.law.pass(pass);
         let whole = |runs: &Runs| (runs.spent(&cost, self.schedule.gpus), runs.times);
         let all: Vec<(Spent, f64)> = std::iter::once(first).chain(passes.map(|(.., runs)| runs)).map(whole).collect();
         Some((mean(&all), self.costing(&cost, first.filled, &[])))
@@ -80,10 +72,10 @@ impl<'a> Setting<'a> {
     fn prompt(&self, size: Size) -> Option<(Spent, Costing<'a>)> {
         let prompts = &self.schedule.prompts;
         let first = prompts.iter().find(|runs| runs.size == size).or_else(|| prompts.first())?;
-        let added = |runs: &Runs| (runs.added(self.schedule.gpus, |pass| self.cost(pass)), runs.times);
+        let added = |runs: &Runs| (runs.added(self.schedule.gpus, self.law), runs.times);
         let all: Vec<(Spent, f64)> = prompts.iter().filter(|runs| runs.size == first.size).map(added).collect();
         let beside: &[(Work, f64)] = first.beside.as_ref().map_or(&[], |(_, step)| step.works.as_slice());
-        Some((mean(&all), self.costing(&self.cost(&first.pass), first.filled, beside)))
+        Some((mean(&all), self.costing(&self.law.pass(&first.pass), first.filled, beside)))
     }
 }
 
@@ -120,7 +112,8 @@ impl Forecast {
         shows_math: bool,
     ) -> Result<Tree, Error> {
         let tree = self.traced(spec)?;
-        let mut spent = self.spent(&tree, Setting { schedule: &self.schedule, law, device, engine });
+        let law = law.on(device, engine, self.schedule.is_served());
+        let mut spent = self.spent(&tree, Setting { schedule: &self.schedule, law: &law });
         spent[0].joules = self.whole_joules();
         let tree = filled(tree, &spent, shows_math);
         let [low_j, high_j] = self.interval.map(|end| end.energy_per_request_j * self.requests());

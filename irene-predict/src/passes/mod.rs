@@ -1,6 +1,6 @@
 //! The passes of one model, each followed once: many settings share them, and devices differ in the law alone.
 
-mod line;
+mod series;
 
 use std::{
     collections::HashMap,
@@ -15,21 +15,21 @@ use irene_devices::{Pass, Work};
 use irene_models::{CacheShape, ModelSpec, Run};
 use irene_tree::{Kernels, Parallel, Size};
 
-use self::line::{Line, Traced};
+use self::series::{BatchSeries, Traced};
 use crate::{Error, Load, Request};
 
 /// The passes of one model that were followed. The figures of a forecast do not depend on what is kept here.
 ///
-/// Passes that differ in the number of their sequences alone are on a line: each count of each kernel grows by the same amount with every
-/// sequence, which three of them show. The others are computed from two, and of a mixture's experts as many are read as routing leads to. Where
-/// that is not what the third shows, each is followed.
+/// Three of the passes that differ in the number of their sequences alone are followed. Each count of each kernel grows by the same amount with every
+/// sequence, so the others are computed from two; of a mixture's experts as many are read as routing leads to. Where the third shows something else,
+/// each is followed.
 #[derive(Default)]
 pub struct Passes(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
     passes: HashMap<Run, Arc<Traced>>,
-    lines: HashMap<Run, Line>,
+    series: HashMap<Run, BatchSeries>,
     bytes: HashMap<Run, u64>,
     caches: HashMap<Kernels, Option<Arc<CacheShape>>>,
 }
@@ -60,7 +60,7 @@ impl Kept {
 
     /// Makes room for one more.
     fn make_room(&mut self) {
-        let most = self.passes.len().max(self.lines.len()).max(self.bytes.len());
+        let most = self.passes.len().max(self.series.len()).max(self.bytes.len());
         if most >= MOST || most >= OF_EACH && OF_ALL.load(Ordering::Relaxed) >= MOST_OF_ALL {
             self.forget();
         }
@@ -145,14 +145,14 @@ impl Passes {
     }
 
     fn known(&self, run: &Run) -> Option<Vec<(Work, f64)>> {
-        let (known, line) = self.kept(|kept| {
-            let line = match kept.lines.get(&of_any_batch(run)) {
-                Some(Line::Straight(line)) if run.size.sequences > 1 => Some(Arc::clone(line)),
+        let (known, linear) = self.kept(|kept| {
+            let linear = match kept.series.get(&of_any_batch(run)) {
+                Some(BatchSeries::Linear(linear)) if run.size.sequences > 1 => Some(Arc::clone(linear)),
                 _ => None,
             };
-            (kept.passes.get(run).cloned(), line)
+            (kept.passes.get(run).cloned(), linear)
         });
-        known.map(|traced| traced.works.clone()).or_else(|| line?.at(run.size.sequences))
+        known.map(|traced| traced.works.clone()).or_else(|| linear?.at(run.size.sequences))
     }
 
     fn keep(&self, run: Run, traced: &Arc<Traced>) {
@@ -163,7 +163,7 @@ impl Passes {
             }
             // Kernels of a single sequence may be equal that differ for more. Copies that exchange tokens share theirs unevenly.
             if run.size.sequences > 1 && !run.parallel.exchanges_tokens() {
-                kept.lines.entry(of_any_batch(&run)).or_insert_with(|| Line::Found(Vec::new())).add(traced);
+                kept.series.entry(of_any_batch(&run)).or_insert_with(|| BatchSeries::Few(Vec::new())).add(traced);
             }
         });
     }
@@ -209,10 +209,11 @@ mod tests {
                         assert!(known == anew, "{model} {size} {parallel}");
                     }
                 }
-                let straight =
-                    |kept: &mut Kept| kept.lines.values().filter(|line| matches!(line, Line::Straight(_))).count();
+                let linear = |kept: &mut Kept| {
+                    kept.series.values().filter(|series| matches!(series, BatchSeries::Linear(_))).count()
+                };
                 if model != "DeepSeek-V3" {
-                    assert_eq!(passes.kept(straight), 2, "{model} {parallel}");
+                    assert_eq!(passes.kept(linear), 2, "{model} {parallel}");
                 }
             }
         }
@@ -229,7 +230,7 @@ mod tests {
             let run = Run { size: Size::new(2, new), ..run };
             passes.keep(run, &Arc::new(Traced::of(&[], run.size)));
         }
-        let counts = passes.kept(|kept| [kept.passes.len(), kept.lines.len(), kept.bytes.len()]);
+        let counts = passes.kept(|kept| [kept.passes.len(), kept.series.len(), kept.bytes.len()]);
         assert!(counts.iter().all(|count| (0..=MOST).contains(count)) && counts[0] > 0, "{counts:?}");
         assert!(OF_ALL.load(Ordering::Relaxed) <= MOST_OF_ALL + MOST);
     }

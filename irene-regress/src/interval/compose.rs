@@ -16,9 +16,23 @@ pub(super) fn sides(energy: f64, reach: f64) -> Sides {
     [energy * -(-reach).exp_m1(), energy * reach.exp_m1()]
 }
 
-/// Groups of parts that have a share of their errors in common.
-pub(super) fn combined(correlation: f64, squares: f64, sum: f64) -> f64 {
-    ((1.0 - correlation) * squares + correlation * sum * sum).sqrt()
+/// How far off the parts below a node may be on one side.
+#[derive(Clone, Copy)]
+pub(super) struct Below {
+    /// The squares of the groups of parts, added up, J².
+    pub(super) squares: f64,
+    /// The groups added up, J.
+    pub(super) sum: f64,
+    /// The part beyond the training data, J.
+    pub(super) beyond: f64,
+}
+
+impl Below {
+    /// All together, J, if groups have this share of their errors in common.
+    pub(super) fn together(self, correlation: f64) -> f64 {
+        let Self { squares, sum, beyond } = self;
+        ((1.0 - correlation) * squares + correlation * sum * sum).sqrt() + beyond
+    }
 }
 
 fn add(sum: &mut Sides, part: Sides, times: f64) {
@@ -43,11 +57,11 @@ pub(super) fn runs_alone(tree: &Tree, id: NodeId, predictions: &[NodePrediction]
 
 /// How far off the parts below each node of a tree may be together.
 pub(super) struct Composition {
-    /// For each node and side: the sum of the squares over the groups, the sum, and what is beyond, J; None if a part's reach is not known.
-    sums: Vec<Option<[[f64; 3]; 2]>>,
+    /// For each node, on each side; None if a part's reach is not known.
+    below: Vec<Option<[Below; 2]>>,
 }
 
-/// How far off the parts below one node may be.
+/// The same of a node whose children are still being added.
 struct Open {
     /// By group.
     within: Vec<Sides>,
@@ -66,7 +80,7 @@ impl Composition {
         let new = || Open { within: vec![Sides::default(); groups.len()], beyond: Sides::default(), is_known: true };
         // Children come first here, so that only nodes above the current one are open.
         let mut open: HashMap<usize, Open> = HashMap::new();
-        let mut sums = vec![None; predictions.len()];
+        let mut all = vec![None; predictions.len()];
         for id in tree.ids().rev() {
             let prediction = &predictions[id.index()];
             let mut below = open.remove(&id.index()).unwrap_or_else(new);
@@ -80,17 +94,17 @@ impl Composition {
                 }
                 _ => below.is_known = false,
             }
-            sums[id.index()] = below.is_known.then(|| below.sums());
+            all[id.index()] = below.is_known.then(|| below.sides());
             if let Some(parent) = tree.parent(id).filter(|parent| predictions[parent.index()].is_sum) {
                 let above = open.entry(parent.index()).or_insert_with(new);
                 above.add(&below, tree.node(id).times());
             }
         }
-        Self { sums }
+        Self { below: all }
     }
 
-    pub(super) fn sums(&self, id: NodeId) -> Option<[[f64; 3]; 2]> {
-        self.sums[id.index()]
+    pub(super) fn below(&self, id: NodeId) -> Option<[Below; 2]> {
+        self.below[id.index()]
     }
 
     /// How far a node's energy may be off below and above, J, if that is known.
@@ -108,8 +122,7 @@ impl Composition {
             share += spread.mismatch;
         }
         let more = share * prediction.cost?.energy;
-        let sides =
-            self.sums(id)?.map(|[squares, sum, beyond]| combined(spread.correlation, squares, sum) + beyond + more);
+        let sides = self.below(id)?.map(|below| below.together(spread.correlation) + more);
         sides.iter().all(|side| side.is_finite()).then_some(sides)
     }
 }
@@ -121,10 +134,11 @@ impl Open {
         self.is_known &= child.is_known;
     }
 
-    fn sums(&self) -> [[f64; 3]; 2] {
-        std::array::from_fn(|side| {
-            let squares = self.within.iter().map(|group| group[side] * group[side]).sum();
-            [squares, self.within.iter().map(|group| group[side]).sum(), self.beyond[side]]
+    fn sides(&self) -> [Below; 2] {
+        std::array::from_fn(|side| Below {
+            squares: self.within.iter().map(|group| group[side] * group[side]).sum(),
+            sum: self.within.iter().map(|group| group[side]).sum(),
+            beyond: self.beyond[side],
         })
     }
 }

@@ -14,12 +14,17 @@
 mod calibrate;
 mod compose;
 mod conformal;
+mod held_out;
 mod reach;
+mod sum;
 
 use irene_tree::{NodeId, Tree};
 
-pub(crate) use self::reach::{Kind, Reaches, SEEN_DEVIATION, Strangers, Uncertainty};
-use self::{compose::Composition, reach::Part};
+pub(crate) use self::reach::{Kind, SEEN_DEVIATION, Uncertainty};
+use self::{
+    compose::Composition,
+    reach::{Growths, Part, Reaches},
+};
 use crate::{Result, Store, noise, prediction::NodePrediction, splits::family};
 
 /// The share of nodes that lie in their interval.
@@ -35,26 +40,41 @@ const UNEXPLAINED: &str = "interval.unexplained";
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spread {
     /// By kind of part.
-    pub(crate) reaches: Reaches,
+    reaches: Reaches,
     /// The share of the errors that all groups of parts have in common.
-    pub(crate) correlation: f64,
+    correlation: f64,
     /// A further error of modules with operations of their own, as a share: run alone, a module does not overlap as it does in the whole.
-    pub(crate) mismatch: f64,
+    mismatch: f64,
     /// A further error of modules and models, as a share, where no reach of own parts explained those of held-out ones.
-    pub(crate) unexplained: f64,
-    /// The growth of reaches in a tree of a family that was not in the training data.
-    pub(crate) strangers: Strangers,
+    unexplained: f64,
+    /// How much farther parts reach in a tree of a family that was not in the training data.
+    growths: Growths,
     /// The families of the training data.
-    pub(crate) families: Vec<String>,
+    families: Vec<String>,
     /// The part that comes from the training data's own measurement uncertainty, e-folds.
-    pub(crate) noise: f64,
+    noise: f64,
+}
+
+impl Default for Spread {
+    /// Without any reach. Nothing is known of how errors go together, so they are added up.
+    fn default() -> Self {
+        Self {
+            reaches: Reaches::default(),
+            correlation: 1.0,
+            mismatch: 0.0,
+            unexplained: 0.0,
+            growths: Growths::default(),
+            families: Vec::new(),
+            noise: 0.0,
+        }
+    }
 }
 
 impl Spread {
     /// Lower and upper end of each node's interval, J; None where no node like it was held out.
     pub(crate) fn intervals(&self, tree: &Tree, predictions: &[NodePrediction]) -> Vec<Option<[f64; 2]>> {
-        let is_stranger = self.is_stranger(tree);
-        let part = |uncertainty: &Uncertainty| self.part(uncertainty, is_stranger);
+        let is_of_new_family = self.is_of_new_family(tree);
+        let part = |uncertainty: &Uncertainty| self.part(uncertainty, is_of_new_family);
         let composition = Composition::of(tree, predictions, part);
         let interval = |(id, prediction): (NodeId, &NodePrediction)| {
             let ([down, up], energy) = (composition.reach(tree, id, predictions, self)?, prediction.cost?.energy);
@@ -65,19 +85,19 @@ impl Spread {
         intervals
     }
 
-    /// Whether no tree like it was in the training data.
-    fn is_stranger(&self, tree: &Tree) -> bool {
+    /// Whether no tree of its family was in the training data.
+    fn is_of_new_family(&self, tree: &Tree) -> bool {
         !self.families.is_empty() && self.families.iter().all(|known| known != family(tree))
     }
 
-    fn part(&self, uncertainty: &Uncertainty, is_stranger: bool) -> Option<Part> {
+    fn part(&self, uncertainty: &Uncertainty, is_of_new_family: bool) -> Option<Part> {
         let Part { within, beyond } = self.reaches.part(uncertainty)?;
-        let stranger = match (is_stranger, self.strangers.get(uncertainty.kind)) {
+        let growth = match (is_of_new_family, self.growths[uncertainty.kind]) {
             (false, _) => 0.0,
             (true, Some(more)) => more,
             (true, None) => (WIDER - 1.0) * within,
         };
-        Some(Part { within, beyond: beyond + stranger + self.noise })
+        Some(Part { within, beyond: beyond + growth + self.noise })
     }
 
     /// With what the measurement uncertainty of the trees adds that it was learned from.
@@ -93,7 +113,7 @@ impl Spread {
             correlation: self.correlation.max(other.correlation),
             mismatch: self.mismatch.max(other.mismatch),
             unexplained: self.unexplained.max(other.unexplained),
-            strangers: self.strangers.or_wider(&other.strangers),
+            growths: self.growths.or_wider(&other.growths),
             families: self.families.iter().chain(new).cloned().collect(),
             noise: self.noise.max(other.noise),
         }
@@ -107,7 +127,7 @@ impl Spread {
             reaches: self.reaches.times(factor),
             mismatch: factor * self.mismatch,
             unexplained: factor * self.unexplained,
-            strangers: self.strangers.times(factor),
+            growths: self.growths.times(factor),
             ..self.clone()
         }
     }
@@ -120,7 +140,7 @@ impl Spread {
             store.put(UNEXPLAINED, &[self.unexplained]);
         }
         store.put("interval.noise", &[self.noise]);
-        self.strangers.write(store);
+        self.growths.write(store);
         store.set_list("families", self.families.iter());
     }
 
@@ -136,24 +156,16 @@ impl Spread {
             mismatch: number("interval.mismatch")?,
             // Absent where there is none.
             unexplained: if store.has(UNEXPLAINED) { number(UNEXPLAINED)? } else { 0.0 },
-            strangers: Strangers::read(store)?,
+            growths: Growths::read(store)?,
             families: store.get_list("families")?,
             noise: number("interval.noise")?,
         }))
     }
 
-    /// Reads an older file, which has a reach for each level. Nothing is known of how its errors go together, so they are added up.
+    /// Reads an older file, which has a reach for each level.
     fn read_by_level(store: &Store) -> Result<Option<Self>> {
-        let Some(reaches) = Reaches::read_by_level(store)? else { return Ok(None) };
-        Ok(Some(Self {
-            reaches,
-            correlation: 1.0,
-            mismatch: 0.0,
-            unexplained: 0.0,
-            strangers: Strangers::default(),
-            families: Vec::new(),
-            noise: 0.0,
-        }))
+        let reaches = Reaches::read_by_level(store)?;
+        Ok(reaches.map(|reaches| Self { reaches, ..Self::default() }))
     }
 }
 
@@ -163,15 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_carried_over_is_widened_less_the_more_trees_of_the_machine_are_known() {
-        let spread = Spread {
-            reaches: Reaches::default(),
-            correlation: 1.0,
-            mismatch: 0.01,
-            unexplained: 0.1,
-            strangers: Strangers::default(),
-            families: Vec::new(),
-            noise: 0.0,
-        };
+        let spread = Spread { mismatch: 0.01, unexplained: 0.1, ..Spread::default() };
         for (trees, factor) in [(1, 2.0), (4, 1.5), (16, 1.25)] {
             let widened = spread.widened(trees);
             let [mismatch, unexplained] = [widened.mismatch / 0.01, widened.unexplained / 0.1];

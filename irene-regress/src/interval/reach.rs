@@ -1,3 +1,8 @@
+use std::{
+    array::from_fn,
+    ops::{Index, IndexMut},
+};
+
 use super::WIDER;
 use crate::{Result, Store};
 
@@ -63,6 +68,9 @@ pub(crate) struct Reach {
     pub(crate) power: f64,
 }
 
+/// The farthest that own parts reach, e-folds: beyond a factor of 20 an interval says nothing.
+pub(super) const MOST: f64 = 3.0;
+
 /// Distances beyond a factor of a thousand count as that.
 const FARTHEST: f64 = 6.9;
 
@@ -78,54 +86,61 @@ impl Reach {
     }
 }
 
-/// The reaches of one kind of part: seen in training, inside the range, outside.
+/// A value for each kind of part.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct ByKind<T>([T; 3]);
+
+impl<T> Index<Kind> for ByKind<T> {
+    type Output = T;
+
+    fn index(&self, kind: Kind) -> &T {
+        &self.0[kind as usize]
+    }
+}
+
+impl<T> IndexMut<Kind> for ByKind<T> {
+    fn index_mut(&mut self, kind: Kind) -> &mut T {
+        &mut self.0[kind as usize]
+    }
+}
+
+impl<T> ByKind<T> {
+    /// The values of both, put together kind by kind.
+    fn with(&self, other: &Self, of: impl Fn(&T, &T) -> T) -> Self {
+        Self(from_fn(|kind| of(&self.0[kind], &other.0[kind])))
+    }
+}
+
+/// The reaches of one kind of part: seen in training, inside the range, outside; None if no node like it was held out.
 type Standings = [Option<Reach>; 3];
 
-/// The reaches by kind of part; None if no node like it was held out.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Reaches {
-    pub(crate) leaf: Standings,
-    pub(crate) own: Standings,
-    pub(crate) whole: Standings,
-}
+/// The reaches by kind of part.
+pub(crate) type Reaches = ByKind<Standings>;
+
+/// How much farther parts reach in a tree of a family that was not in the training data, e-folds; None if no family was held out.
+pub(crate) type Growths = ByKind<Option<f64>>;
 
 /// The lists of a predictor file.
 const NAMES: [(&str, Kind); 3] =
     [("interval.leaf", Kind::Leaf), ("interval.own", Kind::Own), ("interval.whole", Kind::Whole)];
 
 impl Reaches {
-    fn get(&self, kind: Kind) -> &Standings {
-        match kind {
-            Kind::Leaf => &self.leaf,
-            Kind::Own => &self.own,
-            Kind::Whole => &self.whole,
-        }
-    }
-
-    pub(crate) fn set(&mut self, kind: Kind, standings: Standings) {
-        match kind {
-            Kind::Leaf => self.leaf = standings,
-            Kind::Own => self.own = standings,
-            Kind::Whole => self.whole = standings,
-        }
-    }
-
     /// The reach of a part. What the training data tells less of never reaches less far.
     pub(crate) fn part(&self, uncertainty: &Uncertainty) -> Option<Part> {
         let standing = uncertainty.standing();
-        let known = self.get(uncertainty.kind)[..=standing].iter().flatten();
+        let reaches = &self[uncertainty.kind];
         let inside = Uncertainty { distance: 0.0, ..*uncertainty };
         // The reach of parts that were seen was learned at small deviations alone, and says nothing of greater ones.
         let of_seen = if uncertainty.kind == Kind::Leaf { SEEN_DEVIATION } else { f64::INFINITY };
         let of = |standing: usize, uncertainty: &Uncertainty| {
             let most = if standing == SEEN { of_seen } else { f64::INFINITY };
             let deviation = uncertainty.deviation.min(most);
-            Some(self.get(uncertainty.kind)[standing]?.of(&Uncertainty { deviation, ..*uncertainty }))
+            Some(reaches[standing]?.of(&Uncertainty { deviation, ..*uncertainty }))
         };
         let up_to = |last: usize, uncertainty: &Uncertainty| {
             (0..=last).filter_map(|standing| of(standing, uncertainty)).fold(0.0, f64::max)
         };
-        if known.count() == 0 {
+        if reaches[..=standing].iter().all(Option::is_none) {
             return None;
         }
         let within = up_to(standing.min(NEW), &inside);
@@ -133,39 +148,23 @@ impl Reaches {
         Some(Part { within, beyond: (whole - within).max(0.0) })
     }
 
-    fn map(&self, other: &Self, of: impl Fn(Option<Reach>, Option<Reach>) -> Option<Reach>) -> Self {
-        let each = |a: &Standings, b: &Standings| std::array::from_fn(|standing| of(a[standing], b[standing]));
-        Self {
-            leaf: each(&self.leaf, &other.leaf),
-            own: each(&self.own, &other.own),
-            whole: each(&self.whole, &other.whole),
-        }
-    }
-
     /// The wider of both where both have one.
     pub(crate) fn or_wider(&self, other: &Self) -> Self {
-        /// A typical guess, to compare reaches at.
-        const TYPICAL: Uncertainty = Uncertainty {
-            kind: Kind::Leaf,
-            group: 0,
-            deviation: SEEN_DEVIATION,
-            is_seen: true,
-            distance: 0.0,
-            least_reach: 0.0,
-        };
-        self.map(other, |a, b| match (a, b) {
-            (Some(a), Some(b)) => Some(if a.of(&TYPICAL) >= b.of(&TYPICAL) { a } else { b }),
+        let typical = Uncertainty { deviation: SEEN_DEVIATION, ..Uncertainty::default() };
+        let wider = |a: Option<Reach>, b: Option<Reach>| match (a, b) {
+            (Some(a), Some(b)) => Some(if a.of(&typical) >= b.of(&typical) { a } else { b }),
             (a, b) => a.or(b),
-        })
+        };
+        self.with(other, |a, b| from_fn(|standing| wider(a[standing], b[standing])))
     }
 
     pub(crate) fn times(&self, factor: f64) -> Self {
-        self.map(self, |reach, _| Some(reach?.times(factor)))
+        Self(self.0.map(|reaches| reaches.map(|reach| Some(reach?.times(factor)))))
     }
 
     pub(crate) fn write(&self, store: &mut Store) {
         for (name, kind) in NAMES {
-            if let [Some(seen), Some(new), Some(outside)] = self.get(kind) {
+            if let [Some(seen), Some(new), Some(outside)] = self[kind] {
                 let numbers = [seen, new, outside].map(|reach| [reach.multiple, reach.power]);
                 store.put(name, numbers.as_flattened());
             }
@@ -177,7 +176,7 @@ impl Reaches {
         for (name, kind) in NAMES.into_iter().filter(|(name, _)| store.has(name)) {
             let numbers: [f64; 6] = store.take_coefficients(name)?;
             let reach = |place: usize| Some(Reach { multiple: numbers[2 * place], power: numbers[2 * place + 1] });
-            reaches.set(kind, std::array::from_fn(reach));
+            reaches[kind] = from_fn(reach);
         }
         Ok(reaches)
     }
@@ -196,73 +195,50 @@ impl Reaches {
         let mut reaches = Self::default();
         for (name, kind) in [("ml", Kind::Leaf), ("math", Kind::Own), ("module", Kind::Whole)] {
             if let Some(standings) = level(name)? {
-                reaches.set(kind, standings);
+                reaches[kind] = standings;
             }
         }
         // Models as wholes reach as far as modules at least.
         if let Some(models) = level("model")? {
-            reaches = reaches.or_wider(&Self { whole: models, ..Self::default() });
+            let mut wholes = Self::default();
+            wholes[Kind::Whole] = models;
+            reaches = reaches.or_wider(&wholes);
         }
         Ok((reaches != Self::default()).then_some(reaches))
     }
 }
 
-/// The growth of reaches in a tree of a family that was not in the training data, e-folds; None if no family was held out.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Strangers {
-    leaf: Option<f64>,
-    own: Option<f64>,
-    whole: Option<f64>,
-}
-
-impl Strangers {
-    pub(crate) fn get(&self, kind: Kind) -> Option<f64> {
-        match kind {
-            Kind::Leaf => self.leaf,
-            Kind::Own => self.own,
-            Kind::Whole => self.whole,
-        }
-    }
-
-    pub(crate) fn get_mut(&mut self, kind: Kind) -> &mut Option<f64> {
-        match kind {
-            Kind::Leaf => &mut self.leaf,
-            Kind::Own => &mut self.own,
-            Kind::Whole => &mut self.whole,
-        }
-    }
-
+impl Growths {
+    /// The greater of both where both have one.
     pub(crate) fn or_wider(&self, other: &Self) -> Self {
-        let wider = |kind: Kind| match (self.get(kind), other.get(kind)) {
+        self.with(other, |a, b| match (*a, *b) {
             (Some(a), Some(b)) => Some(a.max(b)),
             (a, b) => a.or(b),
-        };
-        Self { leaf: wider(Kind::Leaf), own: wider(Kind::Own), whole: wider(Kind::Whole) }
+        })
     }
 
     pub(crate) fn times(&self, factor: f64) -> Self {
-        let times = |kind: Kind| self.get(kind).map(|more| factor * more);
-        Self { leaf: times(Kind::Leaf), own: times(Kind::Own), whole: times(Kind::Whole) }
+        Self(self.0.map(|more| Some(factor * more?)))
     }
 
     pub(crate) fn write(&self, store: &mut Store) {
         for (name, kind) in NAMES {
-            if let Some(more) = self.get(kind) {
+            if let Some(more) = self[kind] {
                 store.put(&format!("{name}.stranger"), &[more]);
             }
         }
     }
 
     pub(crate) fn read(store: &Store) -> Result<Self> {
-        let mut strangers = Self::default();
+        let mut growths = Self::default();
         for (name, kind) in NAMES {
             let name = format!("{name}.stranger");
             if store.has(&name) {
                 let [more] = store.take_coefficients(&name)?;
-                *strangers.get_mut(kind) = Some(more);
+                growths[kind] = Some(more);
             }
         }
-        Ok(strangers)
+        Ok(growths)
     }
 }
 
@@ -284,7 +260,8 @@ mod tests {
     #[test]
     fn what_was_learned_of_shapes_that_were_seen_says_nothing_of_far_ones() {
         let (seen, new) = (Reach { multiple: 7.5, power: 1.0 }, Reach { multiple: 0.1, power: 0.0 });
-        let reaches = Reaches { leaf: [Some(seen), Some(new), Some(new)], ..Reaches::default() };
+        let mut reaches = Reaches::default();
+        reaches[Kind::Leaf] = [Some(seen), Some(new), Some(new)];
         let part = |deviation: f64, is_seen: bool| {
             reaches.part(&Uncertainty { deviation, is_seen, ..Uncertainty::default() }).unwrap().within
         };

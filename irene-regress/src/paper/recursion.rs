@@ -75,7 +75,7 @@ pub(super) fn train(
     seed: u64,
 ) -> Result<Weighting> {
     let mut rows = Rows::new(features.len());
-    // What is learned from is put together once, as long as it is little.
+    // The training rows are put together once, as long as they are few.
     let (mut kept, mut kept_rows) = (Vec::new(), 0);
     trees.each(&mut |tree| {
         let problem = prepare(tree, features, leaves)?;

@@ -1,18 +1,30 @@
+//! Smooth factors on laws, where the training data departs from them. A correction is a Gaussian process (Rasmussen and Williams, 2006, section
+//! 2.2) of the departures r = ln measured − ln law, e-folds:
+//!
+//! | | |
+//! |---|---|
+//! | x | the [`coordinates`] of a shape |
+//! | k(x, y) = Σ σ² exp(−½ Σᵢ ((xᵢ − yᵢ) / ℓᵢ)²) | the covariance of departures: a sum of [`KERNELS`] with deviations σ and reaches ℓ |
+//! | K | the covariances of the training shapes, plus `NOISE²` / count on the diagonal |
+//! | w = K⁻¹ r | the weights |
+//! | exp(Σ w k(x, ·)) | the factor at x |
+//! | k(x, x) − k(x, ·)ᵀ K⁻¹ k(x, ·) + `NOISE²` | the variance of a measurement at x |
+//!
+//! Energies at the measured latency depart less: theirs is [`ENERGY_SCALE`]² k. Far from the training data all factors are 1.
+
 use irene_numerics::{CovarianceFactor, drawn};
 use nalgebra::DVector;
 
 use super::{SHAPE, Sample, Shape};
 use crate::{Result, Store, noise::NOISE};
 
-/// Smooth factors on laws, where the training data departs from them: the means of Gaussian processes over the logarithms of the
-/// shape, in e-folds. The marginal likelihood of the training data chooses one of a few [`KERNELS`]. Far from the training data all
-/// factors are 1.
+/// The factors on a primitive's laws.
 #[derive(Clone, Debug)]
 pub(crate) struct Correction {
-    /// The place among [`KERNELS`].
+    /// The index in [`KERNELS`], which the marginal likelihood of the training data chose.
     kernels: usize,
-    /// The training shapes' places.
-    places: Vec<Shape>,
+    /// The [`coordinates`] of the training shapes.
+    points: Vec<Shape>,
     /// The number of measurements of each shape.
     counts: Vec<f64>,
     /// The weight of each shape, for the logarithms of latency and of the energies given the latency.
@@ -24,8 +36,8 @@ pub(crate) struct Correction {
 impl PartialEq for Correction {
     /// The factors follow from the rest.
     fn eq(&self, other: &Self) -> bool {
-        (self.kernels, &self.places, &self.counts, &self.weights)
-            == (other.kernels, &other.places, &other.counts, &other.weights)
+        (self.kernels, &self.points, &self.counts, &self.weights)
+            == (other.kernels, &other.points, &other.counts, &other.weights)
     }
 }
 
@@ -49,30 +61,30 @@ const MOST_IN_ALL: usize = 2 * MOST;
 
 /// At most [`MOST`] of the samples, with their residuals.
 fn thinned(samples: &[Sample], residuals: &[Vec<f64>]) -> (Vec<Sample>, Vec<Vec<f64>>) {
-    let places = drawn(samples.len(), MOST);
-    let residuals = residuals.iter().map(|of| places.iter().map(|&place| of[place]).collect());
-    (places.iter().map(|&place| samples[place]).collect(), residuals.collect())
+    let kept = drawn(samples.len(), MOST);
+    let residuals = residuals.iter().map(|of| kept.iter().map(|&sample| of[sample]).collect());
+    (kept.iter().map(|&sample| samples[sample]).collect(), residuals.collect())
 }
 
 /// Departures of energies from their law at the measured latency, as a share of those of latencies.
 const ENERGY_SCALE: f64 = 1.0 / 3.0;
 
 struct Kernel {
-    /// Along each coordinate of a [`place`], in e-folds.
+    /// Along each of the [`coordinates`], in e-folds.
     reach: Shape,
     /// As a share of the figure.
     deviation: f64,
 }
 
 /// The logarithms of bytes, FLOPs a byte, parameters and sequence length. An operation with (nearly) no FLOPs has intensity 1.
-fn place([flops, bytes, parameters, seq_len]: &Shape) -> Shape {
+fn coordinates([flops, bytes, parameters, seq_len]: &Shape) -> Shape {
     const LEAST: f64 = 1e-3;
     let bytes = bytes + LEAST;
     let intensity = if *flops > 10.0 * LEAST { (flops / bytes).ln() } else { 0.0 };
     [bytes.ln(), intensity, (parameters + 1.0).ln(), seq_len.ln()]
 }
 
-/// The covariance of the departures at two [`place`]s.
+/// The covariance of the departures at two points.
 fn covariance(kernels: &[Kernel], x: &Shape, y: &Shape) -> f64 {
     let kernel = |kernel: &Kernel| {
         let steps = x.iter().zip(y).zip(&kernel.reach).map(|((x, y), reach)| (x - y) / reach);
@@ -80,6 +92,11 @@ fn covariance(kernels: &[Kernel], x: &Shape, y: &Shape) -> f64 {
         kernel.deviation * kernel.deviation * (-0.5 * square_distance).exp()
     };
     kernels.iter().map(kernel).sum()
+}
+
+/// Weights that explain departures: none where there is no factor.
+fn weights(factor: Option<&CovarianceFactor>, departures: &DVector<f64>) -> Vec<f64> {
+    factor.map_or_else(|| vec![0.0; departures.len()], |factor| factor.solve(departures).as_slice().to_vec())
 }
 
 /// The correction at a shape.
@@ -96,7 +113,7 @@ impl Correction {
     pub(crate) fn fit(samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
         let (samples, residuals) = &thinned(samples, residuals);
         let of_latency = residuals.first().map_or(&[][..], Vec::as_slice);
-        let tried = (0..KERNELS.len()).map(|kernels| Self::on(kernels, samples));
+        let tried = (0..KERNELS.len()).map(|kernels| Self::unweighted(kernels, samples));
         let by_evidence = |a: &Self, b: &Self| a.evidence(of_latency).total_cmp(&b.evidence(of_latency));
         tried.max_by(by_evidence).unwrap_or_else(|| Self::none(0)).weighted(samples, residuals)
     }
@@ -104,17 +121,17 @@ impl Correction {
     /// Learns from other samples with the same kernels.
     pub(crate) fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
         let (samples, residuals) = &thinned(samples, residuals);
-        Self::on(self.kernels, samples).weighted(samples, residuals)
+        Self::unweighted(self.kernels, samples).weighted(samples, residuals)
     }
 
     /// No correction, for so many figures.
     pub(crate) fn none(figures: usize) -> Self {
-        Self { kernels: 0, places: Vec::new(), counts: Vec::new(), weights: vec![Vec::new(); figures], factors: None }
+        Self { kernels: 0, points: Vec::new(), counts: Vec::new(), weights: vec![Vec::new(); figures], factors: None }
     }
 
     /// Whether there is no correction.
     pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.points.is_empty()
     }
 
     /// The factors for another machine: for so many figures, each to a power between 0 and 1.
@@ -123,48 +140,47 @@ impl Correction {
         const ELSEWHERE: f64 = 1e-4;
         let scaled = |weights: &Vec<f64>| weights.iter().map(|weight| power * weight).collect();
         let weights = self.weights.iter().take(figures).map(scaled).collect();
-        Self::new(self.kernels, self.places.clone(), vec![ELSEWHERE; self.counts.len()], weights)
+        Self::new(self.kernels, self.points.clone(), vec![ELSEWHERE; self.counts.len()], weights)
     }
 
     /// The same with room for so many samples beside it: where it has too many shapes, by some of them, as near to it as these allow.
     pub(crate) fn with_room_for(self, samples: usize) -> Self {
         let room = MOST_IN_ALL - samples.min(MOST);
-        if self.places.len() <= room {
+        if self.points.len() <= room {
             return self;
         }
         let kernels = KERNELS[self.kernels];
-        let kept = drawn(self.places.len(), room);
-        let places: Vec<Shape> = kept.iter().map(|&place| self.places[place]).collect();
-        let counts = kept.iter().map(|&place| self.counts[place]).collect();
-        let factors =
-            CovarianceFactor::of(places.len(), |i, j| covariance(kernels, &places[i], &places[j]), |_| NOISE * NOISE);
-        let weights = |weights: &Vec<f64>| {
-            let at = |place: &Shape| -> f64 {
-                let known = self.places.iter().zip(weights);
-                known.map(|(known, weight)| weight * covariance(kernels, place, known)).sum()
+        let kept = drawn(self.points.len(), room);
+        let points: Vec<Shape> = kept.iter().map(|&point| self.points[point]).collect();
+        let counts = kept.iter().map(|&point| self.counts[point]).collect();
+        let covariances = |i: usize, j: usize| covariance(kernels, &points[i], &points[j]);
+        let factor = CovarianceFactor::of(points.len(), covariances, |_| NOISE * NOISE);
+        let fewer = |all: &Vec<f64>| {
+            let log_factor = |point: &Shape| -> f64 {
+                let known = self.points.iter().zip(all);
+                known.map(|(known, weight)| weight * covariance(kernels, point, known)).sum()
             };
-            let logs = DVector::from_iterator(places.len(), places.iter().map(at));
-            factors.as_ref().map_or_else(|| vec![0.0; places.len()], |factors| factors.solve(&logs).as_slice().to_vec())
+            weights(factor.as_ref(), &DVector::from_iterator(points.len(), points.iter().map(log_factor)))
         };
-        let weights = self.weights.iter().map(weights).collect();
-        Self::new(self.kernels, places, counts, weights)
+        let weights = self.weights.iter().map(fewer).collect();
+        Self::new(self.kernels, points, counts, weights)
     }
 
     /// The product with another correction by the same kernels.
     pub(crate) fn with(self, other: Self) -> Self {
         let weights = self.weights.into_iter().zip(other.weights).map(|(ours, theirs)| [ours, theirs].concat());
-        let (places, counts) = ([self.places, other.places].concat(), [self.counts, other.counts].concat());
-        Self::new(self.kernels, places, counts, weights.collect())
+        let (points, counts) = ([self.points, other.points].concat(), [self.counts, other.counts].concat());
+        Self::new(self.kernels, points, counts, weights.collect())
     }
 
-    fn on(kernels: usize, samples: &[Sample]) -> Self {
-        let places = samples.iter().map(|sample| place(&sample.shape)).collect();
-        Self::new(kernels, places, samples.iter().map(|sample| sample.count).collect(), Vec::new())
+    fn unweighted(kernels: usize, samples: &[Sample]) -> Self {
+        let points = samples.iter().map(|sample| coordinates(&sample.shape)).collect();
+        Self::new(kernels, points, samples.iter().map(|sample| sample.count).collect(), Vec::new())
     }
 
-    fn new(kernels: usize, places: Vec<Shape>, counts: Vec<f64>, weights: Vec<Vec<f64>>) -> Self {
-        let correction = Self { kernels, places, counts, weights, factors: None };
-        let factors = if correction.places.is_empty() { None } else { correction.factorised(1.0, &correction.counts) };
+    fn new(kernels: usize, points: Vec<Shape>, counts: Vec<f64>, weights: Vec<Vec<f64>>) -> Self {
+        let correction = Self { kernels, points, counts, weights, factors: None };
+        let factors = if correction.points.is_empty() { None } else { correction.factorised(1.0, &correction.counts) };
         Self { factors, ..correction }
     }
 
@@ -177,9 +193,7 @@ impl Correction {
         let of_gpu = of_gpu.as_ref().or(of_energy.as_ref());
         for (figure, residuals) in residuals.iter().enumerate() {
             let factors = [self.factors.as_ref(), of_energy.as_ref(), of_gpu][figure.min(2)];
-            let solved = factors.map(|factors| factors.solve(&DVector::from_column_slice(residuals)));
-            let weights = solved.map_or_else(|| vec![0.0; residuals.len()], |weights| weights.as_slice().to_vec());
-            self.weights.push(weights);
+            self.weights.push(weights(factors, &DVector::from_column_slice(residuals)));
         }
         self
     }
@@ -195,35 +209,33 @@ impl Correction {
     /// The covariance of the training data, with deviations times `scale`. The noise on the diagonal keeps it positive definite.
     fn factorised(&self, scale: f64, counts: &[f64]) -> Option<CovarianceFactor> {
         let kernels = KERNELS[self.kernels];
-        let covariance = |i: usize, j: usize| scale * scale * covariance(kernels, &self.places[i], &self.places[j]);
-        CovarianceFactor::of(self.places.len(), covariance, |i| NOISE * NOISE / counts[i])
+        let covariance = |i: usize, j: usize| scale * scale * covariance(kernels, &self.points[i], &self.points[j]);
+        CovarianceFactor::of(self.points.len(), covariance, |i| NOISE * NOISE / counts[i])
     }
 
     /// The correction at a shape.
     pub(crate) fn at(&self, shape: &Shape) -> Factors {
-        let (place, kernels) = (place(shape), KERNELS[self.kernels]);
-        let mut near = DVector::from_iterator(
-            self.places.len(),
-            self.places.iter().map(|point| covariance(kernels, &place, point)),
-        );
+        let (here, kernels) = (coordinates(shape), KERNELS[self.kernels]);
+        let covariances = self.points.iter().map(|point| covariance(kernels, &here, point));
+        let mut covariances = DVector::from_iterator(self.points.len(), covariances);
         let factor = |(figure, weights): (usize, &Vec<f64>)| {
             let scale = if figure == 0 { 1.0 } else { ENERGY_SCALE };
-            let terms = weights.iter().zip(near.iter()).map(|(weight, covariance)| weight * covariance);
+            let terms = weights.iter().zip(covariances.iter()).map(|(weight, covariance)| weight * covariance);
             (scale * scale * terms.sum::<f64>()).exp()
         };
         let of = self.weights.iter().enumerate().map(factor).collect();
-        let mut variance = covariance(kernels, &place, &place);
+        let mut variance = covariance(kernels, &here, &here);
         if let Some(factors) = &self.factors {
-            factors.whiten(&mut near);
-            variance -= near.norm_squared();
+            factors.whiten(&mut covariances);
+            variance -= covariances.norm_squared();
         }
         Factors { of, deviation: (variance.max(0.0) + NOISE * NOISE).sqrt() }
     }
 
     pub(crate) fn write(&self, name: &str, store: &mut Store) {
-        let places: Vec<f64> = self.places.iter().flatten().copied().collect();
+        let points: Vec<f64> = self.points.iter().flatten().copied().collect();
         store.put(&format!("{name}.kernels"), &[self.kernels as f64]);
-        store.put(&format!("{name}.places"), &places);
+        store.put(&format!("{name}.places"), &points);
         store.put(&format!("{name}.counts"), &self.counts);
         for (figure, weights) in self.weights.iter().enumerate() {
             store.put(&format!("{name}.weights.{figure}"), weights);
@@ -243,11 +255,11 @@ impl Correction {
         if counts.iter().any(|count| *count <= 0.0) {
             return Err(store.error(format!("`{name}.counts` must be above 0")));
         }
-        let places = store.take(&format!("{name}.places"), SHAPE.len() * counts.len())?;
-        let places = places.as_chunks().0.to_vec();
+        let points = store.take(&format!("{name}.places"), SHAPE.len() * counts.len())?;
+        let points = points.as_chunks().0.to_vec();
         let weights = |figure| store.take(&format!("{name}.weights.{figure}"), counts.len());
         let weights = (0..figures).map(weights).collect::<Result<_>>()?;
-        Ok(Self::new(kernels as usize, places, counts, weights))
+        Ok(Self::new(kernels as usize, points, counts, weights))
     }
 }
 

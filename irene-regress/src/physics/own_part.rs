@@ -163,7 +163,7 @@ const PRIOR: f64 = 0.005;
 /// The levels of modules, whose equations weigh alike.
 const LEVELS: [Level; 2] = [Level::Module, Level::Model];
 
-/// What the modules of the training trees say, summed up.
+/// The sums over the modules of the training trees that a fit needs.
 #[derive(Default)]
 struct Modules {
     /// For each of [`LEVELS`], and latency, energy and GPU energy.

@@ -156,7 +156,7 @@ impl<M: Method> Calibrated<M> {
     }
 }
 
-/// Trees in which such modules are turned into primitives; where there are none, the trees as they are.
+/// Trees in which modules that were measured only as a whole are primitives; where there are none, the trees as they are.
 enum Closed<'t> {
     Same(&'t [&'t Tree]),
     Closed(Vec<Tree>),

@@ -198,7 +198,7 @@ fn check(trees: &[Rows]) -> Result<()> {
     Ok(())
 }
 
-/// What the nodes of some trees say of the coefficients of some causes, summed up.
+/// The sums over the nodes of some trees that a fit of the coefficients of some causes needs.
 struct Sums {
     causes: Vec<usize>,
     /// For each level.

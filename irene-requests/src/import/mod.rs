@@ -107,7 +107,7 @@ fn settled(row: RequestRow) -> RequestRow {
     RequestRow { load, prompt, generated, ..row }
 }
 
-/// What is wrong with a row on more GPUs than a sheet can say.
+/// The fault of a row on more GPUs than a sheet can say.
 fn degree_fault(row: &RequestRow, origin: &str) -> Option<Error> {
     let Parallel { tensor, pipeline, expert, data } = row.parallel;
     let degrees = [

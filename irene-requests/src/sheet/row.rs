@@ -46,7 +46,8 @@ pub struct RequestRow {
     pub generated: Option<f64>,
     /// How the model is spread over GPUs.
     pub parallel: Parallel,
-    /// Which degrees the row says are 1: tensor, pipeline, expert and data. Any other 1 is a degree that it does not say.
+    /// Whether the row itself gives a degree of 1, for tensor, pipeline, expert and data. Flags leave such a degree alone; any other 1 stands for
+    /// an empty cell, and they replace it.
     pub stated_ones: [bool; 4],
     /// Its measured or predicted figures.
     pub figures: Figures,

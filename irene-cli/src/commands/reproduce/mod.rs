@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use irene_explore::Dataset;
-use irene_predict::{ABOUT, PublicFile};
+use irene_predict::PublicFile;
 use irene_tree::Tree;
 
 use self::markdown::Section;
@@ -85,7 +85,7 @@ const FOLDER: &str = "reproduction";
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut data = Data::default();
     args.data.iter().try_for_each(|path| data.read(path))?;
-    data.public.sort_by_key(|(_, file)| ABOUT.iter().position(|about| about.name == file.name));
+    data.public.sort_by_key(|(_, file)| language_models::ABOUT.iter().position(|about| about.name == file.name));
     let folder = args.output.join(FOLDER);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut sections = vec![overview::section(&data)];

@@ -10,17 +10,18 @@ mod blend;
 mod process;
 mod surface;
 
-use irene_numerics::upper_median;
+use irene_numerics::{CovarianceFactor, upper_median};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::{
     additive::Additive,
     blend::Blend,
-    process::{Process, ProcessScales, Range},
-    surface::{Scales, Surface},
+    process::{Process, Range},
+    surface::{Surface, SurfaceScales},
 };
 use super::{
+    covariance::KernelScales,
     features::{DesignFeature, DesignFeatures},
     surrogate::{Learner, PredictedValue, Saved, Surrogate},
 };
@@ -88,6 +89,14 @@ pub(crate) fn are_figures<'a>(figures: impl IntoIterator<Item = &'a f64>) -> Res
     }
 }
 
+/// The logarithm of the evidence for a fit of so many records, whose residuals' squares over their variances (in units of the noise's) are `rest`,
+/// but for a constant.
+fn log_evidence(rest: f64, records: usize, factor: &CovarianceFactor) -> f64 {
+    /// The noise's standard deviation in e-folds, as a prior worth two records.
+    const NOISE: f64 = 0.05;
+    -0.5 * (records as f64 + 2.0) * (rest + 2.0 * NOISE * NOISE).ln() - factor.half_log_determinant()
+}
+
 /// Fewer records cannot be cross-validated.
 const FEWEST: usize = 3;
 
@@ -111,10 +120,10 @@ struct Views {
 /// The scales that a fit to all records chose.
 #[derive(Clone, Copy)]
 struct ViewScales {
-    on_law: Scales,
-    with_law: Scales,
-    without_law: Scales,
-    process: ProcessScales,
+    on_law: SurfaceScales,
+    with_law: SurfaceScales,
+    without_law: SurfaceScales,
+    process: KernelScales,
 }
 
 /// The views' predictions of a design, in e-folds, and how far the design is from the training data.

@@ -1,9 +1,12 @@
-use irene_numerics::{CovarianceFactor, drawn, linear_and_matern52};
+use irene_numerics::{CovarianceFactor, drawn};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
-use super::{are_divisors, are_usable};
-use crate::learning::standard::Standard;
+use super::{are_divisors, are_usable, log_evidence};
+use crate::learning::{
+    covariance::{KernelScales, kernels},
+    standard::Standard,
+};
 
 /// A Gaussian process over standardised coordinates, with a linear and a Matérn 5/2 kernel (Rasmussen and Williams, 2006, section
 /// 4.2) of fixed reach: what a [`Surface`](super::surface::Surface) is too stiff for. The evidence chooses the scales.
@@ -15,33 +18,25 @@ pub(super) struct Process {
     /// Where the training data is, standardised, a row a point.
     points: Vec<f64>,
     weights: Vec<f64>,
-    scales: ProcessScales,
+    scales: KernelScales,
 }
 
 /// The least and the greatest of each coordinate of the training data, standardised.
 #[derive(Clone, Debug)]
 pub(super) struct Range(Vec<(f64, f64)>);
 
-/// Prior standard deviations in units of the noise's.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct ProcessScales {
-    linear: f64,
-    smooth: f64,
-}
-
 /// The most records that one rests on: its memory grows with their square, its time with their cube.
 const MOST: usize = 1024;
 
+/// The scales that are tried.
 const LINEAR: f64 = 4.0;
 const SMOOTH: [f64; 4] = [0.3, 1.0, 2.0, 4.0];
-/// Standard deviations that a Matérn kernel reaches, for each root of a coordinate.
-const REACH: f64 = 1.5;
 /// A coordinate further outside the training data than this many deviations counts as this far.
 const FARTHEST: f64 = 10.0;
 
 struct Fit {
     evidence: f64,
-    scales: ProcessScales,
+    scales: KernelScales,
     factor: CovarianceFactor,
 }
 
@@ -52,7 +47,7 @@ impl Process {
         heights: &[f64],
         centre: f64,
         weights: &DVector<f64>,
-        scales: Option<ProcessScales>,
+        scales: Option<KernelScales>,
     ) -> Self {
         // A campaign has designs of few heads and of many in turn: every second one would be of one kind.
         let some = drawn(points.len(), MOST);
@@ -62,7 +57,7 @@ impl Process {
         let standard = Standard::of(&points);
         let (count, size) = (heights.len(), standard.means.len());
         let places = points.iter().flat_map(|point| standard.within_reach(point.as_ref())).collect();
-        let none = ProcessScales { linear: 1.0, smooth: 1.0 };
+        let none = KernelScales { linear: 1.0, smooth: 1.0 };
         let mut process = Self { standard, centre, points: places, weights: Vec::new(), scales: none };
         let point = |index: usize| &process.points[size * index..size * (index + 1)];
         // The kernels do not depend on the scales: they are computed once.
@@ -76,7 +71,7 @@ impl Process {
         let noise = weights.map(|weight| 1.0 / weight);
         let tried = match scales {
             Some(scales) => vec![scales],
-            None => SMOOTH.map(|smooth| ProcessScales { linear: LINEAR, smooth }).to_vec(),
+            None => SMOOTH.map(|smooth| KernelScales { linear: LINEAR, smooth }).to_vec(),
         };
         let fits = tried.into_iter().filter_map(|scales| Fit::new(&linear, &smooth, &noise, &left, scales));
         if let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) {
@@ -89,7 +84,7 @@ impl Process {
     /// Whether it has this many coordinates, and finite numbers.
     pub(super) fn is_sound(&self, coordinates: usize) -> bool {
         let sizes = [self.standard.means.len(), self.standard.deviations.len(), self.points.len()];
-        let ProcessScales { linear, smooth } = &self.scales;
+        let KernelScales { linear, smooth } = &self.scales;
         sizes == [coordinates, coordinates, coordinates * self.weights.len()]
             && !self.weights.is_empty()
             && are_usable(self.standard.means.iter().chain(&self.points).chain(&self.weights))
@@ -97,7 +92,7 @@ impl Process {
             && are_divisors(&self.standard.deviations)
     }
 
-    pub(super) fn scales(&self) -> ProcessScales {
+    pub(super) fn scales(&self) -> KernelScales {
         self.scales
     }
 
@@ -126,21 +121,9 @@ impl Process {
             .points
             .chunks_exact(point.len().max(1))
             .zip(&self.weights)
-            .map(|(other, weight)| weight * self.scales.of(kernels(&point, other)))
+            .map(|(other, weight)| weight * self.scales.covariance(kernels(&point, other)))
             .sum();
         self.centre + rise
-    }
-}
-
-/// Linear and Matérn 5/2, of scale 1.
-fn kernels(x: &[f64], y: &[f64]) -> (f64, f64) {
-    let (linear, smooth) = linear_and_matern52(x, y, REACH);
-    (1.0 + linear, smooth)
-}
-
-impl ProcessScales {
-    fn of(self, (linear, smooth): (f64, f64)) -> f64 {
-        self.linear * self.linear * linear + self.smooth * self.smooth * smooth
     }
 }
 
@@ -150,18 +133,16 @@ impl Fit {
         smooth: &DMatrix<f64>,
         noise: &DVector<f64>,
         left: &DVector<f64>,
-        scales: ProcessScales,
+        scales: KernelScales,
     ) -> Option<Self> {
-        let mut covariance = linear.zip_map(smooth, |linear, smooth| scales.of((linear, smooth)));
+        let mut covariance = linear.zip_map(smooth, |linear, smooth| scales.covariance((linear, smooth)));
         for (record, noise) in noise.iter().enumerate() {
             covariance[(record, record)] += noise;
         }
         let factor = CovarianceFactor::new(covariance)?;
         let mut whitened = left.clone();
         factor.whiten(&mut whitened);
-        let count = left.len() as f64;
-        let rest = whitened.norm_squared() + 2.0 * 0.05f64.powi(2);
-        let evidence = -0.5 * (count + 2.0) * rest.ln() - factor.half_log_determinant();
+        let evidence = log_evidence(whitened.norm_squared(), left.len(), &factor);
         Some(Self { evidence, scales, factor })
     }
 }
@@ -175,7 +156,7 @@ mod tests {
         let points: Vec<[f64; 1]> = (0..3 * MOST).map(|at| [at as f64 / MOST as f64]).collect();
         let heights: Vec<f64> = points.iter().map(|[x]| (2.0 * x).sin()).collect();
         let weights = DVector::from_element(points.len(), 1e4);
-        let scales = ProcessScales { linear: LINEAR, smooth: 1.0 };
+        let scales = KernelScales { linear: LINEAR, smooth: 1.0 };
         let process = Process::fit(&points, &heights, 0.0, &weights, Some(scales));
         assert!(process.points.len() == MOST && process.is_sound(1));
         for x in [0.3, 1.5, 2.9_f64] {

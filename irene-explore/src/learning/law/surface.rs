@@ -2,7 +2,7 @@ use irene_numerics::CovarianceFactor;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
-use super::{are_divisors, are_usable};
+use super::{are_divisors, are_usable, log_evidence};
 use crate::learning::standard::Standard;
 
 /// A quadratic surface over standardised coordinates: Bayesian linear regression with normal priors on its coefficients, whose
@@ -16,12 +16,12 @@ pub(super) struct Surface {
     coefficients: Vec<f64>,
     /// The lower factor of the coefficients' precision over the noise's, row by row.
     factor: Vec<f64>,
-    scales: Scales,
+    scales: SurfaceScales,
 }
 
 /// Prior standard deviations of the coefficients, in units of the noise's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Scales {
+pub(super) struct SurfaceScales {
     linear: f64,
     quadratic: f64,
 }
@@ -32,13 +32,11 @@ const QUADRATIC: [f64; 6] = [1e-4, 0.03, 0.1, 0.3, 1.0, 3.0];
 /// Degrees of freedom of the noise.
 const STUDENT: f64 = 3.0;
 const ROUNDS: usize = 4;
-/// The noise's standard deviation in e-folds, as a prior worth two records.
-const NOISE: f64 = 0.05;
 
 /// A weighted fit.
 struct Fit {
     evidence: f64,
-    scales: Scales,
+    scales: SurfaceScales,
     factor: CovarianceFactor,
     coefficients: DVector<f64>,
     /// The variance of the noise.
@@ -51,14 +49,14 @@ impl Surface {
         points: &[P],
         heights: &[f64],
         centre: f64,
-        scales: Option<Scales>,
+        scales: Option<SurfaceScales>,
     ) -> (Self, DVector<f64>) {
         let mut empty = Self {
             standard: Standard::of(points),
             centre,
             coefficients: Vec::new(),
             factor: Vec::new(),
-            scales: Scales { linear: 1.0, quadratic: 1.0 },
+            scales: SurfaceScales { linear: 1.0, quadratic: 1.0 },
         };
         let terms: Vec<Vec<f64>> = points.iter().map(|point| empty.terms(point.as_ref())).collect();
         let coordinates = empty.standard.means.len();
@@ -78,7 +76,7 @@ impl Surface {
             let of = |scales| Fit::new(&gram, &right, &left, &weights, coordinates, scales);
             // The weights of a round change the evidence little, so only the first and the last round try all scales.
             let last = best.as_ref().map(|fit| fit.scales).filter(|_| round + 1 < ROUNDS);
-            let tried = scales.or(last).map_or_else(Scales::all, |scales| vec![scales]);
+            let tried = scales.or(last).map_or_else(SurfaceScales::all, |scales| vec![scales]);
             let fits = tried.into_iter().filter_map(of);
             let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) else { break };
             fit.reweigh(&rows, &left, &mut weights);
@@ -109,7 +107,7 @@ impl Surface {
             && are_divisors(self.standard.deviations.iter().chain(pivots.by_ref()))
     }
 
-    pub(super) fn scales(&self) -> Scales {
+    pub(super) fn scales(&self) -> SurfaceScales {
         self.scales
     }
 
@@ -154,7 +152,7 @@ impl Surface {
     }
 }
 
-impl Scales {
+impl SurfaceScales {
     fn all() -> Vec<Self> {
         LINEAR.iter().flat_map(|&linear| QUADRATIC.map(|quadratic| Self { linear, quadratic })).collect()
     }
@@ -181,7 +179,7 @@ impl Fit {
         left: &DVector<f64>,
         weights: &DVector<f64>,
         coordinates: usize,
-        scales: Scales,
+        scales: SurfaceScales,
     ) -> Option<Self> {
         let prior = |column: usize| match column {
             0 => 1.0,
@@ -197,12 +195,9 @@ impl Fit {
         // The squared residuals and the penalty on the coefficients in one: left·W·left - right·coefficients.
         let squares: f64 = left.iter().zip(weights.iter()).map(|(left, weight)| weight * left * left).sum();
         let rest = (squares - right.dot(&coefficients)).max(0.0);
-        let count = left.len() as f64;
         let half_prior: f64 = 0.5 * (0..coefficients.len()).map(|column| prior(column).ln()).sum::<f64>();
-        let evidence = -0.5 * (count + 2.0) * (rest + 2.0 * NOISE * NOISE).ln()
-            - factor.half_log_determinant()
-            - half_prior
-            - 0.05 * scales.linear.ln().powi(2);
-        Some(Self { evidence, scales, factor, coefficients, variance: (rest / count).max(1e-12) })
+        let evidence = log_evidence(rest, left.len(), &factor) - half_prior - 0.05 * scales.linear.ln().powi(2);
+        let variance = (rest / left.len() as f64).max(1e-12);
+        Some(Self { evidence, scales, factor, coefficients, variance })
     }
 }

@@ -108,11 +108,11 @@ fn a_departure_fades_along_each_coordinate_by_its_reach() {
 
 #[test]
 fn an_operation_with_nearly_no_flops_has_intensity_one() {
-    let place = |flops: f64, bytes: f64| place(&[flops, bytes, 0.0, 1.0]);
-    assert_eq!(place(0.0, 50.0), place(0.009, 50.0));
-    close(place(0.0, 50.0)[1], 0.0);
-    close(place(0.5, 50.0)[1], (0.5f64 / 50.001).ln());
-    assert_eq!((place(0.0, 0.999)[0], place(0.0, 1.0)[2], place(0.0, 1.0)[3]), (0.0, 0.0, 0.0));
+    let at = |flops: f64, bytes: f64| coordinates(&[flops, bytes, 0.0, 1.0]);
+    assert_eq!(at(0.0, 50.0), at(0.009, 50.0));
+    close(at(0.0, 50.0)[1], 0.0);
+    close(at(0.5, 50.0)[1], (0.5f64 / 50.001).ln());
+    assert_eq!((at(0.0, 0.999)[0], at(0.0, 1.0)[2], at(0.0, 1.0)[3]), (0.0, 0.0, 0.0));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_file_of_what_no_correction_can_be_is_refused() {
     for count in [0.0, -1.0] {
         assert!(error(2.0, &[count]).contains("must be above 0"), "{count}");
     }
-    // As many as two machines can have, whose places are missing; and one more.
+    // As many as two machines can have, whose coordinates are missing; and one more.
     assert!(error(0.0, &[1.0; 2 * MOST]).contains("x.places"));
     assert!(error(0.0, &[1.0; 2 * MOST + 1]).contains("more than any predictor"));
 }
@@ -209,7 +209,7 @@ fn a_file_of_what_no_correction_can_be_is_refused() {
 #[test]
 fn the_evidence_of_one_departure_is_its_density() {
     let variance = AT_ONCE + NOISE * NOISE;
-    let evidence = |residual: f64| Correction::on(0, &[at(SHAPE)]).evidence(&[residual]);
+    let evidence = |residual: f64| Correction::unweighted(0, &[at(SHAPE)]).evidence(&[residual]);
     close(evidence(0.0), -0.5 * variance.ln());
     close(evidence(0.2), -0.5 * (0.04 / variance + variance.ln()));
     assert_eq!(Correction::none(1).evidence(&[]), f64::NEG_INFINITY);
@@ -217,8 +217,8 @@ fn the_evidence_of_one_departure_is_its_density() {
 
 #[test]
 fn an_operation_has_an_intensity_from_a_hundredth_of_a_mflop_on() {
-    assert_eq!(place(&[0.01, 50.0, 0.0, 1.0])[1], 0.0);
-    close(place(&[0.010_001, 50.0, 0.0, 1.0])[1], (0.010_001f64 / 50.001).ln());
+    assert_eq!(coordinates(&[0.01, 50.0, 0.0, 1.0])[1], 0.0);
+    close(coordinates(&[0.010_001, 50.0, 0.0, 1.0])[1], (0.010_001f64 / 50.001).ln());
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn layers_repeat_their_measurement_and_models_measure_anew() {
     close(sample.log_energy.exp(), 4.0, 1e-12);
     close(sample.log_gpu_energy.unwrap().exp(), 4.0, 1e-12);
     assert_eq!(only(&[&one, &one]).count, 4.0);
-    // What differs in one figure alone was measured anew.
+    // Measurements that differ in one figure alone are two.
     assert_eq!(only(&[&tree(&[[1.0, 8.0, 2.0], [1.0, 8.0, 3.0]])]).count, 2.0);
 }
 

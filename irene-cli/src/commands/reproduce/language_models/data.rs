@@ -1,8 +1,8 @@
 //! Which measurements there are.
 
-use irene_predict::{ABOUT, PublicData, PublicFile};
+use irene_predict::{PublicData, PublicFile};
 
-use super::{Cell, DATA, Section, Table};
+use super::{ABOUT, Cell, DATA, Section, Table};
 
 pub(super) fn section(files: &[(String, PublicFile)]) -> Section {
     const NO_ENERGIES: &str = "it has no energies";

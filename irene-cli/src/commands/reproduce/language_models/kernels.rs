@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use irene_devices::{KernelLaw, KernelMeasurement};
-use irene_predict::{FirstFit, KernelsLeftOut, NeuSight, PublicData, PublicFile, training_steps};
+use irene_predict::{KernelsLeftOut, PublicData, PublicFile, training_steps};
 use irene_requests::PercentErrors;
 
-use super::{Cell, KERNELS, NOT_MEASURED, ONE_DEVICE, Section, Table, WHOLE, errors, inside, shown, titled};
+use super::{
+    Cell, KERNELS, NOT_MEASURED, ONE_DEVICE, Section, Table, WHOLE, errors, inside,
+    reported::{FirstFit, NEUSIGHT_FORWARD, NEUSIGHT_ROOFLINE, NEUSIGHT_TRAINING},
+    shown, titled,
+};
 use crate::output;
 
 /// Measured kernels, and laws that were fitted without each device.
@@ -127,15 +131,15 @@ impl Kernels {
         }
         let mut training = Table::new(["training", "measured", "time", "NeuSight"]);
         let parts = ["steps", "backward passes", "forward passes"];
-        for ((part, found), theirs) in parts.into_iter().zip(self.training()).zip(NeuSight::TRAINING) {
+        for ((part, found), theirs) in parts.into_iter().zip(self.training()).zip(NEUSIGHT_TRAINING) {
             training.row([part.into(), found.count().into(), errors(Some(&found), ONE_DEVICE), shown(theirs).into()]);
         }
         let section =
             Section::new(WHOLE).text("As above; the time of a pass is the sum of its kernels' times.").table(table);
         section.text(format!(
             "On all of the first kind, NeuSight itself is off by {}, and its roofline by {}. Nothing of training is in any fit:",
-            shown(NeuSight::FORWARD),
-            shown(NeuSight::ROOFLINE)
+            shown(NEUSIGHT_FORWARD),
+            shown(NEUSIGHT_ROOFLINE)
         )).table(training).text(
             "NeuSight's figures are computed from the predictions that its authors publish; three of their files were not to be had, so that its \
              backward and forward passes are those of 22 steps. Forward passes of training are far off where the measuring program allocated \

@@ -4,20 +4,22 @@ mod data;
 mod kernels;
 mod machines;
 mod pictures;
+mod reported;
 mod requests;
 mod summary;
 
 use anyhow::Result;
-use irene_predict::{MedianAndMean, PublicData, PublicFile};
+use irene_predict::{PublicData, PublicFile};
 use irene_requests::PercentErrors;
 
-use self::{kernels::Kernels, requests::Requests};
+use self::{kernels::Kernels, reported::MedianAndMean, requests::Requests};
 use super::{
     Effort,
     markdown::{Cell, Section, Table},
 };
 
 pub(super) use machines::from_data_sheets;
+pub(super) use reported::ABOUT;
 
 pub(super) const DATA: &str = "The public measurements";
 pub(super) const SUMMARY: &str = "Ours, first fits and NeuSight";

@@ -1,10 +1,11 @@
 //! The main errors beside those of others.
 
-use irene_predict::{FirstFit, Measured, MedianAndMean, Nearest, NeuSight, RequestErrors};
+use irene_predict::{Measured, RequestErrors};
 use irene_requests::PercentErrors;
 
 use super::{
     Cell, Kernels, NO_KERNELS, NO_REQUESTS, PUBLISHED, Requests, SUMMARY, Section, Table, errors,
+    reported::{self, FirstFit, MedianAndMean, NEUSIGHT_FORWARD, NEUSIGHT_ROOFLINE, Nearest},
     requests::{Tried, errors_of, is_ml_energy},
     shown,
 };
@@ -121,8 +122,8 @@ pub(super) fn section(requests: Option<&Requests<'_>>, kernels: Option<&Kernels>
         "time of whole models in 32-bit floats".into(),
         Cell::of(forward.as_ref().map(|errors| errors.count().to_string()), NO_KERNELS),
         errors(forward.as_ref(), NO_KERNELS),
-        shown(NeuSight::FORWARD).into(),
-        shown(NeuSight::ROOFLINE).into(),
+        shown(NEUSIGHT_FORWARD).into(),
+        shown(NEUSIGHT_ROOFLINE).into(),
     ]);
     Section::new(SUMMARY)
         .text(
@@ -167,7 +168,7 @@ fn of_first(figure: Option<MedianAndMean>) -> Cell {
 /// Errors that papers print, with the nearest of ours.
 pub(super) fn published(requests: Option<&Requests<'_>>) -> Section {
     let mut table = Table::new(["work", "figure", "published", "the nearest of ours", "ours, median / mean"]);
-    for published in irene_predict::PUBLISHED {
+    for published in reported::PUBLISHED {
         let ours = requests.map(|requests| nearest(published.ours, requests));
         let (what, found) = ours.unzip();
         table.row([

@@ -1,4 +1,6 @@
-//! Passes that differ in the number of their sequences alone: computed from two of them where a third shows how.
+//! Passes that differ in the number of their sequences alone. Each count of each kernel (FLOPs, bytes, rows) grows by the same amount with every
+//! sequence: a product of 8 GFLOP for 4 sequences and of 12 for 6 has 16 for 8. So two passes that were followed give all others, if a third that was
+//! followed is as these two have it.
 
 use std::sync::Arc;
 
@@ -53,37 +55,37 @@ impl Traced {
 }
 
 /// All that is known of the passes that differ in their sequences alone.
-pub(super) enum Line {
-    /// The passes that were followed.
-    Found(Vec<Arc<Traced>>),
-    /// Two of them, on whose line a third is.
-    Straight(Arc<Straight>),
-    /// A third is not.
-    Bent,
+pub(super) enum BatchSeries {
+    /// The passes that were followed, two at most.
+    Few(Vec<Arc<Traced>>),
+    /// Two that were followed, which a third agrees with.
+    Linear(Arc<Interpolated>),
+    /// A third does not.
+    NotLinear,
 }
 
 /// Two passes, and the share of the experts that each token is sent to, for each product of experts.
-pub(super) struct Straight {
+pub(super) struct Interpolated {
     ends: [Arc<Traced>; 2],
     shares: Vec<f64>,
 }
 
-impl Line {
+impl BatchSeries {
     pub(super) fn add(&mut self, traced: &Arc<Traced>) {
-        let Self::Found(found) = self else { return };
+        let Self::Few(found) = self else { return };
         if found.iter().all(|known| known.sequences != traced.sequences) {
             found.push(Arc::clone(traced));
         }
         if let [first, second, third] = &found[..] {
-            let straight = Straight::of([first, second, third]);
-            let straight = straight.filter(|line| line.at(third.sequences).as_ref() == Some(&third.works));
-            *self = straight.map_or(Self::Bent, |line| Self::Straight(Arc::new(line)));
+            let interpolated = Interpolated::of([first, second, third]);
+            let agreeing = interpolated.filter(|known| known.at(third.sequences).as_ref() == Some(&third.works));
+            *self = agreeing.map_or(Self::NotLinear, |known| Self::Linear(Arc::new(known)));
         }
     }
 }
 
-impl Straight {
-    /// The line of the first two, if some router's share explains what every product of experts reads in all three.
+impl Interpolated {
+    /// Between the first two, if some router's share explains what every product of experts reads in all three.
     fn of(found: [&Arc<Traced>; 3]) -> Option<Self> {
         let [first, second, _] = found;
         let share = |(nth, (place, _)): (usize, &(usize, Grouped))| {
@@ -118,7 +120,7 @@ impl Straight {
         let ends = [a.sequences, b.sequences].map(|sequences| sequences as f64);
         let between = a.works.iter().zip(&b.works);
         let mut works: Vec<(Work, f64)> =
-            between.map(|(a, b)| on_line(ends, a, b, sequences as f64)).collect::<Option<_>>()?;
+            between.map(|(a, b)| interpolated(ends, a, b, sequences as f64)).collect::<Option<_>>()?;
         let tokens = a.tokens / ends[0] * sequences as f64;
         for ((place, grouped), share) in a.grouped.iter().zip(&self.shares) {
             let touched = grouped.touched(*share, tokens);
@@ -128,20 +130,26 @@ impl Straight {
     }
 }
 
-fn on_line([from, to]: [f64; 2], (a, times): &(Work, f64), (b, of_b): &(Work, f64), at: f64) -> Option<(Work, f64)> {
-    let line = |a: f64, b: f64| a + (b - a) / (to - from) * (at - from);
+/// The kernel of `at` sequences, from those of two other numbers.
+fn interpolated(
+    [from, to]: [f64; 2],
+    (a, times): &(Work, f64),
+    (b, of_b): &(Work, f64),
+    at: f64,
+) -> Option<(Work, f64)> {
+    let linear = |a: f64, b: f64| a + (b - a) / (to - from) * (at - from);
     let kind = |work: &Work| (work.kind, work.op, work.weights, work.activations);
     let work = Work {
-        flops: line(a.flops, b.flops),
-        weight_bytes: line(a.weight_bytes, b.weight_bytes),
-        cache_bytes: line(a.cache_bytes, b.cache_bytes),
-        other_bytes: line(a.other_bytes, b.other_bytes),
-        link_bytes: line(a.link_bytes, b.link_bytes),
-        kernels: line(a.kernels, b.kernels),
-        batch: line(a.batch, b.batch),
-        rows: line(a.rows, b.rows),
-        inner: line(a.inner, b.inner),
-        columns: line(a.columns, b.columns),
+        flops: linear(a.flops, b.flops),
+        weight_bytes: linear(a.weight_bytes, b.weight_bytes),
+        cache_bytes: linear(a.cache_bytes, b.cache_bytes),
+        other_bytes: linear(a.other_bytes, b.other_bytes),
+        link_bytes: linear(a.link_bytes, b.link_bytes),
+        kernels: linear(a.kernels, b.kernels),
+        batch: linear(a.batch, b.batch),
+        rows: linear(a.rows, b.rows),
+        inner: linear(a.inner, b.inner),
+        columns: linear(a.columns, b.columns),
         ..*a
     };
     (times == of_b && kind(a) == kind(b)).then_some((work, *times))

@@ -1,18 +1,18 @@
 //! What others report of the same measurements, and of their own, to hold ours against.
 
 /// Median and mean of absolute percentage errors.
-pub type MedianAndMean = (f64, f64);
+pub(super) type MedianAndMean = (f64, f64);
 
 /// The errors of a first fit of a figure: a law of four to eight constants, in which a GPU enters by its bandwidth, its dense peak and its TDP
 /// alone. They were found before this crate, on nearly the same rows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FirstFit {
+#[derive(Clone, Copy)]
+pub(super) struct FirstFit {
     /// On what it was fitted to.
-    pub in_sample: Option<MedianAndMean>,
+    pub(super) in_sample: Option<MedianAndMean>,
     /// On each device, fitted without it.
-    pub device_left_out: MedianAndMean,
+    pub(super) device_left_out: MedianAndMean,
     /// On each model, fitted without it.
-    pub model_left_out: MedianAndMean,
+    pub(super) model_left_out: MedianAndMean,
 }
 
 impl FirstFit {
@@ -21,54 +21,47 @@ impl FirstFit {
     }
 
     /// Time of products in 16-bit floats (Vidur).
-    pub const PRODUCTS: Self = Self::of((5.7, 7.6), (6.0, 7.9), (5.8, 7.6));
+    pub(super) const PRODUCTS: Self = Self::of((5.7, 7.6), (6.0, 7.9), (5.8, 7.6));
     /// Latency of a batch under vLLM on A100, H100 and GH200 (LLM-Inference-Bench).
-    pub const VLLM_BATCH: Self = Self::of((4.6, 5.9), (4.8, 6.4), (5.5, 7.7));
+    pub(super) const VLLM_BATCH: Self = Self::of((4.6, 5.9), (4.8, 6.4), (5.5, 7.7));
     /// The same under TensorRT-LLM.
-    pub const TENSORRT_BATCH: Self = Self::of((7.2, 11.4), (12.4, 15.3), (9.2, 14.6));
+    pub(super) const TENSORRT_BATCH: Self = Self::of((7.2, 11.4), (12.4, 15.3), (9.2, 14.6));
     /// Energy a token of vLLM's server (ML.ENERGY, second and third round).
-    pub const ENERGY: Self = Self::of((16.0, 19.8), (21.6, 26.9), (17.6, 21.2));
+    pub(super) const ENERGY: Self = Self::of((16.0, 19.8), (21.6, 26.9), (17.6, 21.2));
     /// The same with a Gaussian process on what the law leaves.
-    pub const ENERGY_BY_PROCESS: Self =
+    pub(super) const ENERGY_BY_PROCESS: Self =
         Self { in_sample: None, device_left_out: (16.4, 20.9), model_left_out: (10.9, 15.2) };
     /// Time of its steps.
-    pub const TIME: Self = Self::of((13.9, 18.7), (19.6, 24.9), (16.1, 21.0));
+    pub(super) const TIME: Self = Self::of((13.9, 18.7), (19.6, 24.9), (16.1, 21.0));
     /// Its energy at the measured time, which is its power.
-    pub const ENERGY_AT_ITS_TIME: Self = Self::of((13.1, 15.1), (16.6, 19.3), (14.3, 16.1));
+    pub(super) const ENERGY_AT_ITS_TIME: Self = Self::of((13.1, 15.1), (16.6, 19.3), (14.3, 16.1));
     /// Power at the measured time, of all sources.
-    pub const POWER: Self = Self::of((13.3, 16.0), (16.0, 18.8), (14.3, 17.0));
+    pub(super) const POWER: Self = Self::of((13.3, 16.0), (16.0, 18.8), (14.3, 17.0));
 }
 
-/// NeuSight's own errors on its measurements of whole models in 32-bit floats, computed from the predictions that its authors publish.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NeuSight;
-
-impl NeuSight {
-    /// Forward passes.
-    pub const FORWARD: MedianAndMean = (7.6, 10.1);
-    /// Its roofline on the same: the longer of FLOPs at the peak and bytes at the bandwidth.
-    pub const ROOFLINE: MedianAndMean = (29.5, 31.2);
-    /// Whole steps of training, their backward passes, and their forward passes.
-    pub const TRAINING: [MedianAndMean; 3] = [(9.5, 10.2), (15.9, 14.8), (12.0, 15.1)];
-}
+/// NeuSight's own errors on forward passes, of its measurements of whole models in 32-bit floats, computed from the predictions that its authors
+/// publish.
+pub(super) const NEUSIGHT_FORWARD: MedianAndMean = (7.6, 10.1);
+/// Its roofline on the same: the longer of FLOPs at the peak and bytes at the bandwidth.
+pub(super) const NEUSIGHT_ROOFLINE: MedianAndMean = (29.5, 31.2);
+/// Its own errors on whole steps of training, their backward passes, and their forward passes.
+pub(super) const NEUSIGHT_TRAINING: [MedianAndMean; 3] = [(9.5, 10.2), (15.9, 14.8), (12.0, 15.1)];
 
 /// An error that a paper prints of measurements of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Published {
+pub(super) struct Published {
     /// The work.
-    pub who: &'static str,
+    pub(super) who: &'static str,
     /// The figure, and on what it was judged.
-    pub figure: &'static str,
+    pub(super) figure: &'static str,
     /// The error as printed.
-    pub error: &'static str,
+    pub(super) error: &'static str,
     /// The nearest of ours.
-    pub ours: Nearest,
+    pub(super) ours: Nearest,
 }
 
 /// Which of our figures is nearest to one that a paper prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // their names
-pub enum Nearest {
+#[derive(Clone, Copy)]
+pub(super) enum Nearest {
     EnergyModelLeftOut,
     PowerDeviceLeftOut,
     PowerModelLeftOut,
@@ -80,7 +73,7 @@ pub enum Nearest {
 }
 
 /// The errors that papers print. None of their measurements is among those here.
-pub const PUBLISHED: [Published; 9] = [
+pub(super) const PUBLISHED: [Published; 9] = [
     Published {
         who: "WattGPU",
         figure: "power of a server, specs alone, GPU left out; median",
@@ -128,16 +121,15 @@ pub const PUBLISHED: [Published; 9] = [
 ];
 
 /// A public file: what it holds, its meter, and where it comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AboutFile {
-    /// Its name, as [`PublicFile::name`](crate::PublicFile::name) has it.
-    pub name: &'static str,
+pub(crate) struct AboutFile {
+    /// Its name, as `PublicFile::name` has it.
+    pub(crate) name: &'static str,
     /// Its contents.
-    pub holds: &'static str,
+    pub(crate) holds: &'static str,
     /// The source of its energies; None where it has times alone.
-    pub meter: Option<&'static str>,
+    pub(crate) meter: Option<&'static str>,
     /// The repository and its licence.
-    pub source: &'static str,
+    pub(crate) source: &'static str,
 }
 
 const fn about(
@@ -150,7 +142,7 @@ const fn about(
 }
 
 /// The public files.
-pub const ABOUT: [AboutFile; 10] = [
+pub(crate) const ABOUT: [AboutFile; 10] = [
     about(
         "ML.ENERGY",
         "requests served in a steady state on 1 to 16 GPUs: energy and time a token",
