@@ -74,7 +74,7 @@ impl Architecture for Decoder {
         let recipe = (self.recipe)(config)?;
         let vocabulary = recipe.vocabulary;
         let recipe = recipe.shared_by(config, weights.parallel())?;
-        let (classes, of_head, width) = (recipe.head_classes(), recipe.head, recipe.embedding);
+        let (classes, of_head, width) = (recipe.head_classes(self.trunk), recipe.head, recipe.embedding);
         let layers = |tokens: &Embedding| -> Result<Box<dyn HeadLayers>> {
             Ok(if head == TaskHead::Classification {
                 let sizes = [width, config.num_labels()?];

@@ -66,8 +66,7 @@ pub(super) enum Parts {
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     pub(super) classes: Classes,
-    /// The module that holds the model beside its head, and in it the one that holds the layers, if that is another (OPT).
-    pub(super) trunk: &'static str,
+    /// The module in the model that holds its layers, if that is another (OPT).
     pub(super) inner: Option<&'static str>,
     pub(super) tokens: &'static str,
     pub(super) layers: &'static str,
@@ -449,8 +448,8 @@ pub(super) struct HeadRecipe {
 }
 
 impl Recipe {
-    pub(super) fn head_classes(&self) -> HeadClasses {
-        let Names { classes, trunk, .. } = self.names;
+    pub(super) fn head_classes(&self, trunk: &'static str) -> HeadClasses {
+        let Names { classes, .. } = self.names;
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
 
