@@ -29,7 +29,8 @@ pub(super) const EXAONE4: Decoder = Decoder {
 fn exaone4(config: &Config) -> Result<Recipe> {
     let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Exaone4")) })?;
     recipe.attention.head_norms = Some(HeadNorms::PerMovedHead(["q_norm", "k_norm"]));
-    recipe.block = Block::After { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
+    recipe.block =
+        Block::OutputNorm { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
     // A number of layers, or a letter for each of them: LLLG.
     let pattern = match config.value("sliding_window_pattern") {
         Some(Value::String(letters)) => letters.len().max(1),

@@ -62,7 +62,7 @@ fn falcon(config: &Config) -> Result<Recipe> {
     recipe.block = match (config.flag_or("parallel_attn", true)? || is_new, of_norms) {
         (true, 1) => Block::Parallel { attention: "input_layernorm", feed_forward: None },
         (true, _) => Block::Parallel { attention: "ln_attn", feed_forward: Some("ln_mlp") },
-        (false, _) => Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
+        (false, _) => Block::PreNorm { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
     };
     recipe.attention.alibi = is_by_distance.then_some(Alibi::BeforeScale);
     let (attention, hidden) = (recipe.attention.dropout, config.probability_or("hidden_dropout", 0.0)?);

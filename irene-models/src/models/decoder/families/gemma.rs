@@ -35,7 +35,7 @@ fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
 
 /// The second's and the third's own parts: norms on both sides of each branch, and scores scaled by a size of their own.
 fn with_norms_around(recipe: &mut Recipe, config: &Config) -> Result<()> {
-    recipe.block = Block::Around {
+    recipe.block = Block::Sandwich {
         attention: ["input_layernorm", "post_attention_layernorm"],
         feed_forward: ["pre_feedforward_layernorm", "post_feedforward_layernorm"],
     };

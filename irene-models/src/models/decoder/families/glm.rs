@@ -32,7 +32,7 @@ pub(super) const GLM4: Decoder = Decoder {
     trunk: "model",
     recipe: |config| {
         let mut recipe = glm(config, classes!("Glm4"))?;
-        recipe.block = Block::Around {
+        recipe.block = Block::Sandwich {
             attention: ["input_layernorm", "post_self_attn_layernorm"],
             feed_forward: ["post_attention_layernorm", "post_mlp_layernorm"],
         };

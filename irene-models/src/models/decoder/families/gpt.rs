@@ -92,7 +92,7 @@ fn gpt_neox(config: &Config) -> Result<Recipe> {
     recipe.block = if config.flag_or("use_parallel_residual", true)? {
         Block::Parallel { attention, feed_forward: Some(feed_forward) }
     } else {
-        Block::Before { attention, feed_forward }
+        Block::PreNorm { attention, feed_forward }
     };
     Ok(recipe)
 }
@@ -203,8 +203,11 @@ fn opt(config: &Config) -> Result<Recipe> {
     recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("dropout", 0.1)?);
     let (attention, feed_forward) = ("self_attn_layer_norm", "final_layer_norm");
     let is_before = config.flag_or("do_layer_norm_before", true)?;
-    recipe.block =
-        if is_before { Block::Before { attention, feed_forward } } else { Block::OfSum { attention, feed_forward } };
+    recipe.block = if is_before {
+        Block::PreNorm { attention, feed_forward }
+    } else {
+        Block::PostNorm { attention, feed_forward }
+    };
     let is_removed = config.flag_or("_remove_final_layer_norm", false)?;
     recipe.final_norm = (is_before && !is_removed).then_some("final_layer_norm");
     Ok(recipe)

@@ -130,7 +130,8 @@ pub(super) const OLMO2: Decoder = Decoder {
 fn olmo(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let mut recipe = llama_like(config, defaults)?;
     recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
-    recipe.block = Block::After { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
+    recipe.block =
+        Block::OutputNorm { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
     Ok(recipe)
 }
 

@@ -237,7 +237,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         embedding_norm: None,
         norm: NormKind::Rms { eps: config.number_or("rms_norm_eps", defaults.eps)? },
         attention: llama_attention(config, heads, rotary)?,
-        block: Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
+        block: Block::PreNorm { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
         adds_inside: false,
         residual_scale: None,
         dropouts: Dropouts::default(),

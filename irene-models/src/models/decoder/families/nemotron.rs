@@ -107,7 +107,7 @@ fn nemotron_h(config: &Config) -> Result<Recipe> {
     recipe.names.tokens = "embeddings";
     recipe.names.attention = "mixer";
     recipe.names.feed_forward = "mixer";
-    recipe.block = Block::One { norm: "norm" };
+    recipe.block = Block::Single { norm: "norm" };
     recipe.final_norm = Some("norm_f");
     let states = States {
         kind: StateKind::Mamba2,
