@@ -4,12 +4,11 @@ use irene_tree::{Kernels, Level};
 
 use super::{
     attention::{DecoderAttention, Residual, Seen},
-    delta::DeltaMixer,
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe, StateKind},
+    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
     states::StateMixer,
 };
 use crate::{
@@ -113,7 +112,6 @@ enum SelfAttention {
     Heads(Box<DecoderAttention>),
     Latent(Box<LatentAttention>),
     States(Box<StateMixer>),
-    Delta(Box<DeltaMixer>),
     None,
 }
 
@@ -144,10 +142,6 @@ impl DecoderLayer {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::States(mixer) => {
-                let ((hidden, _), (_, past)) = seen;
-                (cx.call(mixer.as_ref(), (hidden, past))?, None)
-            }
-            SelfAttention::Delta(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
             }
@@ -256,13 +250,7 @@ impl SelfAttention {
         Ok(match (layer.parts, &attention.states, &attention.latent) {
             (Parts::FeedForward, ..) | (Parts::States | Parts::StatesAndFeedForward, None, _) => Self::None,
             (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => {
-                let weights = in_layer.child(states.name);
-                match states.kind {
-                    StateKind::Mamba2 => Self::States(Box::new(StateMixer::load(&weights, names, *states, *hidden)?)),
-                    StateKind::Delta { is_joint } => {
-                        Self::Delta(Box::new(DeltaMixer::load(&weights, names, *states, *hidden, is_joint)?))
-                    }
-                }
+                Self::States(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *norm, *hidden, layer)?))
@@ -288,10 +276,8 @@ impl FeedForwardPart {
         let own = names.feed_forward.is_empty();
         let place = if own { weights.clone() } else { weights.child(names.feed_forward) };
         let layers = Dense::load(&place, recipe, hidden)?;
-        let layers = layers.ok_or_else(|| Error::Shape {
-            operation: "feed_forward",
-            reason: "a mixture is no dense layer".into(),
-        })?;
+        let layers = layers
+            .ok_or_else(|| Error::Shape { operation: "feed_forward", reason: "a mixture is no dense layer".into() })?;
         Ok(if own {
             Self::Own(layers)
         } else {

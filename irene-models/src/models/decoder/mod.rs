@@ -6,7 +6,6 @@
 #![allow(clippy::large_enum_variant)] // the parts of a model are built once and stay where they are
 
 mod attention;
-mod delta;
 mod families;
 mod feed_forward;
 mod latent;
