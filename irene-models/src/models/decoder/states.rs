@@ -109,8 +109,8 @@ impl StateMixer {
     /// under the token's key gives way.
     fn step(&self, cx: &mut Cx<'_>, convolved: &Tensor) -> Result<Tensor> {
         let (batch, format) = (convolved.dim(0), convolved.format());
-        // Numbers that a token brings for each head, and a product and a sum for each number of the state: for what is under the key, for the
-        // value in its place, and for what the query reads.
+        // Numbers that a token brings for each head, and products and sums for each number of the state: for what is under the token's key
+        // (gated DeltaNet), for what the token brings, and for the result.
         let (of_head, rounds) = if self.states.kind == StateKind::Mamba2 { (1, 2) } else { (2, 3) };
         let of_token = |numbers: usize| Operand::activation([batch, numbers], format);
         let brought = of_token(self.states.channels() + of_head * self.states.heads);
