@@ -28,10 +28,6 @@ impl Architecture for Albert {
         "albert"
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = AlbertSizes::read(config)?;
         let trunk = |weights: &Weights<'_>, level| {

@@ -38,10 +38,6 @@ impl Architecture for DebertaV2 {
         "deberta"
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = DebertaSizes::read(config)?;
         let trunk = |weights: &Weights<'_>, level| DebertaModel::load(weights, level, &sizes);

@@ -35,10 +35,6 @@ impl Architecture for OpenAiGpt {
         "transformer"
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn cache(&self, config: &Config, _kernels: Kernels) -> Result<Option<CacheShape>> {
         Ok(Some(Sizes::read(config, Activation::GeluNew)?.cache()))
     }

@@ -55,10 +55,6 @@ impl Architecture for Roberta {
         TRUNK
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn longest_sequence(&self, config: &Config) -> Result<usize> {
         longest_after(config, pad(config)?)
     }

@@ -40,9 +40,9 @@ pub trait Architecture: Sync {
         config.size("max_position_embeddings")
     }
 
-    /// The heads that the model can be built with.
+    /// The heads that the model can be built with; every one, unless it says otherwise.
     fn heads(&self) -> &'static [TaskHead] {
-        &[TaskHead::None]
+        &TaskHead::ALL
     }
 
     /// The shape of its cache with these kernels, if it can go on from earlier tokens.

@@ -53,10 +53,6 @@ impl Architecture for Decoder {
         self.trunk
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn cache(&self, config: &Config, kernels: Kernels) -> Result<Option<CacheShape>> {
         Ok((self.recipe)(config)?.cache(kernels))
     }
