@@ -449,7 +449,7 @@ pub(super) struct HeadRecipe {
 
 impl Recipe {
     pub(super) fn head_classes(&self, trunk: &'static str) -> HeadClasses {
-        let Names { classes, .. } = self.names;
+        let classes = &self.names.classes;
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
 
