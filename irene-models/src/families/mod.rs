@@ -215,7 +215,7 @@ impl Family {
     fn other_values(&self, config: &Config) -> Vec<(String, String)> {
         let is_decoder = FAMILIES.iter().all(|family| family.model_type != self.model_type);
         let own = |field: &str| self.plain.iter().any(|(known, _)| *known == field);
-        let general = PLAIN.iter().filter(|(field, _)| !own(field) && !self.reads.contains(field));
+        let general = PLAIN.iter().filter(|(field, _)| !own(field) && !self.reads_by(field));
         let other = |(field, plain): &(&str, Plain)| {
             let value = config.value(field)?;
             let plain = match plain {
@@ -247,8 +247,7 @@ impl Family {
     fn unknown_structure(&self, config: &Config) -> Option<(String, String)> {
         let is_known = |field: &str| {
             let mut plain = self.plain.iter().chain(PLAIN);
-            self.sizes.contains(&field)
-                || self.reads.contains(&field)
+            self.reads_by(field)
                 || self.also.iter().any(|(also, _)| *also == field)
                 || plain.any(|(known, _)| *known == field)
         };

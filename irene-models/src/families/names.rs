@@ -22,8 +22,8 @@ const SHARED: [&str; 6] =
     ["model_type", "architectures", "torch_dtype", "quantization_config", "num_labels", "id2label"];
 
 impl Family {
-    fn reads_by(&self, name: &str) -> bool {
-        self.sizes.contains(&name) || self.reads.contains(&name)
+    pub(super) fn reads_by(&self, name: &str) -> bool {
+        self.sizes.contains(&name) || self.reads.iter().any(|list| list.contains(&name))
     }
 
     /// The name that the code reads, where this one is translated to it.
@@ -40,7 +40,7 @@ pub(crate) fn is_read(model_type: &str, name: &str) -> bool {
 /// The names that the code of a family reads, and those that are translated to them.
 pub(crate) fn names_read(model_type: &str) -> impl Iterator<Item = &'static str> {
     let own = named(model_type).into_iter().flat_map(|family| {
-        let names = family.sizes.iter().chain(family.reads).copied();
+        let names = family.sizes.iter().chain(family.reads.iter().copied().flatten()).copied();
         names.chain(family.also.iter().map(|(other, _)| *other))
     });
     own.chain(SHARED)

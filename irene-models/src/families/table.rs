@@ -10,14 +10,27 @@ pub(crate) struct Family {
     pub(crate) classes: &'static [&'static str],
     /// The sizes that every config of it gives.
     pub(crate) sizes: &'static [&'static str],
-    /// The other fields that its code reads here.
-    pub(crate) reads: &'static [&'static str],
+    /// The other fields that its code reads here, in lists that families share.
+    pub(crate) reads: &'static [&'static [&'static str]],
     /// Other names of its fields, as the `attribute_map` of its config class has them.
     pub(crate) also: &'static [(&'static str, &'static str)],
     /// Fields that have to have their plain value, before those of [`PLAIN`].
     pub(crate) plain: &'static [(&'static str, Plain)],
     /// The sizes that its config class has where a config has none of that name.
     pub(crate) defaults: &'static [(&'static str, u64)],
+}
+
+impl Family {
+    /// The sizes of most families and nothing else: each one changes what differs.
+    pub(crate) const USUAL: Self = Self {
+        model_type: "",
+        classes: &[],
+        sizes: &["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"],
+        reads: &[],
+        also: &[],
+        plain: &[],
+        defaults: &[],
+    };
 }
 
 /// The value of a field that the plain code has.
@@ -36,8 +49,6 @@ pub(crate) enum Plain {
     Bias,
 }
 
-const BERT_SIZES: &[&str] =
-    &["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"];
 const BERT_READS: &[&str] =
     &["max_position_embeddings", "type_vocab_size", "hidden_act", "layer_norm_eps", "pad_token_id", "embedding_size"];
 const BERT_PLAIN: &[(&str, Plain)] = &[
@@ -50,12 +61,6 @@ const ELECTRA_PLAIN: &[(&str, Plain)] =
     &[("is_decoder", Plain::Off), ("num_key_value_heads", Plain::Same("num_attention_heads"))];
 
 const ALBERT_READS: &[&str] = &[
-    "max_position_embeddings",
-    "type_vocab_size",
-    "hidden_act",
-    "layer_norm_eps",
-    "pad_token_id",
-    "embedding_size",
     "num_hidden_groups",
     "inner_group_num",
     // Fields of the original code that transformers does not read.
@@ -65,12 +70,6 @@ const ALBERT_READS: &[&str] = &[
     "down_scale_factor",
 ];
 const DEBERTA_READS: &[&str] = &[
-    "max_position_embeddings",
-    "type_vocab_size",
-    "hidden_act",
-    "layer_norm_eps",
-    "pad_token_id",
-    "embedding_size",
     "attention_head_size",
     "position_biased_input",
     "relative_attention",
@@ -153,7 +152,6 @@ const NOMIC_BERT_PLAIN: &[(&str, Plain)] = &[
     ("num_key_value_heads", Plain::Same("num_attention_heads")),
 ];
 
-const GPT_SIZES: &[&str] = &["n_embd", "n_layer", "n_head", "n_positions", "vocab_size"];
 const GPT_READS: &[&str] = &[
     "n_inner",
     "layer_norm_epsilon",
@@ -170,64 +168,40 @@ const GPT_ALSO: &[(&str, &str)] = &[
     ("max_position_embeddings", "n_positions"),
 ];
 
+const BERT: Family =
+    Family { model_type: "bert", classes: &["Bert"], reads: &[BERT_READS], plain: BERT_PLAIN, ..Family::USUAL };
+const GPT2: Family = Family {
+    model_type: "gpt2",
+    classes: &["GPT2"],
+    sizes: &["n_embd", "n_layer", "n_head", "n_positions", "vocab_size"],
+    reads: &[GPT_READS],
+    also: GPT_ALSO,
+    plain: &[
+        ("scale_attn_by_inverse_layer_idx", Plain::Off),
+        ("reorder_and_upcast_attn", Plain::Off),
+        ("num_key_value_heads", Plain::Same("n_head")),
+    ],
+    defaults: &[],
+};
+
 /// Every family that is followed.
 pub(super) const FAMILIES: &[Family] = &[
-    Family {
-        model_type: "bert",
-        classes: &["Bert"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: BERT_PLAIN,
-        defaults: &[],
-    },
-    Family {
-        model_type: "electra",
-        classes: &["Electra"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: ELECTRA_PLAIN,
-        defaults: &[],
-    },
-    Family {
-        model_type: "roberta",
-        classes: &["Roberta", "XLMRoberta", "Camembert"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: BERT_PLAIN,
-        defaults: &[],
-    },
-    Family {
-        model_type: "xlm-roberta",
-        classes: &["XLMRoberta", "Roberta", "Camembert"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: BERT_PLAIN,
-        defaults: &[],
-    },
-    Family {
-        model_type: "camembert",
-        classes: &["Camembert", "Roberta", "XLMRoberta"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: BERT_PLAIN,
-        defaults: &[],
-    },
+    BERT,
+    Family { model_type: "electra", classes: &["Electra"], plain: ELECTRA_PLAIN, ..BERT },
+    Family { model_type: "roberta", classes: &["Roberta", "XLMRoberta", "Camembert"], ..BERT },
+    Family { model_type: "xlm-roberta", classes: &["XLMRoberta", "Roberta", "Camembert"], ..BERT },
+    Family { model_type: "camembert", classes: &["Camembert", "Roberta", "XLMRoberta"], ..BERT },
     Family {
         model_type: "distilbert",
         classes: &["DistilBert"],
         sizes: &["dim", "n_layers", "n_heads", "hidden_dim", "vocab_size"],
-        reads: &[
+        reads: &[&[
             "max_position_embeddings",
             "activation",
             "pad_token_id",
             // It decides how the table of positions is initialised.
             "sinusoidal_pos_embds",
-        ],
+        ]],
         also: &[("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_heads")],
         plain: &[("num_key_value_heads", Plain::Same("n_heads"))],
         defaults: &[],
@@ -235,95 +209,68 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         model_type: "albert",
         classes: &["Albert"],
-        sizes: BERT_SIZES,
-        reads: ALBERT_READS,
-        also: &[],
+        reads: &[BERT_READS, ALBERT_READS],
         plain: ELECTRA_PLAIN,
-        defaults: &[],
+        ..Family::USUAL
     },
     Family {
         model_type: "mpnet",
         classes: &["MPNet"],
-        sizes: BERT_SIZES,
-        reads: &[
+        reads: &[&[
             "max_position_embeddings",
             "hidden_act",
             "layer_norm_eps",
             "pad_token_id",
             "relative_attention_num_buckets",
-        ],
-        also: &[],
-        plain: BERT_PLAIN,
-        defaults: &[],
+        ]],
+        ..BERT
     },
     Family {
         model_type: "deberta-v2",
         classes: &["DebertaV2"],
-        sizes: BERT_SIZES,
-        reads: DEBERTA_READS,
-        also: &[],
+        reads: &[BERT_READS, DEBERTA_READS],
         plain: &[
             ("is_decoder", Plain::Off),
             ("num_key_value_heads", Plain::Same("num_attention_heads")),
             ("pooler_hidden_size", Plain::Same("hidden_size")),
         ],
-        defaults: &[],
+        ..Family::USUAL
     },
     Family {
         model_type: "modernbert",
         classes: &["ModernBert"],
-        sizes: BERT_SIZES,
-        reads: MODERNBERT_READS,
-        also: &[],
-        plain: &[("is_decoder", Plain::Off), ("num_key_value_heads", Plain::Same("num_attention_heads"))],
-        defaults: &[],
+        reads: &[MODERNBERT_READS],
+        plain: ELECTRA_PLAIN,
+        ..Family::USUAL
     },
     Family {
         model_type: "nomic_bert",
         classes: &["NomicBert"],
-        sizes: BERT_SIZES,
-        reads: NOMIC_BERT_READS,
+        reads: &[NOMIC_BERT_READS],
         also: NOMIC_BERT_ALSO,
         plain: NOMIC_BERT_PLAIN,
-        defaults: &[],
+        ..Family::USUAL
     },
-    Family {
-        model_type: "gpt2",
-        classes: &["GPT2"],
-        sizes: GPT_SIZES,
-        reads: GPT_READS,
-        also: GPT_ALSO,
-        plain: &[
-            ("scale_attn_by_inverse_layer_idx", Plain::Off),
-            ("reorder_and_upcast_attn", Plain::Off),
-            ("num_key_value_heads", Plain::Same("n_head")),
-        ],
-        defaults: &[],
-    },
+    GPT2,
     Family {
         model_type: "openai-gpt",
         classes: &["OpenAIGPT"],
-        sizes: GPT_SIZES,
-        reads: GPT_READS,
-        also: GPT_ALSO,
         plain: &[("num_key_value_heads", Plain::Same("n_head"))],
-        defaults: &[],
+        ..GPT2
     },
     Family {
         model_type: "flexibert",
-        classes: &[],
         sizes: &["model_dict"],
-        reads: &[
+        reads: &[&[
             "max_position_embeddings",
             "type_vocab_size",
             "hidden_act",
             "layer_norm_eps",
             // The published configs have those of BERT beside the design.
             "num_attention_heads",
-        ],
-        also: &[],
+        ]],
         plain: &[("is_decoder", Plain::Off), ("position_embedding_type", Plain::Word("relative_key"))],
-        defaults: &[],
+        ..Family::USUAL
     },
 ];
 

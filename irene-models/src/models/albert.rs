@@ -5,13 +5,13 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    bert::{BertEmbeddings, Sizes, Tables},
+    bert::{BertEmbeddings, BertSelfAttention, ResidualOutput, Sizes},
     heads,
     task_head::{HeadClasses, LmHead, OverPooled, Transforming, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
-    Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
+    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
+    Result, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
 labelled!(AlbertModel, AlbertTransformer, AlbertLayerGroup, AlbertLayer, AlbertAttention);
@@ -26,10 +26,6 @@ impl Architecture for Albert {
 
     fn checkpoint_prefix(&self) -> &'static str {
         "albert"
-    }
-
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
     }
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
@@ -130,8 +126,7 @@ impl AlbertModel {
 
 impl Trunk for AlbertModel {
     fn tokens(&self) -> &Embedding {
-        let tables: &Tables = self.embeddings.as_ref();
-        &tables.word_embeddings
+        &self.embeddings.word_embeddings
     }
 }
 
@@ -242,31 +237,20 @@ impl Module for AlbertLayer {
     }
 }
 
+/// BERT's, without modules of their own for its two parts.
 struct AlbertAttention {
     label: Label,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    dense: Linear,
-    layer_norm: LayerNorm,
-    heads: usize,
-    dropout: f64,
-    attention_dropout: f64,
+    attention: BertSelfAttention,
+    output: ResidualOutput,
 }
 
 impl AlbertAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
+        let (class, widths) = ("AlbertAttention", (sizes.hidden, sizes.hidden));
         Ok(Self {
-            label: weights.label("AlbertAttention", Level::Module),
-            query: linear("query")?,
-            key: linear("key")?,
-            value: linear("value")?,
-            dense: linear("dense")?,
-            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
-            heads: sizes.heads,
-            dropout: sizes.dropout,
-            attention_dropout: sizes.attention_dropout,
+            label: weights.label(class, Level::Module),
+            attention: BertSelfAttention::load(weights, sizes, class)?,
+            output: ResidualOutput::load(weights, class, widths, [sizes.eps, sizes.dropout])?,
         })
     }
 }
@@ -276,14 +260,7 @@ impl Module for AlbertAttention {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
-        let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let (padding, dropout) = (Padding::Added(mask), self.attention_dropout);
-        let how = Attention { scaling, padding, dropout, ..Attention::PLAIN };
-        let context = cx.attention(&heads, how)?;
-        let context = heads::merge(cx, &context)?;
-        let mapped = cx.call(&self.dense, &context)?;
-        let mapped = cx.dropout(&mapped, self.dropout)?;
-        cx.add_norm(&mapped, hidden, &self.layer_norm)
+        let context = self.attention.forward(cx, (hidden, mask))?;
+        self.output.forward(cx, (&context, hidden))
     }
 }

@@ -6,7 +6,7 @@ mod embeddings;
 mod feed_forward;
 mod lm_head;
 
-pub(super) use embeddings::{BertEmbeddings, Tables};
+pub(super) use embeddings::BertEmbeddings;
 pub(super) use feed_forward::{FeedForward, ResidualOutput};
 use irene_tree::{Format, Level};
 pub(super) use lm_head::{MlmClasses, MlmSizes, OnlyMlmHead};
@@ -20,7 +20,7 @@ use crate::{
     Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
-labelled!(EncoderModel<E>, BertEncoder, BertLayer, BertAttention, BertSelfAttention, BertPooler);
+labelled!(EncoderModel, BertEncoder, BertLayer, BertAttention, BertSelfAttention, BertPooler);
 
 /// The entry in the registry.
 pub(super) struct Bert;
@@ -32,10 +32,6 @@ impl Architecture for Bert {
 
     fn checkpoint_prefix(&self) -> &'static str {
         "bert"
-    }
-
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
     }
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
@@ -155,22 +151,22 @@ impl Sizes {
     }
 }
 
-/// Embeddings, encoder, pooler; the embeddings are the family's own.
-pub(super) struct EncoderModel<E> {
+/// Embeddings, encoder, pooler.
+pub(super) struct EncoderModel {
     label: Label,
     activations: Format,
-    embeddings: E,
+    embeddings: BertEmbeddings,
     encoder: BertEncoder,
     pooler: Option<BertPooler>,
 }
 
-impl<E> EncoderModel<E> {
+impl EncoderModel {
     pub(super) fn load(
         weights: &Weights<'_>,
         level: Level,
         sizes: &Sizes,
         classes: &Classes,
-        embeddings: E,
+        embeddings: BertEmbeddings,
         pooler: Option<&'static str>,
     ) -> Result<Self> {
         let pooler = pooler.map(|class| BertPooler::load(&weights.child("pooler"), sizes.hidden, class));
@@ -184,19 +180,13 @@ impl<E> EncoderModel<E> {
     }
 }
 
-impl<E> Trunk for EncoderModel<E>
-where
-    E: for<'a> Module<Input<'a> = &'a Batch, Output = Tensor> + AsRef<Tables> + Send + Sync,
-{
+impl Trunk for EncoderModel {
     fn tokens(&self) -> &Embedding {
-        &self.embeddings.as_ref().word_embeddings
+        &self.embeddings.word_embeddings
     }
 }
 
-impl<E> Module for EncoderModel<E>
-where
-    E: for<'a> Module<Input<'a> = &'a Batch, Output = Tensor>,
-{
+impl Module for EncoderModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
@@ -270,7 +260,7 @@ impl BertAttention {
         let output = weights.child("output");
         Ok(Self {
             label: weights.label(classes.attention, Level::Module),
-            self_attention: BertSelfAttention::load(&weights.child("self"), sizes, classes)?,
+            self_attention: BertSelfAttention::load(&weights.child("self"), sizes, classes.self_attention)?,
             output: ResidualOutput::load(
                 &output,
                 classes.self_output,
@@ -291,7 +281,8 @@ impl Module for BertAttention {
     }
 }
 
-struct BertSelfAttention {
+/// An attention without its last product.
+pub(super) struct BertSelfAttention {
     label: Label,
     query: Linear,
     key: Linear,
@@ -301,10 +292,10 @@ struct BertSelfAttention {
 }
 
 impl BertSelfAttention {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, class: &'static str) -> Result<Self> {
         let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
         Ok(Self {
-            label: weights.label(classes.self_attention, Level::Module),
+            label: weights.label(class, Level::Module),
             query: linear("query")?,
             key: linear("key")?,
             value: linear("value")?,

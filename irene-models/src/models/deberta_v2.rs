@@ -13,7 +13,6 @@ use self::{
     convolution::ConvLayer,
     disentangled::DisentangledSelfAttention,
     embeddings::DebertaEmbeddings,
-    lm_head::DebertaOnlyMlmHead,
     positions::{Places, RelativePositions},
 };
 use super::{
@@ -39,10 +38,6 @@ impl Architecture for DebertaV2 {
         "deberta"
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = DebertaSizes::read(config)?;
         let trunk = |weights: &Weights<'_>, level| DebertaModel::load(weights, level, &sizes);
@@ -57,7 +52,7 @@ impl Architecture for DebertaV2 {
                     let reason = "false wants `embedding_size` to be `hidden_size`: the head is tied to the embeddings";
                     return Err(config.error("legacy", reason.into()));
                 }
-                _ => Box::new(DebertaOnlyMlmHead::load(&weights.child("lm_predictions"), &sizes, tokens)?),
+                _ => Box::new(lm_head::load(&weights.child("lm_predictions"), &sizes, tokens)?),
             })
         })
     }

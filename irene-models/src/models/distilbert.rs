@@ -26,10 +26,6 @@ impl Architecture for DistilBert {
         "distilbert"
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let trunk = |weights: &Weights<'_>, level| {

@@ -3,7 +3,7 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    bert::{BertEmbeddings, BertEncoder, Classes, Sizes, Tables},
+    bert::{BertEmbeddings, BertEncoder, Classes, Sizes},
     heads,
     task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
 };
@@ -24,10 +24,6 @@ impl Architecture for Electra {
 
     fn checkpoint_prefix(&self) -> &'static str {
         "electra"
-    }
-
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
     }
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
@@ -98,8 +94,7 @@ impl ElectraModel {
 
 impl Trunk for ElectraModel {
     fn tokens(&self) -> &Embedding {
-        let tables: &Tables = self.embeddings.as_ref();
-        &tables.word_embeddings
+        &self.embeddings.word_embeddings
     }
 }
 

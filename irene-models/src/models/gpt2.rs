@@ -1,6 +1,6 @@
 //! GPT-2 (Radford et al., 2019) and DistilGPT-2: pre-norm decoder with a causal mask.
 //!
-//! OpenAI-GPT takes its projections and its feed-forward part from here.
+//! OpenAI-GPT takes its attention and its feed-forward part from here.
 
 use irene_tree::{Format, Kernels, Level};
 
@@ -14,7 +14,7 @@ use crate::{
     LayerNorm, Model, ModelOutput, Module, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(Gpt2Model, Block, Gpt2Attention, Mlp);
+labelled!(Gpt2Model, Block, GptAttention, Mlp);
 
 /// The entry in the registry.
 pub(super) struct Gpt2;
@@ -26,10 +26,6 @@ impl Architecture for Gpt2 {
 
     fn checkpoint_prefix(&self) -> &'static str {
         "transformer"
-    }
-
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
     }
 
     fn cache(&self, config: &Config, _kernels: Kernels) -> Result<Option<CacheShape>> {
@@ -56,7 +52,7 @@ const CLASSES: HeadClasses =
 /// The sizes in a GPT config.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
-    pub(super) heads: usize,
+    heads: usize,
     pub(super) layers: usize,
     pub(super) vocabulary: usize,
     pub(super) positions: usize,
@@ -66,7 +62,7 @@ pub(super) struct Sizes {
     inner: usize,
     scaled: bool,
     activation: Activation,
-    pub(super) attention_dropout: f64,
+    attention_dropout: f64,
     /// Dropout of each branch that a layer adds to the stream.
     branch_dropout: f64,
 }
@@ -150,7 +146,7 @@ impl Module for Gpt2Model {
 struct Block {
     label: Label,
     ln_1: LayerNorm,
-    attn: Gpt2Attention,
+    attn: GptAttention,
     ln_2: LayerNorm,
     mlp: Mlp,
 }
@@ -161,7 +157,7 @@ impl Block {
         Ok(Self {
             label: weights.label("Block", Level::Module),
             ln_1: norm("ln_1")?,
-            attn: Gpt2Attention::load(&weights.child("attn"), sizes)?,
+            attn: GptAttention::load(&weights.child("attn"), sizes, false)?,
             ln_2: norm("ln_2")?,
             mlp: Mlp::load(&weights.child("mlp"), sizes)?,
         })
@@ -182,64 +178,35 @@ impl Module for Block {
     }
 }
 
-struct Gpt2Attention {
-    label: Label,
-    projections: Projections,
-    scaled: bool,
-    dropout: f64,
-}
-
-impl Gpt2Attention {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        Ok(Self {
-            label: weights.label("Attention", Level::Module),
-            projections: Projections::load(weights, sizes)?,
-            scaled: sizes.scaled,
-            dropout: sizes.attention_dropout,
-        })
-    }
-}
-
-impl Module for Gpt2Attention {
-    type Input<'a> = Seen<'a>;
-    type Output = (Tensor, Option<KeyValue>);
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, (masks, past)): Seen<'_>) -> Result<Self::Output> {
-        let heads = self.projections.heads(cx, hidden)?;
-        let (heads, kept) = cx.remember(past, heads, None)?;
-        let how = Attention {
-            scaling: if self.scaled { Scaling::Scores(heads::root_of_width(&heads)) } else { Scaling::None },
-            causal: Causal::Chosen { mask: &masks.causal, otherwise: heads::MASKED },
-            padding: masks.padding(),
-            dropout: self.dropout,
-            ..Attention::PLAIN
-        };
-        let context = cx.attention(&heads, how)?;
-        Ok((self.projections.merge(cx, &context)?, kept))
-    }
-}
-
 /// Queries, keys and values in one projection, and the projection back.
-pub(super) struct Projections {
+pub(super) struct GptAttention {
+    label: Label,
     c_attn: Conv1D,
     c_proj: Conv1D,
     heads: usize,
+    scaled: bool,
+    /// Whether the causal mask multiplies scores and adds to them, rather than choose (OpenAI-GPT).
+    is_blended: bool,
     dropout: f64,
+    branch_dropout: f64,
 }
 
-impl Projections {
-    /// Loads both from the attention's own place.
-    pub(super) fn load(attention: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+impl GptAttention {
+    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, is_blended: bool) -> Result<Self> {
         Ok(Self {
-            c_attn: Conv1D::load(&attention.child("c_attn"), sizes.hidden, 3 * sizes.hidden)?,
-            c_proj: Conv1D::load(&attention.child("c_proj"), sizes.hidden, sizes.hidden)?,
+            label: weights.label("Attention", Level::Module),
+            c_attn: Conv1D::load(&weights.child("c_attn"), sizes.hidden, 3 * sizes.hidden)?,
+            c_proj: Conv1D::load(&weights.child("c_proj"), sizes.hidden, sizes.hidden)?,
             heads: sizes.heads,
-            dropout: sizes.branch_dropout,
+            scaled: sizes.scaled,
+            is_blended,
+            dropout: sizes.attention_dropout,
+            branch_dropout: sizes.branch_dropout,
         })
     }
 
     /// Query, key and value, each a view (batch, heads, sequence, width).
-    pub(super) fn heads(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 3]> {
+    fn split(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 3]> {
         let all = cx.call(&self.c_attn, hidden)?;
         let (batch, seq_len, width) = (hidden.dim(0), hidden.dim(1), hidden.dim(2) / self.heads);
         let all = cx.reshape(&all, [batch, seq_len, 3, self.heads, width])?;
@@ -251,12 +218,36 @@ impl Projections {
     }
 
     /// (batch, heads, sequence, width) to (batch, sequence, hidden), projected.
-    pub(super) fn merge(&self, cx: &mut Cx<'_>, context: &Tensor) -> Result<Tensor> {
+    fn merge(&self, cx: &mut Cx<'_>, context: &Tensor) -> Result<Tensor> {
         let context = heads::from_heads(cx, context)?;
         let hidden = cx.mul_sizes(context.dim(2), context.dim(3))?;
         let merged = cx.reshape(&context, [context.dim(0), context.dim(1), hidden])?;
         let projected = cx.call(&self.c_proj, &merged)?;
-        cx.dropout(&projected, self.dropout)
+        cx.dropout(&projected, self.branch_dropout)
+    }
+}
+
+impl Module for GptAttention {
+    type Input<'a> = Seen<'a>;
+    type Output = (Tensor, Option<KeyValue>);
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, (masks, past)): Seen<'_>) -> Result<Self::Output> {
+        let heads = self.split(cx, hidden)?;
+        let (heads, kept) = cx.remember(past, heads, None)?;
+        let (mask, otherwise) = (&masks.causal, heads::MASKED);
+        let how = Attention {
+            scaling: if self.scaled { Scaling::Scores(heads::root_of_width(&heads)) } else { Scaling::None },
+            causal: if self.is_blended {
+                Causal::Blended { mask, otherwise }
+            } else {
+                Causal::Chosen { mask, otherwise }
+            },
+            padding: masks.padding(),
+            dropout: self.dropout,
+            ..Attention::PLAIN
+        };
+        let context = cx.attention(&heads, how)?;
+        Ok((self.merge(cx, &context)?, kept))
     }
 }
 

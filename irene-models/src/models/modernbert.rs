@@ -31,10 +31,6 @@ impl Architecture for ModernBert {
         "model"
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let trunk = |weights: &Weights<'_>, level| ModernBertModel::load(config, weights, level, &sizes);

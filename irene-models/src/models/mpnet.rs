@@ -26,10 +26,6 @@ impl Architecture for MpNet {
         "mpnet"
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn longest_sequence(&self, config: &Config) -> Result<usize> {
         roberta::longest_after(config, PAD)
     }

@@ -32,10 +32,6 @@ impl Architecture for NomicBert {
         TRUNK
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn longest_sequence(&self, config: &Config) -> Result<usize> {
         hub::native(config)?.size("max_position_embeddings")
     }

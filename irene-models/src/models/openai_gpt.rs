@@ -4,16 +4,16 @@ use irene_tree::{Format, Kernels, Level};
 
 use super::{
     causal::{self, CausalMasks, Seen},
-    gpt2::{Mlp, Projections, Sizes},
+    gpt2::{GptAttention, Mlp, Sizes},
     heads,
     task_head::{HeadClasses, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, CacheShape, Causal, Config, Cx, Embedding, KeyValue, Label, LayerNorm,
-    Model, ModelOutput, Module, Result, Scaling, TaskHead, Tensor, Weights, labelled,
+    Activation, Architecture, Batch, CacheShape, Config, Cx, Embedding, KeyValue, Label, LayerNorm, Model, ModelOutput,
+    Module, Result, TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(OpenAiGptModel, Block, GptAttention);
+labelled!(OpenAiGptModel, Block);
 
 /// The entry in the registry.
 pub(super) struct OpenAiGpt;
@@ -33,10 +33,6 @@ impl Architecture for OpenAiGpt {
 
     fn checkpoint_prefix(&self) -> &'static str {
         "transformer"
-    }
-
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
     }
 
     fn cache(&self, config: &Config, _kernels: Kernels) -> Result<Option<CacheShape>> {
@@ -124,7 +120,7 @@ impl Block {
         let norm = |name| LayerNorm::load(&weights.child(name), sizes.hidden, sizes.eps);
         Ok(Self {
             label: weights.label("Block", Level::Module),
-            attn: GptAttention::load(&weights.child("attn"), sizes)?,
+            attn: GptAttention::load(&weights.child("attn"), sizes, true)?,
             ln_1: norm("ln_1")?,
             mlp: Mlp::load(&weights.child("mlp"), sizes)?,
             ln_2: norm("ln_2")?,
@@ -141,40 +137,5 @@ impl Module for Block {
         let normed = cx.add_norm(&attended, hidden, &self.ln_1)?;
         let fed = cx.call(&self.mlp, &normed)?;
         Ok((cx.add_norm(&fed, &normed, &self.ln_2)?, kept))
-    }
-}
-
-struct GptAttention {
-    label: Label,
-    projections: Projections,
-    dropout: f64,
-}
-
-impl GptAttention {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        Ok(Self {
-            label: weights.label("Attention", Level::Module),
-            projections: Projections::load(weights, sizes)?,
-            dropout: sizes.attention_dropout,
-        })
-    }
-}
-
-impl Module for GptAttention {
-    type Input<'a> = Seen<'a>;
-    type Output = (Tensor, Option<KeyValue>);
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, (masks, past)): Seen<'_>) -> Result<Self::Output> {
-        let heads = self.projections.heads(cx, hidden)?;
-        let (heads, kept) = cx.remember(past, heads, None)?;
-        let how = Attention {
-            scaling: Scaling::Scores(heads::root_of_width(&heads)),
-            causal: Causal::Blended { mask: &masks.causal, otherwise: heads::MASKED },
-            padding: masks.padding(),
-            dropout: self.dropout,
-            ..Attention::PLAIN
-        };
-        let context = cx.attention(&heads, how)?;
-        Ok((self.projections.merge(cx, &context)?, kept))
     }
 }

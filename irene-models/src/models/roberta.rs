@@ -1,18 +1,15 @@
 //! RoBERTa (Liu et al., 2019): BERT's encoder; positions start after the padding token's id and skip padding. XLM-RoBERTa (Conneau et
 //! al., 2020) and CamemBERT (Martin et al., 2020) are the same code under names of their own.
 
-use irene_tree::{Format, Level};
+use irene_tree::Format;
 
 use super::{
-    bert::{Classes, EncoderModel, Sizes, Tables, pooler_runs},
+    bert::{BertEmbeddings, Classes, EncoderModel, Sizes, pooler_runs},
     task_head::{FirstToken, HeadClasses, LmHead, Transforming, WithHead},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, Module, Result, TaskHead,
-    Tensor, Weights, labelled,
+    Activation, Architecture, Config, Cx, Embedding, LayerNorm, Linear, Model, Result, TaskHead, Tensor, Weights,
 };
-
-labelled!(RobertaEmbeddings);
 
 /// An entry in the registry.
 pub(super) struct Roberta {
@@ -58,22 +55,19 @@ impl Architecture for Roberta {
         TRUNK
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn longest_sequence(&self, config: &Config) -> Result<usize> {
         longest_after(config, pad(config)?)
     }
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        let places = Places { pad: pad(config)?, longest: self.longest_sequence(config)? };
+        let (pad, longest) = (pad(config)?, self.longest_sequence(config)?);
         let trunk = |weights: &Weights<'_>, level| {
-            let embeddings = RobertaEmbeddings::load(&weights.child("embeddings"), &sizes, self.classes.model, places)?;
+            let classes = [self.classes.embeddings, self.classes.model];
+            let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, classes, sizes.hidden)?;
             // Both heads read the hidden states themselves.
             let pooler = (head == TaskHead::None && pooler_runs(config, weights, head)).then_some("RobertaPooler");
-            EncoderModel::load(weights, level, &sizes, &self.classes, embeddings, pooler)
+            EncoderModel::load(weights, level, &sizes, &self.classes, embeddings.after(pad, longest), pooler)
         };
         WithHead::build(weights, head, &self.heads, trunk, |tokens| {
             Ok(if head == TaskHead::Lm {
@@ -138,42 +132,4 @@ pub(super) fn position_ids(cx: &mut Cx<'_>, input_ids: &Tensor, pad: usize) -> R
     let count = cx.mul(&count, &is_token)?;
     let count = cx.cast(&count, Format::I64)?;
     cx.add_scalar(&count, pad as f64)
-}
-
-/// Which positions tokens have.
-#[derive(Clone, Copy)]
-struct Places {
-    pad: usize,
-    longest: usize,
-}
-
-struct RobertaEmbeddings {
-    label: Label,
-    tables: Tables,
-    model: &'static str,
-    places: Places,
-}
-
-impl RobertaEmbeddings {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, model: &'static str, places: Places) -> Result<Self> {
-        let tables = Tables::load(weights, sizes, sizes.hidden)?;
-        Ok(Self { label: weights.label(CLASSES.embeddings, Level::Module), tables, model, places })
-    }
-}
-
-impl AsRef<Tables> for RobertaEmbeddings {
-    fn as_ref(&self) -> &Tables {
-        &self.tables
-    }
-}
-
-impl Module for RobertaEmbeddings {
-    type Input<'a> = &'a Batch;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_whole(self.model, self.places.longest)?;
-        let position_ids = position_ids(cx, &batch.input_ids, self.places.pad)?;
-        self.tables.embed(cx, batch, &position_ids)
-    }
 }

@@ -1,4 +1,5 @@
 use std::{
+    cell::Cell,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -6,7 +7,7 @@ use std::{
 use irene_tree::{Parallel, Precision, Size};
 
 use super::{Model, ModelSpec};
-use crate::{Result, Run, TaskHead, registry::Counted};
+use crate::{ParameterSpec, Result, Run, TaskHead, Tensor, WeightSource};
 
 /// One GPU's share of a model as shapes, which passes of any size follow.
 pub(crate) struct BuiltShare {
@@ -70,5 +71,40 @@ impl ModelSpec {
     /// As [`build_with_head`](Self::build_with_head).
     pub fn num_parameters(&self, head: TaskHead) -> Result<u64> {
         Ok(self.model_of(Run { head, ..Size::new(1, 1).into() })?.numbers)
+    }
+}
+
+/// Counts the parameters that are asked for.
+struct Counted<'a> {
+    shapes: Box<dyn WeightSource + 'a>,
+    numbers: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(shapes: Box<dyn WeightSource + 'a>) -> Self {
+        Self { shapes, numbers: Cell::new(0), bytes: Cell::new(0) }
+    }
+}
+
+impl WeightSource for Counted<'_> {
+    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
+        let parameter = self.shapes.parameter(spec)?;
+        let operand = parameter.operand();
+        self.numbers.set(self.numbers.get().saturating_add(operand.shape.elements()));
+        self.bytes.set(self.bytes.get().saturating_add(operand.bytes()));
+        Ok(parameter)
+    }
+
+    fn precision(&self) -> Precision {
+        self.shapes.precision()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.shapes.has(key)
+    }
+
+    fn has_keys(&self) -> bool {
+        self.shapes.has_keys()
     }
 }

@@ -3,20 +3,17 @@ mod changed;
 mod find;
 mod share;
 mod task;
+mod tracing;
 
-use std::cell::Cell;
-
-use irene_tree::{Kernels, Operation, Parallel, Precision, Quantity, Size, Tree};
+use irene_tree::{Kernels, Parallel, Precision};
 
 pub use self::task::ModelTask;
 use self::{built::BuiltShares, find::Origin};
 use crate::{
-    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, ParameterSpec, Result,
-    Run, ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
-    gguf::{Gguf, StoredShapes},
-    quantisation::Quantisation,
+    Batch, BuiltinModel, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, ShapesOnly, TaskHead,
+    WeightSource, Weights,
+    gguf::Gguf,
     sentence::{Sentence, SentenceModel},
-    trace::LaunchVisitor,
 };
 
 /// An architecture: how a config and weights become a model.
@@ -43,9 +40,9 @@ pub trait Architecture: Sync {
         config.size("max_position_embeddings")
     }
 
-    /// The heads that the model can be built with.
+    /// The heads that the model can be built with; every one, unless it says otherwise.
     fn heads(&self) -> &'static [TaskHead] {
-        &[TaskHead::None]
+        &TaskHead::ALL
     }
 
     /// The shape of its cache with these kernels, if it can go on from earlier tokens.
@@ -303,168 +300,5 @@ impl ModelSpec {
             }
         }
         Ok(Box::new(checkpoint))
-    }
-
-    /// The whole tree of a run, or of a generation, with its counts, followed by shape alone: no weights and no arithmetic.
-    ///
-    /// # Errors
-    /// [`Error::Config`] from the config; [`Error::Input`] for a size of zero, a sequence that is too long, or a head or a cache that
-    /// the model does not have.
-    pub fn trace(&self, run: impl Into<Run>) -> Result<Tree> {
-        let run = run.into();
-        let tree = if run.training.is_some() {
-            self.training_tree(run)?
-        } else if run.generate > 0 {
-            generation::trace(self, run)?
-        } else {
-            let mut visitor = self.visitor(run);
-            let share = self.share(run)?;
-            self.follow(self.model_of(share)?.model.as_ref(), share, &mut visitor)?;
-            let mut tree = visitor.finish()?;
-            if share.size != run.size {
-                tree.nodes_mut()[0].size = Some(share.size);
-            }
-            tree
-        };
-        Ok(if run.shows_math { tree } else { tree.into_without_math() })
-    }
-
-    /// Refuses a generation after a prompt that is longer than the model has positions.
-    ///
-    /// # Errors
-    /// [`Error::Input`] with the lengths.
-    pub fn check_generation(&self, prompt: usize, generated: usize) -> Result<()> {
-        generation::check(self, Size::new(1, prompt), generated)
-    }
-
-    /// The tree of a generation with these passes of one copy of the model, each with how often it runs: of prompts, and steps of one token.
-    ///
-    /// # Errors
-    /// As [`trace`](Self::trace).
-    pub fn trace_passes(&self, run: Run, prompts: &[(Size, f64)], steps: &[(Size, f64)]) -> Result<Tree> {
-        let tree = generation::trace_passes(self, run, prompts, steps)?;
-        Ok(if run.shows_math { tree } else { tree.into_without_math() })
-    }
-
-    /// The operations of one pass and how often each runs, on one GPU of a run: what [`trace`](Self::trace) has as nodes, in a fraction of
-    /// the time. Operations differ in more than the identities of their parameters.
-    ///
-    /// # Errors
-    /// As [`trace`](Self::trace).
-    pub fn launches(&self, run: Run) -> Result<Vec<(Operation, u64)>> {
-        let share = self.share(run)?;
-        let mut visitor = LaunchVisitor::default();
-        self.follow(self.model_of(share)?.model.as_ref(), share, &mut visitor)?;
-        Ok(visitor.finish())
-    }
-
-    /// The FLOPs of a language model's head as a share of those of the run, where the model goes on from text and the run has no head.
-    ///
-    /// # Errors
-    /// As [`trace`](Self::trace).
-    pub fn left_out_head(&self, run: Run) -> Result<Option<f64>> {
-        let is_left_out = run.head == TaskHead::None && self.heads().contains(&TaskHead::Lm) && !self.gives_no_tokens();
-        if !is_left_out || self.cache(run.kernels)?.is_none() {
-            return Ok(None);
-        }
-        let flops = |head| Ok::<_, Error>(self.trace(Run { head, ..run })?.root().get(Quantity::Flops));
-        let (without, with) = (flops(TaskHead::None)?, flops(TaskHead::Lm)?);
-        Ok(without.zip(with).map(|(without, with)| (with - without) / without))
-    }
-
-    /// A visitor for the tree of a run.
-    pub(crate) fn visitor(&self, run: Run) -> TreeVisitor {
-        let visitor = TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels);
-        visitor.spread_over(run.parallel).training(run.training)
-    }
-
-    /// Follows a model of [`model_of`](Self::model_of) through a pass over one GPU's sequences, with a visitor.
-    pub(crate) fn follow(&self, model: &dyn Model, share: Run, visitor: &mut dyn Visitor) -> Result<()> {
-        model.run(&mut self.context(share, visitor), &self.batch(share)?)?;
-        Ok(())
-    }
-
-    /// The context of a pass by shape.
-    pub(crate) fn context<'v>(&self, share: Run, visitor: &'v mut dyn Visitor) -> Cx<'v> {
-        let cx = Cx::visited(visitor).with_kernels(share.kernels).with_cache_format(share.precision.cache);
-        cx.with_parallel(share.parallel)
-    }
-
-    /// Refuses a pass whose sequences are longer than the model has positions.
-    pub(crate) fn check_length(&self, size: Size) -> Result<()> {
-        let cache = Cache { past: size.past, ..Cache::default() };
-        Batch::of_shape(size).after(cache).check_positions(&self.name, self.longest_sequence()?)
-    }
-
-    /// The parameters as shapes: those of the model's own format as they are stored, those of another as a checkpoint in it has them.
-    fn shapes(&self, Run { precision, parallel, .. }: Run) -> Result<Box<dyn WeightSource + '_>> {
-        // A config whose own precision is unknown is followed in another.
-        let is_own = self.config.precision().is_ok_and(|own| own.weights == precision.weights);
-        if let Some(file) = self.stored.as_ref().filter(|_| is_own) {
-            let shapes = StoredShapes::new(file.clone(), precision)?;
-            return Ok(Box::new(shapes.shared(!parallel.is_single())));
-        }
-        let own = if is_own { Quantisation::read(&self.config) } else { None };
-        match own.or_else(|| Quantisation::of(precision)) {
-            Some(quantisation) => Ok(Box::new(quantisation.shapes(precision))),
-            None => Ok(Box::new(ShapesOnly(precision))),
-        }
-    }
-
-    /// The run's input, followed by its shape.
-    pub(crate) fn batch(&self, run: Run) -> Result<Batch> {
-        let batch = Batch::of_shape(run.size);
-        let batch = match (self.cache(run.kernels)?, run.size.past > 0 || run.keeps_cache) {
-            (_, false) => batch,
-            (Some(shape), true) => {
-                let shape = shape.shared_by(run.parallel.tensor);
-                // Eager kernels cache keys and values in the activations' format.
-                let Precision { activations, cache, .. } = run.precision;
-                let format = if run.kernels == Kernels::Eager { activations } else { cache };
-                // In a generation the caller gives positions, which skip padding.
-                let position_ids = run.is_padded.then(|| batch.input_ids.clone());
-                Batch { position_ids, ..batch.after(Cache::of_shape(run.size, &shape, format)) }
-            }
-            (None, true) => {
-                let ask = if run.size.past > 0 { "for no past" } else { "it to generate nothing" };
-                return Err(self.refuse(format!("it reads whole sequences and keeps no keys and values: ask {ask}")));
-            }
-        };
-        Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })
-    }
-}
-
-/// Counts the parameters that are asked for.
-struct Counted<'a> {
-    shapes: Box<dyn WeightSource + 'a>,
-    numbers: Cell<u64>,
-    bytes: Cell<u64>,
-}
-
-impl<'a> Counted<'a> {
-    fn new(shapes: Box<dyn WeightSource + 'a>) -> Self {
-        Self { shapes, numbers: Cell::new(0), bytes: Cell::new(0) }
-    }
-}
-
-impl WeightSource for Counted<'_> {
-    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
-        let parameter = self.shapes.parameter(spec)?;
-        let operand = parameter.operand();
-        self.numbers.set(self.numbers.get().saturating_add(operand.shape.elements()));
-        self.bytes.set(self.bytes.get().saturating_add(operand.bytes()));
-        Ok(parameter)
-    }
-
-    fn precision(&self) -> Precision {
-        self.shapes.precision()
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.shapes.has(key)
-    }
-
-    fn has_keys(&self) -> bool {
-        self.shapes.has_keys()
     }
 }

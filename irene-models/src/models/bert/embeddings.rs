@@ -1,16 +1,24 @@
 use irene_tree::{Format, Level};
 
 use super::Sizes;
-use crate::{Batch, Cx, Embedding, Label, LayerNorm, Module, Result, Tensor, Weights, labelled};
+use crate::{
+    Batch, Cx, Embedding, Label, LayerNorm, Module, Result, Tensor, Weights, labelled, models::roberta::position_ids,
+};
 
 labelled!(BertEmbeddings);
 
-/// Words, positions counted from 0, and segments.
+/// The normalised sum of words, positions and the first segment.
 pub(in crate::models) struct BertEmbeddings {
     label: Label,
-    tables: Tables,
+    pub(in crate::models) word_embeddings: Embedding,
+    position_embeddings: Embedding,
+    token_type_embeddings: Embedding,
+    layer_norm: LayerNorm,
+    dropout: f64,
     model: &'static str,
-    positions: usize,
+    longest: usize,
+    /// The padding token's position, where the others come after it; they count from 0 where there is none.
+    pad: Option<usize>,
 }
 
 impl BertEmbeddings {
@@ -21,18 +29,23 @@ impl BertEmbeddings {
         [class, model]: [&'static str; 2],
         width: usize,
     ) -> Result<Self> {
+        let table = |name, rows| Embedding::load(&weights.child(name), rows, width);
         Ok(Self {
             label: weights.label(class, Level::Module),
-            tables: Tables::load(weights, sizes, width)?,
+            word_embeddings: table("word_embeddings", sizes.vocabulary)?,
+            position_embeddings: table("position_embeddings", sizes.positions)?,
+            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
+            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), width, sizes.eps)?,
+            dropout: sizes.dropout,
             model,
-            positions: sizes.positions,
+            longest: sizes.positions,
+            pad: None,
         })
     }
-}
 
-impl AsRef<Tables> for BertEmbeddings {
-    fn as_ref(&self) -> &Tables {
-        &self.tables
+    /// The same with positions that start after the padding token's and skip padding.
+    pub(in crate::models) fn after(self, pad: usize, longest: usize) -> Self {
+        Self { pad: Some(pad), longest, ..self }
     }
 }
 
@@ -41,37 +54,13 @@ impl Module for BertEmbeddings {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_whole(self.model, self.positions)?;
-        self.tables.embed(cx, batch, &batch.positions()?)
-    }
-}
-
-/// The tables of a BERT-like embedding and the norm of their sum, at the embedding's own place.
-pub(in crate::models) struct Tables {
-    pub(in crate::models) word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    token_type_embeddings: Embedding,
-    layer_norm: LayerNorm,
-    dropout: f64,
-}
-
-impl Tables {
-    /// Loads tables of rows that are `width` wide.
-    pub(in crate::models) fn load(embeddings: &Weights<'_>, sizes: &Sizes, width: usize) -> Result<Self> {
-        let table = |name, rows| Embedding::load(&embeddings.child(name), rows, width);
-        Ok(Self {
-            word_embeddings: table("word_embeddings", sizes.vocabulary)?,
-            position_embeddings: table("position_embeddings", sizes.positions)?,
-            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
-            layer_norm: LayerNorm::load(&embeddings.child("LayerNorm"), width, sizes.eps)?,
-            dropout: sizes.dropout,
-        })
-    }
-
-    /// The normalised sum of words, positions and the first segment.
-    pub(in crate::models) fn embed(&self, cx: &mut Cx<'_>, batch: &Batch, position_ids: &Tensor) -> Result<Tensor> {
+        batch.check_whole(self.model, self.longest)?;
+        let position_ids = match self.pad {
+            Some(pad) => position_ids(cx, &batch.input_ids, pad)?,
+            None => batch.positions()?,
+        };
         let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
-        let positions = cx.call(&self.position_embeddings, position_ids)?;
+        let positions = cx.call(&self.position_embeddings, &position_ids)?;
         let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
         let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
         let sum = cx.add(&words, &positions)?;

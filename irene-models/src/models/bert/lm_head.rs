@@ -5,15 +5,15 @@ use crate::{
     models::task_head::{Transform, Transforming, decoder},
 };
 
-labelled!(OnlyMlmHead, LmPredictionHead);
+labelled!(OnlyMlmHead<P>, LmPredictionHead);
 
 /// The masked language model's head, in transformers' modules.
-pub(in crate::models) struct OnlyMlmHead {
-    label: Label,
-    predictions: LmPredictionHead,
+pub(in crate::models) struct OnlyMlmHead<P = LmPredictionHead> {
+    pub(in crate::models) label: Label,
+    pub(in crate::models) predictions: P,
 }
 
-struct LmPredictionHead {
+pub(in crate::models) struct LmPredictionHead {
     label: Label,
     transform: Transform,
     decoder: Linear,
@@ -60,7 +60,7 @@ impl OnlyMlmHead {
     }
 }
 
-impl Module for OnlyMlmHead {
+impl<P: for<'a> Module<Input<'a> = &'a Tensor, Output = Tensor>> Module for OnlyMlmHead<P> {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 

@@ -2,18 +2,13 @@ use irene_tree::Level;
 
 use super::DebertaSizes;
 use crate::{
-    Cx, Embedding, Label, LayerNorm, Linear, Module, Result, Tensor, Weights, labelled, models::task_head::Transforming,
+    Cx, Embedding, Label, LayerNorm, Linear, Module, Result, Tensor, Weights, labelled,
+    models::{bert::OnlyMlmHead, task_head::Transforming},
 };
 
-labelled!(DebertaOnlyMlmHead, DebertaLmPredictionHead);
+labelled!(DebertaLmPredictionHead);
 
-/// The masked language model's head of a config whose `legacy` is false: that of DeBERTa's own code.
-pub(super) struct DebertaOnlyMlmHead {
-    label: Label,
-    lm_head: DebertaLmPredictionHead,
-}
-
-struct DebertaLmPredictionHead {
+pub(super) struct DebertaLmPredictionHead {
     label: Label,
     layers: Transforming,
     /// The table of tokens, (hidden, vocabulary): the product with it is no module of transformers'.
@@ -21,31 +16,25 @@ struct DebertaLmPredictionHead {
     bias: Tensor,
 }
 
-impl DebertaOnlyMlmHead {
-    pub(super) fn load(weights: &Weights<'_>, sizes: &DebertaSizes, tokens: &Embedding) -> Result<Self> {
-        let (place, hidden) = (weights.child("lm_head"), sizes.bert.hidden);
-        let layers = Transforming {
-            dense: Linear::load(&place.child("dense"), hidden, hidden)?,
-            activation: sizes.bert.activation,
-            norm: LayerNorm::load(&place.child("LayerNorm"), hidden, sizes.bert.eps)?,
-        };
-        let lm_head = DebertaLmPredictionHead {
-            label: place.label("DebertaV2LMPredictionHead", Level::Module),
-            layers,
-            tokens: tokens.as_matrix()?,
-            bias: place.parameter("bias", [tokens.rows()])?,
-        };
-        Ok(Self { label: weights.label("DebertaV2OnlyMLMHead", Level::Module), lm_head })
-    }
-}
-
-impl Module for DebertaOnlyMlmHead {
-    type Input<'a> = &'a Tensor;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        cx.call(&self.lm_head, hidden)
-    }
+/// The masked language model's head of a config whose `legacy` is false: that of DeBERTa's own code.
+pub(super) fn load(
+    weights: &Weights<'_>,
+    sizes: &DebertaSizes,
+    tokens: &Embedding,
+) -> Result<OnlyMlmHead<DebertaLmPredictionHead>> {
+    let (place, hidden) = (weights.child("lm_head"), sizes.bert.hidden);
+    let layers = Transforming {
+        dense: Linear::load(&place.child("dense"), hidden, hidden)?,
+        activation: sizes.bert.activation,
+        norm: LayerNorm::load(&place.child("LayerNorm"), hidden, sizes.bert.eps)?,
+    };
+    let predictions = DebertaLmPredictionHead {
+        label: place.label("DebertaV2LMPredictionHead", Level::Module),
+        layers,
+        tokens: tokens.as_matrix()?,
+        bias: place.parameter("bias", [tokens.rows()])?,
+    };
+    Ok(OnlyMlmHead { label: weights.label("DebertaV2OnlyMLMHead", Level::Module), predictions })
 }
 
 impl Module for DebertaLmPredictionHead {

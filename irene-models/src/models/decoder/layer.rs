@@ -4,15 +4,16 @@ use irene_tree::{Kernels, Level};
 
 use super::{
     attention::{DecoderAttention, Residual, Seen},
-    delta::DeltaMixer,
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe, StateKind},
+    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
     states::StateMixer,
 };
-use crate::{Cx, KeyValue, Label, LayerNorm, Module, Norm, Past, Result, RmsNorm, Tensor, Tensors, Weights, labelled};
+use crate::{
+    Cx, Error, KeyValue, Label, LayerNorm, Module, Norm, Past, Result, RmsNorm, Tensor, Tensors, Weights, labelled,
+};
 
 labelled!(DecoderLayer);
 
@@ -101,7 +102,7 @@ pub(super) struct DecoderLayer {
     label: Label,
     attention: SelfAttention,
     feed_forward: Option<FeedForwardPart>,
-    block: LoadedBlock,
+    block: Block<Norm>,
     residual_scale: Option<f64>,
     dropouts: Dropouts,
     adds_inside: bool,
@@ -111,7 +112,6 @@ enum SelfAttention {
     Heads(Box<DecoderAttention>),
     Latent(Box<LatentAttention>),
     States(Box<StateMixer>),
-    Delta(Box<DeltaMixer>),
     None,
 }
 
@@ -122,16 +122,6 @@ enum FeedForwardPart {
     Mixture(Box<MixtureOfExperts>),
 }
 
-/// The norms of a [`Block`].
-enum LoadedBlock {
-    Before([Norm; 2]),
-    After([Norm; 2]),
-    Around { attention: [Norm; 2], feed_forward: [Norm; 2] },
-    Parallel(Norm, Option<Norm>),
-    OfSum([Norm; 2]),
-    One(Norm),
-}
-
 impl DecoderLayer {
     pub(super) fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let load = || FeedForwardPart::load(weights, &recipe.names, &layer.feed_forward, recipe.hidden);
@@ -140,7 +130,7 @@ impl DecoderLayer {
             label: weights.label(recipe.names.classes.layer, Level::Module),
             attention: SelfAttention::load(weights, recipe, layer)?,
             feed_forward: is_fed.then(load).transpose()?,
-            block: LoadedBlock::load(weights, recipe)?,
+            block: recipe.block.load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
             dropouts: recipe.dropouts,
             adds_inside: recipe.adds_inside,
@@ -152,10 +142,6 @@ impl DecoderLayer {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::States(mixer) => {
-                let ((hidden, _), (_, past)) = seen;
-                (cx.call(mixer.as_ref(), (hidden, past))?, None)
-            }
-            SelfAttention::Delta(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
             }
@@ -198,26 +184,26 @@ impl Module for DecoderLayer {
     fn forward(&self, cx: &mut Cx<'_>, (stream, around): Self::Input<'_>) -> Result<Self::Output> {
         let stream = stream.clone();
         match &self.block {
-            LoadedBlock::Before([of_attention, of_feed_forward]) => {
-                let (normed, stream) = stream.normed(cx, of_attention)?;
+            Block::PreNorm { attention, feed_forward } => {
+                let (normed, stream) = stream.normed(cx, attention)?;
                 let inside = stream.added_inside(cx, self.adds_inside.then_some(self.dropouts.attention));
                 let (attended, kept) = self.attend(cx, ((&normed, inside), around))?;
                 let stream = if inside.is_some() { Stream::new(attended) } else { stream.with(cx, attended)? };
-                let (normed, stream) = stream.normed(cx, of_feed_forward)?;
+                let (normed, stream) = stream.normed(cx, feed_forward)?;
                 let inside = stream.added_inside(cx, self.adds_inside.then_some(self.dropouts.feed_forward));
                 let fed = self.feed(cx, &normed, inside)?;
                 Ok((if inside.is_some() { Stream::new(fed) } else { stream.with(cx, fed)? }, kept))
             }
-            LoadedBlock::After([of_attention, of_feed_forward]) => {
+            Block::OutputNorm { attention, feed_forward } => {
                 let hidden = stream.sum(cx)?;
                 let (attended, kept) = self.attend(cx, ((&hidden, None), around))?;
-                let attended = cx.call(of_attention, &attended)?;
+                let attended = cx.call(attention, &attended)?;
                 let hidden = cx.add(&hidden, &attended)?;
                 let fed = self.feed(cx, &hidden, None)?;
-                let fed = cx.call(of_feed_forward, &fed)?;
+                let fed = cx.call(feed_forward, &fed)?;
                 Ok((Stream::new(cx.add(&hidden, &fed)?), kept))
             }
-            LoadedBlock::Around { attention, feed_forward } => {
+            Block::Sandwich { attention, feed_forward } => {
                 let (normed, stream) = stream.normed(cx, &attention[0])?;
                 let (attended, kept) = self.attend(cx, ((&normed, None), around))?;
                 let attended = cx.call(&attention[1], &attended)?;
@@ -226,10 +212,10 @@ impl Module for DecoderLayer {
                 let fed = cx.call(&feed_forward[1], &fed)?;
                 Ok((stream.with(cx, fed)?, kept))
             }
-            LoadedBlock::Parallel(of_attention, of_feed_forward) => {
-                let (normed, stream) = stream.normed(cx, of_attention)?;
+            Block::Parallel { attention, feed_forward } => {
+                let (normed, stream) = stream.normed(cx, attention)?;
                 let (attended, kept) = self.attend(cx, ((&normed, None), around))?;
-                let fed = match of_feed_forward {
+                let fed = match feed_forward {
                     Some(norm) => {
                         let normed = cx.call(norm, &stream.hidden)?;
                         self.feed(cx, &normed, None)?
@@ -240,17 +226,17 @@ impl Module for DecoderLayer {
                 let branches = cx.dropout(&branches, self.dropouts.both)?;
                 Ok((stream.with(cx, branches)?, kept))
             }
-            LoadedBlock::One(norm) => {
+            Block::Single { norm } => {
                 let (normed, stream) = stream.normed(cx, norm)?;
                 let (branch, kept) = self.attend(cx, ((&normed, None), around))?;
                 Ok((stream.with(cx, branch)?, kept))
             }
-            LoadedBlock::OfSum([of_attention, of_feed_forward]) => {
+            Block::PostNorm { attention, feed_forward } => {
                 let hidden = stream.sum(cx)?;
                 let (attended, kept) = self.attend(cx, ((&hidden, None), around))?;
-                let (hidden, _) = cx.norm_of_sum(&attended, &hidden, of_attention)?;
+                let (hidden, _) = cx.norm_of_sum(&attended, &hidden, attention)?;
                 let fed = self.feed(cx, &hidden, None)?;
-                let (hidden, _) = cx.norm_of_sum(&fed, &hidden, of_feed_forward)?;
+                let (hidden, _) = cx.norm_of_sum(&fed, &hidden, feed_forward)?;
                 Ok((Stream::new(hidden), kept))
             }
         }
@@ -264,13 +250,7 @@ impl SelfAttention {
         Ok(match (layer.parts, &attention.states, &attention.latent) {
             (Parts::FeedForward, ..) | (Parts::States | Parts::StatesAndFeedForward, None, _) => Self::None,
             (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => {
-                let weights = in_layer.child(states.name);
-                match states.kind {
-                    StateKind::Mamba2 => Self::States(Box::new(StateMixer::load(&weights, names, *states, *hidden)?)),
-                    StateKind::Delta { is_joint } => {
-                        Self::Delta(Box::new(DeltaMixer::load(&weights, names, *states, *hidden, is_joint)?))
-                    }
-                }
+                Self::States(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *norm, *hidden, layer)?))
@@ -296,10 +276,8 @@ impl FeedForwardPart {
         let own = names.feed_forward.is_empty();
         let place = if own { weights.clone() } else { weights.child(names.feed_forward) };
         let layers = Dense::load(&place, recipe, hidden)?;
-        let layers = layers.ok_or_else(|| crate::Error::Shape {
-            operation: "feed_forward",
-            reason: "a mixture is no dense layer".into(),
-        })?;
+        let layers = layers
+            .ok_or_else(|| Error::Shape { operation: "feed_forward", reason: "a mixture is no dense layer".into() })?;
         Ok(if own {
             Self::Own(layers)
         } else {
@@ -308,20 +286,28 @@ impl FeedForwardPart {
     }
 }
 
-impl LoadedBlock {
-    fn load(weights: &Weights<'_>, recipe: &Recipe) -> Result<Self> {
+impl Block {
+    /// The norms of these names.
+    fn load(self, weights: &Weights<'_>, recipe: &Recipe) -> Result<Block<Norm>> {
         let load = |name| recipe.norm.load(&weights.child(name), recipe.names.classes.norm, recipe.hidden);
-        Ok(match recipe.block {
-            Block::Before { attention, feed_forward } => Self::Before([load(attention)?, load(feed_forward)?]),
-            Block::After { attention, feed_forward } => Self::After([load(attention)?, load(feed_forward)?]),
-            Block::Around { attention: [before, after], feed_forward: [above, below] } => {
-                Self::Around { attention: [load(before)?, load(after)?], feed_forward: [load(above)?, load(below)?] }
+        let both = |[first, second]: [_; 2]| Ok::<_, Error>([load(first)?, load(second)?]);
+        Ok(match self {
+            Self::PreNorm { attention, feed_forward } => {
+                Block::PreNorm { attention: load(attention)?, feed_forward: load(feed_forward)? }
             }
-            Block::Parallel { attention, feed_forward } => {
-                Self::Parallel(load(attention)?, feed_forward.map(load).transpose()?)
+            Self::PostNorm { attention, feed_forward } => {
+                Block::PostNorm { attention: load(attention)?, feed_forward: load(feed_forward)? }
             }
-            Block::One { norm } => Self::One(load(norm)?),
-            Block::OfSum { attention, feed_forward } => Self::OfSum([load(attention)?, load(feed_forward)?]),
+            Self::OutputNorm { attention, feed_forward } => {
+                Block::OutputNorm { attention: load(attention)?, feed_forward: load(feed_forward)? }
+            }
+            Self::Sandwich { attention, feed_forward } => {
+                Block::Sandwich { attention: both(attention)?, feed_forward: both(feed_forward)? }
+            }
+            Self::Parallel { attention, feed_forward } => {
+                Block::Parallel { attention: load(attention)?, feed_forward: feed_forward.map(load).transpose()? }
+            }
+            Self::Single { norm } => Block::Single { norm: load(norm)? },
         })
     }
 }

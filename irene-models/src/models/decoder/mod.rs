@@ -6,7 +6,6 @@
 #![allow(clippy::large_enum_variant)] // the parts of a model are built once and stay where they are
 
 mod attention;
-mod delta;
 mod families;
 mod feed_forward;
 mod latent;
@@ -54,10 +53,6 @@ impl Architecture for Decoder {
         self.trunk
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn cache(&self, config: &Config, kernels: Kernels) -> Result<Option<CacheShape>> {
         Ok((self.recipe)(config)?.cache(kernels))
     }
@@ -74,7 +69,7 @@ impl Architecture for Decoder {
         let recipe = (self.recipe)(config)?;
         let vocabulary = recipe.vocabulary;
         let recipe = recipe.shared_by(config, weights.parallel())?;
-        let (classes, of_head, width) = (recipe.head_classes(), recipe.head, recipe.embedding);
+        let (classes, of_head, width) = (recipe.head_classes(self.trunk), recipe.head, recipe.embedding);
         let layers = |tokens: &Embedding| -> Result<Box<dyn HeadLayers>> {
             Ok(if head == TaskHead::Classification {
                 let sizes = [width, config.num_labels()?];

@@ -66,8 +66,7 @@ pub(super) enum Parts {
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     pub(super) classes: Classes,
-    /// The module that holds the model beside its head, and in it the one that holds the layers, if that is another (OPT).
-    pub(super) trunk: &'static str,
+    /// The module in the model that holds its layers, if that is another (OPT).
     pub(super) inner: Option<&'static str>,
     pub(super) tokens: &'static str,
     pub(super) layers: &'static str,
@@ -146,21 +145,21 @@ impl NormKind {
     }
 }
 
-/// How a layer adds its two branches, and the names of its norms.
+/// How a layer adds its two branches to the stream x: the names of its norms in a recipe, the norms themselves in a layer.
 #[derive(Clone, Copy)]
-pub(super) enum Block {
-    /// A norm before each branch.
-    Before { attention: &'static str, feed_forward: &'static str },
-    /// A norm after each branch (OLMo 2).
-    After { attention: &'static str, feed_forward: &'static str },
-    /// A norm on both sides of each branch (Gemma 2).
-    Around { attention: [&'static str; 2], feed_forward: [&'static str; 2] },
-    /// Both branches from one input, through norms of their own or the same one.
-    Parallel { attention: &'static str, feed_forward: Option<&'static str> },
-    /// A norm before the one branch that each layer has (Nemotron-H).
-    One { norm: &'static str },
-    /// A norm of each sum (the post-norm OPT).
-    OfSum { attention: &'static str, feed_forward: &'static str },
+pub(super) enum Block<N = &'static str> {
+    /// y = x + attention(norm(x)), then y + feed-forward(norm(y)).
+    PreNorm { attention: N, feed_forward: N },
+    /// y = norm(x + attention(x)), then norm(y + feed-forward(y)) (the post-norm OPT).
+    PostNorm { attention: N, feed_forward: N },
+    /// y = x + norm(attention(x)), then y + norm(feed-forward(y)) (OLMo 2).
+    OutputNorm { attention: N, feed_forward: N },
+    /// y = x + norm(attention(norm(x))), then y + norm(feed-forward(norm(y))): the inner norm first (Gemma 2).
+    Sandwich { attention: [N; 2], feed_forward: [N; 2] },
+    /// x + attention(norm(x)) + feed-forward(norm(x)), through norms of their own or the same one.
+    Parallel { attention: N, feed_forward: Option<N> },
+    /// x + branch(norm(x)), where each layer has one branch (Nemotron-H).
+    Single { norm: N },
 }
 
 /// The probabilities of dropouts in training, but for that of an attention's own.
@@ -449,8 +448,8 @@ pub(super) struct HeadRecipe {
 }
 
 impl Recipe {
-    pub(super) fn head_classes(&self) -> HeadClasses {
-        let Names { classes, trunk, .. } = self.names;
+    pub(super) fn head_classes(&self, trunk: &'static str) -> HeadClasses {
+        let classes = &self.names.classes;
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
 

@@ -57,10 +57,6 @@ impl Architecture for FlexiBert {
         config.size_or("max_position_embeddings", 514)
     }
 
-    fn heads(&self) -> &'static [TaskHead] {
-        &TaskHead::ALL
-    }
-
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let has_pooler = head != TaskHead::Lm && pooler_runs(config, weights, head);

@@ -1,6 +1,9 @@
 //! Command R (2024) and Command A (2025): both branches from one norm, which has no bias.
 
-use super::{Block, Config, Decoder, Defaults, NormKind, Recipe, Result, SIZES, Turn, llama_like, windows::window};
+use super::{
+    Block, Config, Decoder, Defaults, NormKind, Recipe, Result, SHARED, Turn, llama_like,
+    windows::{WINDOWS, window},
+};
 use crate::{
     Pairing,
     families::{Family, Plain},
@@ -10,18 +13,7 @@ use crate::{
     },
 };
 
-const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "layer_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "logit_scale",
-];
+const READS: &[&str] = &["head_dim", "layer_norm_eps", "attention_bias", "logit_scale"];
 
 /// Fields of the published configs that tell of the code.
 const PLAIN: &[(&str, Plain)] = &[
@@ -35,24 +27,17 @@ const PLAIN: &[(&str, Plain)] = &[
     ("use_embedding_sharing", Plain::On),
 ];
 
-const DEFAULTS: &[(&str, u64)] = &[
-    ("vocab_size", 256_000),
-    ("hidden_size", 8192),
-    ("intermediate_size", 22_528),
-    ("num_hidden_layers", 40),
-    ("num_attention_heads", 64),
-    ("max_position_embeddings", 8192),
-];
-
 pub(super) const COHERE: Decoder = Decoder {
     family: Family {
         model_type: "cohere",
         classes: &["Cohere"],
-        sizes: SIZES,
-        reads: READS,
-        also: &[],
+        reads: &[SHARED, READS],
         plain: PLAIN,
-        defaults: DEFAULTS,
+        defaults: sizes! {
+            vocab_size: 256_000, hidden_size: 8192, intermediate_size: 22_528, num_hidden_layers: 40,
+            num_attention_heads: 64, max_position_embeddings: 8192
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| cohere(config, classes!("Cohere"), 500_000.0),
@@ -60,7 +45,12 @@ pub(super) const COHERE: Decoder = Decoder {
 
 /// Three of four layers slide, and the others know no positions.
 pub(super) const COHERE2: Decoder = Decoder {
-    family: Family { model_type: "cohere2", classes: &["Cohere2"], reads: COHERE2_READS, ..COHERE.family },
+    family: Family {
+        model_type: "cohere2",
+        classes: &["Cohere2"],
+        reads: &[SHARED, READS, WINDOWS, &["sliding_window_pattern"]],
+        ..COHERE.family
+    },
     trunk: "model",
     recipe: |config| {
         let mut recipe = cohere(config, classes!("Cohere2"), 10_000.0)?;
@@ -72,22 +62,6 @@ pub(super) const COHERE2: Decoder = Decoder {
         Ok(recipe)
     },
 };
-
-const COHERE2_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "layer_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "logit_scale",
-    "sliding_window",
-    "sliding_window_pattern",
-    "layer_types",
-];
 
 fn cohere(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
     let rotary = Some(Turn { theta, pairing: Pairing::Neighbours, gives: Gives::InPairs, ..Turn::PLAIN });

@@ -2,42 +2,25 @@
 
 use serde_json::Value;
 
-use super::{Block, Config, Decoder, Defaults, Recipe, Result, SIZES, llama_like, windows::window};
+use super::{
+    Block, Config, Decoder, Defaults, Recipe, Result, SHARED, llama_like,
+    windows::{WINDOWS, window},
+};
 use crate::{
     families::Family,
     models::decoder::recipe::{HeadNorms, classes},
 };
 
-const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "sliding_window",
-    "sliding_window_pattern",
-    "layer_types",
-];
-
 pub(super) const EXAONE4: Decoder = Decoder {
     family: Family {
         model_type: "exaone4",
         classes: &["Exaone4"],
-        sizes: SIZES,
-        reads: READS,
-        also: &[],
-        plain: &[],
-        defaults: &[
-            ("vocab_size", 102_400),
-            ("hidden_size", 4096),
-            ("intermediate_size", 16_384),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 32),
-        ],
+        reads: &[SHARED, WINDOWS, &["head_dim", "rms_norm_eps", "sliding_window_pattern"]],
+        defaults: sizes! {
+            vocab_size: 102_400, hidden_size: 4096, intermediate_size: 16_384, num_hidden_layers: 32,
+            num_attention_heads: 32, num_key_value_heads: 32
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: exaone4,
@@ -46,7 +29,8 @@ pub(super) const EXAONE4: Decoder = Decoder {
 fn exaone4(config: &Config) -> Result<Recipe> {
     let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Exaone4")) })?;
     recipe.attention.head_norms = Some(HeadNorms::PerMovedHead(["q_norm", "k_norm"]));
-    recipe.block = Block::After { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
+    recipe.block =
+        Block::OutputNorm { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
     // A number of layers, or a letter for each of them: LLLG.
     let pattern = match config.value("sliding_window_pattern") {
         Some(Value::String(letters)) => letters.len().max(1),

@@ -12,7 +12,7 @@ pub(super) const FALCON: Decoder = Decoder {
         model_type: "falcon",
         classes: &["Falcon"],
         sizes: &["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"],
-        reads: &[
+        reads: &[&[
             "num_kv_heads",
             "multi_query",
             "new_decoder_architecture",
@@ -29,7 +29,7 @@ pub(super) const FALCON: Decoder = Decoder {
             "rope_parameters",
             "intermediate_size",
             "num_key_value_heads",
-        ],
+        ]],
         also: &[
             ("n_embed", "hidden_size"),
             ("n_layer", "num_hidden_layers"),
@@ -62,7 +62,7 @@ fn falcon(config: &Config) -> Result<Recipe> {
     recipe.block = match (config.flag_or("parallel_attn", true)? || is_new, of_norms) {
         (true, 1) => Block::Parallel { attention: "input_layernorm", feed_forward: None },
         (true, _) => Block::Parallel { attention: "ln_attn", feed_forward: Some("ln_mlp") },
-        (false, _) => Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
+        (false, _) => Block::PreNorm { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
     };
     recipe.attention.alibi = is_by_distance.then_some(Alibi::BeforeScale);
     let (attention, hidden) = (recipe.attention.dropout, config.probability_or("hidden_dropout", 0.0)?);
@@ -81,7 +81,7 @@ pub(super) const BLOOM: Decoder = Decoder {
         model_type: "bloom",
         classes: &["Bloom"],
         sizes: &["hidden_size", "n_layer", "n_head", "vocab_size"],
-        reads: &["layer_norm_epsilon", "intermediate_size", "num_hidden_layers", "num_attention_heads"],
+        reads: &[&["layer_norm_epsilon", "intermediate_size", "num_hidden_layers", "num_attention_heads"]],
         also: &[("n_embed", "hidden_size"), ("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads")],
         plain: &[("apply_residual_connection_post_layernorm", Plain::Off), ("n_inner", Plain::Off)],
         defaults: &[],
@@ -110,7 +110,6 @@ fn bloom(config: &Config) -> Result<Recipe> {
 
 /// The names and norms of both.
 fn in_one_projection(recipe: &mut Recipe, config: &Config, biased: bool) -> Result<()> {
-    recipe.names.trunk = "transformer";
     recipe.names.tokens = "word_embeddings";
     recipe.names.layers = "h";
     recipe.names.attention = "self_attention";
@@ -124,5 +123,5 @@ fn in_one_projection(recipe: &mut Recipe, config: &Config, biased: bool) -> Resu
 fn dense(recipe: &mut Recipe, activation: Activation, inner: usize, biased: bool) {
     let names = ["dense_h_to_4h", "dense_4h_to_h"];
     let feed_forward = FeedForward::Plain { names, inner, activation, biased };
-    recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
+    recipe.feed(feed_forward);
 }

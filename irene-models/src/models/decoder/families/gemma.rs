@@ -1,81 +1,23 @@
 //! Gemma (2024), Gemma 2 and the text models of Gemma 3.
 
-use super::{Block, Config, Decoder, Defaults, NormKind, Recipe, Result, SIZES, Turn, llama_like, windows::window};
+use super::{
+    Block, Config, Decoder, Defaults, LLAMA_LIKE, NormKind, Recipe, Result, SHARED, Turn, llama_like,
+    windows::{WINDOWS, window},
+};
 use crate::{
     families::{Family, Plain},
     models::decoder::recipe::{Classes, HeadNorms, classes},
 };
 
 const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
     "hidden_activation",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
     "rope_local_base_freq",
     "query_pre_attn_scalar",
     "attn_logit_softcapping",
     "final_logit_softcapping",
-    "sliding_window",
     "sliding_window_pattern",
-    "layer_types",
     "use_bidirectional_attention",
 ];
-
-const FAMILY: Family = Family {
-    model_type: "gemma",
-    classes: &["Gemma"],
-    sizes: SIZES,
-    reads: READS,
-    also: &[],
-    plain: &[],
-    defaults: &[
-        ("vocab_size", 256_000),
-        ("hidden_size", 3072),
-        ("intermediate_size", 24_576),
-        ("num_hidden_layers", 28),
-        ("num_attention_heads", 16),
-        ("num_key_value_heads", 16),
-        ("max_position_embeddings", 8192),
-    ],
-};
-
-const GEMMA2_FAMILY: Family = Family {
-    model_type: "gemma2",
-    classes: &["Gemma2"],
-    // Its first configs have the window's size by two names.
-    plain: &[("sliding_window_size", Plain::Same("sliding_window"))],
-    defaults: &[
-        ("vocab_size", 256_000),
-        ("hidden_size", 2304),
-        ("intermediate_size", 9216),
-        ("num_hidden_layers", 26),
-        ("num_attention_heads", 8),
-        ("num_key_value_heads", 4),
-        ("max_position_embeddings", 8192),
-    ],
-    ..FAMILY
-};
-
-const GEMMA3_FAMILY: Family = Family {
-    model_type: "gemma3_text",
-    classes: &["Gemma3", "Gemma3Text"],
-    defaults: &[
-        ("vocab_size", 262_208),
-        ("hidden_size", 2304),
-        ("intermediate_size", 9216),
-        ("num_hidden_layers", 26),
-        ("num_attention_heads", 8),
-        ("num_key_value_heads", 4),
-        ("max_position_embeddings", 131_072),
-    ],
-    ..FAMILY
-};
 
 /// The parts that all three share.
 fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
@@ -93,7 +35,7 @@ fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
 
 /// The second's and the third's own parts: norms on both sides of each branch, and scores scaled by a size of their own.
 fn with_norms_around(recipe: &mut Recipe, config: &Config) -> Result<()> {
-    recipe.block = Block::Around {
+    recipe.block = Block::Sandwich {
         attention: ["input_layernorm", "post_attention_layernorm"],
         feed_forward: ["pre_feedforward_layernorm", "post_feedforward_layernorm"],
     };
@@ -110,11 +52,33 @@ fn cap(config: &Config, field: &'static str, default: Option<f64>) -> Result<Opt
     }
 }
 
-pub(super) const GEMMA: Decoder =
-    Decoder { family: FAMILY, trunk: "model", recipe: |config| gemma_like(config, classes!("Gemma"), 10_000.0) };
+pub(super) const GEMMA: Decoder = Decoder {
+    family: Family {
+        model_type: "gemma",
+        classes: &["Gemma"],
+        reads: &[SHARED, LLAMA_LIKE, WINDOWS, READS],
+        defaults: sizes! {
+            vocab_size: 256_000, hidden_size: 3072, intermediate_size: 24_576, num_hidden_layers: 28,
+            num_attention_heads: 16, num_key_value_heads: 16, max_position_embeddings: 8192
+        },
+        ..Family::USUAL
+    },
+    trunk: "model",
+    recipe: |config| gemma_like(config, classes!("Gemma"), 10_000.0),
+};
 
 pub(super) const GEMMA2: Decoder = Decoder {
-    family: GEMMA2_FAMILY,
+    family: Family {
+        model_type: "gemma2",
+        classes: &["Gemma2"],
+        // Its first configs have the window's size by two names.
+        plain: &[("sliding_window_size", Plain::Same("sliding_window"))],
+        defaults: sizes! {
+            vocab_size: 256_000, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26, num_attention_heads: 8,
+            num_key_value_heads: 4, max_position_embeddings: 8192
+        },
+        ..GEMMA.family
+    },
     trunk: "model",
     recipe: |config| {
         let mut recipe = gemma_like(config, classes!("Gemma2"), 10_000.0)?;
@@ -128,7 +92,15 @@ pub(super) const GEMMA2: Decoder = Decoder {
 };
 
 pub(super) const GEMMA3: Decoder = Decoder {
-    family: GEMMA3_FAMILY,
+    family: Family {
+        model_type: "gemma3_text",
+        classes: &["Gemma3", "Gemma3Text"],
+        defaults: sizes! {
+            vocab_size: 262_208, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26, num_attention_heads: 8,
+            num_key_value_heads: 4, max_position_embeddings: 131_072
+        },
+        ..GEMMA.family
+    },
     trunk: "model",
     recipe: |config| {
         let mut recipe = gemma_like(config, classes!("Gemma3"), 1_000_000.0)?;

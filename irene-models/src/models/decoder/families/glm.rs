@@ -1,46 +1,26 @@
 //! GLM-4 (2024 and 2025) and the mixtures of GLM-4.5 to 4.7: half of each head is rotated.
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, Projections, Recipe, Result, SIZES, Turn,
-    latent::{DENSE, experts, sigmoid_router},
+    Block, Config, Decoder, Defaults, LLAMA_LIKE, Recipe, Result, SHARED, Turn, gated_jointly,
+    latent::{DENSE, MIXTURE_READS, experts, sigmoid_router},
     llama_like,
 };
 use crate::{
-    Activation, Pairing,
+    Pairing,
     families::{Family, Plain},
     models::decoder::recipe::{Classes, HeadNorms, classes},
 };
-
-const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "partial_rotary_factor",
-];
 
 pub(super) const GLM: Decoder = Decoder {
     family: Family {
         model_type: "glm",
         classes: &["Glm"],
-        sizes: SIZES,
-        reads: READS,
-        also: &[],
-        plain: &[],
-        defaults: &[
-            ("vocab_size", 151_552),
-            ("hidden_size", 4096),
-            ("intermediate_size", 13_696),
-            ("num_hidden_layers", 40),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 2),
-            ("max_position_embeddings", 131_072),
-        ],
+        reads: &[SHARED, LLAMA_LIKE, &["partial_rotary_factor"]],
+        defaults: sizes! {
+            vocab_size: 151_552, hidden_size: 4096, intermediate_size: 13_696, num_hidden_layers: 40,
+            num_attention_heads: 32, num_key_value_heads: 2, max_position_embeddings: 131_072
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| glm(config, classes!("Glm")),
@@ -52,7 +32,7 @@ pub(super) const GLM4: Decoder = Decoder {
     trunk: "model",
     recipe: |config| {
         let mut recipe = glm(config, classes!("Glm4"))?;
-        recipe.block = Block::Around {
+        recipe.block = Block::Sandwich {
             attention: ["input_layernorm", "post_self_attn_layernorm"],
             feed_forward: ["post_attention_layernorm", "post_mlp_layernorm"],
         };
@@ -64,17 +44,8 @@ fn glm(config: &Config, classes: Classes) -> Result<Recipe> {
     let rotary = Some(Turn { share: 0.5, pairing: Pairing::Neighbours, ..Turn::PLAIN });
     let defaults = Defaults { eps: 1.5625e-7, rotary, width: Some(128), ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
-    let biased = config.flag_or("attention_bias", true)?;
-    recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
-    recipe.attention.out = ("o_proj", false);
-    let feed_forward = FeedForward::GatedJointly {
-        names: ["gate_up_proj", "down_proj"],
-        inner: config.size("intermediate_size")?,
-        activation: Activation::from_config(config, "hidden_act", "silu")?,
-        limit: None,
-        biased: false,
-    };
-    recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
+    recipe.bias(config.flag_or("attention_bias", true)?, false);
+    recipe.feed(gated_jointly(config)?);
     Ok(recipe)
 }
 
@@ -83,19 +54,14 @@ pub(super) const GLM4_MOE: Decoder = Decoder {
     family: Family {
         model_type: "glm4_moe",
         classes: &["Glm4Moe"],
-        reads: MIXTURE_READS,
+        reads: &[SHARED, LLAMA_LIKE, MIXTURE_READS, &["partial_rotary_factor", "use_qk_norm"]],
         also: &[("num_local_experts", "n_routed_experts")],
         // Its code has no other way to choose.
         plain: &[("topk_method", Plain::Word("noaux_tc")), ("scoring_func", Plain::Word("sigmoid"))],
-        defaults: &[
-            ("vocab_size", 151_552),
-            ("hidden_size", 4096),
-            ("intermediate_size", 10_944),
-            ("num_hidden_layers", 46),
-            ("num_attention_heads", 96),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 131_072),
-        ],
+        defaults: sizes! {
+            vocab_size: 151_552, hidden_size: 4096, intermediate_size: 10_944, num_hidden_layers: 46,
+            num_attention_heads: 96, num_key_value_heads: 8, max_position_embeddings: 131_072
+        },
         ..GLM.family
     },
     trunk: "model",
@@ -111,28 +77,3 @@ pub(super) const GLM4_MOE: Decoder = Decoder {
         Ok(recipe)
     },
 };
-
-const MIXTURE_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "partial_rotary_factor",
-    "use_qk_norm",
-    "n_routed_experts",
-    "n_shared_experts",
-    "num_experts_per_tok",
-    "moe_intermediate_size",
-    "first_k_dense_replace",
-    "n_group",
-    "topk_group",
-    "norm_topk_prob",
-    "routed_scaling_factor",
-    // Layers that guess further tokens are no part of the model that is run.
-    "num_nextn_predict_layers",
-];

@@ -1,8 +1,8 @@
 //! GPT-NeoX (and Pythia), GPT-J, OPT and StarCoder 2: norms with mean and variance, feed-forward parts without a gate.
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SIZES, Turn, llama_like,
-    windows::window,
+    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SHARED, Turn, llama_like,
+    windows::{WINDOWS, window},
 };
 use crate::{
     Activation, Pairing,
@@ -30,13 +30,12 @@ fn plainer(config: &Config, with: &Plainer) -> Result<Recipe> {
     let mut recipe = llama_like(config, &Defaults { activation, is_tied, rotary, ..Defaults::of(classes) })?;
     recipe.norm = NormKind::Layer { eps: config.number_or(with.eps, 1e-5)? };
     let (field, word) = activation;
-    let feed_forward = FeedForward::Plain {
+    recipe.feed(FeedForward::Plain {
         names: with.names,
         inner: config.size("intermediate_size")?,
         activation: Activation::from_config(config, field, word)?,
         biased: with.biased,
-    };
-    recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
+    });
     Ok(recipe)
 }
 
@@ -44,8 +43,7 @@ pub(super) const GPT_NEOX: Decoder = Decoder {
     family: Family {
         model_type: "gpt_neox",
         classes: &["GPTNeoX"],
-        sizes: SIZES,
-        reads: &[
+        reads: &[&[
             "max_position_embeddings",
             "layer_norm_eps",
             "hidden_act",
@@ -56,16 +54,13 @@ pub(super) const GPT_NEOX: Decoder = Decoder {
             "rope_parameters",
             "use_parallel_residual",
             "attention_bias",
-        ],
-        also: &[],
+        ]],
         plain: &[("is_decoder", Plain::Off)],
-        defaults: &[
-            ("vocab_size", 50_432),
-            ("hidden_size", 6144),
-            ("intermediate_size", 24_576),
-            ("num_hidden_layers", 44),
-            ("num_attention_heads", 64),
-        ],
+        defaults: sizes! {
+            vocab_size: 50_432, hidden_size: 6144, intermediate_size: 24_576, num_hidden_layers: 44,
+            num_attention_heads: 64
+        },
+        ..Family::USUAL
     },
     trunk: "gpt_neox",
     recipe: gpt_neox,
@@ -84,7 +79,6 @@ fn gpt_neox(config: &Config) -> Result<Recipe> {
         rotary: Some(Turn { field, share, ..Turn::PLAIN }),
     };
     let mut recipe = plainer(config, &with)?;
-    recipe.names.trunk = "gpt_neox";
     recipe.names.tokens = "embed_in";
     recipe.names.attention = "attention";
     recipe.head.key = "embed_out";
@@ -98,7 +92,7 @@ fn gpt_neox(config: &Config) -> Result<Recipe> {
     recipe.block = if config.flag_or("use_parallel_residual", true)? {
         Block::Parallel { attention, feed_forward: Some(feed_forward) }
     } else {
-        Block::Before { attention, feed_forward }
+        Block::PreNorm { attention, feed_forward }
     };
     Ok(recipe)
 }
@@ -108,7 +102,7 @@ pub(super) const GPT_J: Decoder = Decoder {
         model_type: "gptj",
         classes: &["GPTJ"],
         sizes: &["n_embd", "n_layer", "n_head", "n_positions", "vocab_size"],
-        reads: &[
+        reads: &[&[
             "n_inner",
             "rotary_dim",
             "layer_norm_epsilon",
@@ -118,7 +112,7 @@ pub(super) const GPT_J: Decoder = Decoder {
             "num_attention_heads",
             "intermediate_size",
             "max_position_embeddings",
-        ],
+        ]],
         also: &[
             ("n_embd", "hidden_size"),
             ("n_layer", "num_hidden_layers"),
@@ -148,7 +142,6 @@ fn gpt_j(config: &Config) -> Result<Recipe> {
         rotary: Some(Turn { share, pairing: Pairing::Neighbours, gives: Gives::SinesFirst, ..Turn::PLAIN }),
     };
     let mut recipe = plainer(config, &with)?;
-    recipe.names.trunk = "transformer";
     recipe.names.tokens = "wte";
     recipe.names.layers = "h";
     recipe.names.attention = "attn";
@@ -167,7 +160,7 @@ pub(super) const OPT: Decoder = Decoder {
         model_type: "opt",
         classes: &["OPT"],
         sizes: &["hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim", "vocab_size"],
-        reads: &[
+        reads: &[&[
             "max_position_embeddings",
             "activation_function",
             "do_layer_norm_before",
@@ -175,16 +168,13 @@ pub(super) const OPT: Decoder = Decoder {
             "word_embed_proj_dim",
             "enable_bias",
             "intermediate_size",
-        ],
+        ]],
         also: &[("ffn_dim", "intermediate_size")],
         plain: &[("layer_norm_elementwise_affine", Plain::On)],
-        defaults: &[
-            ("vocab_size", 50_272),
-            ("hidden_size", 768),
-            ("intermediate_size", 3072),
-            ("num_hidden_layers", 12),
-            ("num_attention_heads", 12),
-        ],
+        defaults: sizes! {
+            vocab_size: 50_272, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12,
+            num_attention_heads: 12
+        },
     },
     trunk: "model",
     recipe: opt,
@@ -208,13 +198,16 @@ fn opt(config: &Config) -> Result<Recipe> {
     recipe.embedding = config.size_or("word_embed_proj_dim", recipe.hidden)?;
     // Two rows of the table stand before the first position.
     recipe.learned_positions = Some((2, recipe.positions + 2));
-    recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
-    recipe.attention.out = ("out_proj", biased);
+    recipe.bias(biased, biased);
+    recipe.attention.out.0 = "out_proj";
     recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("dropout", 0.1)?);
     let (attention, feed_forward) = ("self_attn_layer_norm", "final_layer_norm");
     let is_before = config.flag_or("do_layer_norm_before", true)?;
-    recipe.block =
-        if is_before { Block::Before { attention, feed_forward } } else { Block::OfSum { attention, feed_forward } };
+    recipe.block = if is_before {
+        Block::PreNorm { attention, feed_forward }
+    } else {
+        Block::PostNorm { attention, feed_forward }
+    };
     let is_removed = config.flag_or("_remove_final_layer_norm", false)?;
     recipe.final_norm = (is_before && !is_removed).then_some("final_layer_norm");
     Ok(recipe)
@@ -224,23 +217,17 @@ pub(super) const STARCODER2: Decoder = Decoder {
     family: Family {
         model_type: "starcoder2",
         classes: &["Starcoder2"],
-        sizes: SIZES,
-        reads: STARCODER2_READS,
-        also: &[],
+        reads: &[SHARED, WINDOWS, &["head_dim", "norm_epsilon", "use_bias"]],
         plain: &[
             ("mlp_type", Plain::Word("default")),
             ("norm_type", Plain::Word("layer_norm")),
             ("scale_attn_weights", Plain::On),
         ],
-        defaults: &[
-            ("vocab_size", 49_152),
-            ("hidden_size", 3072),
-            ("intermediate_size", 12_288),
-            ("num_hidden_layers", 30),
-            ("num_attention_heads", 24),
-            ("num_key_value_heads", 2),
-            ("max_position_embeddings", 4096),
-        ],
+        defaults: sizes! {
+            vocab_size: 49_152, hidden_size: 3072, intermediate_size: 12_288, num_hidden_layers: 30,
+            num_attention_heads: 24, num_key_value_heads: 2, max_position_embeddings: 4096
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| {
@@ -255,25 +242,10 @@ pub(super) const STARCODER2: Decoder = Decoder {
             rotary: Some(Turn::PLAIN),
         };
         let mut recipe = plainer(config, &with)?;
-        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
-        recipe.attention.out = ("o_proj", biased);
+        recipe.bias(biased, biased);
         let of_branches = config.probability_or("residual_dropout", 0.0)?;
         recipe.dropouts = Dropouts::of_branches(config.probability_or("embedding_dropout", 0.0)?, of_branches);
         recipe.slide(config, window(config, None)?, |_| true)?;
         Ok(recipe)
     },
 };
-
-const STARCODER2_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "norm_epsilon",
-    "hidden_act",
-    "use_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "sliding_window",
-    "layer_types",
-];

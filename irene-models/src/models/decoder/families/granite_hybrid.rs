@@ -3,31 +3,21 @@
 use serde_json::Value;
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SIZES, Turn, llama::granite_scales, llama_like,
-    mixtures::granite_mixture, windows::kinds,
+    Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SHARED, Turn, hidden_act,
+    llama::{GRANITE_READS, LLAMA, granite_scales},
+    llama_like,
+    mixtures::granite_mixture,
+    windows::kinds,
 };
 use crate::{
-    Activation,
     families::{Family, Plain},
     models::decoder::recipe::{Classes, Shared, StateKind, States, classes},
 };
 
 const READS: &[&str] = &[
-    "num_key_value_heads",
-    "max_position_embeddings",
     "rms_norm_eps",
-    "hidden_act",
     "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
     "position_embedding_type",
-    "embedding_multiplier",
-    "residual_multiplier",
-    "attention_multiplier",
-    "logits_scaling",
-    "num_experts_per_tok",
-    "num_local_experts",
     "shared_intermediate_size",
     "layer_types",
     "mamba_n_heads",
@@ -43,8 +33,7 @@ pub(super) const GRANITE_HYBRID: Decoder = Decoder {
     family: Family {
         model_type: "granitemoehybrid",
         classes: &["GraniteMoeHybrid"],
-        sizes: SIZES,
-        reads: READS,
+        reads: &[SHARED, GRANITE_READS, READS],
         also: &[("layers_block_type", "layer_types"), ("num_experts", "num_local_experts")],
         plain: &[
             ("normalization_function", Plain::Word("rmsnorm")),
@@ -52,13 +41,7 @@ pub(super) const GRANITE_HYBRID: Decoder = Decoder {
             ("mamba_proj_bias", Plain::Off),
             ("output_router_logits", Plain::Off),
         ],
-        defaults: &[
-            ("vocab_size", 32_000),
-            ("hidden_size", 4096),
-            ("intermediate_size", 11_008),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-        ],
+        ..LLAMA.family
     },
     trunk: "model",
     recipe: granite_hybrid,
@@ -76,14 +59,13 @@ fn granite_hybrid(config: &Config) -> Result<Recipe> {
     let mut recipe = llama_like(config, &Defaults { rotary, ..Defaults::of(classes) })?;
     granite_scales(&mut recipe, config)?;
     recipe.names.feed_forward = "shared_mlp";
-    let feed_forward = feed_forward(config)?;
+    recipe.feed(feed_forward(config)?);
     let words = [("mamba", true), ("attention", false), ("linear_attention", true), ("full_attention", false)];
     let has_states = kinds(config, "layer_types", &words)?.unwrap_or_else(|| vec![true; recipe.layers.len()]);
     if has_states.contains(&true) {
         recipe.attention.states = Some(states(config)?);
     }
     for (layer, has_states) in recipe.layers.iter_mut().zip(has_states) {
-        layer.feed_forward = feed_forward;
         if has_states {
             layer.parts = Parts::StatesAndFeedForward;
         }
@@ -124,7 +106,7 @@ fn feed_forward(config: &Config) -> Result<FeedForward> {
     Ok(FeedForward::GatedJointly {
         names: ["input_linear", "output_linear"],
         inner,
-        activation: Activation::from_config(config, "hidden_act", "silu")?,
+        activation: hidden_act(config)?,
         limit: None,
         biased: false,
     })

@@ -1,27 +1,33 @@
 //! DeepSeek-V2 and V3, Kimi K2 and GLM-4.7-Flash: latent attention, and mixtures with experts that every token goes to.
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, NormKind, Recipe, Result, SIZES, Turn, llama_like,
-    mixtures::{EXPERTS, ROUTER, checked},
+    Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, NormKind, Recipe, Result, SHARED, Turn, hidden_act, llama_like,
+    mixtures::{ROUTER, mixture},
     windows::kinds,
 };
 use crate::{
-    Activation, Pairing,
+    Pairing,
     families::{Family, Plain},
     models::decoder::recipe::{Classes, Latent, Mixture, Router, Scores, Shared, classes},
 };
 
+/// The fields of the experts.
+pub(super) const MIXTURE_READS: &[&str] = &[
+    "n_routed_experts",
+    "n_shared_experts",
+    "num_experts_per_tok",
+    "moe_intermediate_size",
+    DENSE,
+    "n_group",
+    "topk_group",
+    "norm_topk_prob",
+    "routed_scaling_factor",
+    // Layers that guess further tokens are no part of the model that is run.
+    "num_nextn_predict_layers",
+];
+
 const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
     "mlp_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
     "rope_interleave",
     "q_lora_rank",
     "kv_lora_rank",
@@ -29,44 +35,28 @@ const READS: &[&str] = &[
     "qk_rope_head_dim",
     "qk_head_dim",
     "v_head_dim",
-    "n_routed_experts",
-    "n_shared_experts",
-    "num_experts_per_tok",
-    "moe_intermediate_size",
-    "first_k_dense_replace",
-    "n_group",
-    "topk_group",
     "topk_method",
-    "norm_topk_prob",
-    "routed_scaling_factor",
     "scoring_func",
-    // Layers that guess further tokens are no part of the model that is run.
-    "num_nextn_predict_layers",
     "mlp_layer_types",
 ];
 
-const FAMILY: Family = Family {
-    model_type: "deepseek_v2",
-    classes: &["DeepseekV2"],
-    sizes: SIZES,
-    reads: READS,
-    also: &[("num_local_experts", "n_routed_experts")],
-    plain: &[
-        ("moe_layer_freq", Plain::Number(1.0)),
-        ("partial_rotary_factor", Plain::Number(1.0)),
-        ("use_mla", Plain::On),
-    ],
-    defaults: &[
-        ("vocab_size", 102_400),
-        ("hidden_size", 4096),
-        ("intermediate_size", 11_008),
-        ("num_hidden_layers", 32),
-        ("num_attention_heads", 32),
-    ],
-};
-
 pub(super) const DEEPSEEK_V2: Decoder = Decoder {
-    family: FAMILY,
+    family: Family {
+        model_type: "deepseek_v2",
+        classes: &["DeepseekV2"],
+        reads: &[SHARED, LLAMA_LIKE, MIXTURE_READS, READS],
+        also: &[("num_local_experts", "n_routed_experts")],
+        plain: &[
+            ("moe_layer_freq", Plain::Number(1.0)),
+            ("partial_rotary_factor", Plain::Number(1.0)),
+            ("use_mla", Plain::On),
+        ],
+        defaults: sizes! {
+            vocab_size: 102_400, hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32,
+            num_attention_heads: 32
+        },
+        ..Family::USUAL
+    },
     trunk: "model",
     recipe: |config| {
         let classes = Classes {
@@ -86,15 +76,11 @@ pub(super) const DEEPSEEK_V3: Decoder = Decoder {
     family: Family {
         model_type: "deepseek_v3",
         classes: &["DeepseekV3"],
-        defaults: &[
-            ("vocab_size", 129_280),
-            ("hidden_size", 7168),
-            ("intermediate_size", 18_432),
-            ("num_hidden_layers", 61),
-            ("num_attention_heads", 128),
-            ("max_position_embeddings", 4096),
-        ],
-        ..FAMILY
+        defaults: sizes! {
+            vocab_size: 129_280, hidden_size: 7168, intermediate_size: 18_432, num_hidden_layers: 61,
+            num_attention_heads: 128, max_position_embeddings: 4096
+        },
+        ..DEEPSEEK_V2.family
     },
     trunk: "model",
     recipe: |config| {
@@ -116,15 +102,11 @@ pub(super) const GLM4_MOE_LITE: Decoder = Decoder {
     family: Family {
         model_type: "glm4_moe_lite",
         classes: &["Glm4MoeLite"],
-        defaults: &[
-            ("vocab_size", 154_880),
-            ("hidden_size", 2048),
-            ("intermediate_size", 10_240),
-            ("num_hidden_layers", 47),
-            ("num_attention_heads", 20),
-            ("max_position_embeddings", 202_752),
-        ],
-        ..FAMILY
+        defaults: sizes! {
+            vocab_size: 154_880, hidden_size: 2048, intermediate_size: 10_240, num_hidden_layers: 47,
+            num_attention_heads: 20, max_position_embeddings: 202_752
+        },
+        ..DEEPSEEK_V2.family
     },
     trunk: "model",
     recipe: |config| {
@@ -197,17 +179,11 @@ pub(super) fn experts(recipe: &mut Recipe, config: &Config, router: Router) -> R
     let inner = config.size("moe_intermediate_size")?;
     let shared = config.token_or("n_shared_experts", 0)?;
     let mixture = Mixture {
-        name: "mlp",
-        key: "mlp",
-        experts,
-        per_token: config.size("num_experts_per_tok")?,
         inner,
-        activation: Activation::from_config(config, "hidden_act", "silu")?,
         router: Router { scale: config.number_or("routed_scaling_factor", 1.0)?, ..router },
-        weights: EXPERTS,
         shared: (shared > 0).then_some(Shared { name: "shared_experts", inner: shared * inner, gate: None }),
+        ..mixture(config, hidden_act(config)?, [experts, config.size("num_experts_per_tok")?])?
     };
-    let mixture = checked(config, "num_experts_per_tok", mixture)?;
     let dense = config.token_or(DENSE, 0)?;
     let behind = || (0..recipe.layers.len()).map(|place| place >= dense).collect();
     let is_sparse: Vec<bool> =

@@ -1,8 +1,8 @@
 //! Llama (Touvron et al., 2023) and its nearest kin.
 
 use super::{
-    Block, Config, Decoder, Defaults, Dropouts, FeedForward, Projections, READS, Recipe, Result, SIZES, Turn,
-    llama_like, windows::window,
+    Block, Config, Decoder, Defaults, Dropouts, FeedForward, LLAMA_LIKE, Recipe, Result, SHARED, Turn, llama_like,
+    windows::{WINDOWS, window},
 };
 use crate::{
     Pairing,
@@ -17,18 +17,19 @@ pub(super) const LLAMA: Decoder = Decoder {
     family: Family {
         model_type: "llama",
         classes: &["Llama"],
-        sizes: SIZES,
-        reads: READS,
-        also: &[],
+        reads: &[
+            SHARED,
+            LLAMA_LIKE,
+            WINDOWS,
+            &["mlp_bias", "partial_rotary_factor", "original_max_position_embeddings"],
+        ],
         // Its code reads no window: a config that sets one means another model.
         plain: &[("sliding_window", Plain::Off)],
-        defaults: &[
-            ("vocab_size", 32_000),
-            ("hidden_size", 4096),
-            ("intermediate_size", 11_008),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-        ],
+        defaults: sizes! {
+            vocab_size: 32_000, hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32,
+            num_attention_heads: 32
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| llama_like(config, &Defaults::of(classes!("Llama"))),
@@ -39,15 +40,10 @@ pub(super) const MISTRAL: Decoder = Decoder {
         model_type: "mistral",
         classes: &["Mistral"],
         plain: &[],
-        defaults: &[
-            ("vocab_size", 32_000),
-            ("hidden_size", 4096),
-            ("intermediate_size", 14_336),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 131_072),
-        ],
+        defaults: sizes! {
+            vocab_size: 32_000, hidden_size: 4096, intermediate_size: 14_336, num_hidden_layers: 32,
+            num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131_072
+        },
         ..LLAMA.family
     },
     trunk: "model",
@@ -63,15 +59,10 @@ pub(super) const MINISTRAL3: Decoder = Decoder {
     family: Family {
         model_type: "ministral3",
         classes: &["Ministral3"],
-        defaults: &[
-            ("vocab_size", 131_072),
-            ("hidden_size", 4096),
-            ("intermediate_size", 14_336),
-            ("num_hidden_layers", 34),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 262_144),
-        ],
+        defaults: sizes! {
+            vocab_size: 131_072, hidden_size: 4096, intermediate_size: 14_336, num_hidden_layers: 34,
+            num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 262_144
+        },
         ..MISTRAL.family
     },
     trunk: "model",
@@ -95,17 +86,8 @@ pub(super) fn granite_scales(recipe: &mut Recipe, config: &Config) -> Result<()>
     Ok(())
 }
 
+/// The fields of the factors, and those of the experts that Granite may have.
 pub(super) const GRANITE_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "mlp_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
     "embedding_multiplier",
     "residual_multiplier",
     "attention_multiplier",
@@ -118,7 +100,7 @@ pub(super) const GRANITE: Decoder = Decoder {
     family: Family {
         model_type: "granite",
         classes: &["Granite"],
-        reads: GRANITE_READS,
+        reads: &[SHARED, LLAMA_LIKE, GRANITE_READS, &["mlp_bias"]],
         plain: &[("num_local_experts", Plain::Off)],
         ..LLAMA.family
     },
@@ -135,13 +117,10 @@ pub(super) const OLMO2: Decoder = Decoder {
         model_type: "olmo2",
         classes: &["Olmo2"],
         plain: &[("clip_qkv", Plain::Off), ("sliding_window", Plain::Off)],
-        defaults: &[
-            ("vocab_size", 50_304),
-            ("hidden_size", 4096),
-            ("intermediate_size", 11_008),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-        ],
+        defaults: sizes! {
+            vocab_size: 50_304, hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32,
+            num_attention_heads: 32
+        },
         ..LLAMA.family
     },
     trunk: "model",
@@ -151,7 +130,8 @@ pub(super) const OLMO2: Decoder = Decoder {
 fn olmo(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let mut recipe = llama_like(config, defaults)?;
     recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
-    recipe.block = Block::After { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
+    recipe.block =
+        Block::OutputNorm { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
     Ok(recipe)
 }
 
@@ -178,16 +158,11 @@ pub(super) const ERNIE4_5: Decoder = Decoder {
         model_type: "ernie4_5",
         // The code beside the checkpoints has another name.
         classes: &["Ernie4_5", "Ernie4_5_"],
-        reads: ERNIE_READS,
-        defaults: &[
-            ("vocab_size", 103_424),
-            ("hidden_size", 1024),
-            ("intermediate_size", 3072),
-            ("num_hidden_layers", 18),
-            ("num_attention_heads", 16),
-            ("num_key_value_heads", 2),
-            ("max_position_embeddings", 131_072),
-        ],
+        reads: &[SHARED, &["head_dim", "rms_norm_eps", "use_bias"]],
+        defaults: sizes! {
+            vocab_size: 103_424, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 18,
+            num_attention_heads: 16, num_key_value_heads: 2, max_position_embeddings: 131_072
+        },
         ..LLAMA.family
     },
     trunk: "model",
@@ -197,8 +172,7 @@ pub(super) const ERNIE4_5: Decoder = Decoder {
             Defaults { eps: 1e-5, rotary, is_tied: true, width: Some(128), ..Defaults::of(classes!("Ernie4_5")) };
         let mut recipe = llama_like(config, &defaults)?;
         let has_biases = config.flag_or("use_bias", false)?;
-        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased: has_biases };
-        recipe.attention.out = ("o_proj", has_biases);
+        recipe.bias(has_biases, has_biases);
         for layer in &mut recipe.layers {
             if let FeedForward::Gated { biased, .. } = &mut layer.feed_forward {
                 *biased = has_biases;
@@ -208,58 +182,24 @@ pub(super) const ERNIE4_5: Decoder = Decoder {
     },
 };
 
-const ERNIE_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "use_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-];
-
 /// Biases of queries, keys and values have a field of their own.
 pub(super) const SEED_OSS: Decoder = Decoder {
     family: Family {
         model_type: "seed_oss",
         classes: &["SeedOss"],
-        reads: SEED_OSS_READS,
-        defaults: &[
-            ("vocab_size", 155_136),
-            ("hidden_size", 4096),
-            ("intermediate_size", 27_648),
-            ("num_hidden_layers", 64),
-            ("num_attention_heads", 80),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 524_288),
-        ],
+        reads: &[SHARED, LLAMA_LIKE, &["attention_out_bias", "residual_dropout", "mlp_bias"]],
+        defaults: sizes! {
+            vocab_size: 155_136, hidden_size: 4096, intermediate_size: 27_648, num_hidden_layers: 64,
+            num_attention_heads: 80, num_key_value_heads: 8, max_position_embeddings: 524_288
+        },
         ..LLAMA.family
     },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults { width: Some(128), ..Defaults::of(classes!("SeedOss")) })?;
-        let biased = config.flag_or("attention_bias", true)?;
-        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
-        recipe.attention.out = ("o_proj", config.flag_or("attention_out_bias", false)?);
+        recipe.bias(config.flag_or("attention_bias", true)?, config.flag_or("attention_out_bias", false)?);
         recipe.attention.dropout = config.probability_or("attention_dropout", 0.1)?;
         recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("residual_dropout", 0.1)?);
         Ok(recipe)
     },
 };
-
-const SEED_OSS_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "attention_out_bias",
-    "residual_dropout",
-    "mlp_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-];

@@ -4,12 +4,12 @@
 use serde_json::Value;
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, Recipe, Result, SIZES, Turn, llama_like,
-    mixtures::{EXPERTS, ROUTER},
+    Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, Recipe, Result, SHARED, Turn, hidden_act, llama_like,
+    mixtures::{EXPERTS, ROUTER, mixture},
     smollm3::rotating_layers,
 };
 use crate::{
-    Activation, Pairing,
+    Pairing,
     families::{Family, Plain},
     layers::Stacked,
     models::decoder::{
@@ -18,16 +18,7 @@ use crate::{
     },
 };
 
-const FIELDS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
+const READS: &[&str] = &[
     "layer_types",
     "no_rope_layers",
     "no_rope_layer_interval",
@@ -46,23 +37,18 @@ pub(super) const LLAMA4: Decoder = Decoder {
     family: Family {
         model_type: "llama4_text",
         classes: &["Llama4"],
-        sizes: SIZES,
-        reads: FIELDS,
+        reads: &[SHARED, LLAMA_LIKE, READS],
         also: &[("num_experts", "num_local_experts")],
         plain: &[
             ("num_experts_per_tok", Plain::Number(1.0)),
             ("router_jitter_noise", Plain::Off),
             ("output_router_logits", Plain::Off),
         ],
-        defaults: &[
-            ("vocab_size", 202_048),
-            ("hidden_size", 5120),
-            ("intermediate_size", 8192),
-            ("num_hidden_layers", 48),
-            ("num_attention_heads", 40),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 131_072),
-        ],
+        defaults: sizes! {
+            vocab_size: 202_048, hidden_size: 5120, intermediate_size: 8192, num_hidden_layers: 48,
+            num_attention_heads: 40, num_key_value_heads: 8, max_position_embeddings: 131_072
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: llama4,
@@ -117,15 +103,10 @@ fn with_windows(config: &Config) -> Config {
 
 /// The layers in `moe_layers`, or every `interleave_moe_layer_step`th, have experts; the others a dense part of its own width.
 fn feed_forward(recipe: &mut Recipe, config: &Config) -> Result<()> {
-    let (width, activation) =
-        (config.size("intermediate_size")?, Activation::from_config(config, "hidden_act", "silu")?);
+    let mixture = mixture(config, hidden_act(config)?, [config.size_or("num_local_experts", 16)?, 1])?;
     let mixture = Mixture {
         name: "feed_forward",
         key: "feed_forward",
-        experts: config.size_or("num_local_experts", 16)?,
-        per_token: 1,
-        inner: width,
-        activation,
         router: Router {
             name: "router",
             scores: Scores::SigmoidOfChosen,
@@ -139,7 +120,8 @@ fn feed_forward(recipe: &mut Recipe, config: &Config) -> Result<()> {
             apart: None,
             ..EXPERTS
         },
-        shared: Some(Shared { name: "shared_expert", inner: width, gate: None }),
+        shared: Some(Shared { name: "shared_expert", inner: mixture.inner, gate: None }),
+        ..mixture
     };
     let dense = config.size_or("intermediate_size_mlp", 16384)?;
     let step = config.size_or("interleave_moe_layer_step", 1)?;

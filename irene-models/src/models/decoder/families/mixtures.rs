@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, Projections, Recipe, Result, SIZES, Turn,
+    Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, Recipe, Result, SHARED, Turn, hidden_act,
     llama::{GRANITE, granite_scales},
     llama_like,
-    windows::window,
+    windows::{WINDOWS, window},
 };
 use crate::{
     Activation,
@@ -44,71 +44,44 @@ pub(super) const ROUTER: Router = Router {
     scales_input: false,
 };
 
-/// Gives every layer this mixture.
-fn everywhere(recipe: &mut Recipe, mixture: Mixture) {
-    recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = FeedForward::Mixture(mixture));
-}
+/// The fields of the number of experts, and of those of a token.
+const EXPERT_READS: &[&str] = &["num_local_experts", "num_experts_per_tok"];
 
-/// At most as many experts for a token as there are.
-pub(super) fn checked(config: &Config, field: &'static str, mixture: Mixture) -> Result<Mixture> {
-    if mixture.per_token <= mixture.experts {
-        return Ok(mixture);
+/// So many experts, and so many of them for each token, as most families have them; the others change parts.
+pub(super) fn mixture(config: &Config, activation: Activation, [experts, per_token]: [usize; 2]) -> Result<Mixture> {
+    if per_token > experts {
+        let reason = format!("{per_token} experts for each token, of {experts}");
+        return Err(config.error("num_experts_per_tok", reason));
     }
-    let reason = format!("{} experts for each token, of {}", mixture.per_token, mixture.experts);
-    Err(config.error(field, reason))
+    let inner = config.size("intermediate_size")?;
+    let (name, key) = ("mlp", "mlp");
+    Ok(Mixture { name, key, experts, per_token, inner, activation, router: ROUTER, weights: EXPERTS, shared: None })
 }
-
-const MIXTRAL_READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "sliding_window",
-    "layer_types",
-    "num_local_experts",
-    "num_experts_per_tok",
-    "attention_bias",
-];
 
 pub(super) const MIXTRAL: Decoder = Decoder {
     family: Family {
         model_type: "mixtral",
         classes: &["Mixtral"],
-        sizes: SIZES,
-        reads: MIXTRAL_READS,
+        reads: &[SHARED, LLAMA_LIKE, WINDOWS, EXPERT_READS],
         also: &[("num_experts", "num_local_experts")],
         plain: TRAINING,
-        defaults: &[
-            ("vocab_size", 32_000),
-            ("hidden_size", 4096),
-            ("intermediate_size", 14_336),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 131_072),
-        ],
+        defaults: sizes! {
+            vocab_size: 32_000, hidden_size: 4096, intermediate_size: 14_336, num_hidden_layers: 32,
+            num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131_072
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| {
         let rotary = Some(Turn { theta: 1e6, ..Turn::PLAIN });
         let mut recipe = llama_like(config, &Defaults { eps: 1e-5, rotary, ..Defaults::of(classes!("Mixtral")) })?;
         recipe.slide(config, window(config, None)?, |_| true)?;
-        let mixture = Mixture {
-            name: "mlp",
+        let experts = [config.size_or("num_local_experts", 8)?, config.size_or("num_experts_per_tok", 2)?];
+        recipe.feed(FeedForward::Mixture(Mixture {
             key: "block_sparse_moe",
-            experts: config.size_or("num_local_experts", 8)?,
-            per_token: config.size_or("num_experts_per_tok", 2)?,
-            inner: config.size("intermediate_size")?,
-            activation: Activation::from_config(config, "hidden_act", "silu")?,
-            router: ROUTER,
             weights: ExpertKeys { apart: Some(["w1", "w3", "w2"]), ..EXPERTS },
-            shared: None,
-        };
-        everywhere(&mut recipe, checked(config, "num_experts_per_tok", mixture)?);
+            ..mixture(config, hidden_act(config)?, experts)?
+        }));
         Ok(recipe)
     },
 };
@@ -121,74 +94,44 @@ pub(super) const OLMOE: Decoder = Decoder {
     family: Family {
         model_type: "olmoe",
         classes: &["Olmoe"],
-        sizes: SIZES,
-        reads: &[
-            "num_key_value_heads",
-            "max_position_embeddings",
-            "rms_norm_eps",
-            "hidden_act",
-            "attention_bias",
-            "rope_theta",
-            "rope_scaling",
-            "rope_parameters",
-            "num_experts",
-            "num_experts_per_tok",
-            "norm_topk_prob",
-        ],
+        reads: &[SHARED, &["rms_norm_eps", "attention_bias", "num_experts", "num_experts_per_tok", "norm_topk_prob"]],
         also: &[("num_local_experts", "num_experts")],
         plain: &[("clip_qkv", Plain::Off), ("output_router_logits", Plain::Off)],
-        defaults: &[
-            ("vocab_size", 50_304),
-            ("hidden_size", 2048),
-            ("intermediate_size", 2048),
-            ("num_hidden_layers", 16),
-            ("num_attention_heads", 16),
-            ("max_position_embeddings", 4096),
-        ],
+        defaults: sizes! {
+            vocab_size: 50_304, hidden_size: 2048, intermediate_size: 2048, num_hidden_layers: 16,
+            num_attention_heads: 16, max_position_embeddings: 4096
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmoe")) })?;
         recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
-        let mixture = Mixture {
-            name: "mlp",
-            key: "mlp",
-            experts: config.size_or("num_experts", 64)?,
-            per_token: config.size_or("num_experts_per_tok", 8)?,
-            inner: config.size("intermediate_size")?,
-            activation: Activation::from_config(config, "hidden_act", "silu")?,
+        let experts = [config.size_or("num_experts", 64)?, config.size_or("num_experts_per_tok", 8)?];
+        recipe.feed(FeedForward::Mixture(Mixture {
             router: Router { normalised: config.flag_or("norm_topk_prob", false)?, ..ROUTER },
-            weights: EXPERTS,
-            shared: None,
-        };
-        everywhere(&mut recipe, checked(config, "num_experts_per_tok", mixture)?);
+            ..mixture(config, hidden_act(config)?, experts)?
+        }));
         Ok(recipe)
     },
 };
+
+const MINIMAX_READS: &[&str] = &[
+    "head_dim",
+    "rms_norm_eps",
+    "partial_rotary_factor",
+    "rotary_dim",
+    "attn_type_list",
+    // Its first configs have those of MiniMax-01, which its code does not read.
+    "mlp_intermediate_size",
+    "shared_moe_mode",
+];
 
 pub(super) const MINIMAX_M2: Decoder = Decoder {
     family: Family {
         model_type: "minimax_m2",
         classes: &["MiniMaxM2"],
-        sizes: SIZES,
-        reads: &[
-            "num_key_value_heads",
-            "head_dim",
-            "max_position_embeddings",
-            "rms_norm_eps",
-            "hidden_act",
-            "rope_theta",
-            "rope_scaling",
-            "rope_parameters",
-            "partial_rotary_factor",
-            "rotary_dim",
-            "num_local_experts",
-            "num_experts_per_tok",
-            "attn_type_list",
-            // Its first configs have those of MiniMax-01, which its code does not read.
-            "mlp_intermediate_size",
-            "shared_moe_mode",
-        ],
+        reads: &[SHARED, EXPERT_READS, MINIMAX_READS],
         also: &[("num_experts", "num_local_experts")],
         plain: &[
             ("router_jitter_noise", Plain::Off),
@@ -202,15 +145,11 @@ pub(super) const MINIMAX_M2: Decoder = Decoder {
             ("layernorm_linear_attention_beta", Plain::Number(1.0)),
             ("layernorm_mlp_beta", Plain::Number(1.0)),
         ],
-        defaults: &[
-            ("vocab_size", 200_064),
-            ("hidden_size", 3072),
-            ("intermediate_size", 1536),
-            ("num_hidden_layers", 62),
-            ("num_attention_heads", 48),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 196_608),
-        ],
+        defaults: sizes! {
+            vocab_size: 200_064, hidden_size: 3072, intermediate_size: 1536, num_hidden_layers: 62,
+            num_attention_heads: 48, num_key_value_heads: 8, max_position_embeddings: 196_608
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: minimax_m2,
@@ -230,13 +169,9 @@ fn minimax_m2(config: &Config) -> Result<Recipe> {
     let mut recipe =
         llama_like(config, &Defaults { rotary, width: Some(width), ..Defaults::of(classes!("MiniMaxM2")) })?;
     recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
-    let mixture = Mixture {
-        name: "mlp",
+    let experts = [config.size_or("num_local_experts", 256)?, config.size_or("num_experts_per_tok", 8)?];
+    recipe.feed(FeedForward::Mixture(Mixture {
         key: "block_sparse_moe",
-        experts: config.size_or("num_local_experts", 256)?,
-        per_token: config.size_or("num_experts_per_tok", 8)?,
-        inner: config.size("intermediate_size")?,
-        activation: Activation::from_config(config, "hidden_act", "silu")?,
         router: Router {
             scores: Scores::Sigmoid,
             correction: Some("e_score_correction_bias"),
@@ -244,9 +179,8 @@ fn minimax_m2(config: &Config) -> Result<Recipe> {
             ..ROUTER
         },
         weights: ExpertKeys { apart: Some(["w1", "w3", "w2"]), ..EXPERTS },
-        shared: None,
-    };
-    everywhere(&mut recipe, checked(config, "num_experts_per_tok", mixture)?);
+        ..mixture(config, hidden_act(config)?, experts)?
+    }));
     Ok(recipe)
 }
 
@@ -257,8 +191,6 @@ pub(super) const GPT_OSS: Decoder = Decoder {
     family: Family {
         model_type: "gpt_oss",
         classes: &["GptOss"],
-        sizes: SIZES,
-        reads: MIXTRAL_READS,
         also: &[("num_experts", "num_local_experts"), ("experts_per_token", "num_experts_per_tok")],
         plain: &[
             ("router_jitter_noise", Plain::Off),
@@ -267,15 +199,11 @@ pub(super) const GPT_OSS: Decoder = Decoder {
             ("swiglu_limit", Plain::Number(GPT_OSS_LIMIT)),
             ("swiglu_alpha", Plain::Number(LIMITED_SLOPE)),
         ],
-        defaults: &[
-            ("vocab_size", 201_088),
-            ("hidden_size", 2880),
-            ("intermediate_size", 2880),
-            ("num_hidden_layers", 36),
-            ("num_attention_heads", 64),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 131_072),
-        ],
+        defaults: sizes! {
+            vocab_size: 201_088, hidden_size: 2880, intermediate_size: 2880, num_hidden_layers: 36,
+            num_attention_heads: 64, num_key_value_heads: 8, max_position_embeddings: 131_072
+        },
+        ..MIXTRAL.family
     },
     trunk: "model",
     recipe: |config| {
@@ -284,17 +212,11 @@ pub(super) const GPT_OSS: Decoder = Decoder {
         let defaults = Defaults { eps: 1e-5, rotary, width: Some(64), ..Defaults::of(classes) };
         let mut recipe = llama_like(config, &defaults)?;
         let biased = config.flag_or("attention_bias", true)?;
-        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
-        recipe.attention.out = ("o_proj", biased);
+        recipe.bias(biased, biased);
         recipe.attention.has_sinks = true;
         recipe.slide(config, window(config, Some(128))?, |place| place % 2 == 0)?;
-        let mixture = Mixture {
-            name: "mlp",
-            key: "mlp",
-            experts: config.size_or("num_local_experts", 128)?,
-            per_token: config.size_or("num_experts_per_tok", 4)?,
-            inner: config.size("intermediate_size")?,
-            activation: Activation::from_config(config, "hidden_act", "silu")?,
+        let experts = [config.size_or("num_local_experts", 128)?, config.size_or("num_experts_per_tok", 4)?];
+        recipe.feed(FeedForward::Mixture(Mixture {
             router: Router {
                 name: "router",
                 biased: true,
@@ -310,9 +232,8 @@ pub(super) const GPT_OSS: Decoder = Decoder {
                 limit: Some(GPT_OSS_LIMIT),
                 ..EXPERTS
             },
-            shared: None,
-        };
-        everywhere(&mut recipe, checked(config, "num_experts_per_tok", mixture)?);
+            ..mixture(config, hidden_act(config)?, experts)?
+        }));
         Ok(recipe)
     },
 };
@@ -329,20 +250,17 @@ pub(super) const GRANITE_MOE: Decoder = Decoder {
         };
         let mut recipe = llama_like(config, &Defaults::of(classes))?;
         granite_scales(&mut recipe, config)?;
-        everywhere(&mut recipe, granite_mixture(config, None)?);
+        recipe.feed(FeedForward::Mixture(granite_mixture(config, None)?));
         Ok(recipe)
     },
 };
 
 /// Granite's experts, and perhaps one for every token.
 pub(super) fn granite_mixture(config: &Config, shared: Option<Shared>) -> Result<Mixture> {
-    let mixture = Mixture {
+    let experts = [config.size_or("num_local_experts", 8)?, config.size_or("num_experts_per_tok", 2)?];
+    Ok(Mixture {
         name: "block_sparse_moe",
         key: "block_sparse_moe",
-        experts: config.size_or("num_local_experts", 8)?,
-        per_token: config.size_or("num_experts_per_tok", 2)?,
-        inner: config.size("intermediate_size")?,
-        activation: Activation::from_config(config, "hidden_act", "silu")?,
         router: Router {
             name: "router",
             weight: "layer.weight",
@@ -358,6 +276,6 @@ pub(super) fn granite_mixture(config: &Config, shared: Option<Shared>) -> Result
             ..EXPERTS
         },
         shared,
-    };
-    checked(config, "num_experts_per_tok", mixture)
+        ..mixture(config, hidden_act(config)?, experts)?
+    })
 }

@@ -1,5 +1,10 @@
 //! The families of decoders: how each one's config chooses the parts.
 
+/// The sizes that a config class has, by the names of its fields.
+macro_rules! sizes {
+    ($($field:ident: $size:literal),*) => { &[$((stringify!($field), $size)),*] };
+}
+
 mod cohere;
 mod exaone4;
 mod falcon;
@@ -86,26 +91,12 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::GLM4_MOE_LITE,
 ];
 
-/// The sizes of every config in Llama's manner.
-const SIZES: &[&str] = &["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"];
+/// The fields that nearly every family reads beside its sizes.
+const SHARED: &[&str] =
+    &["num_key_value_heads", "max_position_embeddings", "hidden_act", "rope_theta", "rope_scaling", "rope_parameters"];
 
-/// The fields that the plain Llama reads beside them.
-const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "mlp_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "partial_rotary_factor",
-    "original_max_position_embeddings",
-    "sliding_window",
-    "layer_types",
-];
+/// The fields that most families read beside those: of the heads, the norms and the attention.
+const LLAMA_LIKE: &[&str] = &["head_dim", "rms_norm_eps", "attention_bias"];
 
 /// A family's changes to the plain Llama before anything is built.
 struct Defaults {
@@ -179,6 +170,35 @@ impl Heads {
     }
 }
 
+impl Recipe {
+    /// Gives every layer this feed-forward part.
+    fn feed(&mut self, feed_forward: FeedForward) {
+        self.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
+    }
+
+    /// Whether the projections to queries, keys and values have biases, and whether the one back has.
+    fn bias(&mut self, into: bool, out: bool) {
+        self.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased: into };
+        self.attention.out = ("o_proj", out);
+    }
+}
+
+/// The activation of most families.
+fn hidden_act(config: &Config) -> Result<Activation> {
+    Activation::from_config(config, "hidden_act", "silu")
+}
+
+/// Llama's feed-forward part with its first two products in one.
+fn gated_jointly(config: &Config) -> Result<FeedForward> {
+    Ok(FeedForward::GatedJointly {
+        names: ["gate_up_proj", "down_proj"],
+        inner: config.size("intermediate_size")?,
+        activation: hidden_act(config)?,
+        limit: None,
+        biased: false,
+    })
+}
+
 /// The plain Llama of a config, which other families start from.
 fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let hidden = config.size("hidden_size")?;
@@ -200,7 +220,6 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     Ok(Recipe {
         names: Names {
             classes: defaults.classes,
-            trunk: "model",
             inner: None,
             tokens: "embed_tokens",
             layers: "layers",
@@ -218,7 +237,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         embedding_norm: None,
         norm: NormKind::Rms { eps: config.number_or("rms_norm_eps", defaults.eps)? },
         attention: llama_attention(config, heads, rotary)?,
-        block: Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
+        block: Block::PreNorm { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
         adds_inside: false,
         residual_scale: None,
         dropouts: Dropouts::default(),

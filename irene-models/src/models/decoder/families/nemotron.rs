@@ -2,10 +2,10 @@
 //! in each.
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SIZES,
+    Block, Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result,
     latent::sigmoid_router,
     llama_like,
-    mixtures::{EXPERTS, checked},
+    mixtures::{self, EXPERTS},
 };
 use crate::{
     Activation,
@@ -18,8 +18,7 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
     family: Family {
         model_type: "nemotron_h",
         classes: &["NemotronH"],
-        sizes: SIZES,
-        reads: &[
+        reads: &[&[
             "num_key_value_heads",
             "head_dim",
             "max_position_embeddings",
@@ -52,7 +51,7 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
             "moe_shared_expert_overlap",
             "routed_scaling_factor",
             "norm_topk_prob",
-        ],
+        ]],
         also: &[
             ("mamba_n_groups", "n_groups"),
             ("mamba_d_conv", "conv_kernel"),
@@ -70,14 +69,11 @@ pub(super) const NEMOTRON_H: Decoder = Decoder {
             ("residual_in_fp32", Plain::Off),
             ("moe_latent_size", Plain::Off),
         ],
-        defaults: &[
-            ("vocab_size", 131_072),
-            ("hidden_size", 4096),
-            ("intermediate_size", 21_504),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 4096),
-        ],
+        defaults: sizes! {
+            vocab_size: 131_072, hidden_size: 4096, intermediate_size: 21_504, num_attention_heads: 32,
+            num_key_value_heads: 8, max_position_embeddings: 4096
+        },
+        ..Family::USUAL
     },
     trunk: "backbone",
     recipe: nemotron_h,
@@ -108,11 +104,10 @@ fn nemotron_h(config: &Config) -> Result<Recipe> {
     let activation = ("mlp_hidden_act", "relu2");
     let defaults = Defaults { eps: 1e-5, rotary: None, width: Some(128), activation, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
-    recipe.names.trunk = "backbone";
     recipe.names.tokens = "embeddings";
     recipe.names.attention = "mixer";
     recipe.names.feed_forward = "mixer";
-    recipe.block = Block::One { norm: "norm" };
+    recipe.block = Block::Single { norm: "norm" };
     recipe.final_norm = Some("norm_f");
     let states = States {
         kind: StateKind::Mamba2,
@@ -151,13 +146,12 @@ fn mixture(config: &Config) -> Result<Mixture> {
         inner: config.size_or("moe_shared_expert_intermediate_size", 7688)?,
         gate: None,
     };
-    let mixture = Mixture {
+    let activation = Activation::from_config(config, "mlp_hidden_act", "relu2")?;
+    let experts = [config.size("n_routed_experts")?, config.size_or("num_experts_per_tok", 2)?];
+    Ok(Mixture {
         name: "mixer",
         key: "mixer",
-        experts: config.size("n_routed_experts")?,
-        per_token: config.size_or("num_experts_per_tok", 2)?,
         inner: config.size("moe_intermediate_size")?,
-        activation: Activation::from_config(config, "mlp_hidden_act", "relu2")?,
         router: Router { scale: config.number_or("routed_scaling_factor", 1.0)?, ..sigmoid_router(config)? },
         weights: ExpertKeys {
             gate_up: Stacked::OutputsFirst("up_proj"),
@@ -166,8 +160,8 @@ fn mixture(config: &Config) -> Result<Mixture> {
             ..EXPERTS
         },
         shared: (config.token_or("n_shared_experts", 1)? > 0).then_some(shared),
-    };
-    checked(config, "num_experts_per_tok", mixture)
+        ..mixtures::mixture(config, activation, experts)?
+    })
 }
 
 /// The one part of each layer, and whether it is experts: `M` a state, `*` an attention, `-` a feed-forward part, `E` experts; or the same in

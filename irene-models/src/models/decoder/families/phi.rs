@@ -1,8 +1,8 @@
 //! Phi (1 to 2) and Phi-3 (to Phi-4).
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, READS, Recipe, Result, SIZES, Turn,
-    llama_like, windows::window,
+    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SHARED, Turn, gated_jointly,
+    llama::LLAMA, llama_like, windows::window,
 };
 use crate::{
     Activation,
@@ -14,27 +14,12 @@ pub(super) const PHI: Decoder = Decoder {
     family: Family {
         model_type: "phi",
         classes: &["Phi"],
-        sizes: SIZES,
-        reads: &[
-            "num_key_value_heads",
-            "max_position_embeddings",
-            "layer_norm_eps",
-            "hidden_act",
-            "rope_theta",
-            "rope_scaling",
-            "rope_parameters",
-            "partial_rotary_factor",
-            "qk_layernorm",
-        ],
-        also: &[],
-        plain: &[],
-        defaults: &[
-            ("vocab_size", 51_200),
-            ("hidden_size", 2048),
-            ("intermediate_size", 8192),
-            ("num_hidden_layers", 24),
-            ("num_attention_heads", 32),
-        ],
+        reads: &[SHARED, &["layer_norm_eps", "partial_rotary_factor", "qk_layernorm"]],
+        defaults: sizes! {
+            vocab_size: 51_200, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 24,
+            num_attention_heads: 32
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: phi,
@@ -56,13 +41,12 @@ fn phi(config: &Config) -> Result<Recipe> {
     if config.flag_or("qk_layernorm", false)? {
         recipe.attention.head_norms = Some(HeadNorms::PerMovedHead(["q_layernorm", "k_layernorm"]));
     }
-    let feed_forward = FeedForward::Plain {
+    recipe.feed(FeedForward::Plain {
         names: ["fc1", "fc2"],
         inner: config.size("intermediate_size")?,
         activation: Activation::from_config(config, "hidden_act", "gelu_new")?,
         biased: true,
-    };
-    recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
+    });
     Ok(recipe)
 }
 
@@ -70,19 +54,13 @@ pub(super) const PHI3: Decoder = Decoder {
     family: Family {
         model_type: "phi3",
         classes: &["Phi3"],
-        sizes: SIZES,
-        reads: READS,
-        also: &[],
         // Every layer of Phi-4-mini attends to all tokens.
         plain: &[("full_attn_mod", Plain::Number(1.0))],
-        defaults: &[
-            ("vocab_size", 32_064),
-            ("hidden_size", 3072),
-            ("intermediate_size", 8192),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-            ("max_position_embeddings", 4096),
-        ],
+        defaults: sizes! {
+            vocab_size: 32_064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32,
+            num_attention_heads: 32, max_position_embeddings: 4096
+        },
+        ..LLAMA.family
     },
     trunk: "model",
     recipe: |config| {
@@ -91,14 +69,7 @@ pub(super) const PHI3: Decoder = Decoder {
         recipe.attention.out = ("o_proj", false);
         recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("resid_pdrop", 0.0)?);
         recipe.slide(config, window(config, None)?, |_| true)?;
-        let feed_forward = FeedForward::GatedJointly {
-            names: ["gate_up_proj", "down_proj"],
-            inner: config.size("intermediate_size")?,
-            activation: Activation::from_config(config, "hidden_act", "silu")?,
-            limit: None,
-            biased: false,
-        };
-        recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
+        recipe.feed(gated_jointly(config)?);
         Ok(recipe)
     },
 };
@@ -109,8 +80,7 @@ pub(super) const PHI3_SMALL: Decoder = Decoder {
     family: Family {
         model_type: "phi3small",
         classes: &["Phi3Small"],
-        sizes: SIZES,
-        reads: &[
+        reads: &[&[
             "num_key_value_heads",
             "max_position_embeddings",
             "layer_norm_epsilon",
@@ -125,7 +95,7 @@ pub(super) const PHI3_SMALL: Decoder = Decoder {
             "mup_width_multiplier",
             "pad_sequence_to_multiple_of_64",
             "tie_word_embeddings",
-        ],
+        ]],
         also: &[("ff_intermediate_size", "intermediate_size")],
         plain: &[
             ("hidden_act", Plain::Word("gegelu")),
@@ -133,7 +103,7 @@ pub(super) const PHI3_SMALL: Decoder = Decoder {
             ("mup_use_scaling", Plain::On),
             ("reorder_and_upcast_attn", Plain::Off),
         ],
-        defaults: &[],
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: phi3_small,
@@ -163,16 +133,15 @@ fn phi3_small(config: &Config) -> Result<Recipe> {
     let dense = config.size_or("dense_attention_every_n_layers", 2)?;
     // A block's first token has the fewest before it.
     recipe.runs_to = Some((nearest - 1) * block + 1);
-    let feed_forward = FeedForward::GatedJointly {
+    recipe.feed(FeedForward::GatedJointly {
         names: ["up_proj", "down_proj"],
         inner: config.size("intermediate_size")?,
         activation: Activation::Silu,
         limit: Some(config.number_or("gegelu_limit", 20.0)?),
         biased: true,
-    };
+    });
     for (place, layer) in recipe.layers.iter_mut().enumerate() {
         layer.window = ((place + 1) % dense != 0).then_some(nearest * block);
-        layer.feed_forward = feed_forward;
     }
     Ok(recipe)
 }

@@ -1,28 +1,13 @@
 //! Qwen2 and Qwen3, and the text models of those that see.
 
-use super::{Config, Decoder, Defaults, Projections, Recipe, Result, SIZES, Turn, llama_like, windows::window};
+use super::{Config, Decoder, Defaults, LLAMA_LIKE, Recipe, Result, SHARED, Turn, llama_like, windows::window};
 use crate::{
     families::Family,
     models::decoder::recipe::{Classes, HeadNorms, classes},
 };
 
-const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "partial_rotary_factor",
-    "original_max_position_embeddings",
-    "sliding_window",
-    "use_sliding_window",
-    "max_window_layers",
-    "layer_types",
-];
+/// The fields that [`qwen_windows`] reads.
+pub(super) const QWEN_WINDOWS: &[&str] = &["sliding_window", "layer_types", "use_sliding_window", "max_window_layers"];
 
 /// Layers from `max_window_layers` on slide, if the config says so.
 pub(super) fn qwen_windows(recipe: &mut Recipe, config: &Config) -> Result<()> {
@@ -36,19 +21,12 @@ pub(super) const QWEN2: Decoder = Decoder {
     family: Family {
         model_type: "qwen2",
         classes: &["Qwen2"],
-        sizes: SIZES,
-        reads: READS,
-        also: &[],
-        plain: &[],
-        defaults: &[
-            ("vocab_size", 151_936),
-            ("hidden_size", 4096),
-            ("intermediate_size", 22_016),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 32),
-            ("max_position_embeddings", 32_768),
-        ],
+        reads: &[SHARED, LLAMA_LIKE, QWEN_WINDOWS, &["partial_rotary_factor", "original_max_position_embeddings"]],
+        defaults: sizes! {
+            vocab_size: 151_936, hidden_size: 4096, intermediate_size: 22_016, num_hidden_layers: 32,
+            num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 32_768
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| qwen2(config, &Defaults::of(classes!("Qwen2"))),
@@ -56,8 +34,7 @@ pub(super) const QWEN2: Decoder = Decoder {
 
 fn qwen2(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let mut recipe = llama_like(config, defaults)?;
-    recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased: true };
-    recipe.attention.out = ("o_proj", false);
+    recipe.bias(true, false);
     qwen_windows(&mut recipe, config)?;
     Ok(recipe)
 }
@@ -67,15 +44,10 @@ pub(super) const QWEN2_VL: Decoder = Decoder {
     family: Family {
         model_type: "qwen2_vl",
         classes: &["Qwen2VL"],
-        defaults: &[
-            ("vocab_size", 152_064),
-            ("hidden_size", 8192),
-            ("intermediate_size", 29_568),
-            ("num_hidden_layers", 80),
-            ("num_attention_heads", 64),
-            ("num_key_value_heads", 8),
-            ("max_position_embeddings", 32_768),
-        ],
+        defaults: sizes! {
+            vocab_size: 152_064, hidden_size: 8192, intermediate_size: 29_568, num_hidden_layers: 80,
+            num_attention_heads: 64, num_key_value_heads: 8, max_position_embeddings: 32_768
+        },
         ..QWEN2.family
     },
     trunk: "model",
@@ -104,15 +76,10 @@ pub(super) const QWEN2_5_VL_TEXT: Decoder =
 pub(super) const QWEN2_5_OMNI_TEXT: Decoder = Decoder {
     family: Family {
         model_type: "qwen2_5_omni_text",
-        defaults: &[
-            ("vocab_size", 152_064),
-            ("hidden_size", 3584),
-            ("intermediate_size", 18_944),
-            ("num_hidden_layers", 28),
-            ("num_attention_heads", 28),
-            ("num_key_value_heads", 4),
-            ("max_position_embeddings", 32_768),
-        ],
+        defaults: sizes! {
+            vocab_size: 152_064, hidden_size: 3584, intermediate_size: 18_944, num_hidden_layers: 28,
+            num_attention_heads: 28, num_key_value_heads: 4, max_position_embeddings: 32_768
+        },
         ..QWEN2_5_VL.family
     },
     ..QWEN2_5_VL
@@ -141,15 +108,10 @@ pub(super) const QWEN3_VL_TEXT: Decoder = Decoder {
     family: Family {
         model_type: "qwen3_vl_text",
         classes: &["Qwen3VLText", "Qwen3VL"],
-        defaults: &[
-            ("vocab_size", 151_936),
-            ("hidden_size", 4096),
-            ("intermediate_size", 22_016),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 32),
-            ("max_position_embeddings", 128_000),
-        ],
+        defaults: sizes! {
+            vocab_size: 151_936, hidden_size: 4096, intermediate_size: 22_016, num_hidden_layers: 32,
+            num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 128_000
+        },
         ..QWEN3.family
     },
     trunk: "model",

@@ -1,31 +1,17 @@
 //! The mixtures of Qwen2 and Qwen3, and the text models of those that see.
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, Projections, Recipe, Result, SIZES, Turn, llama_like,
-    mixtures::{EXPERTS, ROUTER, TRAINING, checked},
-    qwen::qwen_windows,
+    Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, Recipe, Result, SHARED, Turn, hidden_act, llama_like,
+    mixtures::{ROUTER, TRAINING, mixture},
+    qwen::{QWEN_WINDOWS, qwen_windows},
 };
 use crate::{
-    Activation,
     families::{Family, Plain},
     models::decoder::recipe::{Classes, HeadNorms, Mixture, Router, Shared, classes},
 };
 
-const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "qkv_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "sliding_window",
-    "use_sliding_window",
-    "max_window_layers",
-    "layer_types",
+/// The fields of the experts.
+pub(super) const MIXTURE_READS: &[&str] = &[
     "num_experts",
     "num_experts_per_tok",
     "moe_intermediate_size",
@@ -39,30 +25,20 @@ pub(super) const QWEN2_MOE: Decoder = Decoder {
     family: Family {
         model_type: "qwen2_moe",
         classes: &["Qwen2Moe"],
-        sizes: SIZES,
-        reads: READS,
+        reads: &[SHARED, LLAMA_LIKE, QWEN_WINDOWS, MIXTURE_READS, &["qkv_bias"]],
         also: &[("num_local_experts", "num_experts")],
         plain: TRAINING,
-        defaults: &[
-            ("vocab_size", 151_936),
-            ("hidden_size", 2048),
-            ("intermediate_size", 5632),
-            ("num_hidden_layers", 24),
-            ("num_attention_heads", 16),
-            ("num_key_value_heads", 16),
-            ("max_position_embeddings", 32_768),
-            ("num_experts", 60),
-            ("num_experts_per_tok", 4),
-            ("moe_intermediate_size", 1408),
-            ("shared_expert_intermediate_size", 5632),
-        ],
+        defaults: sizes! {
+            vocab_size: 151_936, hidden_size: 2048, intermediate_size: 5632, num_hidden_layers: 24,
+            num_attention_heads: 16, num_key_value_heads: 16, max_position_embeddings: 32_768, num_experts: 60,
+            num_experts_per_tok: 4, moe_intermediate_size: 1408, shared_expert_intermediate_size: 5632
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults::of(classes!("Qwen2Moe")))?;
-        let biased = config.flag_or("qkv_bias", true)?;
-        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
-        recipe.attention.out = ("o_proj", false);
+        recipe.bias(config.flag_or("qkv_bias", true)?, false);
         qwen_windows(&mut recipe, config)?;
         qwen_mixture(&mut recipe, config, Some(shared_expert(config)?), config.flag_or("norm_topk_prob", false)?)?;
         Ok(recipe)
@@ -74,18 +50,11 @@ pub(super) const QWEN3_MOE: Decoder = Decoder {
         model_type: "qwen3_moe",
         classes: &["Qwen3Moe"],
         plain: QWEN3_MOE_PLAIN,
-        defaults: &[
-            ("vocab_size", 151_936),
-            ("hidden_size", 2048),
-            ("intermediate_size", 6144),
-            ("num_hidden_layers", 24),
-            ("num_attention_heads", 32),
-            ("num_key_value_heads", 4),
-            ("max_position_embeddings", 32_768),
-            ("num_experts", 128),
-            ("num_experts_per_tok", 8),
-            ("moe_intermediate_size", 768),
-        ],
+        defaults: sizes! {
+            vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 24,
+            num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 32_768, num_experts: 128,
+            num_experts_per_tok: 8, moe_intermediate_size: 768
+        },
         ..QWEN2_MOE.family
     },
     trunk: "model",
@@ -114,18 +83,11 @@ pub(super) const QWEN3_VL_MOE_TEXT: Decoder = Decoder {
             ("output_router_logits", Plain::Off),
             ("norm_topk_prob", Plain::On),
         ],
-        defaults: &[
-            ("vocab_size", 151_936),
-            ("hidden_size", 2048),
-            ("intermediate_size", 5632),
-            ("num_hidden_layers", 24),
-            ("num_attention_heads", 16),
-            ("num_key_value_heads", 16),
-            ("max_position_embeddings", 128_000),
-            ("num_experts", 60),
-            ("num_experts_per_tok", 4),
-            ("moe_intermediate_size", 1408),
-        ],
+        defaults: sizes! {
+            vocab_size: 151_936, hidden_size: 2048, intermediate_size: 5632, num_hidden_layers: 24,
+            num_attention_heads: 16, num_key_value_heads: 16, max_position_embeddings: 128_000, num_experts: 60,
+            num_experts_per_tok: 4, moe_intermediate_size: 1408
+        },
         ..QWEN3_MOE.family
     },
     trunk: "model",
@@ -149,18 +111,10 @@ pub(super) fn qwen_mixture(
     shared: Option<Shared>,
     normalised: bool,
 ) -> Result<()> {
-    let mixture = Mixture {
-        name: "mlp",
-        key: "mlp",
-        experts: config.size("num_experts")?,
-        per_token: config.size("num_experts_per_tok")?,
-        inner: config.size("moe_intermediate_size")?,
-        activation: Activation::from_config(config, "hidden_act", "silu")?,
-        router: Router { normalised, ..ROUTER },
-        weights: EXPERTS,
-        shared,
-    };
-    let mixture = checked(config, "num_experts_per_tok", mixture)?;
+    let experts = [config.size("num_experts")?, config.size("num_experts_per_tok")?];
+    let inner = config.size("moe_intermediate_size")?;
+    let router = Router { normalised, ..ROUTER };
+    let mixture = Mixture { inner, router, shared, ..mixture(config, hidden_act(config)?, experts)? };
     let step = config.size_or("decoder_sparse_step", 1)?;
     let dense: Vec<usize> =
         config.value("mlp_only_layers").map_or(Ok(Vec::new()), |_| config.field("mlp_only_layers"))?;

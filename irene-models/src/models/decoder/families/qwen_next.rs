@@ -1,8 +1,8 @@
 //! Qwen3-Next (2025) and the text models of Qwen3.5 and 3.6: three of four layers have states in place of keys and values.
 
 use super::{
-    Config, Decoder, Defaults, NormKind, Parts, Recipe, Result, SIZES, Turn, llama_like,
-    qwen_moe::{qwen_mixture, shared_expert},
+    Config, Decoder, Defaults, LLAMA_LIKE, NormKind, Parts, Recipe, Result, SHARED, Turn, llama_like,
+    qwen_moe::{MIXTURE_READS, qwen_mixture, shared_expert},
     windows::kinds,
 };
 use crate::{
@@ -11,15 +11,6 @@ use crate::{
 };
 
 const READS: &[&str] = &[
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "hidden_act",
-    "attention_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
     "partial_rotary_factor",
     "layer_types",
     "full_attention_interval",
@@ -29,13 +20,6 @@ const READS: &[&str] = &[
     "linear_num_key_heads",
     "linear_num_value_heads",
     "intermediate_size",
-    "num_experts",
-    "num_experts_per_tok",
-    "moe_intermediate_size",
-    "shared_expert_intermediate_size",
-    "decoder_sparse_step",
-    "mlp_only_layers",
-    "norm_topk_prob",
     // A layer that guesses further tokens is no part of the model that is run.
     "mtp_use_dedicated_embeddings",
 ];
@@ -52,23 +36,15 @@ pub(super) const QWEN3_NEXT: Decoder = Decoder {
     family: Family {
         model_type: "qwen3_next",
         classes: &["Qwen3Next"],
-        sizes: SIZES,
-        reads: READS,
+        reads: &[SHARED, LLAMA_LIKE, MIXTURE_READS, READS],
         also: &[("num_local_experts", "num_experts")],
         plain: PLAIN,
-        defaults: &[
-            ("vocab_size", 151_936),
-            ("hidden_size", 2048),
-            ("intermediate_size", 5632),
-            ("num_hidden_layers", 48),
-            ("num_attention_heads", 16),
-            ("num_key_value_heads", 2),
-            ("max_position_embeddings", 32_768),
-            ("num_experts", 512),
-            ("num_experts_per_tok", 10),
-            ("moe_intermediate_size", 512),
-            ("shared_expert_intermediate_size", 512),
-        ],
+        defaults: sizes! {
+            vocab_size: 151_936, hidden_size: 2048, intermediate_size: 5632, num_hidden_layers: 48,
+            num_attention_heads: 16, num_key_value_heads: 2, max_position_embeddings: 32_768, num_experts: 512,
+            num_experts_per_tok: 10, moe_intermediate_size: 512, shared_expert_intermediate_size: 512
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: |config| {
@@ -85,15 +61,10 @@ pub(super) const QWEN3_5_TEXT: Decoder = Decoder {
         model_type: "qwen3_5_text",
         classes: &["Qwen3_5"],
         plain: QWEN3_5_PLAIN,
-        defaults: &[
-            ("vocab_size", 248_320),
-            ("hidden_size", 4096),
-            ("intermediate_size", 12_288),
-            ("num_hidden_layers", 32),
-            ("num_attention_heads", 16),
-            ("num_key_value_heads", 4),
-            ("max_position_embeddings", 32_768),
-        ],
+        defaults: sizes! {
+            vocab_size: 248_320, hidden_size: 4096, intermediate_size: 12_288, num_hidden_layers: 32,
+            num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 32_768
+        },
         ..QWEN3_NEXT.family
     },
     trunk: "model",
@@ -118,18 +89,11 @@ pub(super) const QWEN3_5_MOE_TEXT: Decoder = Decoder {
         classes: &["Qwen3_5Moe"],
         // All of its layers have experts.
         sizes: &["hidden_size", "num_hidden_layers", "num_attention_heads", "moe_intermediate_size", "vocab_size"],
-        defaults: &[
-            ("vocab_size", 248_320),
-            ("hidden_size", 2048),
-            ("moe_intermediate_size", 512),
-            ("num_hidden_layers", 40),
-            ("num_attention_heads", 16),
-            ("num_key_value_heads", 2),
-            ("max_position_embeddings", 32_768),
-            ("num_experts", 256),
-            ("num_experts_per_tok", 8),
-            ("shared_expert_intermediate_size", 512),
-        ],
+        defaults: sizes! {
+            vocab_size: 248_320, hidden_size: 2048, moe_intermediate_size: 512, num_hidden_layers: 40,
+            num_attention_heads: 16, num_key_value_heads: 2, max_position_embeddings: 32_768, num_experts: 256,
+            num_experts_per_tok: 8, shared_expert_intermediate_size: 512
+        },
         ..QWEN3_NEXT.family
     },
     trunk: "model",

@@ -1,48 +1,32 @@
 //! SmolLM3 (2025): a Llama of which every fourth layer knows no positions.
 
-use super::{Config, Decoder, Defaults, Recipe, Result, SIZES, Turn, llama_like, windows::window};
+use super::{
+    Config, Decoder, Defaults, Recipe, Result, SHARED, Turn, llama_like,
+    windows::{WINDOWS, window},
+};
 use crate::{families::Family, models::decoder::recipe::classes};
 
-/// Llama's fields, and its own.
-const FIELDS: &[&str] = &[
-    "num_key_value_heads",
-    "max_position_embeddings",
+const READS: &[&str] = &[
     "rms_norm_eps",
-    "hidden_act",
     "attention_bias",
     "mlp_bias",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-    "sliding_window",
     "use_sliding_window",
-    "layer_types",
     "no_rope_layers",
     "no_rope_layer_interval",
     // Its configs have it, and its code does not read it.
     "max_window_layers",
 ];
 
-/// The sizes of transformers' class.
-const DEFAULTS: &[(&str, u64)] = &[
-    ("vocab_size", 128_256),
-    ("hidden_size", 2048),
-    ("intermediate_size", 11_008),
-    ("num_hidden_layers", 36),
-    ("num_attention_heads", 16),
-    ("num_key_value_heads", 4),
-    ("max_position_embeddings", 32_768),
-];
-
 pub(super) const SMOLLM3: Decoder = Decoder {
     family: Family {
         model_type: "smollm3",
         classes: &["SmolLM3"],
-        sizes: SIZES,
-        reads: FIELDS,
-        also: &[],
-        plain: &[],
-        defaults: DEFAULTS,
+        reads: &[SHARED, WINDOWS, READS],
+        defaults: sizes! {
+            vocab_size: 128_256, hidden_size: 2048, intermediate_size: 11_008, num_hidden_layers: 36,
+            num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 32_768
+        },
+        ..Family::USUAL
     },
     trunk: "model",
     recipe: smollm3,

@@ -3,6 +3,9 @@
 use super::Recipe;
 use crate::{Config, Result};
 
+/// The fields that these read.
+pub(super) const WINDOWS: &[&str] = &["sliding_window", "layer_types"];
+
 impl Recipe {
     /// Gives the layers of `layer_types` their window; without that field, those that `is_sliding` names by their place.
     pub(super) fn slide(
