@@ -6,7 +6,10 @@ use anyhow::Result;
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
-use super::{Usage, gpus, size, size_or_zero};
+use super::{
+    Usage,
+    numbers::{gpus, size, size_or_zero},
+};
 use crate::{input, output};
 
 /// The input size.
