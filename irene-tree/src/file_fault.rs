@@ -212,13 +212,14 @@ mod tests {
         std::fs::remove_file(&link).unwrap();
         assert_eq!(fault, "is a link to ../blobs/abc, which is not there: download the file again");
     }
+
     #[cfg(unix)]
     #[test]
     fn a_folder_that_may_not_be_entered_is_told_from_one_without_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let folder = std::env::temp_dir().join(format!("irene-tree-locked-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
-        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o000)).unwrap();
         // Root may enter all.
         let may_enter = std::fs::read_dir(&folder).is_ok();
         let fault = file_fault(&folder.join("config.json"));
