@@ -165,9 +165,10 @@ impl Table {
         self.place(name).and_then(|place| line.cells.get(place)).map(String::as_str).filter(|cell| !is_absent(cell))
     }
 
-    /// A setting in the form in which settings are compared; None if it is absent.
+    /// A setting in the form in which settings are compared; None if it is absent, or says what an absent one means.
     pub(super) fn setting(&self, line: &Line, name: &str) -> Option<String> {
-        Some(comparable(name, self.cell(line, name)?))
+        let is_degree = name.ends_with("_parallel");
+        Some(comparable(name, self.cell(line, name)?)).filter(|value| !is_degree || value != "1")
     }
 
     /// A figure in the unit of sheets.
@@ -211,7 +212,9 @@ fn prefer_better_titles(titles: &[String], roles: &mut [Role]) {
 fn comparable(name: &str, cell: &str) -> String {
     match name {
         "device" => Catalogue::find(cell).map_or_else(|_| cell.to_lowercase(), |device| device.name),
-        "weights" | "cache" => cell.parse().map_or_else(|_| cell.to_lowercase(), |format: Format| format.name().to_owned()),
+        "weights" | "cache" => {
+            cell.parse().map_or_else(|_| cell.to_lowercase(), |format: Format| format.name().to_owned())
+        }
         _ => cell.parse().map_or_else(|_| cell.to_lowercase(), |number: f64| number.to_string()),
     }
 }
