@@ -11,7 +11,7 @@ pub struct Share {
     pub model: Arc<str>,
     /// The operation that it asked for.
     pub operation: Operation,
-    /// Tokens of its prompt.
+    /// Tokens of its prompt, those that a cache had too.
     pub prompt_tokens: u64,
     /// Tokens that were generated.
     pub tokens: u64,
