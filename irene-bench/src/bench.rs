@@ -84,6 +84,8 @@ pub struct Bench<'a> {
 impl Bench<'_> {
     /// The power of the meter over some time in which nothing runs, W; None without a meter, or with too few readings.
     ///
+    /// Blocks for this time and until the readings are there: in an async program call it by `spawn_blocking`.
+    ///
     /// # Errors
     /// [`Error::Stopped`] if `stop` becomes true.
     pub fn idle_power(sampler: &Sampler, time: Duration, stop: &AtomicBool) -> Result<Option<f64>> {
@@ -103,6 +105,8 @@ impl Bench<'_> {
     }
 
     /// Keeps a load running until its steady part is long enough, and gives its figures.
+    ///
+    /// Blocks for seconds to minutes ([`Limits`]): in an async program call it by `spawn_blocking`.
     ///
     /// # Errors
     /// [`Error::Setting`] if too many requests fail, or too few are whole; [`Error::Stopped`] if `stop` becomes true.
