@@ -16,6 +16,7 @@ use super::visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};
 use crate::{Batch, Cx, Error, Model, ModelSpec, Result, Run, TreeVisitor};
 
 /// How nodes are measured.
+#[derive(Debug)]
 pub struct Profiler<'a> {
     /// Reads the probes, and the meter if there is one.
     pub sampler: &'a Sampler,

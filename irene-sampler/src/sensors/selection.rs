@@ -7,6 +7,7 @@ use crate::{Channel, ChannelId, Clock, Findings, LeftOut, Need, Reach, Recorder,
 use super::{Choice, KINDS, Kind, Places, Sensor, Sensors, Unavailable, kind};
 
 /// Sensors to sample, with the meter.
+#[derive(Debug)]
 pub struct Selection {
     /// All of them.
     pub sensors: Sensors,

@@ -115,6 +115,12 @@ impl ProcessTree {
     }
 }
 
+impl fmt::Debug for ProcessTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessTree").field("root", &self.root).field("parts", &self.parts).finish_non_exhaustive()
+    }
+}
+
 /// Sensors whose energy may be shared out.
 struct Sources {
     sensors: Vec<Box<dyn Sensor>>,
