@@ -342,6 +342,12 @@ fn attributes_have_opentelemetry_s_names() {
     ];
     assert_eq!(share.attributes(), expected);
     assert_eq!(share.headers()[0], ("x-energy-joules", "0.025000000".into()));
+    let json = serde_json::to_value(&share).unwrap();
+    assert_eq!(json["model"], "llama");
+    assert_eq!(json["operation"], "text_completion");
+    assert_eq!(json["prompt_nj"], 12 * MS);
+    let accounts = serde_json::to_value(scripted.meter.accounts()).unwrap();
+    assert_eq!(accounts["models"]["llama"]["decode_nj"], 3 * MS);
 }
 
 #[test]
