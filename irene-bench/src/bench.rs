@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use irene_sampler::{Estimate, NoEnergy, Recording, Sampler};
+use irene_sampler::{Mean, NoEnergy, Recording, Sampler};
 
 use crate::{
     Energy, Error, Exchange, Mark, Measured, Prompts, Result, Server, Steady,
@@ -279,7 +279,7 @@ impl Bench<'_> {
             provenance: total.provenance,
             readings: total.readings,
             channels: channels.collect(),
-            request: of_requests.and_then(|values| Estimate::of(&values)),
+            request: of_requests.and_then(|values| Mean::of(&values)),
         }))
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use irene_numerics::median;
 use irene_requests::Figures;
-use irene_sampler::{Estimate, Provenance};
+use irene_sampler::{Mean, Provenance};
 
 use crate::{Exchange, Setting, Steady};
 
@@ -70,7 +70,7 @@ pub struct Energy {
     /// J of each channel that has an energy, also of those that are no part of the whole.
     pub channels: Vec<(String, f64)>,
     /// Energy of a request over parts of the window, with its 95% interval.
-    pub request: Option<Estimate>,
+    pub request: Option<Mean>,
 }
 
 /// A warning for readers of a row.

@@ -35,7 +35,7 @@ pub use clock::{Clock, Stamp};
 pub use evidence::Doubt;
 pub use memory::{available_memory, peak_memory};
 pub use pending::{Pending, Promise};
-pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
+pub use protocol::{ChannelFigure, Mean, MeasureError, Measurement, MeasuringProtocol, Round};
 pub use recording::{Readings, Recorder, Recording, Silent};
 pub use resource::{Package, Resource, SocPart};
 pub use sampler::{Sampler, SamplerOptions};

@@ -5,7 +5,7 @@ use irene_bench::{
     Bench, Error, FindOptions, Identity, Limits, Measured, Prompts, Server, Setting, SheetFile, Split, Target,
 };
 use irene_devices::{Catalogue, Device, Engine};
-use irene_sampler::{Estimate, Sampler, SamplerOptions, sensors::Selection};
+use irene_sampler::{Mean, Sampler, SamplerOptions, sensors::Selection};
 use irene_tree::{
     Format,
     render::{Grid, Heading, si},
@@ -355,9 +355,9 @@ fn table(parts: &[Split]) -> String {
         Heading::right("a generated token"),
         Heading::right("worst miss").rank(1),
     ]);
-    let part = |part: Option<Estimate>| match part {
-        Some(Estimate { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
-        Some(Estimate { mean, half_width: None }) => si(mean, "J"),
+    let part = |part: Option<Mean>| match part {
+        Some(Mean { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
+        Some(Mean { mean, half_width: None }) => si(mean, "J"),
         None => String::new(),
     };
     for split in parts {
