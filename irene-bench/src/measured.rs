@@ -8,6 +8,7 @@ use crate::{Exchange, Setting, Steady};
 
 /// A setting with its figures.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Measured {
     /// The setting.
     pub setting: Setting,
@@ -60,6 +61,7 @@ pub struct Work {
 
 /// The energy of a window.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Energy {
     /// J, idling included.
     pub joules: f64,
@@ -75,6 +77,7 @@ pub struct Energy {
 
 /// A warning for readers of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Mark {
     /// The throughput was not steady when the time or the requests were used up.
     NotSteady,

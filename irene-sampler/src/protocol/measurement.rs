@@ -5,6 +5,7 @@ use crate::{ChannelId, NoEnergy, Provenance, Recording, Sampler};
 
 /// A closure's cost in time and energy, with how it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Measurement {
     /// Seconds of one run.
     pub latency: Mean,
@@ -35,6 +36,7 @@ pub struct Measurement {
 
 /// One round.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Round {
     /// Its duration.
     pub seconds: f64,
@@ -49,6 +51,7 @@ pub struct Round {
 
 /// A channel's mean over the rounds. A channel without readings in one of them is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ChannelFigure {
     /// The channel.
     #[serde(flatten)]

@@ -17,6 +17,7 @@ use crate::{Channel, ChannelId, Readings, Resource, Stamp, Total};
 
 /// Which processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProcessRoot {
     /// A process and its descendants, those to come too.
     Pid(u32),
