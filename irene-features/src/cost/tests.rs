@@ -173,7 +173,7 @@ fn an_attention_counts_two_products_and_a_softmax_for_each_pair() {
 fn costs_add_up_and_saturate() {
     let costs = [Cost { flops: 3, bytes: u64::MAX, kernels: 1 }, Cost { flops: 4, bytes: 1, kernels: 2 }];
     assert_eq!(costs.into_iter().sum::<Cost>(), Cost { flops: 7, bytes: u64::MAX, kernels: 3 });
-    assert_eq!(std::iter::empty().sum::<Cost>(), Cost::default());
+    assert_eq!(std::iter::empty::<Cost>().sum::<Cost>(), Cost::default());
 }
 
 #[test]
