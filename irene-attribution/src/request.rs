@@ -109,7 +109,8 @@ impl Live {
 }
 
 impl Request {
-    /// Reports the tokens of its prompt, at any time, those that a [cache](Self::prompt_cached) had too. The last call counts, as far as that time is not settled.
+    /// Reports the tokens of its prompt, at any time, those that a [cache](Self::prompt_cached) had too. The last call counts, as far as that
+    /// time is not settled.
     pub fn prompt(&self, tokens: u64) {
         self.live.prompt.store(tokens, Ordering::Relaxed);
     }
