@@ -1,5 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use crate::Error;
 
 /// How a meter shares its energy.
@@ -94,7 +96,8 @@ impl Weights {
 }
 
 /// The operation that a request asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Operation {
     /// An answer in a chat.

@@ -1,4 +1,4 @@
-use irene_sampler::Estimate;
+use irene_sampler::Mean;
 
 /// A time in which a server's throughput was steady.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ pub(crate) fn steady(ends: &[f64], at_once: usize) -> Option<Steady> {
     let left_out = transient(&rounds)?;
     let kept = &rounds[left_out..];
     let (first, second) = kept.split_at(kept.len() / 2);
-    let (first, second) = (Estimate::of(first)?, Estimate::of(second)?);
+    let (first, second) = (Mean::of(first)?, Mean::of(second)?);
     let mean = (first.mean + second.mean) / 2.0;
     let width = first.half_width?.hypot(second.half_width?);
     let is_steady = (first.mean - second.mean).abs() <= (SAME * mean).max(width);

@@ -61,6 +61,7 @@ impl From<Size> for Run {
 /// The head on top of a model's trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TaskHead {
     /// Nothing: the model as IrEne measured it.
     #[default]

@@ -5,7 +5,7 @@ use irene_bench::{
     Bench, Error, FindOptions, Identity, Limits, Measured, Prompts, Server, Setting, SheetFile, Split, Target,
 };
 use irene_devices::{Catalogue, Device, Engine};
-use irene_sampler::{Estimate, Sampler, SamplerOptions, sensors::Selection};
+use irene_sampler::{Mean, Sampler, SamplerOptions, sensors::Selection};
 use irene_tree::{
     Format,
     render::{Grid, Heading, si},
@@ -172,19 +172,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // Until here Ctrl-C ends at once, however long the server takes to answer.
     let stop = interrupt::flag()?;
     let settings = settings(args, &server)?;
+    let known = Identity::of(&server, &selection, &args.meter.places());
     let identity = Identity {
-        model: args.served.model.clone().or_else(|| server.model().map(str::to_owned)),
+        model: args.served.model.clone().or(known.model),
         device,
         engine,
         weights: args.served.weights,
         cache: args.served.cache,
         tensor_parallel: args.served.tensor_parallel,
-        api: server.api().to_owned(),
-        meter: meter(&args.meter, &selection),
-        channels: energies(&selection),
         // Without a meter there is no energy to leave anything out of.
         subtracts_idle: args.subtract_idle && !selection.meters.is_empty(),
         shares_prefix: args.served.shared_prefix,
+        ..known
     };
     let mut sheet = SheetFile::open(&args.output, identity, args.resume)?;
     let left: Vec<Setting> = settings.into_iter().filter(|setting| !sheet.has(*setting)).collect();
@@ -201,24 +200,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     output::tell(&format!("error: {failed} of {} without figures", count(left.len(), "setting")));
     Err(Exit::with(1))
-}
-
-/// The sensors of the meter, with what their energies depend on beside the machine.
-fn meter(args: &MeterArgs, selection: &Selection) -> String {
-    let named = |name: String| match args.tdp_watts {
-        Some(watts) if name == "tdp" => format!("tdp {watts} W"),
-        _ => name,
-    };
-    let names: Vec<String> = selection.sensors.total().names().into_iter().map(named).collect();
-    let ahead = args.log_ahead;
-    names.join(" + ") + &if ahead == 0.0 { String::new() } else { format!(" {ahead} s ahead") }
-}
-
-/// The names of all channels that have an energy.
-fn energies(selection: &Selection) -> Vec<String> {
-    let sensors = selection.sensors.probes.iter().chain(&selection.sensors.meters);
-    let channels = sensors.flat_map(|sensor| sensor.channels()).filter(|channel| channel.id.metric.is_energy());
-    channels.map(|channel| channel.id.to_string()).collect()
 }
 
 fn target(args: &ServedArgs, url: &str) -> Result<Target> {
@@ -285,13 +266,12 @@ fn measure(
     );
     let (limits, subtracts_idle) = (args.limits.limits(), args.subtract_idle);
     let bench = Bench { server, sampler, limits, idle_w, subtracts_idle, stop };
-    let all = Prompts::new(args.served.shared_prefix);
     let mut known: Vec<(usize, Prompts)> = Vec::new();
     let mut failed = 0;
     for (place, setting) in left.iter().enumerate() {
         let prompts = match known.iter().find(|(asked, _)| *asked == setting.prompt) {
             Some((_, prompts)) => Ok(prompts.clone()),
-            None => all.of_tokens(server, setting.prompt, limits.timeout),
+            None => Prompts::of_tokens(server, setting.prompt, args.served.shared_prefix, limits.timeout),
         };
         let measured = prompts.and_then(|prompts| {
             let measured = bench.measure(*setting, &prompts);
@@ -368,9 +348,9 @@ fn table(parts: &[Split]) -> String {
         Heading::right("a generated token"),
         Heading::right("worst miss").rank(1),
     ]);
-    let part = |part: Option<Estimate>| match part {
-        Some(Estimate { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
-        Some(Estimate { mean, half_width: None }) => si(mean, "J"),
+    let part = |part: Option<Mean>| match part {
+        Some(Mean { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
+        Some(Mean { mean, half_width: None }) => si(mean, "J"),
         None => String::new(),
     };
     for split in parts {

@@ -74,6 +74,7 @@ pub struct Missing {
 
 /// The consequence for the total if a sensor is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Need {
     /// There is no total without it.
     Essential,
@@ -225,6 +226,7 @@ impl Total {
 
 /// The figures of the total between two times.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TotalWindow {
     /// Energy, J.
     pub joules: f64,
