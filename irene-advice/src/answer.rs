@@ -231,7 +231,7 @@ impl Answer {
 
 /// Whether a decoder runs without its head, which the selection does not say.
 fn lacks_head(selection: &Selection, model: &ModelSpec, run: Run) -> Result<bool> {
-    let is_usual = selection.head.is_none() && run.head == TaskHead::None;
+    let is_usual = selection.head.is_none() && run.head == TaskHead::None && run.generate == 0;
     let goes_on = model.heads().contains(&TaskHead::Lm) && !model.gives_no_tokens();
     Ok(is_usual && goes_on && model.cache(run.kernels)?.is_some())
 }

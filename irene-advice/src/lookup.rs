@@ -235,6 +235,10 @@ impl Lookup {
     }
 
     pub(crate) fn way(&self, selection: &Selection, model: &Model) -> Result<Way> {
+        if selection.generated() > 0 && selection.head.is_some_and(|head| head != TaskHead::Lm) {
+            let reason = "works only with single passes; what is generated comes from the language model's head";
+            return Err(Error::setting("head", reason));
+        }
         let asked = selection.row.device.as_deref();
         let is_usual = self.options.device.is_none() && self.options.calibration.is_none();
         let usual = asked.is_none() && is_usual;
@@ -252,10 +256,6 @@ impl Lookup {
         if selection.past > 0 {
             let reason = "belongs to measured machines; on a data sheet give the prompt and what is generated";
             return Err(Error::setting("past_len", reason));
-        }
-        if selection.generated() > 0 && selection.head.is_some_and(|head| head != TaskHead::Lm) {
-            let reason = "works only with single passes; what is generated comes from the language model's head";
-            return Err(Error::setting("head", reason));
         }
         load(selection)?;
         prompt(selection)?;

@@ -124,7 +124,8 @@ fn a_head_that_is_left_out_is_told_and_one_that_would_not_count_is_refused() {
     let says_so =
         |answer: &Value| answer["predictor"]["notes"].to_string().contains("head is left out; head=lm counts");
     for (query, head, is_told) in [
-        ("device=gtx-1080-ti&generate=10", "none", true),
+        ("device=gtx-1080-ti", "none", true),
+        ("device=gtx-1080-ti&generate=10", "lm", false),
         ("device=gtx-1080-ti&generate=10&head=lm", "lm", false),
         ("device=gtx-1080-ti&head=none", "none", false),
         ("device=l4&generate=10", "lm", false),
@@ -145,10 +146,13 @@ fn a_head_that_is_left_out_is_told_and_one_that_would_not_count_is_refused() {
         let answer = server.post(&format!("/api/v1/predict?batch_size=2&seq_len=64&device={device}"), &config).json();
         assert_eq!((answer["selection"]["head"].as_str(), says_so(&answer)), (Some("none"), false), "{device}");
     }
+    let measured = "model=gpt2&batch_size=2&seq_len=64&generate=10";
     for head in ["none", "classification"] {
-        let answer = server.get(&format!("/api/v1/predict?{SERVED}&head={head}"));
-        answer.is_problem(422, "head: works only with single passes");
-        assert_eq!(answer.json()["parameter"], "head");
+        for path in [format!("predict?{SERVED}"), format!("predict?{measured}"), format!("trace?{measured}")] {
+            let answer = server.get(&format!("/api/v1/{path}&head={head}"));
+            answer.is_problem(422, "head: works only with single passes");
+            assert_eq!(answer.json()["parameter"], "head");
+        }
     }
     assert_eq!(
         get(&server, &format!("predict?{SERVED}&head=lm"))["figures"],
