@@ -16,8 +16,8 @@ use crate::{Error, Result, Selection};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum Basis {
-    /// A profile that was measured on the machine.
-    Measured,
+    /// A profile that was learned from measurements on the machine.
+    Profile,
     /// The device's data sheet.
     DataSheet,
     /// Its data sheet, with requests that were measured on it.
@@ -203,7 +203,7 @@ impl Answer {
             selection: named(selection, &device),
             model,
             device,
-            basis: Basis::Measured,
+            basis: Basis::Profile,
             engine: None,
             precision: run.precision,
             kernels: run.kernels,

@@ -75,8 +75,8 @@ fn a_measured_machine_is_predicted_by_its_profile_where_that_can_answer() {
     let server = Running::with(Options { devices: vec![("mine".into(), profile)], ..Options::default() });
     let basis =
         |query: &str| get(&server, &format!("predict?model=gpt2&seq_len=64&{query}"))["selection"]["basis"].clone();
-    assert_eq!(basis("batch_size=2"), "measured");
-    assert_eq!(basis("batch_size=2&device=mine"), "measured");
+    assert_eq!(basis("batch_size=2"), "profile");
+    assert_eq!(basis("batch_size=2&device=mine"), "profile");
     assert_eq!(basis("batch_size=2&device=gtx-1070&engine=transformers"), "data_sheet");
     assert_eq!(basis("concurrency=2&device=gtx-1070&generate=8"), "data_sheet");
     let refused = |query: &str| server.get(&format!("/api/v1/predict?model=gpt2&seq_len=64&{query}"));
@@ -106,7 +106,7 @@ fn requests_that_were_measured_answer_for_their_device() {
     let server = Running::with(Options { calibrations, ..Options::default() });
     let basis = |query: &str| get(&server, &format!("predict?{query}"))["selection"]["basis"].clone();
     assert_eq!((basis(SERVED), basis(&SERVED.replace("h100-sxm", "l4"))), (json!("calibrated"), json!("data_sheet")));
-    assert_eq!(basis("model=gpt2&batch_size=1&seq_len=8"), "measured");
+    assert_eq!(basis("model=gpt2&batch_size=1&seq_len=8"), "profile");
 
     // Plans are made of the catalogue's devices.
     let own = Device { name: "mine".into(), ..Catalogue::find("h100-sxm").unwrap() };
