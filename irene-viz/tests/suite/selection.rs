@@ -101,7 +101,7 @@ fn requests_that_were_measured_answer_for_their_device() {
         figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
         ..RequestRow::default()
     };
-    let measured = Measured::of("", &row, &mut Service::new(ServiceOptions::default())).unwrap();
+    let measured = Measured::of("", &row, &Service::new(ServiceOptions::default())).unwrap();
     let calibrations = vec![Arc::new(Calibration::of(&[measured]).unwrap())];
     let server = Running::with(Options { calibrations, ..Options::default() });
     let basis = |query: &str| get(&server, &format!("predict?{query}"))["selection"]["basis"].clone();
@@ -110,8 +110,8 @@ fn requests_that_were_measured_answer_for_their_device() {
 
     // Plans are made of the catalogue's devices.
     let own = Device { name: "mine".into(), ..Catalogue::find("h100-sxm").unwrap() };
-    let mut service = Service::new(ServiceOptions { device: Some(own), ..ServiceOptions::default() });
-    let calibration = Calibration::of(&[Measured::of("", &row, &mut service).unwrap()]).unwrap();
+    let service = Service::new(ServiceOptions { device: Some(own), ..ServiceOptions::default() });
+    let calibration = Calibration::of(&[Measured::of("", &row, &service).unwrap()]).unwrap();
     let server = Running::with(Options { calibrations: vec![Arc::new(calibration)], ..Options::default() });
     let plan = server.get("/api/v1/plan?model=gpt2&seq_len=8&generate=8&rate=1&devices=l4,mine");
     plan.is_problem(400, "devices: mine is of a data sheet of one's own");
