@@ -37,7 +37,7 @@ pub struct LookupOptions {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Lookup {
     options: LookupOptions,
     profiles: Vec<Measured>,
@@ -48,7 +48,7 @@ pub struct Lookup {
 }
 
 /// A model, and the passes of it that were followed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) spec: Arc<ModelSpec>,
     pub(crate) passes: Arc<Passes>,
@@ -60,6 +60,7 @@ impl Model {
     }
 }
 
+#[derive(Debug)]
 struct Changed {
     base: Arc<ModelSpec>,
     fields: Map<String, Value>,
@@ -73,6 +74,7 @@ const MOST_NAMED: usize = 1024;
 const MOST_CHANGED: usize = 16;
 
 /// A measured machine. A bundled profile is read when it is first asked for.
+#[derive(Debug)]
 struct Measured {
     name: String,
     profile: OnceLock<Arc<DeviceProfile>>,

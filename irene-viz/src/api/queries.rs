@@ -94,8 +94,7 @@ impl FromFields for Way {
             head: fields.optional("head", head, Word(&HEADS))?,
         };
         if way.generate > 0 && way.head.is_some_and(|head| head != TaskHead::Lm) {
-            let detail =
-                "head: works only with single passes; what is generated comes from the language model's head";
+            let detail = "head: works only with single passes; what is generated comes from the language model's head";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).about("head"));
         }
         Ok(way)
