@@ -454,17 +454,6 @@ fn nothing_generated_is_a_single_pass() {
 }
 
 #[test]
-fn what_is_generated_has_the_head_that_makes_the_tokens() {
-    let args = ["--sequences", "1", "--prompt", "16", "--generate", "4"];
-    for command in [&["predict", "gpt2"][..], &["trace", "gpt2"]] {
-        let args = [command, &args[..]].concat();
-        assert_eq!(good(&args), good(&[&args[..], &["--head", "lm"]].concat()));
-        let said = refused(2, &[&args[..], &["--head", "none"]].concat());
-        assert!(said.contains("--head works only with single passes"), "{said}");
-    }
-}
-
-#[test]
 fn emissions_of_several_settings_and_small_costs_are_shown() {
     let args =
         ["predict", "gpt2", "--device", "l4", "--prompt", "100", "--generate", "100", "--grid-intensity", "world"];
