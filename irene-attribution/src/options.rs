@@ -129,8 +129,9 @@ pub struct RequestInfo {
     /// Whether the length of its prompt becomes known late, by the usage at the end of an answer for example: then intervals wait for
     /// [`Request::prompt`](crate::Request::prompt) even after its first token.
     pub prompt_comes_late: bool,
-    /// Whether its tokens are told at its end alone, as those of an answer in one piece are: then only its end says how much of the energy that
-    /// it took by [time](Options::horizon) is its prompt's. The accounts have that energy from its end on.
+    /// Whether its tokens are told at its end alone, as those of an answer in one piece are: then only its end says how
+    /// much of the energy that it took by [time](Options::horizon) is its prompt's. The accounts have that energy from
+    /// its end on.
     pub tokens_come_late: bool,
 }
 

@@ -5,7 +5,7 @@ use std::sync::{
 
 use irene_sampler::{Pending, Promise};
 
-use crate::{RequestInfo, Share, now::Now, running::Running, shared::Shared};
+use crate::{RequestInfo, Share, now::Now, running::Running, state::State};
 
 /// A time that has not come.
 const NEVER: u64 = u64::MAX;
@@ -25,13 +25,13 @@ pub struct Request {
 #[derive(Debug)]
 pub(crate) struct Unmetered {
     pub(crate) running: Running,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: Arc<State>,
 }
 
 impl Unmetered {
     fn finish(mut self, now: u64) {
         self.running.observe(now);
-        let told = self.running.finish(now, self.shared.provenance, &mut self.shared.accounts());
+        let told = self.running.finish(now, self.state.provenance, &mut self.state.accounts());
         told();
     }
 }

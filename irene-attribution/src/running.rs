@@ -4,8 +4,8 @@ use irene_sampler::{Promise, Provenance};
 
 use crate::{
     Accounts, Options, RequestInfo, Share, Weights,
+    proportions::portion,
     request::{Entered, Live, Told},
-    split::portion,
     timeline::Timeline,
 };
 

@@ -128,8 +128,8 @@ impl Bench<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits for a steady window, and says whether it is one: if the time or the requests are used up before, it takes what there is. Requests
-    /// that end while none follows them are in neither.
+    /// Waits for a steady window, and says whether it is one: if the time or the requests are used up before, it takes
+    /// what there is. Requests that end while none follows them are in neither.
     fn wait(&self, load: &Load, setting: Setting, start: f64) -> Result<(Steady, bool)> {
         let clock = self.sampler.clock();
         let (mut seen, mut next) = (0, start);

@@ -181,8 +181,8 @@ impl SheetFile {
     /// this is dropped.
     ///
     /// # Errors
-    /// [`Error::Resume`] if the file has something else, is a pipe or a device, or another process has it open; [`Error::Io`] if it cannot be
-    /// read or written.
+    /// [`Error::Resume`] if the file has something else, is a pipe or a device, or another process has it open;
+    /// [`Error::Io`] if it cannot be read or written.
     pub fn open(path: &Path, identity: Identity, resume: bool) -> Result<Self> {
         let io = || Error::io(format!("cannot write {}", path.display()));
         let refuse = |line: Option<u64>, reason: String| Error::Resume { path: path.to_owned(), line, reason };

@@ -37,10 +37,11 @@ const SAME: f64 = 0.05;
 
 /// The steady part of a run in which so many requests run at once, by the times at which requests ended; None while there is none.
 ///
-/// A round is the time in which as many requests end as run at once, or a multiple of that: then each took part in it about once, and a
-/// round begins and ends at the same point of the requests' ways. The rounds to leave out at the start are those that
-/// make the standard error of the mean of the others least (MSER; White 1997), at most half of all. The rest is steady if it has four rounds,
-/// and if the means of its halves differ by less than 5%, or by less than the 95% intervals of both together.
+/// A round is the time in which as many requests end as run at once, or a multiple of that: then each took part in it
+/// about once, and a round begins and ends at the same point of the requests' ways. The rounds to leave out at the
+/// start are those that make the standard error of the mean of the others least (MSER; White 1997), at most half of
+/// all. The rest is steady if it has four rounds, and if the means of its halves differ by less than 5%, or by less
+/// than the 95% intervals of both together.
 pub(crate) fn steady(ends: &[f64], at_once: usize) -> Option<Steady> {
     let bounds = bounds(ends, at_once);
     let rounds: Vec<f64> = bounds.windows(2).map(|pair| pair[1] - pair[0]).collect();

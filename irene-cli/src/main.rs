@@ -107,8 +107,12 @@ fn main() -> ExitCode {
     interrupt::exit_code().map_or(code, ExitCode::from)
 }
 
-/// The error without clap's tip to write `-- --flag`: no argument of ours begins with a dash.
+/// The error without clap's tip to write `-- --flag`: no argument of ours begins with a dash. A long value is shown in short.
 fn plain_tips(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        let value = output::readable(value);
+        error.insert(ContextKind::InvalidValue, ContextValue::String(value));
+    }
     if error.kind() == ErrorKind::UnknownArgument
         && let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested)
     {

@@ -100,8 +100,9 @@ impl From<usize> for Cell {
 }
 
 impl From<f64> for Cell {
+    /// One that no number can hold is not known.
     fn from(figure: f64) -> Self {
-        Self::Figure(figure)
+        if figure.is_finite() { Self::Figure(figure) } else { Self::Absent }
     }
 }
 

@@ -37,7 +37,7 @@ impl Readings<'_> {
         self.taken.push(Reading { place, time: self.stamp.time, value, after_break: false, is_new: false });
     }
 
-    /// Adds a reading that was taken at a time of the system's clock. It counts as new, even if the value has not changed.
+    /// Adds a reading with the sensor's own wall-clock time. It counts as new even if the value has not changed.
     pub fn push_at_wall(&mut self, channel: usize, wall: f64, value: f64) {
         let reading = self.reading_at_wall(channel, wall, value);
         self.taken.push(reading);

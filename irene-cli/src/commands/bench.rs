@@ -12,19 +12,21 @@ use irene_tree::{
 };
 
 use super::{
-    Exit, Usage, gpus,
+    Exit, Usage,
     meters::{MeterArgs, start, tell_meter},
-    seconds, size,
+    numbers::{gpus, seconds, share, size, whole},
+    trees::count,
 };
 use crate::{interrupt, output};
 
 /// Measures the energy of requests to a running server
 ///
-/// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API (completions, chat,
-/// embeddings), that of text-generation-inference or that of llama.cpp; it is asked which. No other address is contacted, and no redirect is
-/// followed. The meter is that of this machine: run the command where the server runs. All that the machine does meanwhile is in the energy, so
-/// nobody else should use it. A window begins when the throughput is steady: the means of its two halves differ by less than 5%, or by less than
-/// their 95% intervals.
+/// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API
+/// (completions, chat, embeddings), that of text-generation-inference or that of llama.cpp; it is asked which. No other
+/// address is contacted, and no redirect is followed. The meter is that of this machine: run the command where the
+/// server runs. All that the machine does meanwhile is in the energy, so nobody else should use it. A window begins
+/// when the throughput is steady: the means of its two halves differ by less than 5%, or by less than their 95%
+/// intervals.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene bench localhost:8000 --model Llama-3.1-8B --device l4 --engine vllm-0.11 -o sheet.csv
@@ -42,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = size)]
     generate: Vec<usize>,
     /// Requests that run at once; several with commas between
-    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "1,8", value_parser = concurrency)]
+    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "1,8", value_parser = whole::<1, MOST_CONNECTIONS>)]
     concurrency: Vec<usize>,
     #[command(flatten)]
     meter: MeterArgs,
@@ -149,17 +151,8 @@ impl LimitArgs {
     }
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "expected a share from 0 to 1, such as 0.05".into())
-}
-
-fn concurrency(text: &str) -> Result<usize, String> {
-    /// Each has a connection.
-    const MOST: usize = 4096;
-    let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
-    count.ok_or_else(|| format!("expected a whole number from 1 to {MOST}"))
-}
+/// Each request that runs has one.
+const MOST_CONNECTIONS: usize = 4096;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.subtract_idle && args.stand_by.is_zero() {
@@ -206,7 +199,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if failed == 0 {
         return Ok(());
     }
-    output::tell(&format!("error: {failed} of {} settings have no figures", left.len()));
+    output::tell(&format!("error: {failed} of {} without figures", count(left.len(), "setting")));
     Err(Exit::with(1))
 }
 
@@ -346,9 +339,9 @@ fn line(measured: &Measured) -> String {
         figures.ttft_s.map(|time| format!("first token after {}", si(time, "s"))),
         figures.latency_s.map(|time| format!("answer after {}", si(time, "s"))),
     ];
-    words.push(Some(format!("{} requests in {}", measured.requests, si(measured.window_s, "s"))));
+    words.push(Some(format!("{} in {}", count(measured.requests, "request"), si(measured.window_s, "s"))));
     let failed: usize = measured.errors.values().sum();
-    let kinds: Vec<String> = measured.errors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let kinds: Vec<String> = measured.errors.iter().map(|(kind, times)| format!("{times} {kind}")).collect();
     words.push((failed > 0).then(|| format!("failed: {}", kinds.join(", "))));
     words.push(measured.no_energy.as_ref().map(|why| format!("no energy: {why}")));
     let marks: Vec<&str> = measured.marks.iter().map(|mark| mark.name()).collect();

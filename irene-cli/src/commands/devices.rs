@@ -17,7 +17,8 @@ use crate::{
 
 /// Lists devices with their data sheets and measured profiles
 ///
-/// TFLOP/s are dense products of 16-bit floats, as the device multiplies them. One device alone is shown whole, each figure with its source.
+/// TFLOP/s are dense products of 16-bit floats, as the device multiplies them. One device alone is shown whole, each
+/// figure with its source.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene devices

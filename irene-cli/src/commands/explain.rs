@@ -10,8 +10,8 @@ use irene_tree::{
 use super::{
     FormatArgs, Usage,
     following::{self, RunArgs},
+    numbers::size,
     predictor::{NamedProfile, PredictorArgs},
-    size,
     trees::{self, Completion},
 };
 use crate::{
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
     let (mut tree, completion) = tree(args)?;
     let explained = predictor.explained(predictor.profile.explain(&mut tree, &first_of_folded(&args.scope)));
-    let (id, explanation) = completion.explained(explained)?;
+    let (id, explanation) = completion.explained(Path::new(&args.model_or_trees), explained)?;
     let node = tree.node(id);
     match args.format.format() {
         Format::Text => output::print_text(&text(&tree, node, &explanation, &predictor)?),

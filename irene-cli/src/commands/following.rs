@@ -6,7 +6,11 @@ use anyhow::Result;
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
-use super::{Usage, gpus, refuse, size, size_or_zero};
+use super::{
+    Usage,
+    numbers::{gpus, size, size_or_zero},
+    refuse,
+};
 use crate::{input, output};
 
 /// The input size.

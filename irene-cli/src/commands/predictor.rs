@@ -24,8 +24,8 @@ pub(crate) struct PredictorArgs {
     /// its data sheet [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
     pub(crate) device: Option<String>,
-    /// The basis: measurements on the device, or its data sheet alone [default: specs for devices with a measured profile, data-sheet for all
-    /// others]
+    /// The basis: measurements on the device, or its data sheet alone [default: specs for devices with a measured
+    /// profile, data-sheet for all others]
     #[arg(long, value_enum, conflicts_with = "predictor")]
     method: Option<TrackName>,
     /// A predictor file of `irene train` or `irene calibrate`
@@ -123,7 +123,8 @@ impl PredictorArgs {
 fn of_requests(path: &Path, calibration: &Calibration) -> anyhow::Error {
     let (path, provenance) = (path.display(), &calibration.provenance);
     anyhow!(
-        "{path} is {provenance} and knows nothing of single nodes: `irene predict` alone takes it, for models with --prompt and for sheets of requests"
+        "{path} is {provenance} and knows nothing of single nodes: `irene predict` takes it for models with --prompt and for sheets \
+         of requests, `irene whatif` and `irene suggest` take it too"
     )
 }
 
@@ -131,7 +132,7 @@ fn of_requests(path: &Path, calibration: &Calibration) -> anyhow::Error {
 fn with_data_sheet(name: &str, error: irene_regress::Error) -> anyhow::Error {
     match Catalogue::find(name) {
         Ok(device) => anyhow!(
-            "{} has a data sheet and no measured profile: `irene predict` alone takes it; measured are {}",
+            "{} has a data sheet and no measured profile: `irene predict`, `whatif`, `suggest` and `plan` take it; measured are {}",
             device.name,
             DeviceProfile::bundled_names().collect::<Vec<_>>().join(", ")
         ),

@@ -172,6 +172,20 @@ fn a_plan_that_cannot_be_says_why() {
     assert!(top.contains("--top works only with --format text"), "{top}");
     let free = json(&[&args[..], &["--device", "h100-sxm", "--price-per-kwh", "0"]].concat());
     assert_eq!(free["plans"][0]["usd_per_million_tokens"].as_f64(), Some(0.0));
-    let none = good(&[&args[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
+}
+
+#[test]
+fn a_plan_that_finds_no_way_ends_with_1_and_names_each_reason_once() {
+    let ends = |args: &[&str]| {
+        let output = irene(&[&["plan"], args].concat());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stderr.ends_with(b"error: no way keeps up\n"), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let llama = ["Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
+    let none = ends(&[&llama[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
     assert!(none.contains("0 keep up") && none.contains("more than"), "{none}");
+    let long = ends(&["gpt2", "--prompt", "2000", "--generate", "4", "--rate", "1"]);
+    assert_eq!(long.matches("longer than the model's 1024 positions").count(), 1, "{long}");
+    assert!(long.contains(" devices: gpt2: sequence length 2000 is longer"), "{long}");
 }

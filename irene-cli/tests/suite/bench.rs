@@ -134,7 +134,7 @@ fn settings_that_fail_are_named_and_the_others_measured() {
             || complaint.contains("2 at once: ") && complaint.contains("status 503"),
         "{complaint}"
     );
-    assert!(complaint.trim_end().ends_with("error: 1 of 2 settings have no figures"), "{complaint}");
+    assert!(complaint.trim_end().ends_with("error: 1 of 2 settings without figures"), "{complaint}");
     assert_eq!(sheet(&folder).lines().count(), 2);
     // Two settings of one length are not parted.
     assert!(sheet(&folder).contains("not_steady"));

@@ -8,6 +8,7 @@ mod bench;
 mod command;
 mod commands;
 mod devices;
+mod doctor;
 mod explore;
 #[cfg(feature = "candle")]
 mod generate;
@@ -15,12 +16,14 @@ mod imports;
 #[cfg(feature = "candle")]
 mod jobs;
 mod manners;
-mod measuring;
+mod meters;
 mod models;
 mod operations;
 mod own_data;
 mod predicting_training;
 mod predictors;
+#[cfg(feature = "candle")]
+mod profiling;
 mod recordings;
 mod reproduce;
 #[cfg(unix)]

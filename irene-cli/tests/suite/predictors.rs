@@ -154,3 +154,20 @@ fn a_server_is_not_given_two_predictors_of_one_name() {
     let complaint = refused(2, &["serve", "--port", "0", "--predictor", &one, "--predictor", &other]);
     assert!(complaint.contains("another --predictor is called `lab` too"), "{complaint}");
 }
+
+#[test]
+fn names_that_are_not_known_are_refused_where_every_row_has_its_own_and_so_is_no_change() {
+    let folder = Folder::new("names");
+    let sheet = folder.write(
+        "sheet.csv",
+        "model,device,engine,concurrency,prompt,generated,latency_s\ngpt2,l4,vllm-0.11,1,8,4,0.1\n",
+    );
+    good(&["predict", &sheet]);
+    for flag in ["--device", "--engine"] {
+        assert!(refused(1, &["predict", &sheet, flag, "nonsense"]).contains("nonsense"));
+    }
+    let out = folder.path("mine.safetensors");
+    let calibrate = ["calibrate", "--requests", &sheet, "--engine", "nonsense", "-o", &out];
+    assert!(refused(1, &calibrate).contains("nonsense"));
+    assert!(refused(2, &["whatif", "gpt2", "--set", ""]).contains("--set is empty"));
+}

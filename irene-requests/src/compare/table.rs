@@ -178,9 +178,10 @@ impl Table {
         self.place(name).and_then(|place| line.cells.get(place)).map(String::as_str).filter(|cell| !is_absent(cell))
     }
 
-    /// A setting in the form in which settings are compared; None if it is absent.
+    /// A setting in the form in which settings are compared; None if it is absent, or says what an absent one means.
     pub(super) fn setting(&self, line: &Line, name: &str) -> Option<String> {
-        Some(comparable(name, self.cell(line, name)?))
+        let is_degree = name.ends_with("_parallel");
+        Some(comparable(name, self.cell(line, name)?)).filter(|value| !is_degree || value != "1")
     }
 
     /// A figure in the unit of sheets.

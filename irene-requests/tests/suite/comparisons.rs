@@ -93,6 +93,27 @@ fn rows_in_another_order_or_left_out_are_matched_by_their_settings() {
 }
 
 #[test]
+fn a_prediction_is_compared_with_the_measurement_of_its_own_setting() {
+    let truth = "model,tp,concurrency,power_w\na,4,1,400\na,,1,100\na,1,8,200\na,4,8,800\n";
+    // In another order and a part; one GPU is an empty cell or a 1.
+    for out in
+        ["model,tp,concurrency,power_w\na,,8,200\na,1,1,100\n", "model,tp,concurrency,power_w\na,,1,100\na,4,8,800\n"]
+    {
+        let found = compared(truth, out, None).unwrap();
+        assert_eq!((found.groups[0].errors.count(), found.groups[0].errors.p90()), (2, Some(0.0)), "{out}");
+    }
+    // A flag filled the cells that were empty.
+    let filled = "model,tp,concurrency,power_w\na,4,1,400\na,2,1,100\na,2,8,200\na,4,8,800\n";
+    let empty = truth.replace("a,1,", "a,,");
+    assert_eq!(compared(&empty, filled, None).unwrap().groups[0].errors.p90(), Some(0.0));
+    let either = refused("model,engine,power_w\na,vllm-0.5,1\na,vllm-0.11,2\n", "model,engine,power_w\na,,1\n", None);
+    assert!(
+        either.ends_with("it may be of line 2 or of line 3 of truth.csv, which differ in `engine`: fill that in"),
+        "{either}"
+    );
+}
+
+#[test]
 fn operations_are_compared_by_op_and_device() {
     let truth =
         "op,device,latency_ms,b,m,n,k,h\nlinear,Tesla P4,2.0,1,1024.0,512.0,512.0,\nln,Tesla T4,1.0,8,1024.0,,,64\n";

@@ -94,8 +94,8 @@ impl Measurement {
         self.summarise();
     }
 
-    /// Begins again, a few times at most, if a round is shorter than the meter needs, seconds, which was not known then: it has no energy, or
-    /// one that rests on too few readings.
+    /// Begins again, a few times at most, if a round is shorter than the meter needs, seconds, which was not known
+    /// then: it has no energy, or one that rests on too few readings.
     pub(super) fn begin_again_if_short(&mut self, shortest: f64) -> bool {
         let is_short = |round: &Round| round.seconds < shortest;
         if self.restarts == MOST_RETRIES || !self.rounds.iter().any(is_short) {

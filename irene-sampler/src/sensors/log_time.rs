@@ -114,8 +114,8 @@ const AHEAD: f64 = 2.0;
 /// Times before this, seconds since 1970, are no times of a log that grows now.
 const FIRST_SECOND: f64 = 1e9;
 
-/// Why a log whose newest time is this is not of now, if it is not. `ahead` is how far its clock is said to be ahead, and a reading counts for
-/// `longest_gap` seconds.
+/// Why a log whose newest time is this is not of now, if it is not. `ahead` is how far its clock is said to be ahead,
+/// and a reading counts for `longest_gap` seconds.
 pub(super) fn not_of_now(newest: f64, now: f64, ahead: f64, longest_gap: f64) -> Option<String> {
     let late = newest - now;
     let told = late + ahead;

@@ -1,5 +1,5 @@
-use anyhow::{Result, anyhow};
-use irene_advice::{Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices};
+use anyhow::{Result, anyhow, ensure};
+use irene_advice::{LeftOutDevice, Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices};
 use irene_predict::Load;
 use irene_regress::PRICE_PER_KWH;
 use irene_requests::RequestRow;
@@ -9,8 +9,9 @@ use super::{BoundsArgs, json};
 use crate::{
     commands::{
         FormatArgs, following,
-        predict::{not_negative, positive},
-        refuse, size, size_or_zero,
+        numbers::{not_negative, positive, size, size_or_zero},
+        refuse,
+        trees::count,
     },
     output, settings,
     sheet::{Cell, Field, Format, Sheet},
@@ -18,9 +19,9 @@ use crate::{
 
 /// Finds the machines that can serve your requests
 ///
-/// Tries every device, number of GPUs, kind of parallelism and weight format, and lists the combinations that keep up with the rate, which also
-/// decides how many requests run at once. First come those that no other beats in energy, latency and money; the rest follow by energy. Money is
-/// electricity, or the hire of the GPUs if you give prices.
+/// Tries every device, number of GPUs, kind of parallelism and weight format, and lists the combinations that keep up
+/// with the rate, which also decides how many requests run at once. First come those that no other beats in energy,
+/// latency and money; the rest follow by energy. Money is electricity, or the hire of the GPUs if you give prices.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20
@@ -122,23 +123,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     lookup.add_model(args.model.clone(), following::model(&args.model)?);
     let plan = lookup.plan(&args.selection(), &options).map_err(as_flag)?;
     match args.format.format() {
-        Format::Text => output::print_text(&text(args, &plan)),
-        Format::Json => output::print(&json(&plan)?),
-        Format::Csv => output::print(&sheet(&plan.plans).printed(Format::Csv, "plans")),
+        Format::Text => output::print_text(&text(args, &plan))?,
+        Format::Json => output::print(&json(&plan)?)?,
+        Format::Csv => output::print(&sheet(&plan.plans).printed(Format::Csv, "plans"))?,
     }
+    ensure!(plan.fitting > 0, "no way keeps up");
+    Ok(())
 }
 
 fn text(args: &Args, plan: &Plan) -> String {
     const TOP: usize = 15;
     let generated = if plan.generate > 0 { format!(" and {} generated", plan.generate) } else { String::new() };
     let mut out = format!(
-        "{} for {} request{} a second of {} tokens{generated}: {} ways were tried, {} keep up\n",
+        "{} for {} request{} a second of {}{generated}: {} tried, {}\n",
         plan.model,
         plan.rate,
         if plan.rate == 1.0 { "" } else { "s" },
-        plan.seq_len,
-        plan.considered,
-        plan.fitting
+        count(plan.seq_len, "token"),
+        if plan.considered == 1 { "1 way was".to_owned() } else { format!("{} ways were", plan.considered) },
+        if plan.fitting == 1 { "1 keeps up".to_owned() } else { format!("{} keep up", plan.fitting) }
     );
     let shown = plan.plans.len().min(args.top.unwrap_or(TOP));
     let front = plan.plans.iter().filter(|row| row.is_on_front).count();
@@ -182,19 +185,30 @@ fn money(usd: f64) -> String {
 fn left_out(plan: &Plan) -> String {
     const SHOWN: usize = 8;
     let is_in = |device: &str| plan.plans.iter().any(|row| row.device == device);
-    let without: Vec<_> = plan.left_out.iter().filter(|left_out| !is_in(&left_out.device)).collect();
+    let without = plan.left_out.iter().filter(|left_out| !is_in(&left_out.device));
     let ways: usize = plan.left_out.iter().map(|left_out| left_out.count).sum();
     if ways == 0 {
         return String::new();
     }
-    let mut out = format!("\n{ways} ways are left out");
-    if !without.is_empty() && plan.fitting <= plan.plans.len() {
-        out += ", of these devices all of them:";
-        for left_out in without.iter().take(SHOWN) {
-            out += &format!("\n- {}: {} ({} ways)", left_out.device, left_out.reason, left_out.count);
+    let mut reasons: Vec<(&str, Vec<&str>, usize)> = Vec::new();
+    for LeftOutDevice { device, reason, count } in without {
+        match reasons.iter_mut().find(|(known, ..)| known == reason) {
+            Some((_, devices, ways)) => {
+                devices.push(device);
+                *ways += count;
+            }
+            None => reasons.push((reason.as_str(), vec![device.as_str()], *count)),
         }
-        if without.len() > SHOWN {
-            out += &format!("\n- and {} further reasons; --format json has all", without.len() - SHOWN);
+    }
+    let mut out = format!("\n{} left out", count(ways, "way"));
+    if !reasons.is_empty() && plan.fitting <= plan.plans.len() {
+        out += ", of these devices all of them:";
+        for (reason, devices, ways) in reasons.iter().take(SHOWN) {
+            let devices = if devices.len() > SHOWN { count(devices.len(), "device") } else { devices.join(", ") };
+            out += &format!("\n- {devices}: {reason} ({})", count(*ways, "way"));
+        }
+        if reasons.len() > SHOWN {
+            out += &format!("\n- and {}; --format json has all", count(reasons.len() - SHOWN, "further reason"));
         }
     } else {
         out += "; --format json says which and why";

@@ -10,7 +10,7 @@ use irene_requests::RequestRow;
 use irene_tree::Kernels;
 
 use crate::{
-    commands::{Usage, following, predict::positive, refuse, setting::SettingArgs},
+    commands::{Usage, following, numbers::positive, refuse, setting::SettingArgs},
     output,
 };
 

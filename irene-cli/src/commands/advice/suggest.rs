@@ -11,9 +11,10 @@ use crate::{
 
 /// Suggests what would save energy, and what each costs
 ///
-/// Each with its saving and 90% interval, its effect on time, memory and accuracy, and the reason; the largest saving comes first. Only what can be
-/// computed is suggested: load, padding, kernels, formats, prefix caching, devices, power limits, numbers of GPUs, smaller models, fewer
-/// layers, speculative decoding. `irene whatif` with --set shows each in full.
+/// Each with its saving and 90% interval, its effect on time, memory and accuracy, and the reason; the largest saving
+/// comes first. Only what can be computed is suggested: load, padding, kernels, formats, prefix caching, devices, power
+/// limits, numbers of GPUs, smaller models, fewer layers, speculative decoding. `irene whatif` with --set shows each in
+/// full.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene suggest Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 32

@@ -4,17 +4,18 @@ use irene_tree::render::{self, Grid, Heading};
 
 use super::{Selected, SelectionArgs, change, json, signed};
 use crate::{
-    commands::FormatArgs,
+    commands::{FormatArgs, Usage},
     output,
     sheet::{Field, Format, Sheet},
 };
 
 /// Shows what changes would do to energy, time and memory
 ///
-/// A change is a field of the model's config, or how and where it runs. Fields go by their names in a config.json, or by the general ones
-/// (num_hidden_layers, hidden_size, hidden_act); the others are model, device, batch_size, concurrency, rate, seq_len, generate, dtype, weights,
-/// cache, kernels, engine, tensor_parallel, pipeline_parallel, expert_parallel, data_parallel and power_limit_w. Each change is also tried by
-/// itself, with the reason where it does nothing.
+/// A change is a field of the model's config, or how and where it runs. Fields go by their names in a config.json, or
+/// by the general ones (num_hidden_layers, hidden_size, hidden_act); the others are model, device, batch_size,
+/// concurrency, rate, seq_len, generate, dtype, weights, cache, kernels, engine, tensor_parallel, pipeline_parallel,
+/// expert_parallel, data_parallel and power_limit_w. Each change is also tried by itself, with the reason where it does
+/// nothing.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene whatif bert-base-uncased --set num_hidden_layers=6
@@ -35,6 +36,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let lists = args.set.iter().map(|text| Change::list(text)).collect::<Result<Vec<_>, _>>()?;
     let changes = lists.concat();
+    if changes.is_empty() {
+        return Err(Usage("--set is empty: write NAME=VALUE, as in num_hidden_layers=6 or batch_size=32".into()).into());
+    }
     let Selected { lookup, selection } = args.selection.selected(&changes)?;
     let comparison = lookup.what_if(&selection, &changes)?;
     match args.format.format() {

@@ -7,14 +7,14 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use irene_bench::Mark;
-use irene_devices::{Catalogue, Device, DeviceClass};
+use irene_devices::{Catalogue, Device, DeviceClass, Engine};
 use irene_numerics::median;
 use irene_predict::{Calibration, Forecast, Law, Measured, Service, ServiceOptions};
 use irene_requests::{ASSUMED, Figures, METER, RequestReader, RequestRow};
 
 use super::Args;
 use crate::{
-    commands::{Exit, Usage, predict::positive, refuse, trees},
+    commands::{Exit, Usage, numbers::positive, refuse, trees},
     input, output,
 };
 
@@ -58,6 +58,8 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
         ("--memory-gib", args.memory_gib.is_some()),
     ];
     refuse(true, "trees; requests move the data sheet of --device", &of_trees)?;
+    // Also where every row has its own.
+    args.requests.engine.as_deref().map(Engine::find).transpose()?;
     let (origin, mut rows, mut faults) = read(sheet)?;
     let device = device(args, &origin, &rows)?;
     let count = rows.len() + faults.len();

@@ -20,6 +20,7 @@ use super::{
     service::{self, Answer},
 };
 use crate::{
+    commands::trees::count,
     output::width,
     sheet::{Cell, Field, Sheet},
 };
@@ -124,8 +125,8 @@ fn asked(answer: &Answer) -> String {
         Load::Rate(rate) => format!("{rate} a second arrive, {} at once while any run", mean(answer.forecast.running)),
     };
     match request.generated {
-        0 => format!("sequences of {} tokens, {load}", request.prompt),
-        generated => format!("prompts of {} tokens, {generated} generated, {load}", request.prompt),
+        0 => format!("sequences of {}, {load}", count(request.prompt, "token")),
+        generated => format!("prompts of {}, {generated} generated, {load}", count(request.prompt, "token")),
     }
 }
 

@@ -17,15 +17,15 @@ use irene_regress::{PRICE_PER_KWH, kwh_per_million};
 use irene_tree::{Quantity, Size, Tree, render};
 use serde_json::{Value, json};
 
-pub(super) use self::service::{ServiceArgs, positive};
+pub(super) use self::service::ServiceArgs;
 #[cfg(feature = "text")]
 use super::text::TextArgs;
 use super::{
     TreeFormat, TreeOutputArgs, Usage, following,
+    numbers::{not_negative, size_or_zero},
     predictor::NamedProfile,
     refuse,
     setting::SettingArgs,
-    size_or_zero,
     training::TrainingArgs,
     trees::{self, Completion},
 };
@@ -33,9 +33,10 @@ use crate::{input, output, parquet, settings, sheet::Format};
 
 /// Predicts energy and time: of a model, requests or training
 ///
-/// A device with a measured profile predicts every node of a model at a size, or of trees with measured features. A device that is known by its
-/// data sheet predicts requests (--prompt, --generate, and --sequences, --concurrency or --rate) and training (--train): a step, or a whole run.
-/// Several models, devices or sizes give a row each; --depth shows their trees.
+/// A device with a measured profile predicts every node of a model at a size, or of trees with measured features. A
+/// device that is known by its data sheet predicts requests (--prompt, --generate, and --sequences, --concurrency or
+/// --rate) and training (--train): a step, or a whole run. Several models, devices or sizes give a row each; --depth
+/// shows their trees.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
@@ -55,8 +56,8 @@ use crate::{input, output, parquet, settings, sheet::Format};
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl
   irene predict - -b 8 -s 128 < my-bert/config.json")]
 pub(crate) struct Args {
-    /// Models, each a built-in name or a path to a config.json, its directory or a GGUF file; or .jsonl files of measured trees; or .csv sheets of
-    /// requests; - reads a config or trees from the standard input
+    /// Models, each a built-in name or a path to a config.json, its directory or a GGUF file; or .jsonl files of
+    /// measured trees; or .csv sheets of requests; - reads a config or trees from the standard input
     #[arg(required = true, value_name = "MODEL_OR_TREES")]
     subjects: Vec<String>,
     #[cfg(feature = "text")]
@@ -143,13 +144,6 @@ impl Args {
     fn is_sweep(&self) -> bool {
         self.subjects.len() > 1
             || self.setting.sizes.sizes(self.setting.run.pass.past(), "").is_ok_and(|sizes| sizes.len() > 1)
-    }
-}
-
-pub(in crate::commands) fn not_negative(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-        _ => Err("expected a number of at least 0".into()),
     }
 }
 
@@ -337,11 +331,11 @@ impl Subject<'_> {
         for tree in input::trees(path)? {
             let mut tree = tree?;
             completion.complete(&mut tree);
-            completion.explained(self.predictor.predict(&mut tree))?;
+            completion.explained(path, self.predictor.predict(&mut tree))?;
             take(tree)?;
             is_empty = false;
         }
-        ensure!(!is_empty, "{}: no trees", path.display());
+        ensure!(!is_empty, "{}: no trees", input::name(path));
         completion.tell(path);
         Ok(())
     }

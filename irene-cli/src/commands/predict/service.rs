@@ -4,23 +4,27 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use irene_devices::{Catalogue, Device};
+use irene_devices::{Catalogue, Device, Engine};
 use irene_predict::{Forecast, Host, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
 use irene_tree::{Format, Precision};
 
-use super::{Args, not_negative, refuse};
+use super::{Args, refuse};
 use crate::{
-    commands::{Usage, following, predictor::OF_SETTINGS},
+    commands::{
+        Usage, following,
+        numbers::{MOST, not_negative, number, positive},
+        predictor::OF_SETTINGS,
+    },
     output,
 };
 
 /// How a device serves requests.
 #[derive(clap::Args, Clone)]
 pub(crate) struct ServiceArgs {
-    /// The engine, with its generation (vllm-0.11, vllm-0.5, tensorrt-llm, transformers, llama.cpp, deepspeed, candle) [default: vllm; llama.cpp on
-    /// processors and Apple's chips; transformers for models that generate nothing]
+    /// The engine, with its generation (vllm-0.11, vllm-0.5, tensorrt-llm, transformers, llama.cpp, deepspeed, candle)
+    /// [default: vllm; llama.cpp on processors and Apple's chips; transformers for models that generate nothing]
     #[arg(long, value_name = "NAME")]
     pub(crate) engine: Option<String>,
     /// Mean number of requests running at once (others wait their turn); several with commas between
@@ -58,14 +62,9 @@ enum Meter {
     Wall,
 }
 
-pub(in crate::commands) fn positive(text: &str) -> Result<f64, String> {
-    not_negative(text).ok().filter(|number| *number > 0.0).ok_or_else(|| "expected a number above 0".into())
-}
-
 /// As many as run while some run.
 fn at_least_one(text: &str) -> Result<f64, String> {
-    let found = not_negative(text).ok().filter(|number| *number >= 1.0);
-    found.ok_or_else(|| "expected a number from 1; rarer requests arrive at a --rate".into())
+    number(text, 1.0..=MOST, "a number from 1 to 1e9; rarer requests arrive at a --rate")
 }
 
 impl ServiceArgs {
@@ -217,6 +216,9 @@ pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
     only("--sequences, --concurrency or --rate", loads.len())?;
     only("--prompt", prompts.len())?;
     refuse_of_profiles(args)?;
+    // Also where every row has its own.
+    devices.iter().try_for_each(|name| Catalogue::find(name).map(drop))?;
+    args.setting.service.engine.as_deref().map(Engine::find).transpose()?;
     Ok(RequestRow {
         device: devices.first().cloned(),
         load: loads.first().copied(),

@@ -15,10 +15,10 @@ use serde_json::Value;
 use super::{
     Args,
     answered::{self, Answered},
-    positive, refuse,
+    refuse,
 };
 use crate::{
-    commands::{Usage, following, predictor::OF_SETTINGS},
+    commands::{Usage, following, numbers::many, predictor::OF_SETTINGS},
     output,
     sheet::Format,
 };
@@ -27,17 +27,11 @@ use crate::{
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct LengthArgs {
     /// Steps of the whole run (1e5)
-    #[arg(long, value_name = "N", value_parser = count, requires = "train", conflicts_with = "tokens")]
+    #[arg(long, value_name = "N", value_parser = many, requires = "train", conflicts_with = "tokens")]
     steps: Option<f64>,
     /// Tokens that the whole run sees (1e9): whole steps until there are as many
-    #[arg(long, value_name = "N", value_parser = count, requires = "train")]
+    #[arg(long, value_name = "N", value_parser = many, requires = "train")]
     tokens: Option<f64>,
-}
-
-/// A whole number of at least 1 that may be written as 1e9.
-fn count(text: &str) -> Result<f64, String> {
-    let number = positive(text).ok().filter(|number| number.fract() == 0.0);
-    number.ok_or_else(|| "expected a whole number of at least 1, such as 1000 or 1e9".into())
 }
 
 impl LengthArgs {

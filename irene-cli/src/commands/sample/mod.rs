@@ -19,8 +19,9 @@ use irene_sampler::{
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
 use super::{
-    Exit, Usage, above_0,
+    Exit, Usage,
     meters::{LOGS, MeterArgs, tell_passed_over},
+    numbers::seconds_above_0,
     refuse,
 };
 use crate::{interrupt, output};
@@ -56,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     format: Option<SampleFormat>,
     /// Print a line of JSON every so many seconds [default: at each sample]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_above_0)]
     every: Option<f64>,
     /// The command, after --
     #[arg(last = true, value_name = "COMMAND")]
@@ -71,10 +72,6 @@ enum SampleFormat {
     Json,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    above_0(text, "seconds above 0")
-}
-
 /// The most readings of a channel that are kept. Memory grows with them.
 const MOST_READINGS: u64 = 1 << 22;
 
@@ -82,7 +79,8 @@ const MOST_READINGS: u64 = 1 << 22;
 const KEPT_MS: u64 = 60_000;
 const LEAST_KEPT: u64 = 1 << 9;
 
-/// Readings come before the start and after the end, too: so many milliseconds of them at most, and a log's lines from before it was opened.
+/// Readings come before the start and after the end, too: so many milliseconds of them at most, and a log's lines from
+/// before it was opened.
 const AROUND_MS: u64 = 20_000;
 const LINES_BEFORE: u64 = 1 << 11;
 

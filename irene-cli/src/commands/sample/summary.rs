@@ -7,7 +7,7 @@ use irene_sampler::{Channel, Metric, Need, Provenance, Recording, Window, Window
 use irene_tree::render::{Grid, Heading, si};
 
 use super::{Span, exposition::Source};
-use crate::output;
+use crate::{commands::trees::count, output};
 
 pub(super) fn write_csv(mut writer: &mut dyn std::io::Write, recording: &Recording, epoch: f64) -> Result<()> {
     writeln!(writer, "unix_time_s,channel,unit,value")?;
@@ -45,7 +45,7 @@ pub(super) fn text(recording: &Recording, span: &Span, source: &Source, no_meter
     let lacks = total.lacks();
     let mut without = if lacks.is_empty() { String::new() } else { format!(", without {}", lacks.join(", ")) };
     if span.is_cut() && gaps > 0 {
-        write!(without, ", not counting {gaps} gaps in the readings")?;
+        write!(without, ", not counting {} in the readings", count(gaps as usize, "gap"))?;
     }
     let provenance = total.provenance(recording).map_or("", Provenance::name);
     match span.energy(recording, &total) {
