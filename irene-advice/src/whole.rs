@@ -233,8 +233,8 @@ impl Estimate {
         let is_scored =
             || !self.model.gives_no_tokens() && self.model.cache(self.kernels).is_ok_and(|cache| cache.is_some());
         match (self.basis, self.selection.head) {
-            (Basis::Measured, head) => head.unwrap_or_default(),
             _ if self.selection.generated() > 0 => TaskHead::Lm,
+            (Basis::Profile, head) => head.unwrap_or_default(),
             (_, Some(head)) => head,
             (_, None) if is_scored() => TaskHead::Lm,
             (_, None) => TaskHead::None,

@@ -10,7 +10,7 @@ use crate::api::shown;
 
 /// The fault of a request, for a program and in a line for a person (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Always `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
     kind: &'static str,

@@ -19,7 +19,7 @@ const DEVICES: [&str; 4] = ["h100-sxm", "a100-sxm-80gb", "l4", "rtx-4090"];
 /// Joules of a generated token and milliseconds between tokens, at 1, 2, 4 ... 64 requests at once.
 #[test]
 fn energy_and_time_with_load_are_predicted_ones() {
-    let mut service = Service::new(ServiceOptions::default());
+    let service = Service::new(ServiceOptions::default());
     let (mut joules, mut waits) = (Vec::new(), Vec::new());
     for device in DEVICES {
         let (mut energy, mut wait) = (Vec::new(), Vec::new());

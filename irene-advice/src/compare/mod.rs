@@ -154,7 +154,7 @@ impl EnergyDifference {
 
 /// Measured profiles and data sheets mean different energies, unless the data sheet's has the machine on top.
 fn note(a: &Estimate, b: &Estimate) -> Option<&'static str> {
-    let is_of_wall = |of: &Estimate| of.basis == Basis::Measured || of.marks.contains(&AT_THE_WALL);
+    let is_of_wall = |of: &Estimate| of.basis == Basis::Profile || of.marks.contains(&AT_THE_WALL);
     (is_of_wall(a) != is_of_wall(b)).then_some(
         "one figure rests on a measured profile (energy at the wall), the other on a data sheet (energy of the devices' own meters); the \
          difference is not that of the devices alone",

@@ -88,6 +88,17 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
 }
 
 #[test]
+fn what_is_generated_has_the_head_that_makes_the_tokens() {
+    let args = ["--sequences", "1", "--prompt", "16", "--generate", "4"];
+    for command in [&["predict", "gpt2"][..], &["trace", "gpt2"]] {
+        let args = [command, &args[..]].concat();
+        assert_eq!(good(&args), good(&[&args[..], &["--head", "lm"]].concat()));
+        let said = refused(2, &[&args[..], &["--head", "none"]].concat());
+        assert!(said.contains("--head works only with single passes"), "{said}");
+    }
+}
+
+#[test]
 fn an_energy_that_is_no_number_is_refused() {
     let folder = Folder::new("infinite");
     let data = training_data(&folder);

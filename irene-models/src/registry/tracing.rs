@@ -62,12 +62,14 @@ impl ModelSpec {
         Ok(visitor.finish())
     }
 
-    /// The FLOPs of a language model's head as a share of those of the run, where the model goes on from text and the run has no head.
+    /// The FLOPs of a language model's head as a share of those of the run, where the model goes on from text and the run is a single pass
+    /// without a head.
     ///
     /// # Errors
     /// As [`trace`](Self::trace).
     pub fn left_out_head(&self, run: Run) -> Result<Option<f64>> {
-        let is_left_out = run.head == TaskHead::None && self.heads().contains(&TaskHead::Lm) && !self.gives_no_tokens();
+        let is_single_pass = run.head == TaskHead::None && run.generate == 0;
+        let is_left_out = is_single_pass && self.heads().contains(&TaskHead::Lm) && !self.gives_no_tokens();
         if !is_left_out || self.cache(run.kernels)?.is_none() {
             return Ok(None);
         }

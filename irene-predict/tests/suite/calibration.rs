@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use irene_devices::{Catalogue, FROM_DATA_SHEET, constants_of, with_constants};
 use irene_predict::{
-    Calibration, Forecast, Law, LeftOut, Measured, PublicData, PublicFile, RequestErrors, Service, ServiceOptions,
-    Setting, prior_law, try_calibrations,
+    Calibration, Engine, Forecast, Law, LawsWithout, Measured, PublicData, PublicFile, RequestErrors, Service,
+    ServiceOptions, Setting, prior_law, try_calibrations,
 };
 use irene_regress::Store;
 use irene_requests::{Figures, Load, RequestRow};
@@ -31,16 +31,16 @@ fn plain() -> Service {
     Service::new(ServiceOptions::default())
 }
 
-fn forecast(service: &mut Service, row: &RequestRow) -> Forecast {
+fn forecast(service: &Service, row: &RequestRow) -> Forecast {
     service.setting(row).unwrap().forecast().unwrap()
 }
 
 /// Rows that take so many times the time and the power of the law.
 fn slower(time: f64, power: f64, count: usize) -> Vec<RequestRow> {
-    let mut service = plain();
+    let service = plain();
     let of = |place: usize| {
         let asked = row(MODELS[place % 3], "vllm-0.11", Load::Concurrency((2 << place) as f64), Figures::default());
-        let figures = forecast(&mut service, &asked).figures;
+        let figures = forecast(&service, &asked).figures;
         let figures = Figures {
             energy_per_token_j: figures.energy_per_token_j.map(|joules| time * power * joules),
             itl_s: figures.itl_s.map(|seconds| time * seconds),
@@ -52,8 +52,8 @@ fn slower(time: f64, power: f64, count: usize) -> Vec<RequestRow> {
 }
 
 fn calibration(rows: &[RequestRow]) -> Calibration {
-    let mut service = plain();
-    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &mut service).unwrap()).collect();
+    let service = plain();
+    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &service).unwrap()).collect();
     Calibration::of(&measured).unwrap()
 }
 
@@ -70,10 +70,10 @@ proptest! {
 
     #[test]
     fn predictions_move_towards_what_was_measured_and_know_it_better(time in 0.7..1.4f64, power in 0.8..1.2f64) {
-        let before = forecast(&mut plain(), &other("vllm-0.11"));
+        let before = forecast(&plain(), &other("vllm-0.11"));
         let (mut off, mut width) = (f64::INFINITY, f64::INFINITY);
         for count in [1, 3, 8] {
-            let after = forecast(&mut with(&calibration(&slower(time, power, count))), &other("vllm-0.11"));
+            let after = forecast(&with(&calibration(&slower(time, power, count))), &other("vllm-0.11"));
             let moved = (after.figures.itl_s.unwrap() / before.figures.itl_s.unwrap()).ln();
             let left = (moved - time.ln()).abs();
             prop_assert!(left <= off + 0.02, "{left} of {}, {off} before, with {count}", time.ln());
@@ -123,13 +123,13 @@ fn a_grid_of_repeatable_measurements_finds_the_constants_of_an_unusual_machine()
     let grid: Vec<_> = grid
         .flat_map(|(prompt, generated)| [1.0, 8.0, 64.0].map(|running| setting(prompt, generated, running)))
         .collect();
-    let mut calibrated = with(&calibration(&grid));
+    let calibrated = with(&calibration(&grid));
     let mut off = Vec::new();
     for asked in
         [setting(256.0, 64.0, 1.0), setting(256.0, 64.0, 24.0), setting(512.0, 128.0, 8.0), setting(64.0, 64.0, 64.0)]
     {
-        let found = forecast(&mut calibrated, &asked).figures;
-        let known = forecast(&mut plain(), &asked).figures;
+        let found = forecast(&calibrated, &asked).figures;
+        let known = forecast(&plain(), &asked).figures;
         let measured = asked.figures;
         let apart = |figure: f64, measured: Option<f64>| (figure / measured.unwrap()).ln().abs();
         assert!(
@@ -143,10 +143,10 @@ fn a_grid_of_repeatable_measurements_finds_the_constants_of_an_unusual_machine()
 
 /// Rows of one model that take what the law says, but for factors on the energy.
 fn at_loads(loads: &[f64], energy: impl Fn(usize) -> f64) -> Vec<RequestRow> {
-    let mut service = plain();
+    let service = plain();
     let of = |(place, load): (usize, &f64)| {
         let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(*load), Figures::default());
-        let figures = forecast(&mut service, &asked).figures;
+        let figures = forecast(&service, &asked).figures;
         let figures = Figures {
             energy_per_token_j: figures.energy_per_token_j.map(|joules| energy(place) * joules),
             itl_s: figures.itl_s,
@@ -160,8 +160,8 @@ fn at_loads(loads: &[f64], energy: impl Fn(usize) -> f64) -> Vec<RequestRow> {
 /// The energy of a token at a load by a calibration, over that of the data sheet.
 fn moved_at(calibration: &Calibration, load: f64) -> f64 {
     let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(load), Figures::default());
-    let energy = |service: &mut Service| forecast(service, &asked).figures.energy_per_token_j.unwrap();
-    energy(&mut with(calibration)) / energy(&mut plain())
+    let energy = |service: &Service| forecast(service, &asked).figures.energy_per_token_j.unwrap();
+    energy(&with(calibration)) / energy(&plain())
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn a_row_that_all_others_contradict_does_not_move_its_neighbours() {
 #[test]
 fn errors_of_rows_that_are_left_out_are_those_of_calibrations_on_the_others() {
     let rows = slower(1.2, 0.9, 6);
-    let mut service = plain();
-    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &mut service).unwrap()).collect();
+    let service = plain();
+    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &service).unwrap()).collect();
     let all = Calibration::of(&measured).unwrap().left_out();
     for (figure, found) in all.iter().enumerate() {
         assert_eq!(found.len(), 6);
@@ -219,9 +219,9 @@ fn energy_or_time_alone_is_enough() {
     let only = |keep: fn(Figures) -> Figures| {
         let rows: Vec<RequestRow> =
             all.iter().map(|row| RequestRow { figures: keep(row.figures), ..row.clone() }).collect();
-        forecast(&mut with(&calibration(&rows)), &other("vllm-0.11")).figures
+        forecast(&with(&calibration(&rows)), &other("vllm-0.11")).figures
     };
-    let before = forecast(&mut plain(), &other("vllm-0.11")).figures;
+    let before = forecast(&plain(), &other("vllm-0.11")).figures;
     let by_time = only(|figures| Figures { itl_s: figures.itl_s, ..Figures::default() });
     assert!(by_time.itl_s.unwrap() > 1.15 * before.itl_s.unwrap(), "{by_time:?}");
     let by_energy = only(|figures| Figures { energy_per_token_j: figures.energy_per_token_j, ..Figures::default() });
@@ -230,20 +230,38 @@ fn energy_or_time_alone_is_enough() {
 
 #[test]
 fn other_engines_and_devices_keep_to_their_data_sheets() {
-    let mut service = with(&calibration(&slower(1.3, 1.1, 3)));
-    let calibrated = forecast(&mut service, &other("vllm-0.11"));
+    let service = with(&calibration(&slower(1.3, 1.1, 3)));
+    let calibrated = forecast(&service, &other("vllm-0.11"));
     assert_eq!(calibrated.provenance, "calibrated on 3 measured requests of h100-sxm");
     let on_l4 = RequestRow { device: Some("l4".into()), ..other("vllm-0.11") };
     for row in [other("tensorrt-llm"), on_l4] {
-        let mut found = forecast(&mut service, &row);
+        let mut found = forecast(&service, &row);
         assert_eq!(found.provenance, FROM_DATA_SHEET);
         found.provenance.clear();
-        let mut plain = forecast(&mut plain(), &row);
+        let mut plain = forecast(&plain(), &row);
         plain.provenance.clear();
         assert_eq!(found, plain);
     }
     let unnamed = RequestRow { device: None, ..other("vllm-0.11") };
-    assert_eq!(forecast(&mut service, &unnamed), calibrated);
+    assert_eq!(forecast(&service, &unnamed), calibrated);
+}
+
+#[test]
+fn an_engine_of_ones_own_is_calibrated_apart_from_the_one_that_it_is_like() {
+    let mine: &'static Engine = Box::leak(Box::new(Engine::named("mistral.rs", Engine::find("vllm").unwrap())));
+    let served_by_mine = |mut service: Service| {
+        service.add_engine(mine);
+        service
+    };
+    let service = served_by_mine(plain());
+    let rows = slower(1.3, 1.1, 3).into_iter().map(|row| RequestRow { engine: Some("mistral.rs".into()), ..row });
+    let measured: Vec<Measured> = rows.map(|row| Measured::of("", &row, &service).unwrap()).collect();
+    let calibration = Calibration::of(&measured).unwrap();
+    assert_eq!(calibration.provenance.engines, ["mistral.rs"]);
+    let service = served_by_mine(with(&calibration));
+    let provenance = |engine: &str| forecast(&service, &other(engine)).provenance;
+    assert_eq!(provenance("mistral.rs"), "calibrated on 3 measured requests of h100-sxm");
+    assert_eq!(provenance("vllm-0.11"), FROM_DATA_SHEET);
 }
 
 #[test]
@@ -251,24 +269,24 @@ fn requests_at_a_rate_are_those_of_the_server_that_was_measured() {
     let with_load = |row: RequestRow, load: Load| RequestRow { load: Some(load), ..row };
     let rows = slower(1.3, 1.1, 3).into_iter().map(|row| RequestRow { engine: Some("transformers".into()), ..row });
     let rows: Vec<RequestRow> = rows.map(|row| with_load(row, Load::Concurrency(1.0))).collect();
-    let mut service = with(&calibration(&rows));
+    let service = with(&calibration(&rows));
     for load in [Load::Concurrency(1.0), Load::Rate(1e-3)] {
-        let found = forecast(&mut service, &with_load(other("transformers"), load));
+        let found = forecast(&service, &with_load(other("transformers"), load));
         assert_eq!(found.provenance, "calibrated on 3 measured requests of h100-sxm", "{load:?}");
     }
-    let batch = forecast(&mut service, &with_load(other("transformers"), Load::Sequences(1)));
+    let batch = forecast(&service, &with_load(other("transformers"), Load::Sequences(1)));
     assert_eq!(batch.provenance, FROM_DATA_SHEET);
 }
 
 #[test]
 fn a_limit_on_the_power_takes_as_long_in_a_measurement_as_in_a_forecast() {
     let options = ServiceOptions { power_limit_w: Some(220.0), ..ServiceOptions::default() };
-    let mut service = Service::new(options);
+    let service = Service::new(options);
     let asked = row(MODELS[0], "vllm-0.11", Load::Sequences(8), Figures::default());
-    let [limited, free] = [&mut service, &mut plain()].map(|by| forecast(by, &asked).figures.latency_s);
+    let [limited, free] = [&service, &plain()].map(|by| forecast(by, &asked).figures.latency_s);
     assert!(limited > 1.2 * free, "{limited} {free}");
     let figures = Figures { latency_s: Some(limited), ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut service).unwrap();
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &service).unwrap();
     let [time, ..] = measured.residuals(Law::shipped());
     assert!(time.unwrap().abs() < 0.05, "{time:?}");
 }
@@ -278,12 +296,11 @@ fn passes_of_a_server_are_calibrated_apart_from_a_batch() {
     let with_load =
         |load: Load| RequestRow { generated: None, ..row(MODELS[0], "vllm-0.11", load, Figures::default()) };
     let asked = with_load(Load::Concurrency(1.0));
-    let latency_s = Some(1.2 * forecast(&mut plain(), &asked).figures.latency_s);
-    let mut service =
-        with(&calibration(&[RequestRow { figures: Figures { latency_s, ..Figures::default() }, ..asked }]));
-    let found = forecast(&mut service, &with_load(Load::Rate(1e-3)));
+    let latency_s = Some(1.2 * forecast(&plain(), &asked).figures.latency_s);
+    let service = with(&calibration(&[RequestRow { figures: Figures { latency_s, ..Figures::default() }, ..asked }]));
+    let found = forecast(&service, &with_load(Load::Rate(1e-3)));
     assert_eq!(found.provenance, "calibrated on 1 measured request of h100-sxm");
-    let batch = forecast(&mut service, &with_load(Load::Sequences(1)));
+    let batch = forecast(&service, &with_load(Load::Sequences(1)));
     assert_eq!(batch.provenance, FROM_DATA_SHEET);
 }
 
@@ -294,7 +311,7 @@ fn a_file_predicts_as_what_it_was_written_from() {
     assert_eq!(bytes, calibration(&slower(1.2, 0.9, 4)).to_bytes().unwrap());
     let read = Calibration::from_bytes("mine", &bytes).unwrap().unwrap();
     assert_eq!((&read.device, &read.provenance), (&Catalogue::find("h100-sxm").unwrap(), &made.provenance));
-    let [a, b] = [&made, &read].map(|of| forecast(&mut with(of), &other("vllm-0.11")));
+    let [a, b] = [&made, &read].map(|of| forecast(&with(of), &other("vllm-0.11")));
     assert_eq!(a, b);
     assert!(Calibration::from_bytes("mine", &bytes[..bytes.len() / 2]).is_err());
 }
@@ -321,7 +338,7 @@ fn a_file_whose_device_cannot_be_is_refused() {
 
 #[test]
 fn rows_that_tell_nothing_are_refused_with_the_way_out() {
-    let refused = |row: RequestRow| Measured::of("", &row, &mut plain()).unwrap_err();
+    let refused = |row: RequestRow| Measured::of("", &row, &plain()).unwrap_err();
     let fault = refused(other("vllm-0.11"));
     assert!(fault.to_string().contains("no measured energy, power or time"), "{fault}");
     let by_rate = RequestRow { load: Some(Load::Rate(2.0)), ..slower(1.0, 1.0, 1).remove(0) };
@@ -337,36 +354,36 @@ fn rows_that_tell_nothing_are_refused_with_the_way_out() {
 #[test]
 fn the_latency_of_a_request_tells_more_than_the_time_between_its_tokens() {
     let asked = other("vllm-0.11");
-    let known = forecast(&mut plain(), &asked).figures;
+    let known = forecast(&plain(), &asked).figures;
     let itl_s = known.itl_s.map(|seconds| 2.0 * seconds);
     let figures = Figures { latency_s: Some(known.latency_s), itl_s, ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut plain()).unwrap();
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &plain()).unwrap();
     let [time, ..] = measured.residuals(Law::shipped());
     assert!(time.unwrap().abs() < 1e-6, "{time:?}");
 }
 
 #[test]
 fn arrivals_at_a_rate_are_as_many_at_once_as_their_latency_tells() {
-    let mut service = plain();
+    let service = plain();
     let asked = row(MODELS[0], "vllm-0.11", Load::Rate(8.0), Figures::default());
-    let found = forecast(&mut service, &asked);
+    let found = forecast(&service, &asked);
     let figures = Figures { latency_s: Some(found.figures.latency_s), ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut service).unwrap();
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &service).unwrap();
     let [time, ..] = measured.residuals(Law::shipped());
     assert!(time.unwrap().abs() < 0.05, "{time:?}");
 }
 
 #[test]
 fn a_server_that_fell_behind_ran_as_many_requests_as_its_tokens_tell() {
-    let known = Figures::from(forecast(&mut plain(), &other("vllm-0.11")).figures);
+    let known = Figures::from(forecast(&plain(), &other("vllm-0.11")).figures);
     let figures =
         Figures { latency_s: Some(100.0), itl_s: known.itl_s, tokens_per_s: known.tokens_per_s, ..Figures::default() };
     let late = row(MODELS[0], "vllm-0.11", Load::Rate(1000.0), figures);
-    let measured = Measured::of("", &late, &mut plain()).unwrap();
+    let measured = Measured::of("", &late, &plain()).unwrap();
     let [time, ..] = measured.residuals(Law::shipped());
     assert!(time.unwrap().abs() < 0.3, "{time:?}");
     let queue_alone = RequestRow { figures: Figures { itl_s: None, ..figures }, ..late };
-    let fault = Measured::of("", &queue_alone, &mut plain()).unwrap_err();
+    let fault = Measured::of("", &queue_alone, &plain()).unwrap_err();
     assert!(fault.column == "rate" && fault.to_string().contains("itl_s"), "{fault}");
 }
 
@@ -391,7 +408,7 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
     let everything: Vec<&Measured> = all.iter().collect();
     let prior = prior_law(&everything);
     let of_file: Vec<&Measured> = all.iter().filter(|one| one.source == PublicFile::ML_ENERGY).collect();
-    let laws = LeftOut::each(
+    let laws = LawsWithout::each(
         |one| if one.source == PublicFile::ML_ENERGY { &one.device.name } else { "" },
         &everything,
         &prior,

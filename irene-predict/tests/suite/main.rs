@@ -7,4 +7,5 @@ mod kernels;
 mod loads;
 mod machines;
 mod published;
+mod requests;
 mod training;

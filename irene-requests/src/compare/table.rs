@@ -4,14 +4,16 @@ use irene_devices::Catalogue;
 use irene_tree::Format;
 
 use crate::{
-    Error, Result,
+    Error, RequestRow, Result,
     sheet::{
         columns::{Bound, Column, SETTINGS, find},
         read::{Opened, is_absent, line, open, with_point},
     },
+    write,
 };
 
 /// A sheet of requests or operations whose cells are compared.
+#[derive(Clone, Debug)]
 pub struct Table {
     origin: String,
     titles: Vec<String>,
@@ -19,6 +21,7 @@ pub struct Table {
     lines: Vec<Line>,
 }
 
+#[derive(Clone, Debug)]
 pub(super) struct Line {
     /// From 1.
     pub(super) number: u64,
@@ -104,6 +107,16 @@ impl Table {
         }
         prefer_better_titles(&titles, &mut roles);
         Ok(Self { origin, titles, roles, lines })
+    }
+
+    /// Rows in memory as the sheet that [`write()`](crate::write()) makes of them; the origin is its name in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read): no rows have no column.
+    pub fn of(origin: impl Into<String>, rows: &[RequestRow]) -> Result<Self> {
+        let mut sheet = Vec::new();
+        write(&mut sheet, rows)?;
+        Self::read(origin, sheet.as_slice())
     }
 
     pub(super) fn origin(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Predictions are held against measurements row by row, by the settings, in any unit.
 
-use irene_requests::{Comparison, Error, Group, Table, compare};
+use irene_requests::{Comparison, Error, Group, RequestReader, RequestRow, Table, compare};
 use proptest::prelude::*;
 
 fn table(name: &str, text: &str) -> Table {
@@ -37,6 +37,18 @@ a,h100-sxm,vllm-0.11,bf16,16,0.6,0.55,0.7,20,
 a,t4,vllm-0.11,f16,8,2.0,1.5,2.5,30,
 b,t4,vllm-0.5,f16,8,3.0,2.0,3.5,110,estimated
 ";
+
+#[test]
+fn rows_in_memory_are_compared_as_their_sheets() {
+    let of = |name: &str, text: &str| {
+        let rows: Vec<RequestRow> = RequestReader::new(name, text.as_bytes()).unwrap().map(Result::unwrap).collect();
+        Table::of(name, &rows).unwrap()
+    };
+    let found = compare(&of("truth", TRUTH), &of("predicted", OUT), None).unwrap();
+    assert_eq!(found, compared(TRUTH, OUT, None).unwrap());
+    let nothing = Table::of("nothing", &[]).unwrap_err().to_string();
+    assert!(nothing.starts_with("nothing, line 1: no column of a sheet"), "{nothing}");
+}
 
 #[test]
 fn errors_are_given_for_all_and_by_device_model_and_engine() {

@@ -80,7 +80,7 @@ impl SelectionArgs {
         if of_meter.iter().any(|(_, is_given)| *is_given) {
             let Estimate { basis, device, .. } = selected.lookup.estimate(&selected.selection)?;
             let then = selected.selection.changed(changes).and_then(|then| selected.lookup.estimate(&then));
-            let is_measured = basis == Basis::Measured && then.is_ok_and(|then| then.basis == Basis::Measured);
+            let is_measured = basis == Basis::Profile && then.is_ok_and(|then| then.basis == Basis::Profile);
             let others = format!("a data sheet: the energy of {device} is that of its measured profile");
             refuse(is_measured, &others, &of_meter)?;
         }

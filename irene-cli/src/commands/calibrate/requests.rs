@@ -71,8 +71,8 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
         device.name
     );
     let power_limit_w = args.requests.power_limit;
-    let mut service = Service::new(ServiceOptions { device: Some(device), power_limit_w, ..ServiceOptions::default() });
-    let Learned { measured, faults: of_rows, remarks } = Learned::of(args, &origin, rows, &mut service);
+    let service = Service::new(ServiceOptions { device: Some(device), power_limit_w, ..ServiceOptions::default() });
+    let Learned { measured, faults: of_rows, remarks } = Learned::of(args, &origin, rows, &service);
     faults.extend(of_rows);
     faults.iter().for_each(|fault| output::tell(fault));
     ensure!(!measured.is_empty(), "{origin}: no measured request to calibrate on");
@@ -132,7 +132,7 @@ struct Learned {
 }
 
 impl Learned {
-    fn of(args: &Args, origin: &str, rows: Vec<RequestRow>, service: &mut Service) -> Self {
+    fn of(args: &Args, origin: &str, rows: Vec<RequestRow>, service: &Service) -> Self {
         let mut learned = Self::default();
         for mut row in rows {
             row.engine = row.engine.take().or_else(|| args.requests.engine.clone());

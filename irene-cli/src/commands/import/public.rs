@@ -69,7 +69,7 @@ pub(super) fn run(args: &SheetArgs) -> Result<()> {
     let mut rows = Vec::new();
     let mut left_out = Vec::new();
     for path in &args.files {
-        let Imported { format, rows: found, left_out: faults } = read(path)?;
+        let Imported { format, rows: found, left_out: faults, .. } = read(path)?;
         output::tell(&format!("{}: {} of {format}", input::name(path), count(found.len(), "row")));
         rows.extend(found);
         left_out.extend(faults);

@@ -41,7 +41,7 @@ use crate::{input, output, parquet, settings, sheet::Format};
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity France
-  irene predict gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --depth 2
+  irene predict gpt2 --sequences 1 --prompt 128 --generate 100 --depth 2
   irene predict Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 64
   irene predict Llama-3.1-8B --device h100-sxm,l4,rtx-4090 --prompt 512 --generate 256 --rate 0.5
   irene predict DeepSeek-V3 -b 64 -s 128 --head lm --kernels fused --data-parallel 8 --expert-parallel 8 --depth 3

@@ -257,7 +257,7 @@ pub(super) fn answers(args: &Args, rows: Vec<RequestRow>) -> Result<(Vec<Answer>
     let mut answers = Vec::new();
     for row in rows {
         let names = [&row.model, &row.device].into_iter().flatten().cloned().collect::<Vec<_>>().join(" on ");
-        match answer(&mut service, row) {
+        match answer(&service, row) {
             Ok(answer) => answers.push(answer),
             Err(error) if count == 1 => return Err(error.into()),
             Err(error) => output::complain(&anyhow::Error::from(error).context(names)),
@@ -267,7 +267,7 @@ pub(super) fn answers(args: &Args, rows: Vec<RequestRow>) -> Result<(Vec<Answer>
     Ok((answers, lacking))
 }
 
-fn answer(service: &mut Service, mut row: RequestRow) -> Result<Answer, irene_predict::Error> {
+fn answer(service: &Service, mut row: RequestRow) -> Result<Answer, irene_predict::Error> {
     let setting = service.setting(&row).map_err(|fault| fault.error)?;
     let forecast = setting.forecast()?;
     forecast.fill_in(&mut row);
