@@ -22,6 +22,9 @@ use serde::{Deserialize, Serialize};
 /// | nvfp4 (NVIDIA; 8-bit scale a block) | 16 | 9 |
 /// | q4_0, q4_1, q5_0, q5_1, q8_0 (GGUF) | 32 | 18, 20, 22, 24, 34 |
 /// | q2_k, q3_k, q4_k, q5_k, q6_k (GGUF) | 256 | 84, 110, 144, 176, 210 |
+/// | iq4_nl (GGUF) | 32 | 18 |
+/// | iq4_xs, iq3_s, iq3_xxs, iq2_s, iq2_xs, iq2_xxs, iq1_m, iq1_s (GGUF) | 256 | 136, 110, 98, 82, 74, 66, 56, 50 |
+/// | tq2_0, tq1_0 (GGUF, three values) | 256 | 66, 54 |
 ///
 /// ```
 /// use irene_tree::Format;
@@ -88,6 +91,28 @@ pub enum Format {
     Q5K,
     #[serde(rename = "q6_k")]
     Q6K,
+    #[serde(rename = "iq4_nl")]
+    Iq4Nl,
+    #[serde(rename = "iq4_xs")]
+    Iq4Xs,
+    #[serde(rename = "iq3_s")]
+    Iq3S,
+    #[serde(rename = "iq3_xxs")]
+    Iq3Xxs,
+    #[serde(rename = "iq2_s")]
+    Iq2S,
+    #[serde(rename = "iq2_xs")]
+    Iq2Xs,
+    #[serde(rename = "iq2_xxs")]
+    Iq2Xxs,
+    #[serde(rename = "iq1_m")]
+    Iq1M,
+    #[serde(rename = "iq1_s")]
+    Iq1S,
+    #[serde(rename = "tq2_0")]
+    Tq2_0,
+    #[serde(rename = "tq1_0")]
+    Tq1_0,
 }
 
 struct Definition {
@@ -112,7 +137,7 @@ const fn define(
 }
 
 /// In the order of the enum.
-const DEFINITIONS: [Definition; 32] = [
+const DEFINITIONS: [Definition; 43] = [
     define(Format::F64, "f64", &["float64", "fp64"], 1, 64),
     define(Format::F32, "f32", &["float32", "fp32"], 1, 32),
     define(Format::F16, "f16", &["float16", "fp16"], 1, 16),
@@ -145,6 +170,17 @@ const DEFINITIONS: [Definition; 32] = [
     define(Format::Q4K, "q4_k", &[], 256, 144 * 8),
     define(Format::Q5K, "q5_k", &[], 256, 176 * 8),
     define(Format::Q6K, "q6_k", &[], 256, 210 * 8),
+    define(Format::Iq4Nl, "iq4_nl", &[], 32, 18 * 8),
+    define(Format::Iq4Xs, "iq4_xs", &[], 256, 136 * 8),
+    define(Format::Iq3S, "iq3_s", &[], 256, 110 * 8),
+    define(Format::Iq3Xxs, "iq3_xxs", &[], 256, 98 * 8),
+    define(Format::Iq2S, "iq2_s", &[], 256, 82 * 8),
+    define(Format::Iq2Xs, "iq2_xs", &[], 256, 74 * 8),
+    define(Format::Iq2Xxs, "iq2_xxs", &[], 256, 66 * 8),
+    define(Format::Iq1M, "iq1_m", &[], 256, 56 * 8),
+    define(Format::Iq1S, "iq1_s", &[], 256, 50 * 8),
+    define(Format::Tq2_0, "tq2_0", &[], 256, 66 * 8),
+    define(Format::Tq1_0, "tq1_0", &[], 256, 54 * 8),
 ];
 
 impl Format {
@@ -350,7 +386,7 @@ mod tests {
     /// Bytes of the numbers of a block, by each format's own description.
     #[test]
     fn a_block_has_as_many_bytes_as_the_table_says() {
-        let table: [(&[Format], u64, u64); 25] = [
+        let table: [(&[Format], u64, u64); 36] = [
             (&[Format::F64, Format::I64], 1, 8),
             (&[Format::F32, Format::I32], 1, 4),
             (&[Format::F16, Format::BF16], 1, 2),
@@ -376,6 +412,17 @@ mod tests {
             (&[Format::Q3K], 256, 110),
             (&[Format::Q4K], 256, 144),
             (&[Format::Q5K, Format::Q6K], 256, 176),
+            (&[Format::Iq4Nl], 32, 18),
+            (&[Format::Iq4Xs], 256, 136),
+            (&[Format::Iq3S], 256, 110),
+            (&[Format::Iq3Xxs], 256, 98),
+            (&[Format::Iq2S], 256, 82),
+            (&[Format::Iq2Xs], 256, 74),
+            (&[Format::Iq2Xxs], 256, 66),
+            (&[Format::Iq1M], 256, 56),
+            (&[Format::Iq1S], 256, 50),
+            (&[Format::Tq2_0], 256, 66),
+            (&[Format::Tq1_0], 256, 54),
         ];
         for (formats, numbers, bytes) in table {
             assert_eq!(formats[0].bytes(numbers), bytes, "{}", formats[0]);

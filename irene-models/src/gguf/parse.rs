@@ -83,24 +83,7 @@ impl Kind {
 
 /// The formats of tensors by their number in the file, and the names of those that are not followed.
 fn format_of(code: u32) -> Result<Format, String> {
-    const OTHERS: [(u32, &str); 16] = [
-        (9, "q8_1"),
-        (15, "q8_k"),
-        (16, "iq2_xxs"),
-        (17, "iq2_xs"),
-        (18, "iq3_xxs"),
-        (19, "iq1_s"),
-        (20, "iq4_nl"),
-        (21, "iq3_s"),
-        (22, "iq2_s"),
-        (23, "iq4_xs"),
-        (24, "i8"),
-        (25, "i16"),
-        (27, "i64"),
-        (29, "iq1_m"),
-        (34, "tq1_0"),
-        (35, "tq2_0"),
-    ];
+    const OTHERS: [(u32, &str); 5] = [(9, "q8_1"), (15, "q8_k"), (24, "i8"), (25, "i16"), (27, "i64")];
     Ok(match code {
         0 => Format::F32,
         1 => Format::F16,
@@ -114,8 +97,19 @@ fn format_of(code: u32) -> Result<Format, String> {
         12 => Format::Q4K,
         13 => Format::Q5K,
         14 => Format::Q6K,
+        16 => Format::Iq2Xxs,
+        17 => Format::Iq2Xs,
+        18 => Format::Iq3Xxs,
+        19 => Format::Iq1S,
+        20 => Format::Iq4Nl,
+        21 => Format::Iq3S,
+        22 => Format::Iq2S,
+        23 => Format::Iq4Xs,
         28 => Format::F64,
+        29 => Format::Iq1M,
         30 => Format::BF16,
+        34 => Format::Tq1_0,
+        35 => Format::Tq2_0,
         39 => Format::Mxfp4,
         40 => Format::Nvfp4,
         _ => {
