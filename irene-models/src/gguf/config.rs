@@ -196,10 +196,15 @@ impl Fields<'_> {
         };
         self.set("vocab_size", vocabulary);
         self.set("tie_word_embeddings", !self.has("output.weight"));
-        for (field, key) in [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")] {
-            if let Some(Value::Whole(id)) = self.file.0.metadata.get(&format!("tokenizer.ggml.{key}_token_id")) {
-                self.set(field, u64::try_from(*id).ok());
+        for (field, key) in [("bos_token_id", "bos"), ("pad_token_id", "padding")] {
+            if let Some(id) = self.file.token_id(key) {
+                self.set(field, id);
             }
+        }
+        match self.file.end_tokens()[..] {
+            [] => {}
+            [end] => self.set("eos_token_id", end),
+            ref ends => self.set("eos_token_id", ends.to_vec()),
         }
         let format = self.file.main_format();
         if format.holds_activations() {

@@ -4,6 +4,7 @@
 
 mod architectures;
 mod config;
+mod ends;
 mod names;
 mod parse;
 mod shapes;
@@ -23,7 +24,7 @@ use memmap2::Mmap;
 
 #[cfg(feature = "candle")]
 pub(crate) use self::names::{Place, Rows};
-use self::parse::{Header, Value};
+use self::parse::{Array, Header, Value};
 pub(crate) use self::{names::Names, parse::Stored, shapes::StoredShapes};
 use crate::{Error, Result, error::reading};
 
@@ -162,6 +163,14 @@ impl Gguf {
     fn flag(&self, key: &str) -> Option<bool> {
         match self.0.metadata.get(key)? {
             Value::Flag(on) => Some(*on),
+            _ => None,
+        }
+    }
+
+    /// An array of the metadata.
+    fn array(&self, key: &str) -> Option<&Array> {
+        match self.0.metadata.get(key)? {
+            Value::Array(array) => Some(array),
             _ => None,
         }
     }

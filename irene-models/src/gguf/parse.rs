@@ -326,7 +326,6 @@ fn whole(bytes: &[u8]) -> u64 {
 
 impl Array {
     /// The texts of an array of texts; none for any other array.
-    #[cfg_attr(not(feature = "text"), allow(dead_code))]
     pub(super) fn texts<'a>(&self, file: &'a [u8]) -> Option<Vec<&'a [u8]>> {
         let mut at = self.cursor(file)?;
         (self.kind == Kind::Text).then(|| (0..self.len).map_while(|_| at.text().ok()).collect())

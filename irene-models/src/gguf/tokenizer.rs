@@ -9,7 +9,10 @@ use tokenizers::{
     models::bpe::{BPE, Merges, Vocab},
 };
 
-use super::{Gguf, parse::Value};
+use super::{
+    Gguf,
+    ends::{CONTROL, KINDS, TOKENS},
+};
 use crate::Result;
 
 /// Words with their endings, numbers by a pattern of their own, then signs, line ends and spaces.
@@ -22,53 +25,81 @@ macro_rules! words_and {
         )
     };
 }
-/// Patterns that cut text into the pieces within which tokens merge, by the words of `tokenizer.ggml.pre`.
-const PATTERNS: &[(&[&str], Pieces)] = &[
-    (&["gpt-2", "gpt2", "phi-2", "olmo", "jais", "mpt"], Pieces::Gpt2 { digits: false }),
+/// Words that begin anew at a capital, perhaps with their endings, numbers by a pattern of their own, then signs, line ends and spaces.
+macro_rules! capitals_and {
+    ($ending:literal, $numbers:literal) => {
+        concat!(
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+            $ending,
+            r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+            $ending,
+            "|",
+            $numbers,
+            r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+        )
+    };
+}
+
+/// The ways to cut text into the pieces within which tokens merge, by the words of `tokenizer.ggml.pre`.
+const PIECES: &[(&[&str], Pieces)] = &[
+    (&["gpt-2", "gpt2", "phi-2", "olmo", "jais", "mpt", "exaone4"], Pieces::Gpt2 { digits: false }),
     (&["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone"], Pieces::Gpt2 { digits: true }),
-    (&["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "falcon3", "dbrx"], Pieces::Pattern(words_and!(r"\p{N}{1,3}"))),
-    (&["qwen2", "deepseek-r1-qwen", "stablelm2"], Pieces::Pattern(words_and!(r"\p{N}"))),
-    (&["bloom", "gpt3-finnish", "poro-chat"], Pieces::Pattern(r" ?[^(\s|[.,!?…。，、।۔،])]+")),
     (
-        &["gpt-4o", "llama4"],
-        Pieces::Pattern(
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
+        &["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "falcon3", "dbrx", "pixtral", "glm4", "chatglm-bpe"],
+        Pieces::Patterns(&[words_and!(r"\p{N}{1,3}")]),
+    ),
+    (&["qwen2", "deepseek-r1-qwen", "stablelm2"], Pieces::Patterns(&[words_and!(r"\p{N}")])),
+    (&["bloom", "gpt3-finnish", "poro-chat"], Pieces::Patterns(&[r" ?[^(\s|[.,!?…。，、।۔،])]+"])),
+    (&["gpt-4o", "llama4"], Pieces::Patterns(&[capitals_and!(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?", r"\p{N}{1,3}")])),
+    (&["tekken"], Pieces::Patterns(&[capitals_and!("", r"\p{N}")])),
+    (
+        &["seed-coder"],
+        Pieces::Patterns(&[
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ]),
+    ),
+    (
+        &["deepseek-coder"],
+        Pieces::Patterns(&[
+            r"[\r\n]",
+            r"\s?\p{L}+",
+            r"\s?\p{P}+",
+            r"[\x{4e00}-\x{9fa5}\x{800}-\x{4e00}\x{ac00}-\x{d7ff}]+",
+            r"\p{N}",
+        ]),
     ),
 ];
+
+/// The words of tokenizers that take a piece that is a token whole, and begin every text, where the file does not say otherwise.
+const BEGINNING: &[&str] = &["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "tekken"];
 
 #[derive(Clone, Copy)]
 enum Pieces {
     /// GPT-2's own pattern, perhaps after cutting numbers into digits.
-    Gpt2 {
-        digits: bool,
-    },
-    Pattern(&'static str),
+    Gpt2 { digits: bool },
+    /// One pattern after another, each within the pieces of the one before.
+    Patterns(&'static [&'static str]),
 }
 
 impl Pieces {
     fn json(self) -> Json {
         let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
-        let sequence = |first: Json, rest: Json| json!({"type": "Sequence", "pretokenizers": [first, rest]});
-        match self {
-            Self::Gpt2 { digits: false } => bytes(true),
-            Self::Gpt2 { digits: true } => sequence(json!({"type": "Digits", "individual_digits": true}), bytes(true)),
-            Self::Pattern(pattern) => sequence(
-                json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false}),
-                bytes(false),
-            ),
-        }
+        let split = |pattern: &&str| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+        let steps: Vec<Json> = match self {
+            Self::Gpt2 { digits: false } => return bytes(true),
+            Self::Gpt2 { digits: true } => vec![json!({"type": "Digits", "individual_digits": true}), bytes(true)],
+            Self::Patterns(patterns) => patterns.iter().map(split).chain([bytes(false)]).collect(),
+        };
+        json!({"type": "Sequence", "pretokenizers": steps})
     }
 }
 
-/// The values of `tokenizer.ggml.token_type`.
+/// The other values of `tokenizer.ggml.token_type`.
 const NORMAL: f64 = 1.0;
 const UNKNOWN: f64 = 2.0;
-const CONTROL: f64 = 3.0;
 const USER_DEFINED: f64 = 4.0;
 
 const MODEL: &str = "tokenizer.ggml.model";
-const TOKENS: &str = "tokenizer.ggml.tokens";
 const PRE: &str = "tokenizer.ggml.pre";
 
 impl Gguf {
@@ -79,7 +110,7 @@ impl Gguf {
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
         let kind = self.word(MODEL).ok_or_else(|| self.error(MODEL, "is missing: the file has no tokenizer"))?;
         let parts = || -> Result<Parts<'_>> {
-            let kinds = self.numbers("tokenizer.ggml.token_type").unwrap_or_default();
+            let kinds = self.numbers(KINDS).unwrap_or_default();
             Ok(Parts { file: self, tokens: self.texts(TOKENS)?, kinds })
         };
         match kind {
@@ -105,28 +136,19 @@ impl Gguf {
     pub(crate) fn special_tokens(&self) -> Result<Vec<(String, String)>> {
         let tokens = self.texts(TOKENS)?;
         let named = |(name, key): (&str, &str)| {
-            let Some(&Value::Whole(id)) = self.0.metadata.get(&format!("tokenizer.ggml.{key}_token_id")) else {
-                return None;
-            };
-            Some((name.to_owned(), tokens.get(usize::try_from(id).ok()?)?.clone()))
+            Some((name.to_owned(), tokens.get(usize::try_from(self.token_id(key)?).ok()?)?.clone()))
         };
         Ok([("bos_token", "bos"), ("eos_token", "eos")].into_iter().filter_map(named).collect())
     }
 
     fn texts(&self, key: &str) -> Result<Vec<String>> {
-        let bytes = match self.0.metadata.get(key) {
-            Some(Value::Array(array)) => array.texts(self.first()),
-            _ => None,
-        };
+        let bytes = self.array(key).and_then(|array| array.texts(self.first()));
         let bytes = bytes.ok_or_else(|| self.error(key, "is no array of texts"))?;
         Ok(bytes.into_iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())
     }
 
     fn numbers(&self, key: &str) -> Option<Vec<f64>> {
-        match self.0.metadata.get(key)? {
-            Value::Array(array) => array.numbers(self.first()),
-            _ => None,
-        }
+        self.array(key)?.numbers(self.first())
     }
 }
 
@@ -140,7 +162,7 @@ impl Parts<'_> {
     fn byte_level(self) -> Result<Tokenizer> {
         const MERGES: &str = "tokenizer.ggml.merges";
         let pre = self.file.word(PRE).unwrap_or("gpt-2");
-        let Some((names, pieces)) = PATTERNS.iter().find(|(names, _)| names.contains(&pre)) else {
+        let Some((_, pieces)) = PIECES.iter().find(|(names, _)| names.contains(&pre)) else {
             let reason = format!("`{pre}` is unknown here: give token ids in place of text");
             return Err(self.file.error(PRE, reason));
         };
@@ -148,14 +170,13 @@ impl Parts<'_> {
         let merges = merges.iter().map(|merge| merge.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())));
         let merges: Option<Merges> = merges.collect();
         let merges = merges.ok_or_else(|| self.file.error(MERGES, "has one without a space between its parts"))?;
-        // Llama 3's takes a piece that is a token whole, and begins every text.
-        let is_llama3 = names.contains(&"llama3");
-        let model = BPE::builder().vocab_and_merges(self.vocabulary(), merges).ignore_merges(is_llama3).build();
+        let begins = BEGINNING.contains(&pre);
+        let model = BPE::builder().vocab_and_merges(self.vocabulary(), merges).ignore_merges(begins).build();
         let mut tokenizer = Tokenizer::new(model.map_err(|error| self.refuse(&error))?);
         tokenizer.with_pre_tokenizer(Some(self.part::<PreTokenizerWrapper>(pieces.json())?));
         let decoder = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
         tokenizer.with_decoder(Some(self.part::<DecoderWrapper>(decoder)?));
-        self.finished(tokenizer, is_llama3)
+        self.finished(tokenizer, begins)
     }
 
     fn sentence_piece(self) -> Result<Tokenizer> {
@@ -224,10 +245,7 @@ impl Parts<'_> {
 
         let edge = |word: &str, by_default: bool| {
             let is_on = self.file.flag(&format!("tokenizer.ggml.add_{word}_token")).unwrap_or(by_default);
-            let id = match self.file.0.metadata.get(&format!("tokenizer.ggml.{word}_token_id")) {
-                Some(Value::Whole(id)) if is_on => usize::try_from(*id).ok()?,
-                _ => return None,
-            };
+            let id = usize::try_from(self.file.token_id(word).filter(|_| is_on)?).ok()?;
             Some((id, self.tokens.get(id)?))
         };
         let (begin, end) = (edge("bos", begins), edge("eos", false));
