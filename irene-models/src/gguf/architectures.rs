@@ -2,7 +2,7 @@
 
 use super::config::{
     EXPERT_INNER, EXPERTS, Fields, GROUPS, HEAD_WIDTH, HEADS, HIDDEN, INNER, LAYERS, NORM_EPS, POSITIONS, RMS_EPS,
-    ROTATED, THETA, USED,
+    ROTATED, SEGMENTS, THETA, USED, WINDOW,
 };
 use crate::Result;
 
@@ -28,27 +28,34 @@ const fn followed(name: &'static str, fields: fn(&mut Fields<'_>) -> Result<()>)
 pub(super) const KNOWN: &[Known] = &[
     run("llama", llama),
     run("qwen2", |f| f.gated("qwen2", &[])),
-    run("qwen3", |f| f.gated("qwen3", &[])),
+    run("qwen2vl", |f| f.gated("qwen2", &[])),
+    run("qwen3", qwen3),
+    run("qwen3vl", qwen3),
     run("qwen2moe", |f| f.qwen_experts("qwen2_moe")),
-    run("qwen3moe", |f| f.qwen_experts("qwen3_moe")),
+    run("qwen3moe", qwen3_moe),
+    run("qwen3vlmoe", qwen3_moe),
     run("gemma", gemma),
     run("gemma2", gemma2),
     run("gemma3", gemma3),
     run("phi2", phi),
     run("phi3", phi3),
     run("granite", granite),
-    run("olmo2", |f| f.gated("olmo2", &[])),
+    run("olmo2", olmo2),
+    run("glm4", glm4),
+    run("exaone4", exaone4),
+    run("ernie4_5", ernie4_5),
+    run("seed_oss", seed_oss),
     run("starcoder2", starcoder2),
     run("falcon", falcon),
     run("gptneox", gpt_neox),
     run("gpt2", gpt2),
     run("bloom", bloom),
     run("smollm3", smollm3),
+    run("bert", bert),
     followed("gpt-oss", gpt_oss),
     followed("deepseek2", deepseek2),
     followed("llama4", llama4),
     followed("granitemoe", granite_moe),
-    followed("bert", bert),
     followed("nomic-bert", nomic_bert),
 ];
 
@@ -58,9 +65,19 @@ fn llama(fields: &mut Fields<'_>) -> Result<()> {
     if experts > 0 {
         return fields.sizes(&[("num_local_experts", EXPERTS), ("num_experts_per_tok", USED)]);
     }
-    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
+    fields.attention_bias();
     fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
     Ok(())
+}
+
+fn qwen3(fields: &mut Fields<'_>) -> Result<()> {
+    fields.attention_bias();
+    fields.gated("qwen3", &[])
+}
+
+fn qwen3_moe(fields: &mut Fields<'_>) -> Result<()> {
+    fields.attention_bias();
+    fields.qwen_experts("qwen3_moe")
 }
 
 fn gemma(fields: &mut Fields<'_>) -> Result<()> {
@@ -96,7 +113,8 @@ fn gemma3(fields: &mut Fields<'_>) -> Result<()> {
     fields.set("rope_theta", fields.number_if(THETA)?.unwrap_or(1e6));
     fields.set("rope_local_base_freq", 1e4);
     fields.set("sliding_window_pattern", 6);
-    fields.window()
+    fields.numbers(&[("final_logit_softcapping", "final_logit_softcapping")])?;
+    fields.window_or_none()
 }
 
 fn phi(fields: &mut Fields<'_>) -> Result<()> {
@@ -107,7 +125,7 @@ fn phi(fields: &mut Fields<'_>) -> Result<()> {
 }
 
 fn phi3(fields: &mut Fields<'_>) -> Result<()> {
-    fields.gated("phi3", &[])?;
+    fields.gated_in_part("phi3", &[])?;
     fields.rotated("partial_rotary_factor")?;
     fields.window()?;
     if !fields.fields.contains_key("original_max_position_embeddings") {
@@ -117,7 +135,7 @@ fn phi3(fields: &mut Fields<'_>) -> Result<()> {
 }
 
 fn granite(fields: &mut Fields<'_>) -> Result<()> {
-    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
+    fields.attention_bias();
     fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
     fields.gated(
         "granite",
@@ -128,6 +146,47 @@ fn granite(fields: &mut Fields<'_>) -> Result<()> {
             ("logits_scaling", "logit_scale"),
         ],
     )
+}
+
+/// OLMo 2, and OLMo 3 where there are windows.
+fn olmo2(fields: &mut Fields<'_>) -> Result<()> {
+    fields.attention_bias();
+    if fields.size_or(WINDOW, 0)? == 0 {
+        return fields.gated("olmo2", &[]);
+    }
+    fields.gated("olmo3", &[])?;
+    fields.sliding_layers();
+    fields.window()
+}
+
+fn glm4(fields: &mut Fields<'_>) -> Result<()> {
+    const SECTIONS: &str = "rope.dimension_sections";
+    let sections = fields.key(SECTIONS);
+    if fields.file.array(&sections).is_some() {
+        let reason =
+            "is of a model that sees, whose rows of queries and keys are in an order that is not followed here";
+        return Err(fields.file.error(&sections, reason));
+    }
+    fields.attention_bias();
+    fields.gated_in_part("glm4", &[])?;
+    fields.rotated("partial_rotary_factor")
+}
+
+fn exaone4(fields: &mut Fields<'_>) -> Result<()> {
+    fields.gated("exaone4", &[])?;
+    fields.sliding_layers();
+    fields.window_or_none()
+}
+
+fn ernie4_5(fields: &mut Fields<'_>) -> Result<()> {
+    fields.set("use_bias", fields.has("blk.0.attn_q.bias"));
+    fields.gated("ernie4_5", &[])
+}
+
+fn seed_oss(fields: &mut Fields<'_>) -> Result<()> {
+    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
+    fields.set("attention_out_bias", fields.has("blk.0.attn_output.bias"));
+    fields.gated("seed_oss", &[])
 }
 
 fn starcoder2(fields: &mut Fields<'_>) -> Result<()> {
@@ -198,7 +257,7 @@ fn smollm3(fields: &mut Fields<'_>) -> Result<()> {
 
 fn gpt_oss(fields: &mut Fields<'_>) -> Result<()> {
     fields.gated("gpt_oss", &[])?;
-    fields.set("attention_bias", fields.has("blk.0.attn_q.bias"));
+    fields.attention_bias();
     fields.sizes(&[
         ("num_local_experts", EXPERTS),
         ("num_experts_per_tok", USED),
@@ -265,12 +324,28 @@ fn granite_moe(fields: &mut Fields<'_>) -> Result<()> {
 }
 
 fn bert(fields: &mut Fields<'_>) -> Result<()> {
+    if !fields.has(SEGMENTS) {
+        return distil_bert(fields);
+    }
     fields.encoder("bert", "gelu")?;
     // RoBERTa's files have its table without the rows before the first position.
     if let &[rows, _] = fields.dims("position_embd.weight") {
         fields.set("max_position_embeddings", rows);
     }
     Ok(())
+}
+
+fn distil_bert(fields: &mut Fields<'_>) -> Result<()> {
+    fields.set("model_type", "distilbert");
+    fields.set("activation", "gelu");
+    fields.sizes(&[
+        ("dim", HIDDEN),
+        ("n_layers", LAYERS),
+        ("n_heads", HEADS),
+        ("hidden_dim", INNER),
+        ("max_position_embeddings", POSITIONS),
+    ])?;
+    fields.pooling()
 }
 
 fn nomic_bert(fields: &mut Fields<'_>) -> Result<()> {

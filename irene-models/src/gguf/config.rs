@@ -26,6 +26,11 @@ pub(super) const EXPERTS: &str = "expert_count";
 pub(super) const USED: &str = "expert_used_count";
 pub(super) const EXPERT_INNER: &str = "expert_feed_forward_length";
 
+/// The table of segments.
+pub(super) const SEGMENTS: &str = "token_types.weight";
+/// A classifier's last product.
+pub(super) const CLASSIFIER: &str = "cls.output.weight";
+
 /// The sizes by the names that most families have.
 const USUAL: &[(&str, &str)] = &[
     ("hidden_size", HIDDEN),
@@ -222,12 +227,27 @@ impl Fields<'_> {
         self.set("model_type", model_type);
         self.set("num_key_value_heads", self.size_or(GROUPS, self.size(HEADS)?)?);
         self.sizes(USUAL)?;
+        // Layers that guess further tokens stand behind the model's own.
+        let guessing = self.size_or("nextn_predict_layers", 0)?;
+        if guessing > 0 {
+            self.set("num_hidden_layers", self.size(LAYERS)?.saturating_sub(guessing));
+        }
         self.pooling()?;
         self.numbers(&[("rope_theta", THETA)])
     }
 
-    /// A decoder with RMS norms and a gated feed-forward part.
+    /// A decoder with RMS norms and a gated feed-forward part, whose heads are rotated whole.
     pub(super) fn gated(&mut self, model_type: &str, more: &[(&str, &str)]) -> Result<()> {
+        let (width, rotated) = (self.head_width()?, self.size_if(ROTATED)?);
+        if let Some(rotated) = rotated.filter(|rotated| *rotated != width) {
+            let reason = format!("rotates {rotated} of the {width} numbers of a head, where {model_type} rotates all");
+            return Err(self.file.error(&self.key(ROTATED), reason));
+        }
+        self.gated_in_part(model_type, more)
+    }
+
+    /// The same where a part of each head may be rotated.
+    pub(super) fn gated_in_part(&mut self, model_type: &str, more: &[(&str, &str)]) -> Result<()> {
         self.decoder(model_type)?;
         self.set("head_dim", self.head_width()?);
         self.set("hidden_act", "silu");
@@ -236,20 +256,22 @@ impl Fields<'_> {
         self.rope_scaling()
     }
 
+    /// Whether its attention has biases: all of them, if the file has one.
+    pub(super) fn attention_bias(&mut self) {
+        let has = |part: &&str| self.has(&format!("blk.0.attn_{part}.bias"));
+        let is_biased = ["q", "k", "v", "output"].iter().any(has);
+        self.set("attention_bias", is_biased);
+    }
+
     /// An encoder with BERT's embeddings, and the way that its vectors become one.
     pub(super) fn encoder(&mut self, model_type: &str, activation: &str) -> Result<()> {
-        const SEGMENTS: &str = "token_types.weight";
         self.set("model_type", model_type);
         self.set("hidden_act", activation);
         let segments = match self.dims(SEGMENTS) {
             [rows, _] => *rows,
             // A single row is stored without its first dimension.
             [_] => 1,
-            _ => {
-                let reason =
-                    "is missing among the tensors: an encoder without segments, as DistilBERT, is not followed here";
-                return Err(self.file.error(SEGMENTS, reason));
-            }
+            _ => return Err(self.file.error(SEGMENTS, "is missing among the tensors: the file holds no whole model")),
         };
         self.set("type_vocab_size", segments);
         self.sizes(USUAL)?;
@@ -257,12 +279,18 @@ impl Fields<'_> {
         self.pooling()
     }
 
-    /// The way that hidden states become one vector, in files of embedding models.
-    fn pooling(&mut self) -> Result<()> {
+    /// The way that hidden states become one vector in files of embedding models, and the classes in those of rerankers.
+    pub(super) fn pooling(&mut self) -> Result<()> {
         const WAYS: [(usize, &str); 3] = [(1, "mean"), (2, "cls"), (3, "lasttoken")];
         let pooling = self.size_if("pooling_type")?;
         if let Some((_, word)) = WAYS.iter().find(|(kind, _)| Some(*kind) == pooling) {
             self.set("sentence_modules", vec![*word]);
+        }
+        match *self.dims(CLASSIFIER) {
+            [classes, _] => self.set("num_labels", classes),
+            // A single row is stored without its first dimension.
+            [_] => self.set("num_labels", 1),
+            _ => {}
         }
         Ok(())
     }
@@ -291,6 +319,21 @@ impl Fields<'_> {
         Ok(())
     }
 
+    /// The same for a family that has a window of its own, where files without a size have none.
+    pub(super) fn window_or_none(&mut self) -> Result<()> {
+        self.set("sliding_window", Json::Null);
+        self.window()
+    }
+
+    /// The layers that slide, where the file says it of each.
+    pub(super) fn sliding_layers(&mut self) {
+        let slides = self.file.array(&self.key("attention.sliding_window_pattern"));
+        if let Some(slides) = slides.and_then(|slides| slides.numbers(self.file.first())) {
+            let word = |slides: &f64| if *slides == 0.0 { "full_attention" } else { "sliding_attention" };
+            self.set("layer_types", slides.iter().map(word).collect::<Vec<_>>());
+        }
+    }
+
     /// The share of a head that is rotated, where it is not all.
     pub(super) fn rotated(&mut self, field: &str) -> Result<()> {
         let width = self.head_width()?;
@@ -300,27 +343,48 @@ impl Fields<'_> {
     }
 
     pub(super) fn rope_scaling(&mut self) -> Result<()> {
-        let key = "rope.scaling.type";
-        let kind = self.file.word(&self.key(key)).unwrap_or("none").to_owned();
-        let factor = self.number_if("rope.scaling.factor")?;
+        const TYPE: &str = "rope.scaling.type";
+        // As llama.cpp takes files of 2023, which have no type, and the factor by another name.
+        let kind = self.file.word(&self.key(TYPE)).unwrap_or("linear").to_owned();
+        let newer = self.number_if("rope.scaling.factor")?;
+        let factor = newer.map_or_else(|| self.number_if("rope.scale_linear"), |factor| Ok(Some(factor)))?;
         let original = self.size_if("rope.scaling.original_context_length")?;
         let scaling = match kind.as_str() {
             // From a header alone, the frequencies stay as they are: they cost the same.
             _ if self.file.holds("rope_freqs.weight") => self.llama3_scaling()?,
             _ if self.file.holds("rope_factors_long.weight") => return self.long_scaling(original),
-            "none" => return Ok(()),
-            "linear" => json!({"rope_type": "linear", "factor": factor.unwrap_or(1.0)}),
-            "yarn" => {
-                let mut yarn = json!({"rope_type": "yarn", "factor": factor.unwrap_or(1.0)});
-                if let Some(original) = original {
-                    yarn["original_max_position_embeddings"] = original.into();
-                }
-                yarn
-            }
-            other => return Err(self.file.error(&self.key(key), format!("`{other}` is not followed here"))),
+            "none" | "longrope" => return Ok(()),
+            "linear" => match factor.filter(|factor| *factor != 0.0) {
+                Some(factor) => json!({"rope_type": "linear", "factor": factor}),
+                None => return Ok(()),
+            },
+            "yarn" => self.yarn(factor.unwrap_or(1.0), original)?,
+            other => return Err(self.file.error(&self.key(TYPE), format!("`{other}` is not followed here"))),
         };
         self.set("rope_scaling", scaling);
         Ok(())
+    }
+
+    fn yarn(&self, factor: f64, original: Option<usize>) -> Result<Json> {
+        let mut yarn = json!({"rope_type": "yarn", "factor": factor});
+        if let Some(original) = original {
+            yarn["original_max_position_embeddings"] = original.into();
+        }
+        for (field, key) in [
+            ("beta_fast", "rope.scaling.yarn_beta_fast"),
+            ("beta_slow", "rope.scaling.yarn_beta_slow"),
+            ("attention_factor", "rope.scaling.yarn_attn_factor"),
+        ] {
+            if let Some(number) = self.number_if(key)? {
+                yarn[field] = number.into();
+            }
+        }
+        // This one multiplies the growth that YaRN has without it.
+        let more = self.number_if("rope.scaling.attn_factor")?.filter(|more| *more != 1.0);
+        if let Some(more) = more.filter(|_| yarn.get("attention_factor").is_none()) {
+            yarn["attention_factor"] = (more * (1.0 + 0.1 * factor.max(1.0).ln())).into();
+        }
+        Ok(yarn)
     }
 
     /// Llama 3's scaling. The file has what became of it, a divisor for each frequency.

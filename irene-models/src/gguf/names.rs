@@ -21,6 +21,10 @@ const OUTER: &[(&str, &str)] = &[
     ("embeddings.position_embeddings", "position_embd"),
     ("embeddings.token_type_embeddings", "token_types"),
     ("embeddings.LayerNorm", "token_embd_norm"),
+    ("pooler.dense", "cls"),
+    ("pre_classifier", "cls"),
+    ("classifier", "cls.output"),
+    ("score", "cls.output"),
 ];
 
 /// The parts of a layer.
@@ -88,7 +92,15 @@ const INNER: &[(&str, &str)] = &[
     ("intermediate.dense", "ffn_up"),
     ("output.dense", "ffn_down"),
     ("output.LayerNorm", "layer_output_norm"),
-    ("post_mlp_layernorm", "layer_output_norm"),
+    ("post_self_attn_layernorm", "post_attention_norm"),
+    ("attention.q_lin", "attn_q"),
+    ("attention.k_lin", "attn_k"),
+    ("attention.v_lin", "attn_v"),
+    ("attention.out_lin", "attn_output"),
+    ("sa_layer_norm", "attn_output_norm"),
+    ("ffn.lin1", "ffn_up"),
+    ("ffn.lin2", "ffn_down"),
+    ("output_layer_norm", "layer_output_norm"),
 ];
 
 /// Parameters of a layer by their whole keys.
@@ -141,6 +153,14 @@ pub(crate) struct Place {
     pub(crate) is_conv1d: bool,
     /// A constant added to every number: Gemma's norms multiply by 1 + weight.
     pub(crate) added: f32,
+}
+
+impl Place {
+    /// Where files of before April 2024 have an expert: in a tensor of its own.
+    fn apart(&self) -> Option<Self> {
+        let name = self.name.replace("_exps.", &format!(".{}.", self.expert?));
+        Some(Self { name, expert: None, ..self.clone() })
+    }
 }
 
 /// In which order the converter stored rows.
@@ -201,6 +221,8 @@ impl Rows {
 pub(crate) struct Names {
     /// The norm after attention: where it is not the one before the feed-forward part, it has a name of its own.
     after_attention: &'static str,
+    /// The one after the feed-forward part.
+    after_feed_forward: &'static str,
     /// Norms were stored with 1 added.
     norms_added: bool,
     /// Queries and keys of llama.cpp's rotary layout.
@@ -219,10 +241,11 @@ impl Names {
         let is = |names: &[&str]| names.contains(&architecture);
         Self {
             after_attention: match architecture {
-                "gemma2" | "gemma3" | "olmo2" | "gpt-oss" => "post_attention_norm",
+                "gemma2" | "gemma3" | "olmo2" | "exaone4" | "seed_oss" | "gpt-oss" => "post_attention_norm",
                 "nomic-bert" => "attn_output_norm",
                 _ => "ffn_norm",
             },
+            after_feed_forward: if is(&["glm4"]) { "post_ffw_norm" } else { "layer_output_norm" },
             norms_added: is(&["gemma", "gemma2", "gemma3"]),
             halves_alternate: is(&["llama", "granite", "granitemoe", "smollm3"]),
             by_kind: is(&["gptneox", "bloom", "falcon"]),
@@ -249,6 +272,7 @@ impl Names {
                 (look_up(EXPERT, projection)?, Some(expert.parse().ok()?))
             }
             None if inner == "post_attention_layernorm" => (self.after_attention, None),
+            None if inner == "post_mlp_layernorm" => (self.after_feed_forward, None),
             None => (look_up(INNER, inner)?, None),
         };
         let is_conv1d = self.is_conv1d && kind == "weight";
@@ -269,13 +293,13 @@ impl Names {
 
 /// A key without the name of the module that holds the model.
 fn own(key: &str) -> &str {
-    const PREFIXES: [&str; 4] = ["model.", "transformer.", "gpt_neox.", "bert."];
+    const PREFIXES: [&str; 5] = ["model.", "transformer.", "gpt_neox.", "bert.", "distilbert."];
     PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key)
 }
 
 /// The number of the layer that a name is in, and the name in it.
 fn in_layer(name: &str) -> Option<(usize, &str)> {
-    const LISTS: [&str; 3] = ["layers.", "h.", "encoder.layer."];
+    const LISTS: [&str; 5] = ["layers.", "h.", "encoder.layer.", "transformer.layer.", "layer."];
     let (layer, inner) = LISTS.iter().find_map(|list| name.strip_prefix(list))?.split_once('.')?;
     Some((layer.parse().ok()?, inner))
 }
@@ -294,7 +318,9 @@ fn look_up(table: &[(&str, &'static str)], module: &str) -> Option<&'static str>
 impl Gguf {
     /// A parameter's place, if the file has it.
     pub(crate) fn find(&self, names: &Names, key: &str) -> Option<Place> {
-        names.place(key).filter(|place| self.has(&place.name))
+        let place = names.place(key)?;
+        let apart = if self.has(&place.name) { None } else { place.apart() };
+        Some(apart.unwrap_or(place)).filter(|place| self.has(&place.name))
     }
 }
 
@@ -319,6 +345,15 @@ mod tests {
             ("bert", "embeddings.LayerNorm.bias", "token_embd_norm.bias"),
             ("bert", "bert.encoder.layer.3.output.LayerNorm.weight", "blk.3.layer_output_norm.weight"),
             ("nomic-bert", "layers.3.post_attention_layernorm.weight", "blk.3.attn_output_norm.weight"),
+            ("nomic-bert", "layers.3.post_mlp_layernorm.weight", "blk.3.layer_output_norm.weight"),
+            ("glm4", "model.layers.3.post_mlp_layernorm.weight", "blk.3.post_ffw_norm.weight"),
+            ("glm4", "layers.3.post_self_attn_layernorm.weight", "blk.3.post_attention_norm.weight"),
+            ("seed_oss", "layers.3.post_attention_layernorm.weight", "blk.3.post_attention_norm.weight"),
+            ("bert", "bert.pooler.dense.bias", "cls.bias"),
+            ("bert", "classifier.weight", "cls.output.weight"),
+            ("bert", "distilbert.transformer.layer.1.attention.out_lin.bias", "blk.1.attn_output.bias"),
+            ("bert", "transformer.layer.1.output_layer_norm.weight", "blk.1.layer_output_norm.weight"),
+            ("qwen3", "score.weight", "cls.output.weight"),
         ] {
             assert_eq!(name(architecture, key).as_deref(), Some(expected));
         }
@@ -327,7 +362,9 @@ mod tests {
         assert_eq!(elsewhere("model.layers.9.mlp.experts.gate_up_proj_bias"), Some((vec![gate, up], 1)));
         assert_eq!(elsewhere("layers.9.mlp.experts.0.gate_proj.weight"), None);
         let expert = Names::of("llama", 4, 2).place("layers.0.block_sparse_moe.experts.5.w2.weight");
-        assert_eq!(expert.and_then(|place| place.expert), Some(5));
+        assert_eq!(expert.as_ref().and_then(|place| place.expert), Some(5));
+        let apart = expert.and_then(|place| place.apart()).map(|place| (place.name, place.expert));
+        assert_eq!(apart, Some(("blk.0.ffn_down.5.weight".into(), None)));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::{cell::RefCell, collections::HashSet};
+
 use irene_tree::{Format, Precision, Shape};
 
 use super::{
@@ -14,12 +16,14 @@ pub(crate) struct StoredShapes {
     precision: Precision,
     /// Whether parameters have the sizes of one GPU's share.
     is_share: bool,
+    /// The tensors that parameters were taken from.
+    taken: RefCell<HashSet<String>>,
 }
 
 impl StoredShapes {
     /// The parameters of this file, with activations and cache in these formats.
     pub(crate) fn new(file: Gguf, precision: Precision) -> Result<Self> {
-        Ok(Self { names: file.names()?, file, precision, is_share: false })
+        Ok(Self { names: file.names()?, file, precision, is_share: false, taken: RefCell::default() })
     }
 
     /// The same for one of several GPUs: parameters may be smaller than they are stored.
@@ -38,7 +42,30 @@ impl StoredShapes {
             let (origin, expected) = (self.file.origin(), Box::new(shape));
             return Err(Error::Weight { origin, key: key.to_owned(), expected, found });
         }
-        Ok(stored.first().map(|first| first.format))
+        let format = stored.first().map(|first| first.format);
+        self.taken.borrow_mut().extend(names);
+        Ok(format)
+    }
+
+    /// The tensors of layers that no parameter was taken from, by name: the layers are others than those that are followed.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        /// The ends of tensors that belong to no plain layer and change none: scales of nvfp4's blocks, and frequencies.
+        const BESIDE: [&str; 4] = [".scale", ".input_scale", ".attn_rot_embd.weight", ".rope_freqs.weight"];
+        let taken = self.taken.borrow();
+        let layer = |name: &str| {
+            name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')).map(|(layer, _)| layer.to_owned())
+        };
+        let names = || self.file.0.tensors.keys();
+        // A layer that guesses further tokens is no part of the model.
+        let guessing: HashSet<String> =
+            names().filter(|name| name.contains(".nextn.")).filter_map(|name| layer(name)).collect();
+        let is_left_out = |name: &&String| {
+            let is_beside = || BESIDE.iter().any(|end| name.ends_with(end));
+            !taken.contains(*name) && layer(name).is_some_and(|layer| !guessing.contains(&layer)) && !is_beside()
+        };
+        let mut left_out: Vec<String> = names().filter(is_left_out).cloned().collect();
+        left_out.sort_unstable();
+        left_out
     }
 }
 
@@ -51,11 +78,14 @@ impl WeightSource for StoredShapes {
         if let Some(format) = self.elsewhere(key, shape)? {
             return Ok(Tensor::of_shape(shape, format));
         }
-        let place = match self.names.place(key) {
-            Some(place) if self.is_share => place,
-            _ => self.file.place_of(&self.names, key, shape)?,
+        let known = || self.file.find(&self.names, key).or_else(|| self.names.place(key));
+        let of_share = if self.is_share { known() } else { None };
+        let place = match of_share {
+            Some(place) => place,
+            None => self.file.place_of(&self.names, key, shape)?,
         };
         let stored = self.file.tensor(&place.name).map_or(self.precision.weights, |stored| stored.format);
+        self.taken.borrow_mut().insert(place.name);
         Ok(Tensor::of_shape(shape, stored))
     }
 
@@ -80,7 +110,7 @@ impl Gguf {
             expected: Box::new(shape),
             found,
         };
-        let Some(place) = names.place(key) else {
+        let Some(place) = self.find(names, key).or_else(|| names.place(key)) else {
             let lacking = elsewhere(key).map(|(names, _)| format!("no tensor {}", names.join(" and ")));
             return Err(refuse(lacking.unwrap_or_else(|| "no name for it in GGUF files".into())));
         };
