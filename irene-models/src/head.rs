@@ -103,11 +103,11 @@ impl FileHead {
         let file = Gguf::of_head(name, bytes)?;
         let config = file.config()?;
         let fields = config.fields().map(|(name, value)| (name.clone(), value.clone())).collect();
-        ModelSpec::from_config(name, config)?;
+        let remarks = ModelSpec::from_config(name, config)?.remarks_on(&file);
         let parts = file.part_count();
         let split = (parts > 1)
             .then(|| format!("the model is split into {parts} files; parameters and tensors are those of this one"));
-        let notes: Vec<String> = split.into_iter().chain(mixture(&file)).collect();
+        let notes: Vec<String> = split.into_iter().chain(mixture(&file)).chain(remarks).collect();
         Ok(Self {
             config: Some(fields),
             name: file.word("general.name").map(str::to_owned),

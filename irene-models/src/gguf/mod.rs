@@ -180,6 +180,20 @@ impl Gguf {
         &self.0.maps[0]
     }
 
+    /// Whether there is a classifier behind the layers, as in a reranker's file.
+    pub(crate) fn has_classifier(&self) -> bool {
+        self.has(config::CLASSIFIER)
+    }
+
+    /// The error of a tensor that a model does not have.
+    #[cfg(feature = "candle")]
+    pub(crate) fn no_part_of(&self, tensor: &str, model_type: &str) -> Error {
+        let reason = format!(
+            "is no part of a plain {model_type}, so that another model would be run: take the model's safetensors"
+        );
+        self.error(tensor, reason)
+    }
+
     /// An error about an entry of the metadata.
     fn error(&self, key: &str, reason: impl Into<String>) -> Error {
         Error::Config { origin: self.origin(), field: key.to_owned(), reason: reason.into() }

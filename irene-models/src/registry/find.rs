@@ -97,8 +97,10 @@ impl ModelSpec {
             None => quantisation::with_file_beside(Config::read(&path)?, &files)?,
         };
         let spec = Self::from_config(name, config)?;
+        let remarks = stored.as_ref().map_or_else(Vec::new, |file| spec.remarks_on(file));
         let sentence = Sentence::of_files(&files)?.or(spec.sentence);
-        Ok(Self { origin: Origin::Files(files), stored, sentence, ..spec })
+        let spec = Self { origin: Origin::Files(files), stored, sentence, ..spec };
+        Ok(remarks.into_iter().fold(spec, Self::noting))
     }
 
     /// The model with this id in the cache.

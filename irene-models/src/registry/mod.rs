@@ -2,6 +2,7 @@ mod built;
 mod changed;
 mod find;
 mod share;
+mod stored;
 mod task;
 mod tracing;
 
@@ -290,7 +291,10 @@ impl ModelSpec {
         if let [file] = weights
             && crate::gguf::is_gguf(file)
         {
-            return Ok(Box::new(crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?));
+            let file = Gguf::open(file)?;
+            let weights = crate::candle::GgufWeights::new(file.clone(), dtype, device)?;
+            self.refuse_to_leave_out(&file)?;
+            return Ok(Box::new(weights));
         }
         crate::quantisation::refuse_to_run(&self.config)?;
         let mut checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
