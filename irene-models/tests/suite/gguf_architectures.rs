@@ -1,9 +1,9 @@
 //! GGUF files by their architecture: each tensor that llama.cpp's have is a parameter of the model that is followed.
 
-use irene_models::{ModelSpec, ModelTask, Run, TaskHead};
+use irene_models::{FileHead, ModelSpec, ModelTask, Run, TaskHead};
 use irene_tree::{Format, Size};
 
-use crate::gguf_file::{File, MXFP4, tiny};
+use crate::gguf_file::{F32, File, IQ4_NL, MXFP4, Q8_0, Stored, tiny};
 
 fn find(path: &str) -> ModelSpec {
     ModelSpec::find(path).unwrap()
@@ -36,9 +36,41 @@ const ATTENTION: Tensors = &[
 ];
 const DENSE: Tensors =
     &[(".ffn_gate.weight", &[256, 64]), (".ffn_up.weight", &[256, 64]), (".ffn_down.weight", &[64, 256])];
+/// The norms of each head's queries and keys.
+const HEAD_NORMS: Tensors = &[(".attn_q_norm.weight", &[16]), (".attn_k_norm.weight", &[16])];
+/// The same of all heads at once.
+const JOINT_NORMS: Tensors = &[(".attn_q_norm.weight", &[64]), (".attn_k_norm.weight", &[32])];
+const BIASES: Tensors = &[(".attn_q.bias", &[64]), (".attn_k.bias", &[32]), (".attn_v.bias", &[32])];
+/// Llama's attention with norms behind the branches alone.
+const NORMS_BEHIND: Tensors = &[
+    ("output_norm.weight", &[64]),
+    (".post_attention_norm.weight", &[64]),
+    (".post_ffw_norm.weight", &[64]),
+    (".attn_q.weight", &[64, 64]),
+    (".attn_k.weight", &[32, 64]),
+    (".attn_v.weight", &[32, 64]),
+    (".attn_output.weight", &[64, 64]),
+];
+/// GLM-4's norms behind its branches, and its feed-forward part.
+const GLM4: Tensors = &[
+    (".post_attention_norm.weight", &[64]),
+    (".post_ffw_norm.weight", &[64]),
+    (".ffn_up.weight", &[512, 64]),
+    (".ffn_down.weight", &[64, 256]),
+];
+/// Seed-OSS calls the second norm otherwise.
+const SEED_OSS: Tensors = &[
+    ("output_norm.weight", &[64]),
+    (".attn_norm.weight", &[64]),
+    (".post_attention_norm.weight", &[64]),
+    (".attn_q.weight", &[64, 64]),
+    (".attn_k.weight", &[32, 64]),
+    (".attn_v.weight", &[32, 64]),
+    (".attn_output.weight", &[64, 64]),
+];
+const SEGMENTS: Tensors = &[("token_types.weight", &[2, 64])];
 /// The parts of encoders beside attention and products, which have biases in BERT.
 const ENCODER: Tensors = &[
-    ("token_types.weight", &[2, 64]),
     ("token_embd_norm.weight", &[64]),
     ("token_embd_norm.bias", &[64]),
     (".attn_output_norm.weight", &[64]),
@@ -61,6 +93,9 @@ const BERT: Tensors = &[
     (".ffn_up.bias", &[256]),
     (".ffn_down.bias", &[64]),
 ];
+/// The two layers of a reranker with one class.
+const CLASSIFIER: Tensors =
+    &[("cls.weight", &[64, 64]), ("cls.bias", &[64]), ("cls.output.weight", &[1, 64]), ("cls.output.bias", &[1])];
 const NOMIC: Tensors = &[(".attn_qkv.weight", &[192, 64]), (".ffn_gate.weight", &[256, 64])];
 const GPT_OSS: Tensors = &[
     ("output_norm.weight", &[64]),
@@ -118,17 +153,34 @@ const MIXTURE: &[(&str, u32)] = &[
     ("feed_forward_length", 32),
 ];
 
+const GROUPS: &[(&str, u32)] = &[("attention.head_count_kv", 2)];
+const HALF_ROTATED: &[(&str, u32)] = &[("attention.head_count_kv", 2), ("rope.dimension_count", 8)];
+const WINDOW: &[(&str, u32)] = &[("attention.head_count_kv", 2), ("attention.sliding_window", 4)];
+const RERANKS: &[(&str, u32)] = &[("pooling_type", 4)];
+
 #[test]
 fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
     for (architecture, model_type, head, sizes, tensors) in [
-        ("smollm3", "smollm3", TaskHead::Lm, &[("attention.head_count_kv", 2)][..], [ATTENTION, DENSE].concat()),
+        ("smollm3", "smollm3", TaskHead::Lm, GROUPS, [ATTENTION, DENSE].concat()),
+        ("qwen2vl", "qwen2", TaskHead::Lm, GROUPS, [ATTENTION, BIASES, DENSE].concat()),
+        ("qwen3vl", "qwen3", TaskHead::Lm, GROUPS, [ATTENTION, HEAD_NORMS, DENSE].concat()),
+        ("qwen3vlmoe", "qwen3_moe", TaskHead::Lm, MIXTURE, [ATTENTION, HEAD_NORMS, EXPERTS].concat()),
+        ("olmo2", "olmo2", TaskHead::Lm, GROUPS, [NORMS_BEHIND, JOINT_NORMS, DENSE].concat()),
+        ("olmo2", "olmo3", TaskHead::Lm, WINDOW, [NORMS_BEHIND, JOINT_NORMS, DENSE].concat()),
+        ("exaone4", "exaone4", TaskHead::Lm, WINDOW, [NORMS_BEHIND, HEAD_NORMS, DENSE].concat()),
+        ("glm4", "glm4", TaskHead::Lm, HALF_ROTATED, [ATTENTION, BIASES, GLM4].concat()),
+        ("seed_oss", "seed_oss", TaskHead::Lm, GROUPS, [SEED_OSS, BIASES, DENSE].concat()),
+        ("ernie4_5", "ernie4_5", TaskHead::Lm, GROUPS, [ATTENTION, DENSE].concat()),
         ("gpt-oss", "gpt_oss", TaskHead::Lm, MIXTURE, [GPT_OSS, EXPERTS].concat()),
         ("llama4", "llama4_text", TaskHead::Lm, MIXTURE, [ATTENTION, EXPERTS, SHARED].concat()),
         ("granitemoe", "granitemoe", TaskHead::Lm, MIXTURE, [ATTENTION, EXPERTS].concat()),
         ("deepseek2", "deepseek_v3", TaskHead::Lm, DEEPSEEK, [LATENT, APART, EXPERTS, SHARED].concat()),
         ("deepseek2", "deepseek_v3", TaskHead::Lm, DEEPSEEK, [LATENT, JOINT, EXPERTS, SHARED].concat()),
-        ("bert", "bert", TaskHead::None, &[("pooling_type", 2)][..], [ENCODER, BERT].concat()),
-        ("nomic-bert", "nomic_bert", TaskHead::None, &[("pooling_type", 1)][..], [ENCODER, NOMIC].concat()),
+        ("bert", "bert", TaskHead::None, &[("pooling_type", 2)][..], [SEGMENTS, ENCODER, BERT].concat()),
+        ("bert", "bert", TaskHead::Classification, RERANKS, [SEGMENTS, ENCODER, BERT, CLASSIFIER].concat()),
+        ("bert", "distilbert", TaskHead::None, &[("pooling_type", 1)][..], [ENCODER, BERT].concat()),
+        ("bert", "distilbert", TaskHead::Classification, RERANKS, [ENCODER, BERT, CLASSIFIER].concat()),
+        ("nomic-bert", "nomic_bert", TaskHead::None, &[("pooling_type", 1)][..], [SEGMENTS, ENCODER, NOMIC].concat()),
     ] {
         let mut file = tiny(architecture, sizes, &tensors);
         let mut format = Format::Q8_0;
@@ -151,6 +203,12 @@ fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
         let run = Run { head, precision, ..Size::new(2, 5).into() };
         assert!(spec.trace(run).is_ok(), "{architecture}");
         assert_eq!(spec.share_bytes(run).unwrap(), file.tensor_bytes(), "{architecture}");
+        let said: Vec<String> = spec.notes().iter().map(|note| note.replace(written.path(), "FILE")).collect();
+        let expected: &[&str] = match head {
+            TaskHead::Classification => &["FILE has a classifier, which --head classification adds"],
+            _ => &[],
+        };
+        assert_eq!(said, expected, "{architecture}");
         // Without one of them the file is no such model.
         let lacking = file.tensors.pop().unwrap();
         let written = file.written(architecture);
@@ -179,11 +237,92 @@ fn what_only_some_files_of_an_architecture_have_is_refused_by_name() {
     let mut granite = tiny("granitemoe", MIXTURE, &[ATTENTION, EXPERTS].concat());
     granite.whole("granitemoe.expert_shared_feed_forward_length", 32);
     assert!(refused(&granite).contains("`granitemoe.expert_shared_feed_forward_length`: is an expert for every token"));
-    let mut distilled = tiny("bert", &[], &[ENCODER, BERT].concat());
-    distilled.tensors.retain(|tensor| tensor.name != "token_types.weight");
+    let nomic = tiny("nomic-bert", &[], &[ENCODER, NOMIC].concat());
+    assert!(refused(&nomic).contains("field `token_types.weight`: is missing among the tensors"));
+    let mut seeing = tiny("glm4", HALF_ROTATED, &[ATTENTION, GLM4].concat());
+    seeing.wholes("glm4.rope.dimension_sections", &[8, 12, 12, 0]);
+    assert!(refused(&seeing).contains("`glm4.rope.dimension_sections`: is of a model that sees"));
+}
+
+/// Qwen3-Reranker.
+#[test]
+fn a_decoder_that_reranks_has_a_score() {
+    const SCORE: Tensors = &[("cls.output.weight", &[2, 64])];
+    let file = tiny("qwen3", &[GROUPS, RERANKS].concat(), &[ATTENTION, HEAD_NORMS, DENSE, SCORE].concat());
+    let written = file.written("score");
+    let spec = find(written.path());
+    let precision = spec.config().precision().unwrap();
+    let run = Run { head: TaskHead::Classification, precision, ..Size::new(2, 5).into() };
+    assert_eq!(spec.share_bytes(run).unwrap(), file.tensor_bytes());
+}
+
+/// Mixtral's files of before April 2024.
+#[test]
+fn experts_may_have_a_tensor_each() {
+    let mut file = tiny("llama", MIXTURE, &[ATTENTION, &EXPERTS[..1]].concat());
+    for expert in 0..4 {
+        for (name, dims) in [("gate", [32, 64]), ("up", [32, 64]), ("down", [64, 32])] {
+            let name = format!("blk.0.ffn_{name}.{expert}.weight");
+            file.tensors.push(Stored { name, dims: dims.to_vec(), kind: Q8_0 });
+        }
+    }
+    let written = file.written("apart");
+    let spec = find(written.path());
+    let run = Run { head: TaskHead::Lm, precision: spec.config().precision().unwrap(), ..Size::new(2, 5).into() };
+    assert!(spec.trace(run).is_ok());
+    assert_eq!((spec.model_type(), spec.share_bytes(run).unwrap()), ("mixtral", file.tensor_bytes()));
+    assert!(spec.notes().is_empty());
+}
+
+#[test]
+fn blocks_that_no_kernel_here_multiplies_with_are_followed() {
+    let mut file = tiny("llama", GROUPS, &[ATTENTION, DENSE].concat());
+    file.named("blk.0.ffn_down.weight").kind = IQ4_NL;
+    let written = file.written("iq4");
+    let spec = find(written.path());
+    let run = Run { head: TaskHead::Lm, precision: spec.config().precision().unwrap(), ..Size::new(2, 5).into() };
+    assert_eq!(spec.share_bytes(run).unwrap(), file.tensor_bytes());
+}
+
+#[test]
+fn tensors_that_a_plain_model_has_not_are_named() {
+    let mut file = tiny("llama", GROUPS, &[ATTENTION, HEAD_NORMS, DENSE].concat());
+    let said = |file: &File| {
+        let written = file.written("left-out");
+        find(written.path()).notes().concat().replace(written.path(), "FILE")
+    };
+    assert_eq!(said(&file), "FILE: a plain llama is followed, without tensor `blk.0.attn_k_norm.weight` and another");
+    let note = FileHead::read("tiny.gguf", &file.header()).unwrap().note.unwrap();
+    assert_eq!(note, "tiny.gguf: a plain llama is followed, without tensor `blk.0.attn_k_norm.weight` and another");
+    file.tensors.retain(|tensor| tensor.name != "blk.0.attn_q_norm.weight");
+    assert_eq!(said(&file), "FILE: a plain llama is followed, without tensor `blk.0.attn_k_norm.weight`");
+    // A layer that guesses further tokens, frequencies, and scales of blocks are no layers of another model.
+    file.named("blk.0.attn_k_norm.weight").name = "blk.0.attn_rot_embd.weight".into();
+    for name in ["blk.1.nextn.eh_proj.weight", "blk.1.attn_norm.weight", "blk.0.ffn_up.scale"] {
+        file.tensors.push(Stored { name: name.into(), dims: vec![64], kind: F32 });
+    }
+    assert_eq!(said(&file), "");
+    // One bias makes them all parameters.
+    file.tensors.push(Stored { name: "blk.0.attn_output.bias".into(), dims: vec![64], kind: F32 });
+    let written = file.written("bias");
+    let spec = find(written.path());
+    let run = Run { precision: spec.config().precision().unwrap(), ..Size::new(1, 2).into() };
+    assert!(spec.trace(run).unwrap_err().to_string().contains("no tensor `blk.0.attn_q.bias`"));
+}
+
+#[cfg(feature = "candle")]
+#[test]
+fn a_file_with_tensors_of_another_model_is_not_run() {
+    use candle_core::{DType, Device};
+    let written = tiny("llama", GROUPS, &[ATTENTION, HEAD_NORMS, DENSE].concat()).written("other");
+    let spec = find(written.path());
+    let refused =
+        spec.load(&[written.path().into()], TaskHead::Lm, DType::F32, &Device::Cpu).err().unwrap().to_string();
     assert!(
-        refused(&distilled)
-            .contains("field `token_types.weight`: is missing among the tensors: an encoder without segments")
+        refused.contains(
+            "field `blk.0.attn_k_norm.weight`: is no part of a plain llama, so that another model would be run"
+        ),
+        "{refused}"
     );
 }
 

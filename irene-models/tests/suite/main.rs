@@ -24,7 +24,10 @@ mod flops;
 mod generation;
 mod gguf;
 mod gguf_architectures;
+#[cfg(feature = "candle")]
+mod gguf_converted;
 mod gguf_file;
+mod gguf_metadata;
 #[cfg(feature = "candle")]
 mod gradients;
 mod heads;

@@ -8,6 +8,7 @@ use std::{
 /// Types of metadata.
 const U32: u32 = 4;
 const FLOAT: u32 = 6;
+const FLAG: u32 = 7;
 const TEXT: u32 = 8;
 const ARRAY: u32 = 9;
 
@@ -16,7 +17,8 @@ pub(crate) type Kind = (u32, usize, usize);
 pub(crate) const F32: Kind = (0, 1, 4);
 pub(crate) const Q8_0: Kind = (8, 32, 34);
 pub(crate) const Q4_K: Kind = (12, 256, 144);
-pub(crate) const IQ3_XXS: Kind = (18, 256, 98);
+pub(crate) const Q8_K: Kind = (15, 256, 292);
+pub(crate) const IQ4_NL: Kind = (20, 32, 18);
 pub(crate) const MXFP4: Kind = (39, 32, 17);
 
 #[derive(Clone)]
@@ -42,7 +44,7 @@ pub(crate) struct File {
 }
 
 impl File {
-    fn new(architecture: &str) -> Self {
+    pub(crate) fn new(architecture: &str) -> Self {
         let mut file = Self { version: 3, metadata: Vec::new(), tensors: Vec::new() };
         file.text("general.architecture", architecture);
         file
@@ -75,7 +77,19 @@ impl File {
         self.set(key, ARRAY, &bytes);
     }
 
-    fn tensor(&mut self, name: impl Into<String>, dims: &[usize], kind: Kind) {
+    pub(crate) fn wholes(&mut self, key: &str, values: &[u32]) {
+        let len = (values.len() as u64).to_le_bytes();
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.set(key, ARRAY, &[U32.to_le_bytes().as_slice(), &len, &values].concat());
+    }
+
+    pub(crate) fn flags(&mut self, key: &str, values: &[bool]) {
+        let len = (values.len() as u64).to_le_bytes();
+        let values: Vec<u8> = values.iter().map(|&on| u8::from(on)).collect();
+        self.set(key, ARRAY, &[FLAG.to_le_bytes().as_slice(), &len, &values].concat());
+    }
+
+    pub(crate) fn tensor(&mut self, name: impl Into<String>, dims: &[usize], kind: Kind) {
         self.tensors.push(Stored { name: name.into(), dims: dims.to_vec(), kind });
     }
 
@@ -119,6 +133,21 @@ impl File {
     pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
         std::fs::write(path, self.header())?;
         std::fs::OpenOptions::new().write(true).open(path)?.set_len(self.len())
+    }
+
+    /// Writes the file with these numbers in its tensors, all of 32-bit floats.
+    #[cfg(feature = "candle")]
+    pub(crate) fn write_with(
+        &self,
+        path: &Path,
+        numbers: &std::collections::HashMap<String, Vec<f32>>,
+    ) -> std::io::Result<()> {
+        let mut bytes = self.header();
+        for tensor in &self.tensors {
+            bytes.extend(numbers[&tensor.name].iter().flat_map(|number| number.to_le_bytes()));
+            bytes.resize(bytes.len().next_multiple_of(32), 0);
+        }
+        std::fs::write(path, bytes)
     }
 
     pub(crate) fn written(&self, name: &str) -> Written {

@@ -1,0 +1,171 @@
+//! What the metadata of a GGUF file says beside its sizes: windows, scalings of positions, ends of texts, classes.
+
+use irene_models::{Config, FileHead, ModelSpec};
+use irene_tree::Kernels;
+use serde_json::{Map, Value, json};
+
+#[cfg(feature = "text")]
+use crate::gguf_file::gpt2_with_words;
+use crate::gguf_file::{File, tiny};
+
+fn read(file: &File) -> Result<Map<String, Value>, String> {
+    let head = FileHead::read("tiny.gguf", &file.header()).map_err(|error| error.to_string())?;
+    Ok(head.config.unwrap())
+}
+
+/// The window of each layer.
+fn windows(file: &File) -> Vec<Option<usize>> {
+    let config = serde_json::to_vec(&read(file).unwrap()).unwrap();
+    let spec = ModelSpec::from_config("tiny", Config::from_json("config.json", &config).unwrap()).unwrap();
+    spec.cache(Kernels::Fused).unwrap().unwrap().0.iter().map(|layer| layer.window).collect()
+}
+
+/// llama.cpp's converter writes both under one word.
+#[test]
+fn a_file_of_olmo2_with_windows_is_olmo3() {
+    let mut file = tiny("olmo2", &[("block_count", 4)], &[]);
+    assert_eq!(read(&file).unwrap()["model_type"], "olmo2");
+    file.whole("olmo2.attention.sliding_window", 4);
+    assert_eq!(read(&file).unwrap()["model_type"], "olmo3");
+    assert_eq!(windows(&file), [Some(4), Some(4), Some(4), None]);
+    file.flags("olmo2.attention.sliding_window_pattern", &[false, true, false, true]);
+    assert_eq!(windows(&file), [None, Some(4), None, Some(4)]);
+}
+
+#[test]
+fn a_file_without_the_size_of_windows_has_none() {
+    for architecture in ["gemma3", "exaone4"] {
+        let mut file = tiny(architecture, &[("block_count", 4)], &[]);
+        assert_eq!(windows(&file), [None; 4], "{architecture}");
+        file.whole(&format!("{architecture}.attention.sliding_window"), 7);
+        assert_eq!(windows(&file)[0], Some(7), "{architecture}");
+    }
+}
+
+#[test]
+fn the_cap_of_logits_is_read() {
+    let mut file = tiny("gemma3", &[], &[]);
+    assert_eq!(read(&file).unwrap().get("final_logit_softcapping"), None);
+    file.number("gemma3.final_logit_softcapping", 30.0);
+    assert_eq!(read(&file).unwrap()["final_logit_softcapping"], 30.0);
+}
+
+#[test]
+fn positions_are_scaled_as_llama_cpp_scales_them() {
+    type Change = fn(&mut File);
+    let linear = |factor: f64| json!({"rope_type": "linear", "factor": factor});
+    let yarn = |file: &mut File| {
+        file.text("llama.rope.scaling.type", "yarn");
+        file.number("llama.rope.scaling.factor", 4.0);
+        file.whole("llama.rope.scaling.original_context_length", 16);
+    };
+    let cases: [(Change, Option<Value>); 8] = [
+        (|_| {}, None),
+        // A file of 2023.
+        (|file| file.number("llama.rope.scale_linear", 4.0), Some(linear(4.0))),
+        (|file| file.number("llama.rope.scaling.factor", 8.0), Some(linear(8.0))),
+        (|file| file.number("llama.rope.scaling.factor", 0.0), None),
+        (
+            |file| {
+                file.text("llama.rope.scaling.type", "none");
+                file.number("llama.rope.scaling.factor", 8.0);
+            },
+            None,
+        ),
+        (|file| file.text("llama.rope.scaling.type", "linear"), None),
+        (yarn, Some(json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}))),
+        (|file| file.text("llama.rope.scaling.type", "longrope"), None),
+    ];
+    for (place, (change, expected)) in cases.into_iter().enumerate() {
+        let mut file = tiny("llama", &[], &[]);
+        change(&mut file);
+        assert_eq!(read(&file).unwrap().get("rope_scaling"), expected.as_ref(), "{place}");
+    }
+
+    let mut file = tiny("llama", &[], &[]);
+    yarn(&mut file);
+    file.number("llama.rope.scaling.yarn_beta_fast", 16.0);
+    file.number("llama.rope.scaling.yarn_beta_slow", 2.0);
+    file.number("llama.rope.scaling.attn_factor", 0.5);
+    let scaling = &read(&file).unwrap()["rope_scaling"];
+    assert_eq!((&scaling["beta_fast"], &scaling["beta_slow"]), (&json!(16.0), &json!(2.0)));
+    let grown = scaling["attention_factor"].as_f64().unwrap();
+    assert!((grown - 0.5 * (1.0 + 0.1 * 4f64.ln())).abs() < 1e-12, "{grown}");
+    // The factor of the model's own config is the whole of it.
+    file.number("llama.rope.scaling.yarn_attn_factor", 0.75);
+    assert_eq!(read(&file).unwrap()["rope_scaling"]["attention_factor"], 0.75);
+}
+
+#[test]
+fn heads_that_are_rotated_in_part_are_refused_where_the_family_rotates_all() {
+    for (architecture, model_type) in [("llama", "llama"), ("qwen3vl", "qwen3")] {
+        let said = read(&tiny(architecture, &[("rope.dimension_count", 8)], &[])).unwrap_err();
+        let expected = format!(
+            "field `{architecture}.rope.dimension_count`: rotates 8 of the 16 numbers of a head, where {model_type} rotates all"
+        );
+        assert!(said.contains(&expected), "{said}");
+        assert!(read(&tiny(architecture, &[("rope.dimension_count", 16)], &[])).is_ok());
+    }
+}
+
+#[test]
+fn the_ends_of_turns_end_a_text_too() {
+    let ends = |file: &File| read(file).unwrap().get("eos_token_id").cloned();
+    let mut file = tiny("gemma3", &[], &[]);
+    assert_eq!(ends(&file), None);
+    file.whole("tokenizer.ggml.eos_token_id", 1);
+    assert_eq!(ends(&file), Some(json!(1)));
+    file.whole("tokenizer.ggml.eot_token_id", 6);
+    file.whole("tokenizer.ggml.eom_token_id", 1);
+    assert_eq!(ends(&file), Some(json!([1, 6])));
+    // By their texts, where they are control tokens.
+    file.texts("tokenizer.ggml.tokens", &["a", "<eos>", "<end_of_turn>", "<|im_end|>", "<|endoftext|>"]);
+    file.wholes("tokenizer.ggml.token_type", &[1, 3, 3, 1, 3]);
+    assert_eq!(ends(&file), Some(json!([1, 6, 2, 4])));
+}
+
+/// gpt-oss ends each of its messages by one of them, and goes on.
+#[test]
+fn the_end_of_a_message_within_a_turn_ends_no_text() {
+    let ends = |tokens: &[&str]| {
+        let mut file = tiny("phi3", &[], &[]);
+        file.texts("tokenizer.ggml.tokens", tokens);
+        file.wholes("tokenizer.ggml.token_type", &vec![3; tokens.len()]);
+        read(&file).unwrap()["eos_token_id"].clone()
+    };
+    assert_eq!(ends(&["a", "<|end|>"]), 1);
+    assert_eq!(ends(&["<|return|>", "<|end|>"]), 0);
+}
+
+#[cfg(feature = "text")]
+#[test]
+fn texts_are_cut_and_begun_by_the_word_of_their_tokenizer() {
+    let ids = |pre: &str| {
+        let mut file = gpt2_with_words();
+        file.texts("tokenizer.ggml.tokens", &["b", "A", "bA", "1", "11", "<s>"]);
+        file.texts("tokenizer.ggml.merges", &["b A", "1 1"]);
+        file.text("tokenizer.ggml.pre", pre);
+        file.whole("tokenizer.ggml.bos_token_id", 5);
+        let written = file.written("cut");
+        let encoder = irene_models::TextEncoder::read(written.path().as_ref()).unwrap();
+        encoder.encode(&["bA11".to_owned()], 0).unwrap().ids
+    };
+    for (pre, expected) in [
+        ("llama-bpe", &[5, 2, 4][..]),
+        ("pixtral", &[5, 2, 4]),
+        // The same pieces, and no token in front.
+        ("smaug-bpe", &[2, 4]),
+        ("dbrx", &[2, 4]),
+        ("glm4", &[2, 4]),
+        ("exaone4", &[2, 4]),
+        // Each digit alone.
+        ("qwen2", &[2, 3, 3]),
+        ("seed-coder", &[2, 3, 3]),
+        ("deepseek-coder", &[2, 3, 3]),
+        // A capital begins a word.
+        ("gpt-4o", &[0, 1, 4]),
+        ("tekken", &[5, 0, 1, 3, 3]),
+    ] {
+        assert_eq!(ids(pre), expected, "{pre}");
+    }
+}
