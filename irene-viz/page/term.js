@@ -10,7 +10,7 @@ const GLOSSARY = {
   },
   interval: {
     name: "90% interval",
-    text: "The range in which nine of ten measurements fall, by the errors that the predictor made on measurements it had not seen.",
+    text: "The range that held nine of ten measurements where the predictor was tested. On devices of which nothing was measured it held fewer.",
   },
   measured: {
     name: "Measured machine",

@@ -243,6 +243,11 @@ fn bad_names_sizes_and_devices_are_named() {
     assert!(near.contains("unknown device `h10-sxm`, did you mean `h100-sxm`"), "{near}");
     let unmeasured = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "1", "--device", "h100"]);
     assert!(unmeasured.contains("h100-sxm has a data sheet and no measured profile"), "{unmeasured}");
+    assert!(unmeasured.contains("`irene predict` (its --depth 4 shows the tree)"), "{unmeasured}");
+    for command in ["explain", "report"] {
+        let help = good(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("--device <NAME> A device with a measured profile: gtx-1080-ti or gtx-1070"), "{help}");
+    }
     let scope = refused(1, &["explain", "bert-base-uncased", "root.encodr.0", "-b", "1", "-s", "8"]);
     assert!(scope.contains("no node `root.encodr.0`, did you mean `root.encoder.0`"), "{scope}");
     assert!(refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).contains("No such file"));

@@ -48,7 +48,7 @@ pub(crate) struct ServiceArgs {
     /// The power of the machine around the devices, for energy at the wall [default: that of a usual server or desktop]
     #[arg(long, value_name = "WATTS", value_parser = not_negative, allow_negative_numbers = true)]
     host_power: Option<f64>,
-    /// A data sheet of your own, in place of --device (`irene devices` shows what one holds)
+    /// A data sheet of your own, in place of --device (`irene devices h100-sxm --format toml` prints one to start from)
     #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["device", "predictor"])]
     device_spec: Option<PathBuf>,
 }

@@ -188,7 +188,7 @@ mod tests {
         let long = Span { start: 0.0, from: oldest(recording), end: 19.0, joules: Some(1234.0), gaps: 0, silent: None };
         let summary = text(recording, &long, &source, "").unwrap();
         assert!(summary.contains("gpu0.energy is taken\n"), "{summary}");
-        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &long, &source);
+        let line = Lines::new(recording.channels(), 0.0, 0.0).summary(recording, &long, &source);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["taken"], &line["total_j"]), (&json!(["gpu0.energy"]), &json!(1234.0)));
         // Where all readings are kept, they tell that the counter stands still.
@@ -224,7 +224,7 @@ mod tests {
         let mut span = Span { start: 1.0, from: 1.0, end: 11.0, joules: None, gaps: 0, silent: None };
         let summary = text(recording, &span, &source, "").unwrap();
         assert!(summary.ends_with("\nlog: 2 kJ (measured)\n"), "{summary}");
-        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &span, &source);
+        let line = Lines::new(recording.channels(), 0.0, 0.0).summary(recording, &span, &source);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["meter"], &line["mean_log_w"]), (&json!("log"), &json!(200.0)));
 
@@ -233,7 +233,7 @@ mod tests {
         let why = "no figure: log: the newest is 20 s in the future\n";
         assert!(summary.contains("log: no figure: the newest is 20 s in the future\n"), "{summary}");
         assert!(summary.ends_with(why) && !summary.contains("2 kJ"), "{summary}");
-        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &span, &source);
+        let line = Lines::new(recording.channels(), 0.0, 0.0).summary(recording, &span, &source);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["total_j"], &line["mean_log_w"]), (&Value::Null, &Value::Null));
     }
