@@ -14,5 +14,5 @@ pub use dot::dot;
 pub use fit::wrapped;
 pub use folded::folded;
 pub use grid::{Grid, Heading};
-pub use number::{bytes, in_unit, quantity, range, si};
+pub use number::{bytes, in_unit, quantity, range, range_beside, si};
 pub use table::{Column, Row, Table, TableOptions};
