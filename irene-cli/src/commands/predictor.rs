@@ -20,12 +20,12 @@ pub(crate) const OF_SETTINGS: &str = "device of the configuration file (`irene c
 /// The choice of the predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
-    /// A device of `irene devices`; `irene predict` takes several with commas between, and one without a measured profile is predicted from
-    /// its data sheet [default: gtx-1080-ti]
+    /// A device of `irene devices`. `irene predict` takes several with commas between: those, and one without a measured profile, are
+    /// predicted from their data sheets [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
     pub(crate) device: Option<String>,
-    /// The basis: measurements on the device, or its data sheet alone [default: specs for devices with a measured
-    /// profile, data-sheet for all others]
+    /// The measurements of the model that are needed [default: specs for a device with a measured profile, data-sheet
+    /// for all others]
     #[arg(long, value_enum, conflicts_with = "predictor")]
     method: Option<TrackName>,
     /// A predictor file of `irene train` or `irene calibrate`
@@ -37,13 +37,13 @@ pub(crate) struct PredictorArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum TrackName {
-    /// Every node's own latency and driver energy
+    /// Latency and driver energy of every node
     Measured,
     /// Latency and driver energy of the primitives; modules and models are inferred
     Primitives,
-    /// Nothing of the model: architecture and input size are enough
+    /// Nothing of the model: the machine was measured, and architecture and input size are enough
     Specs,
-    /// Nothing at all: `irene predict` takes the device's data sheet
+    /// Nothing, not even the machine: `irene predict` takes the device's data sheet
     DataSheet,
 }
 
