@@ -157,7 +157,7 @@ pub enum Error {
     },
     /// More requests arrive than can be served.
     #[error(
-        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (--data-parallel)", rounded_down(*greatest)
+        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (a greater --data-parallel)", rounded_down(*greatest)
     )]
     Overload {
         /// Requests that arrive in a second.

@@ -346,7 +346,6 @@ fn table(parts: &[Split]) -> String {
         Heading::right("a request"),
         Heading::right("a token of the prompt"),
         Heading::right("a generated token"),
-        Heading::right("worst miss").rank(1),
     ]);
     let part = |part: Option<Mean>| match part {
         Some(Mean { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
@@ -360,15 +359,15 @@ fn table(parts: &[Split]) -> String {
             part(split.request),
             part(split.prompt_token),
             part(split.token),
-            split.worst.map(|share| format!("{:.1}%", 100.0 * share)).unwrap_or_default(),
         ]);
     }
     let idle = if parts.iter().any(|split| split.includes_idle) { "with that of idling" } else { "above idle power" };
     let table = grid.text(output::width());
     let mut text = format!("Energy of requests, {idle} (± half the 95% interval)\n\n{}\n", table.trim_end());
     for split in parts {
-        if let Some(lacking) = &split.lacking {
-            text += &format!("{} at once: {lacking}\n", split.concurrency);
+        let worst = split.worst.map(|share| format!("the parts miss no setting by more than {:.1}%", 100.0 * share));
+        for words in worst.iter().chain(&split.lacking) {
+            text += &format!("{} at once: {words}\n", split.concurrency);
         }
     }
     text

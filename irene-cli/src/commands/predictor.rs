@@ -20,12 +20,12 @@ pub(crate) const OF_SETTINGS: &str = "device of the configuration file (`irene c
 /// The choice of the predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
-    /// A device of `irene devices`; `irene predict` takes several with commas between, and one without a measured profile is predicted from
-    /// its data sheet [default: gtx-1080-ti]
+    /// A device of `irene devices`. `irene predict` takes several with commas between: those, and one without a measured profile, are
+    /// predicted from their data sheets [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
     pub(crate) device: Option<String>,
-    /// The measurements of the model that it needs [default: specs for devices with a measured profile, data-sheet for all
-    /// others]
+    /// The measurements of the model that are needed [default: specs for a device with a measured profile, data-sheet
+    /// for all others]
     #[arg(long, value_enum, conflicts_with = "predictor")]
     method: Option<TrackName>,
     /// A predictor file of `irene train` or `irene calibrate`
@@ -41,9 +41,9 @@ enum TrackName {
     Measured,
     /// The same of the primitives; modules and models are inferred
     Primitives,
-    /// None; the machine was measured
+    /// Nothing of the model: the machine was measured, and architecture and input size are enough
     Specs,
-    /// None, not even of the machine: `irene predict` takes its data sheet
+    /// Nothing, not even the machine: `irene predict` takes the device's data sheet
     DataSheet,
 }
 

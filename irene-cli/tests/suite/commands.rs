@@ -72,7 +72,10 @@ fn depth_top_price_and_grid_are_honoured() {
     assert!((number("USD, ") - number("kWh, ") / 2.0).abs() < 1e-3, "{cost}");
     assert!(text.ends_with("\nat 1 USD/kWh and 500 g CO2e/kWh\n"), "{text}");
     let in_poland = good(&[&args[..], &["--grid-intensity", "poland"]].concat());
-    assert!(in_poland.ends_with("\nat 1 USD/kWh and 662 g CO2e/kWh\n"), "{in_poland}");
+    let of_poland = "\nat 1 USD/kWh and 662 g CO2e/kWh (Poland, 2023: Ember, as Statista cites it)\n";
+    assert!(in_poland.ends_with(of_poland), "{in_poland}");
+    let usual = good(&["predict", "gpt2", "-b", "1", "-s", "64", "--depth", "0"]);
+    assert!(usual.ends_with("\nat 0.1319 USD/kWh (US average in IrEne's paper)\n"), "{usual}");
     let said = refused(2, &[&args[..], &["--grid-intensity", "Pland"]].concat());
     assert!(said.contains("did you mean `Poland`?"), "{said}");
 }

@@ -10,6 +10,7 @@ mod commands;
 mod devices;
 mod doctor;
 mod explore;
+mod forecasts;
 #[cfg(feature = "candle")]
 mod generate;
 mod imports;
@@ -33,4 +34,5 @@ mod run_training;
 #[cfg(target_os = "linux")]
 mod scraping;
 mod serving;
+mod usage;
 mod widths;

@@ -139,7 +139,9 @@ fn bad_requests_are_told_the_way_out() {
     }
     let one_of_two = irene(&of(&["--device", "p4,h100-sxm", "--sequences", "1", "--format", "csv"]));
     assert_eq!((one_of_two.status.code(), String::from_utf8_lossy(&one_of_two.stdout).lines().count()), (Some(1), 2));
-    assert!(String::from_utf8_lossy(&one_of_two.stderr).starts_with("error: Llama-3.1-8B on p4: "));
+    // The reason has the names in it.
+    let said = String::from_utf8_lossy(&one_of_two.stderr);
+    assert!(said.starts_with("error: Llama-3.1-8B does not fit p4: "), "{said}");
 }
 
 #[test]
