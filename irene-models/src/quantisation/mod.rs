@@ -188,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn a_quantisation_that_is_switched_off_is_none() {
+        for off in [
+            "{}",
+            r#"{"quant_method":"bitsandbytes","load_in_4bit":false,"load_in_8bit":false}"#,
+            r#"{"quant_method":"bitsandbytes","_load_in_4bit":false,"_load_in_8bit":false}"#,
+        ] {
+            assert!(!is_stated(&config(off)), "{off}");
+            assert_eq!(config(off).precision().unwrap().to_string(), "bf16", "{off}");
+        }
+        assert_eq!(format(r#"{"quant_method":"bitsandbytes","load_in_8bit":true}"#).unwrap(), Format::Int8);
+    }
+
+    #[test]
     fn a_way_that_is_unknown_is_named_with_the_way_out() {
         let refused = |quantisation: &str| format(quantisation).unwrap_err().to_string();
         assert_eq!(
