@@ -193,6 +193,26 @@ fixtures!(
     starcoder2,
 );
 
+/// A copy of a fixture with these fields in its config.
+fn with_fields(name: &str, copy: &str, fields: &[(&str, &str)]) -> PathBuf {
+    let (from, to) = (fixtures().join(name), PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(copy));
+    std::fs::create_dir_all(&to).unwrap();
+    for file in ["model.safetensors", "io.safetensors"] {
+        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let config = std::fs::read(from.join("config.json")).unwrap();
+    let mut config: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&config).unwrap();
+    config.extend(fields.iter().map(|(field, word)| ((*field).to_owned(), (*word).into())));
+    std::fs::write(to.join("config.json"), serde_json::to_vec(&config).unwrap()).unwrap();
+    to
+}
+
+/// transformers reads the word of Google's first configs so.
+#[test]
+fn gelu_in_a_gemma_config_means_the_tanh_formula() {
+    Fixture::at(&with_fields("gemma", "gemma_of_2024", &[("hidden_act", "gelu")])).agrees_at_every_module();
+}
+
 /// 8 bits, added up over layers; a mixture may choose other experts for some tokens.
 #[test]
 fn every_family_runs_in_bf16() {
