@@ -3,6 +3,7 @@
 mod cache;
 #[cfg(feature = "hub")]
 mod download;
+mod header;
 mod weights;
 
 use std::path::{Path, PathBuf};

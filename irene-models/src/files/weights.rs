@@ -1,10 +1,13 @@
 //! The weights among a model's files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
-use super::ModelFiles;
+use super::{ModelFiles, header};
 use crate::{Error, Result, error::reading, gguf::is_gguf};
 
 const SINGLE: &str = "model.safetensors";
@@ -68,27 +71,51 @@ impl ModelFiles {
     }
 
     fn shards(&self, index: &Path) -> Result<Vec<PathBuf>> {
-        let what = || index.display().to_string();
-        let json: Value = reading(index, |index| {
-            let json = std::fs::read(index).map_err(|source| Error::Io { path: index.to_owned(), source })?;
-            serde_json::from_slice(&json).map_err(|error| Error::Files { what: what(), reason: error.to_string() })
-        })?;
-        let refuse = |reason: &str| Err(Error::Files { what: what(), reason: format!("field `weight_map`: {reason}") });
-        let names = json["weight_map"].as_object().map(|map| map.values().filter_map(Value::as_str));
-        let mut names: Vec<&str> = names.into_iter().flatten().collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() {
-            return refuse("no files");
-        }
-        // A shard must be a file beside the index, not a path out of the folder.
-        if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains("..")) {
-            return refuse(&format!("`{name}` is not a file beside it"));
-        }
         // Opening a missing one gives an error that names it.
-        let beside = |name: &str| index.with_file_name(name);
-        names.into_iter().map(|name| Ok(self.file(name)?.unwrap_or_else(|| beside(name)))).collect()
+        let shard = |name: String| Ok(self.file(&name)?.unwrap_or_else(|| index.with_file_name(&name)));
+        names_of_shards(index)?.into_iter().map(shard).collect()
     }
+
+    /// The tensors of the weights' first file and their types, by its header; none where it is not on this machine, or cannot be read.
+    pub(crate) fn tensors(&self) -> BTreeMap<String, String> {
+        self.first_of_weights().and_then(|file| header::tensors(&file)).unwrap_or_default()
+    }
+
+    /// The first file of the weights, if it is on this machine: nothing is fetched for it.
+    fn first_of_weights(&self) -> Option<PathBuf> {
+        let beside = |name: &str| Some(self.dir.as_ref()?.join(name)).filter(|file| file.is_file());
+        let of_index = |index: &Path| Some(index.with_file_name(names_of_shards(index).ok()?.first()?));
+        let file = match &self.named {
+            Some(file) if is_safetensors(file) => Some(file.clone()),
+            Some(file) if is_index(file) => of_index(file),
+            // Weights beside a file of another name are not its own.
+            _ if self.itself().is_some() => None,
+            _ => beside(SINGLE).or_else(|| of_index(&beside(INDEX)?)),
+        };
+        file.filter(|file| file.is_file())
+    }
+}
+
+/// The names of the files in an index, in order.
+fn names_of_shards(index: &Path) -> Result<Vec<String>> {
+    let what = || index.display().to_string();
+    let json: Value = reading(index, |index| {
+        let json = std::fs::read(index).map_err(|source| Error::Io { path: index.to_owned(), source })?;
+        serde_json::from_slice(&json).map_err(|error| Error::Files { what: what(), reason: error.to_string() })
+    })?;
+    let refuse = |reason: &str| Err(Error::Files { what: what(), reason: format!("field `weight_map`: {reason}") });
+    let names = json["weight_map"].as_object().map(|map| map.values().filter_map(Value::as_str));
+    let mut names: Vec<String> = names.into_iter().flatten().map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return refuse("no files");
+    }
+    // A shard must be a file beside the index, not a path out of the folder.
+    if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains("..")) {
+        return refuse(&format!("`{name}` is not a file beside it"));
+    }
+    Ok(names)
 }
 
 /// Weights in a folder that are not read, and what to do about them.

@@ -69,6 +69,55 @@ fn shards_give_what_one_file_gives_and_a_missing_one_is_named() {
     assert!(last_hidden_state(&folder.0).unwrap_err().to_string().contains("model.safetensors.index.json: EOF"));
 }
 
+/// A safetensors file's header, without the numbers behind it.
+fn header_of(tensors: &[(&str, &str)]) -> Vec<u8> {
+    let entry = |(name, dtype): &(&str, &str)| {
+        ((*name).to_owned(), serde_json::json!({"dtype": dtype, "shape": [1], "data_offsets": [0, 0]}))
+    };
+    let entries: serde_json::Map<String, serde_json::Value> = tensors.iter().map(entry).collect();
+    let text = serde_json::to_vec(&entries).unwrap();
+    [&(text.len() as u64).to_le_bytes()[..], &text].concat()
+}
+
+#[test]
+fn weights_say_the_dtype_of_a_config_that_says_none() {
+    let folder = Folder::new("dtype");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.0.join(name), bytes).unwrap();
+    let config = |dtype: &str| {
+        let json = format!(
+            r#"{{"model_type":"bert","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,
+            "vocab_size":9,"max_position_embeddings":16{dtype}}}"#
+        );
+        write("config.json", json.as_bytes());
+    };
+    let precision = |place: &Path| {
+        let spec = ModelSpec::find(place.to_str().unwrap()).unwrap();
+        (spec.config().precision().unwrap().to_string(), spec.config().has_precision())
+    };
+    config("");
+    assert_eq!(precision(&folder.0), ("f32".to_owned(), false));
+    write("model.safetensors", &header_of(&[("a.ids", "I64"), ("b.scale", "F8_E4M3"), ("c", "BF16"), ("d", "F32")]));
+    assert_eq!(precision(&folder.0), ("bf16".to_owned(), true));
+    config(r#","dtype":"auto""#);
+    assert_eq!(precision(&folder.0).0, "bf16");
+    config(r#","torch_dtype":"float16""#);
+    assert_eq!(precision(&folder.0).0, "f16");
+    config(r#","quantization_config":{"quant_method":"fp8"}"#);
+    assert_eq!(precision(&folder.0).0, "f8_e4m3 weights, bf16 activations");
+    config("");
+    // Weights beside a config of another name belong to another.
+    std::fs::copy(folder.0.join("config.json"), folder.0.join("other.json")).unwrap();
+    assert_eq!(precision(&folder.0.join("other.json")), ("f32".to_owned(), false));
+    // A damaged file says nothing, until it is loaded.
+    write("model.safetensors", b"PK");
+    assert_eq!(precision(&folder.0), ("f32".to_owned(), false));
+    std::fs::remove_file(folder.0.join("model.safetensors")).unwrap();
+    write("model.safetensors.index.json", br#"{"weight_map":{"x":"2.safetensors","y":"1.safetensors"}}"#);
+    assert_eq!(precision(&folder.0), ("f32".to_owned(), false));
+    write("1.safetensors", &header_of(&[("y", "F16")]));
+    assert_eq!(precision(&folder.0), ("f16".to_owned(), true));
+}
+
 /// Words are tokens; the file asks for padding and truncation, which would change the input unsaid.
 #[cfg(feature = "text")]
 const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,"post_processor":null,"decoder":null,
