@@ -92,11 +92,17 @@ impl ModelSpec {
     fn of_files(name: String, files: ModelFiles) -> Result<Self> {
         let path = files.config()?;
         let stored = gguf::is_gguf(&path).then(|| Gguf::open(&path)).transpose()?;
-        let config = match &stored {
+        let mut config = match &stored {
             Some(file) => file.config()?,
             None => quantisation::with_file_beside(Config::read(&path)?, &files)?,
         };
+        let told = families::told_by(&config, &files, &name);
+        let note = told.map(|(model_type, what)| {
+            config.set("model_type", model_type.into());
+            format!("{} has no `model_type`: taken for {model_type}, as {what}", config.origin())
+        });
         let mut spec = Self::from_config(name, config)?;
+        spec.notes.extend(note);
         if stored.is_none() {
             take_dtype(&mut spec.config, &files);
         }

@@ -118,6 +118,48 @@ fn weights_say_the_dtype_of_a_config_that_says_none() {
     assert_eq!(precision(&folder.0), ("f16".to_owned(), true));
 }
 
+/// Those of the first BERTs on the hub; transformers goes by the name.
+#[test]
+fn a_config_without_a_type_is_taken_by_its_weights_or_its_name() {
+    const SIZES: &str = r#""hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,"vocab_size":9,
+        "max_position_embeddings":16"#;
+    let folder = Folder::new("no-type");
+    let place = |name: &str, config: &str| {
+        let dir = folder.0.join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("config.json"), config).unwrap();
+        dir
+    };
+    let taken = |dir: &Path| {
+        let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
+        (spec.model_type(), spec.notes().join("; "))
+    };
+    let plain = format!("{{{SIZES}}}");
+    let (model_type, note) = taken(&place("xlm-roberta-mine", &plain));
+    assert_eq!(model_type, "xlm-roberta");
+    assert!(
+        note.ends_with("config.json has no `model_type`: taken for xlm-roberta, as the model's name says"),
+        "{note}"
+    );
+    assert_eq!(taken(&place("Bert_uncased", &plain)).0, "bert");
+    // The keys say more than the name.
+    let weights = header_of(&[("electra.embeddings.word_embeddings.weight", "F32")]);
+    std::fs::write(place("bert-of-ours", &plain).join("model.safetensors"), weights).unwrap();
+    let (model_type, note) = taken(&folder.0.join("bert-of-ours"));
+    assert!(model_type == "electra" && note.ends_with("as the keys of its weights say"), "{note}");
+    // A part of a word is another word, and other sizes are those of another model.
+    for (name, config) in
+        [("mobilebert", plain.as_str()), ("gpt2", plain.as_str()), ("bert-other", r#"{"hidden_size":8}"#)]
+    {
+        let error = ModelSpec::find(place(name, config).to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("field `model_type`: is missing"), "{name}: {error}");
+    }
+    // Those that are named read all its fields.
+    let of_llama = place("other", &format!("{{{SIZES},\"rms_norm_eps\":1e-6,\"rope_theta\":1e4}}"));
+    let error = ModelSpec::find(of_llama.to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("the fields are those of llama, mistral, "), "{error}");
+}
+
 /// Words are tokens; the file asks for padding and truncation, which would change the input unsaid.
 #[cfg(feature = "text")]
 const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,"post_processor":null,"decoder":null,
