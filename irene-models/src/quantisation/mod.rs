@@ -96,9 +96,9 @@ impl Quantisation {
 #[cfg(feature = "candle")]
 pub(crate) fn refuse_to_run(config: &Config) -> Result<()> {
     let Some(stated) = Stated::of(config) else { return Ok(()) };
+    let method = Some(stated.method).filter(|method| !method.is_empty()).unwrap_or("quantised");
     let reason = format!(
-        "{} weights are followed by shape and not run: take a GGUF file of the model, or the checkpoint that was quantised",
-        stated.method
+        "{method} weights are followed by shape and not run: take a GGUF file of the model, or the checkpoint that was quantised"
     );
     Err(stated.error(reason))
 }
