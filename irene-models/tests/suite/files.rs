@@ -230,6 +230,31 @@ fn a_directory_without_weights_or_tokenizer_says_so() {
     let error = files.weights().unwrap_err().to_string();
     assert!(error.contains("no model.safetensors and no model.safetensors.index.json"), "{error}");
     assert!(files.tokenizer().unwrap_err().to_string().ends_with("no tokenizer.json"));
+    for older in ["tokenizer.model", "vocab.txt"] {
+        std::fs::write(folder.0.join(older), "").unwrap();
+        let error = files.tokenizer().unwrap_err().to_string();
+        assert!(error.contains(&format!("no tokenizer.json; there is {older}, of which one is made")), "{error}");
+        assert!(error.ends_with(&format!("').save_pretrained('{}')`", folder.0.display())), "{error}");
+    }
+}
+
+#[test]
+fn shards_without_an_index_are_taken_if_all_are_there() {
+    let folder = Folder::new("no-index");
+    let shard = |place: usize| folder.0.join(format!("model-{place:05}-of-00003.safetensors"));
+    let weights = |place: &Path| ModelFiles::find(place.to_str().unwrap()).unwrap().weights();
+    std::fs::write(shard(3), header_of(&[])).unwrap();
+    std::fs::write(shard(1), header_of(&[])).unwrap();
+    let error = weights(&folder.0).unwrap_err().to_string();
+    assert!(error.ends_with("; of 3 shards it lacks model-00002-of-00003.safetensors"), "{error}");
+    std::fs::write(shard(2), header_of(&[])).unwrap();
+    assert_eq!(weights(&folder.0).unwrap(), [1, 2, 3].map(shard));
+    let error = weights(&shard(2)).unwrap_err().to_string();
+    assert!(error.ends_with("model-00002-of-00003.safetensors: is a part of 3: name its folder"), "{error}");
+    // One that is the whole.
+    let whole = folder.0.join("model-00001-of-00001.safetensors");
+    std::fs::write(&whole, header_of(&[])).unwrap();
+    assert_eq!(weights(&whole).unwrap(), [whole.clone()]);
 }
 
 /// The cache's place comes from the environment, which a test may not change for its neighbours: it runs itself again.

@@ -282,6 +282,12 @@ fn a_folder_without_config_names_the_file_that_may_be_meant() {
     folder.write("llama.q4_k_m.gguf", "GGUF");
     assert!(find().ends_with("no config.json; there is llama.q4_k_m.gguf: name that file, it holds a whole model"));
     std::fs::remove_file(folder.0.join("llama.q4_k_m.gguf")).unwrap();
+    folder.write("params.json", "{}");
+    assert!(
+        find().ends_with(
+            "no config.json; there is params.json: the same model in transformers' layout has a config.json"
+        )
+    );
     folder.write("adapter_config.json", "{}");
     assert!(find().contains("no config.json; there is adapter_config.json: name the model that it adapts"));
     folder.write("bert_config.json", "{}");
