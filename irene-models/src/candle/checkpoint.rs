@@ -98,7 +98,7 @@ impl Checkpoint {
             };
             self.tensors.insert(format!("{before}{key}"), entry);
         }
-        // Of a tensor with several names, `save_model` of safetensors keeps one, and says which one stands for the others.
+        // `save_model` of safetensors keeps one of a tensor's names, and says which of the others it stands for.
         for (other, key) in metadata.metadata().iter().flatten() {
             if let Some(entry) = self.tensors.get(&format!("{before}{key}")).cloned() {
                 self.tensors.entry(format!("{before}{other}")).or_insert(entry);
@@ -123,7 +123,7 @@ impl Checkpoint {
         key.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('.')).unwrap_or(key)
     }
 
-    /// What there is in place of a tensor: the same with more before its key, as most others have it too, or those of another model.
+    /// Says what there is in place of a tensor: the same with more before its key, as most others have it too, or another model's.
     fn instead_of(&self, key: &str) -> String {
         const SHOWN: usize = 3;
         let bare = self.without_prefix(key);
