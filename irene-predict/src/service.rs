@@ -199,6 +199,13 @@ impl Setting {
         let mut forecast = forecast_by(model, device, engine, request, &|schedule| self.law(schedule))?;
         if let Some(calibration) = &self.calibration {
             forecast.provenance = calibration.basis(device, engine, forecast.schedule().is_served());
+            if let Some(times) = calibration.token_times(spec.name(), device, self.engine, forecast.schedule()) {
+                forecast = forecast.with_token_times(times);
+            }
+            let beside_w = self.beside_w(forecast.schedule());
+            if let Some((watts, meter)) = beside_w.zip(calibration.provenance.meter.clone()) {
+                return Ok(forecast.by_meter(watts, meter));
+            }
         }
         Ok(match self.host_watts()? {
             Some(watts) => forecast.at_the_wall(watts, Law::shipped().host.spread),
@@ -206,10 +213,16 @@ impl Setting {
         })
     }
 
-    /// The power of the machine around the devices, W, where energy is that at the wall.
+    /// The power that the meter of the measurements counts beside the devices, W, where that counts more than these.
+    fn beside_w(&self, schedule: &Schedule) -> Option<f64> {
+        self.law(schedule).on(&self.device, self.engine, schedule.is_served()).engine().beside_w
+    }
+
+    /// The power of the machine around the devices, W, where energy is that at the wall, or of a machine that was measured with another engine.
     fn host_watts(&self) -> Result<Option<f64>, Error> {
         let gpus = self.request.parallel.gpus() as f64;
-        self.host.map(|host| host.watts(&Law::shipped().host, &self.device, gpus)).transpose()
+        let host = self.host.or_else(|| self.calibration.as_ref()?.host_of(&self.device));
+        host.map(|host| host.watts(&Law::shipped().host, &self.device, gpus)).transpose()
     }
 
     /// Whether its forecast rests on measurements of its device and engine.
@@ -253,7 +266,11 @@ impl Setting {
             let rest = runs.reading(Followed { spec, passes }.pass(request, rest)?);
             all = all.and(rest.added(schedule.gpus, &law).times(runs.times));
         }
-        let joules = all.joules + self.host_watts()?.unwrap_or(0.0) * all.seconds;
+        let beside_w = match self.beside_w(schedule) {
+            None => self.host_watts()?.unwrap_or(0.0),
+            Some(watts) => watts,
+        };
+        let joules = all.joules + beside_w * all.seconds;
         Ok(Part { joules: joules / schedule.requests, seconds: all.seconds / all.passes })
     }
 

@@ -123,7 +123,7 @@ impl PredictorArgs {
 fn of_requests(path: &Path, calibration: &Calibration) -> anyhow::Error {
     let (path, provenance) = (path.display(), &calibration.provenance);
     anyhow!(
-        "{path} is {provenance} and knows nothing of single nodes: `irene predict` alone takes it, for models with --prompt and for sheets of requests"
+        "{path} is {provenance} and knows nothing of single nodes: `irene predict`, `whatif`, `suggest` and `serve` take it, for requests to a model"
     )
 }
 

@@ -1,5 +1,6 @@
 //! `irene predict` of requests on devices that are known by their data sheets.
 
+use irene_requests::{Figures, RequestReader, RequestRow};
 use serde_json::Value;
 
 use crate::command::{Folder, command, good, irene, refused};
@@ -108,7 +109,7 @@ fn bad_requests_are_told_the_way_out() {
     refused_with(
         1,
         &["--device", "h100-sxm", "--sequences", "1", "--engine", "trition"],
-        &["unknown engine `trition`", "vllm-0.11"],
+        &["unknown engine `trition`", "known are", "batches most like it (vllm-0.11"],
     );
     refused_with(1, &["--device", "h100x", "--sequences", "1"], &["unknown device `h100x`", "irene devices"]);
     refused_with(
@@ -368,18 +369,64 @@ fn a_measured_row_keeps_its_marks_beside_its_prediction() {
 #[test]
 fn energies_of_more_than_the_gpus_are_told() {
     let folder = Folder::new("whole-machines");
+    let mine = folder.path("mine.safetensors");
     let told = |meter: &str| {
-        let (sheet, mine) = (folder.write("m.csv", &with_column("meter", meter)), folder.path("mine.safetensors"));
+        let sheet = folder.write("m.csv", &with_column("meter", meter));
         let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
         assert!(said.status.success(), "{meter}");
         String::from_utf8(said.stderr).unwrap()
     };
-    for whole in ["gpu0.energy + rapl.package-0", "wall", "my-plug"] {
-        let told = told(whole);
-        assert!(told.contains(&format!("the meter `{whole}` of 3 rows counts more than the GPUs")), "{told}");
-    }
     for alone in ["", "gpu0.energy + gpu1.power", "card1.energy", "NVML every 0.25 s"] {
         assert!(!told(alone).contains("counts more"), "{alone}");
+    }
+    for whole in ["gpu0.energy + rapl.package-0", "wall", "my-plug"] {
+        let told = told(whole);
+        assert!(told.contains(&format!("the meter `{whole}` counts more than the GPUs")), "{told}");
+    }
+    let asked = [&of(&["--concurrency", "16"])[..], &["--predictor", &mine]].concat();
+    assert!(good(&asked).contains("energy and power are what the meter `my-plug` counts"));
+    for flags in [&["--meter", "wall"][..], &["--host-power", "100"]] {
+        let error = refused(2, &[&asked[..], flags].concat());
+        assert!(error.contains(flags[0]) && error.contains("`my-plug`"), "{error}");
+    }
+}
+
+fn rows_of(path: &str) -> Vec<RequestRow> {
+    RequestReader::new(path, std::fs::File::open(path).unwrap()).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_server_with_its_host_is_predicted_with_its_host() {
+    let folder = Folder::new("host-of-a-server");
+    let [sheet, mine, predicted] = ["m.csv", "mine.safetensors", "p.csv"].map(|name| folder.path(name));
+    let mut asked = String::from("model,device,engine,concurrency,prompt,generated\n");
+    for load in [1, 4, 8, 16] {
+        asked += &format!("Llama-3.1-8B,l4,vllm-0.11,{load},64,128\nLlama-3.1-8B,l4,vllm-0.11,{load},512,128\n");
+    }
+    good(&["predict", &folder.write("asked.csv", &asked), "-o", &sheet]);
+    // The data sheet's own figures, with 150 W of the machine around a GPU that draws 72 W at most.
+    let with_host = |mut row: RequestRow| {
+        let Figures { power_w, latency_s, tokens_per_s, .. } = row.figures;
+        let power_w = power_w.map(|watts| watts + 150.0);
+        row.figures = Figures { power_w, latency_s, tokens_per_s, ..Figures::default() };
+        (row.low, row.high) = (Figures::default(), Figures::default());
+        row.set_further("meter", "log");
+        row.set_further("provenance", "measured");
+        row
+    };
+    let measured: Vec<RequestRow> = rows_of(&sheet).into_iter().map(with_host).collect();
+    irene_requests::write(std::fs::File::create(&sheet).unwrap(), &measured).unwrap();
+    let said = irene(&["calibrate", "--device", "l4", "--requests", &sheet, "-o", &mine]);
+    let told = String::from_utf8(said.stderr).unwrap();
+    assert!(told.contains("the meter `log` counts more than the GPUs (150 W beside them)"), "{told}");
+    assert!(told.contains("energy of these requests") && told.contains("hold 8 of 8"), "{told}");
+    good(&["predict", &sheet, "--predictor", &mine, "-o", &predicted]);
+    for (row, measured) in rows_of(&predicted).iter().zip(&measured) {
+        let (found, watts) = (row.figures.power_w.unwrap(), measured.figures.power_w.unwrap());
+        assert!((found / watts - 1.0).abs() < 0.03, "{found} {watts}");
+        let [low, high] = [row.low, row.high].map(|end| end.power_w.unwrap());
+        assert!(low <= watts && watts <= high, "{low} {watts} {high}");
+        assert_eq!(row.further("marks"), Some("whole_machine"));
     }
 }
 

@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use irene_devices::{Catalogue, FROM_DATA_SHEET, constants_of, with_constants};
 use irene_predict::{
-    Calibration, Forecast, Law, LeftOut, Measured, PublicData, PublicFile, RequestErrors, Service, ServiceOptions,
-    Setting, prior_law, try_calibrations,
+    Calibration, Forecast, Law, LeftOut, Measured, Note, PublicData, PublicFile, RequestErrors, Service,
+    ServiceOptions, Setting, prior_law, try_calibrations,
 };
 use irene_regress::Store;
 use irene_requests::{Figures, Load, RequestRow};
@@ -196,19 +196,154 @@ fn a_row_that_all_others_contradict_does_not_move_its_neighbours() {
     }
 }
 
+/// Rows of one model on a device, of several loads, with the figures of its data sheet changed.
+fn changed(device: &str, loads: &[f64], change: impl Fn(irene_predict::Figures) -> Figures) -> Vec<RequestRow> {
+    let mut service = plain();
+    let of = |load: &f64| {
+        let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(*load), Figures::default());
+        let asked = RequestRow { device: Some(device.into()), ..asked };
+        let figures = change(forecast(&mut service, &asked).figures);
+        RequestRow { figures, ..asked }
+    };
+    loads.iter().map(of).collect()
+}
+
+#[test]
+fn energies_of_the_whole_machine_are_predicted_as_its_meter_counts_them() {
+    const HOST_W: f64 = 150.0;
+    let with_host = |figures: irene_predict::Figures| Figures {
+        power_w: Some(figures.power_w + HOST_W),
+        tokens_per_s: figures.tokens_per_s,
+        ..Figures::default()
+    };
+    let metered = |meter: &str, mut row: RequestRow| {
+        row.set_further("meter", meter);
+        row
+    };
+    // The GPU draws 72 W at most.
+    let rows: Vec<RequestRow> =
+        changed("l4", &[1.0, 4.0, 16.0], with_host).into_iter().map(|row| metered("log", row)).collect();
+    let calibration = calibration(&rows);
+    assert_eq!(calibration.provenance.meter.as_deref(), Some("log"));
+    assert!((calibration.beside_w().unwrap() / HOST_W - 1.0).abs() < 0.02, "{:?}", calibration.beside_w());
+    let mut service = with(&calibration);
+    for asked in changed("l4", &[1.0, 2.0, 8.0, 16.0], with_host) {
+        let found = forecast(&mut service, &asked);
+        let (watts, measured) = (found.figures.power_w, asked.figures.power_w.unwrap());
+        assert!((watts / measured - 1.0).abs() < 0.03, "{watts} {measured}");
+        let [low, high] = found.interval;
+        assert!(low.power_w < 0.99 * measured && high.power_w > 1.01 * measured, "{low:?} {high:?}");
+        assert_eq!(found.notes, [Note::Meter { meter: "log".into() }]);
+    }
+    // Another engine of the machine has the same around it, another device has not.
+    let on = |device: &str, engine: &str| RequestRow { device: Some(device.into()), ..other(engine) };
+    let beside = |asked: &RequestRow, service: &mut Service| {
+        forecast(service, asked).figures.power_w - forecast(&mut plain(), asked).figures.power_w
+    };
+    assert!((beside(&on("l4", "tensorrt-llm"), &mut service) / HOST_W - 1.0).abs() < 0.02);
+    assert_eq!(beside(&on("h100-sxm", "vllm-0.11"), &mut service), 0.0);
+    // What is written is read.
+    let read = Calibration::from_bytes("mine", &calibration.to_bytes().unwrap()).unwrap().unwrap();
+    assert_eq!(forecast(&mut with(&read), &on("l4", "vllm-0.11")), forecast(&mut service, &on("l4", "vllm-0.11")));
+    // Figures of two meters are no machine's.
+    let mixed = [rows[0].clone(), metered("nvml", rows[1].clone())];
+    let figures = Figures { power_w: Some(60.0), ..mixed[1].figures };
+    let mixed = [mixed[0].clone(), RequestRow { figures, ..mixed[1].clone() }];
+    let measured = mixed.map(|row| Measured::of("", &row, &mut plain()).unwrap());
+    let error = Calibration::of(&measured).unwrap_err().to_string();
+    assert!(error.contains("of the GPUs alone") && error.contains("`log`"), "{error}");
+}
+
+#[test]
+fn a_device_that_draws_less_than_its_published_idle_power_is_predicted_as_it_was_measured() {
+    let idle_w = Catalogue::find("h100-sxm").unwrap().idle_w.unwrap();
+    let low = |figures: irene_predict::Figures| Figures {
+        power_w: Some(0.8 * idle_w),
+        tokens_per_s: figures.tokens_per_s,
+        ..Figures::default()
+    };
+    let rows = changed("h100-sxm", &[1.0, 2.0, 4.0, 8.0], low);
+    let mut service = with(&calibration(&rows));
+    for asked in rows {
+        let found = forecast(&mut service, &asked).figures.power_w;
+        assert!((found / (0.8 * idle_w) - 1.0).abs() < 0.06, "{found} {idle_w}");
+    }
+}
+
+#[test]
+fn the_times_of_tokens_are_learned_from_what_was_measured_of_them() {
+    let of = |with_tokens: bool| {
+        let figures = |figures: irene_predict::Figures| Figures {
+            tokens_per_s: figures.tokens_per_s,
+            ttft_s: figures.ttft_s.filter(|_| with_tokens).map(|seconds| 0.4 * seconds),
+            itl_s: figures.itl_s.filter(|_| with_tokens).map(|seconds| 1.3 * seconds),
+            ..Figures::default()
+        };
+        with(&calibration(&changed("h100-sxm", &[1.0, 4.0, 16.0, 64.0], figures)))
+    };
+    let known = forecast(&mut plain(), &other("vllm-0.11"));
+    let [learned, unknown] = [true, false].map(|with_tokens| forecast(&mut of(with_tokens), &other("vllm-0.11")));
+    let moved = |found: &Forecast, figure: fn(&irene_predict::Figures) -> f64| {
+        let [at, low, high] = [&found.figures, &found.interval[0], &found.interval[1]].map(figure);
+        assert!(low < at && at < high, "{low} {at} {high}");
+        (at / figure(&known.figures), (high / at).ln())
+    };
+    let (first, first_width) = moved(&learned, |figures| figures.ttft_s.unwrap());
+    let (between, _) = moved(&learned, |figures| figures.itl_s.unwrap());
+    assert!((first / 0.4 - 1.0).abs() < 0.15 && (between / 1.3 - 1.0).abs() < 0.1, "{first} {between}");
+    let (first, width) = moved(&unknown, |figures| figures.ttft_s.unwrap());
+    assert!((first - 1.0).abs() < 0.05 && width > first_width, "{first} {width} {first_width}");
+    let of_data_sheet = (known.interval[1].ttft_s.unwrap() / known.figures.ttft_s.unwrap()).ln();
+    assert!((width / of_data_sheet - 1.0).abs() < 1e-6, "{width} {of_data_sheet}");
+}
+
+#[test]
+fn one_request_that_departs_far_from_its_data_sheet_says_little_of_other_models() {
+    let asked = |model: &str, running: usize, tensor: usize| {
+        let mut asked = row(model, "vllm-0.5", Load::Sequences(running), Figures::default());
+        asked.parallel.tensor = tensor;
+        asked
+    };
+    let latency = |service: &mut Service, asked: &RequestRow| forecast(service, asked).figures.latency_s;
+    let slow = asked("Llama-3.1-70B", 16, 4);
+    let figures = Figures { latency_s: Some(2.7 * latency(&mut plain(), &slow)), ..Figures::default() };
+    let mut service = with(&calibration(&[RequestRow { figures, ..slow.clone() }]));
+    let moved = |service: &mut Service, asked: &RequestRow| latency(service, asked) / latency(&mut plain(), asked);
+    assert!(moved(&mut service, &slow) > 2.2);
+    for model in MODELS {
+        let found = moved(&mut service, &asked(model, 16, 1));
+        assert!((0.8..1.5).contains(&found), "{model}: {found}");
+    }
+}
+
+#[test]
+fn a_request_that_is_as_predicted_makes_no_interval_wider() {
+    // An engine that is known well.
+    let asked = row(MODELS[0], "vllm-0.5", Load::Sequences(16), Figures::default());
+    let known = forecast(&mut plain(), &asked);
+    let figures = Figures { latency_s: Some(known.figures.latency_s), ..Figures::default() };
+    let mut service = with(&calibration(&[RequestRow { figures, ..asked }]));
+    for sequences in [16, 64] {
+        let asked = row(MODELS[0], "vllm-0.5", Load::Sequences(sequences), Figures::default());
+        let width = |found: Forecast| (found.interval[1].latency_s / found.figures.latency_s).ln();
+        let [before, after] = [width(forecast(&mut plain(), &asked)), width(forecast(&mut service, &asked))];
+        assert!(after < 1.1 * before, "{sequences}: {before} {after}");
+    }
+}
+
 #[test]
 fn errors_of_rows_that_are_left_out_are_those_of_calibrations_on_the_others() {
     let rows = slower(1.2, 0.9, 6);
     let mut service = plain();
     let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &mut service).unwrap()).collect();
     let all = Calibration::of(&measured).unwrap().left_out();
-    for (figure, found) in all.iter().enumerate() {
-        assert_eq!(found.len(), 6);
+    assert_eq!(all.each_ref().map(Vec::len), [6, 6, 6, 0, 6]);
+    for (figure, found) in all.iter().take(3).enumerate() {
         for (place, found) in found.iter().enumerate() {
             let others = [&measured[..place], &measured[place + 1..]].concat();
             let law = Calibration::of(&others).unwrap();
             let expected = measured[place].residuals(&law.law_of(&measured[place]))[figure].unwrap();
-            assert!((found - expected).abs() < 0.04, "{figure} {place}: {found} {expected}");
+            assert!((found.residual - expected).abs() < 0.04, "{figure} {place}: {found:?} {expected}");
         }
     }
 }
@@ -398,6 +533,7 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
         Some(Law::shipped()),
         &|| (),
     );
+    let laws = laws.clone().with_spreads(&everything, &[laws]);
     // Median and mean of absolute percentage errors of energy a token, and the share of them in the intervals.
     for (requests, median, mean) in [(1, 11.5, 14.0), (3, 10.0, 13.0), (10, 8.3, 11.0), (30, 6.0, 8.5)] {
         let errors = try_calibrations(&of_file, |one| laws.law(one).unwrap(), requests, 10).unwrap();
@@ -406,6 +542,6 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
         let inside = found.energy.coverage().unwrap();
         println!("{requests} requests: {figures:.1?}, {:.1}% inside", 100.0 * inside);
         assert!(figures[0] < median && figures[1] < mean, "{requests}: {figures:?}");
-        assert!((0.85..0.97).contains(&inside), "{requests}: {inside}");
+        assert!((0.85..0.99).contains(&inside), "{requests}: {inside}");
     }
 }
