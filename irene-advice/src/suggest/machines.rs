@@ -31,7 +31,8 @@ impl Advice<'_> {
             return self.leave_out(Kind::Device, reason);
         }
         if self.a.marks.contains(&WHOLE_MACHINE) {
-            let reason = "other devices are known without the machine around them, which the meter of the calibration counts";
+            let reason =
+                "other devices are known without the machine around them, which the meter of the calibration counts";
             return self.leave_out(Kind::Device, reason);
         }
         let names = self.other_devices();
