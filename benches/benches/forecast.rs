@@ -58,7 +58,7 @@ fn sheet(criterion: &mut Criterion) {
     let rows: Vec<RequestRow> = (0..1000).map(row).collect();
     criterion.bench_function("a sheet of a thousand requests", |bench| {
         bench.iter(|| {
-            let mut service = Service::new(ServiceOptions::default());
+            let service = Service::new(ServiceOptions::default());
             rows.iter().map(|row| service.setting(row).unwrap().forecast().unwrap().figures.latency_s).sum::<f64>()
         });
     });

@@ -16,8 +16,8 @@ use crate::{Error, Result, Selection};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum Basis {
-    /// A profile that was measured on the machine.
-    Measured,
+    /// A profile that was learned from measurements on the machine.
+    Profile,
     /// The device's data sheet.
     DataSheet,
     /// Its data sheet, with requests that were measured on it.
@@ -205,7 +205,7 @@ impl Answer {
             selection: named(selection, &device),
             model,
             device,
-            basis: Basis::Measured,
+            basis: Basis::Profile,
             engine: None,
             precision: run.precision,
             kernels: run.kernels,
@@ -233,7 +233,7 @@ impl Answer {
 
 /// Whether a decoder runs without its head, which the selection does not say.
 fn lacks_head(selection: &Selection, model: &ModelSpec, run: Run) -> Result<bool> {
-    let is_usual = selection.head.is_none() && run.head == TaskHead::None;
+    let is_usual = selection.head.is_none() && run.head == TaskHead::None && run.generate == 0;
     let goes_on = model.heads().contains(&TaskHead::Lm) && !model.gives_no_tokens();
     Ok(is_usual && goes_on && model.cache(run.kernels)?.is_some())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use irene_models::{ModelSpec, Run};
-use irene_predict::{Forecast, Part, Setting, Spent};
+use irene_predict::{Forecast, Part, PassesCost, Setting};
 use irene_regress::DeviceProfile;
 use irene_tree::{Component, NodeId, Quantity, Size, Tree};
 use serde::Serialize;
@@ -279,7 +279,7 @@ impl Passes {
                 Ok(TurnCost { energy_j, latency_s })
             }
             Costing::Sheet { setting, forecast } => {
-                let Spent { joules, seconds, .. } = setting.lone_pass(forecast, size)?;
+                let PassesCost { joules, seconds, .. } = setting.lone_pass(forecast, size)?;
                 Ok(TurnCost { energy_j: joules, latency_s: seconds })
             }
         }

@@ -12,7 +12,7 @@ fn of_one_model(basis: Basis) -> f64 {
     match basis {
         Basis::DataSheet => 0.67,
         Basis::Calibrated => 0.5,
-        Basis::Measured => 0.35,
+        Basis::Profile => 0.35,
     }
 }
 

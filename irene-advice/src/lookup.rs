@@ -37,7 +37,7 @@ pub struct LookupOptions {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Lookup {
     options: LookupOptions,
     profiles: Vec<Measured>,
@@ -48,7 +48,7 @@ pub struct Lookup {
 }
 
 /// A model, and the passes of it that were followed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) spec: Arc<ModelSpec>,
     pub(crate) passes: Arc<Passes>,
@@ -60,6 +60,7 @@ impl Model {
     }
 }
 
+#[derive(Debug)]
 struct Changed {
     base: Arc<ModelSpec>,
     fields: Map<String, Value>,
@@ -73,6 +74,7 @@ const MOST_NAMED: usize = 1024;
 const MOST_CHANGED: usize = 16;
 
 /// A measured machine. A bundled profile is read when it is first asked for.
+#[derive(Debug)]
 struct Measured {
     name: String,
     profile: OnceLock<Arc<DeviceProfile>>,
@@ -235,6 +237,10 @@ impl Lookup {
     }
 
     pub(crate) fn way(&self, selection: &Selection, model: &Model) -> Result<Way> {
+        if selection.generated() > 0 && selection.head.is_some_and(|head| head != TaskHead::Lm) {
+            let reason = "works only with single passes; what is generated comes from the language model's head";
+            return Err(Error::setting("head", reason));
+        }
         let asked = selection.row.device.as_deref();
         let is_usual = self.options.device.is_none() && self.options.calibration.is_none();
         let usual = asked.is_none() && is_usual;
@@ -252,10 +258,6 @@ impl Lookup {
         if selection.past > 0 {
             let reason = "belongs to measured machines; on a data sheet give the prompt and what is generated";
             return Err(Error::setting("past_len", reason));
-        }
-        if selection.generated() > 0 && selection.head.is_some_and(|head| head != TaskHead::Lm) {
-            let reason = "works only with single passes; what is generated comes from the language model's head";
-            return Err(Error::setting("head", reason));
         }
         load(selection)?;
         prompt(selection)?;

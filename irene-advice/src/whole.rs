@@ -97,7 +97,7 @@ pub struct FigureSet {
     /// Time to the first token, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_s: Option<f64>,
-    /// Time between the tokens of a sequence, s.
+    /// Median time between the tokens of a sequence, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub itl_s: Option<f64>,
     /// Time from start to last token, s: of the whole batch where there is a static one, otherwise of a request.
@@ -233,8 +233,8 @@ impl Estimate {
         let is_scored =
             || !self.model.gives_no_tokens() && self.model.cache(self.kernels).is_ok_and(|cache| cache.is_some());
         match (self.basis, self.selection.head) {
-            (Basis::Measured, head) => head.unwrap_or_default(),
             _ if self.selection.generated() > 0 => TaskHead::Lm,
+            (Basis::Profile, head) => head.unwrap_or_default(),
             (_, Some(head)) => head,
             (_, None) if is_scored() => TaskHead::Lm,
             (_, None) => TaskHead::None,

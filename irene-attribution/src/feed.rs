@@ -4,18 +4,18 @@ use crate::{
     Idle,
     idle::IdleDraw,
     placement::{Part, Spread, place},
+    proportions::portion,
     request::Entered,
     running::Running,
-    shared::Shared,
-    sharing::{share_idle, share_work},
-    split::portion,
+    settle::{share_idle, share_work},
+    state::State,
     timeline::Piece,
 };
 
 /// Gives a meter its readings, from one thread. Once it is dropped the meter has stopped: all shares are given as far as they are known.
 #[derive(Debug)]
 pub struct Feed {
-    shared: Arc<Shared>,
+    state: Arc<State>,
     running: Vec<Running>,
     /// Kept for its room.
     entered: Vec<Entered>,
@@ -65,11 +65,11 @@ impl Interval {
 }
 
 impl Feed {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let (now, idle) = ((shared.now)(), IdleDraw::new(shared.options.idle_power));
+    pub(crate) fn new(state: Arc<State>) -> Self {
+        let (now, idle) = ((state.now)(), IdleDraw::new(state.options.idle_power));
         let (running, entered, intervals) = (Vec::new(), Vec::new(), VecDeque::new());
         Self {
-            shared,
+            state,
             running,
             entered,
             intervals,
@@ -96,7 +96,7 @@ impl Feed {
             None => 0,
         };
         if late > 0 {
-            let mut accounts = self.shared.accounts();
+            let mut accounts = self.state.accounts();
             accounts.total_nj += u128::from(late);
             accounts.nobody_nj += u128::from(late);
         }
@@ -114,9 +114,9 @@ impl Feed {
 
     /// Looks what the requests have done, and settles what can be settled. It should come at least as often as readings do.
     pub fn tick(&mut self) {
-        self.shared.enter(&mut self.entered, |now| self.seen = now);
+        self.state.enter(&mut self.entered, |now| self.seen = now);
         self.take_up();
-        let horizon = nanoseconds(self.shared.options.horizon);
+        let horizon = nanoseconds(self.state.options.horizon);
         if let Some(given_up) = self.seen.checked_sub(horizon).filter(|&to| to > self.fed_to) {
             self.intervals.push_back(Interval { from: self.fed_to, to: given_up, energy: None });
             self.fed_to = given_up;
@@ -133,10 +133,10 @@ impl Feed {
     /// Takes up the requests that have entered, and looks at all.
     fn take_up(&mut self) {
         if !self.entered.is_empty() {
-            let mut accounts = self.shared.accounts();
+            let mut accounts = self.state.accounts();
             self.entered.iter().for_each(|request| accounts.model(&request.info.model).running += 1);
         }
-        let options = &self.shared.options;
+        let options = &self.state.options;
         self.running.extend(self.entered.drain(..).map(|entered| Running::new(entered, options)));
         self.running.iter_mut().for_each(|request| request.observe(self.seen));
     }
@@ -164,7 +164,7 @@ impl Feed {
             return 0;
         }
         let across = self.running.iter().filter_map(|request| request.work_across(last)).min();
-        let lookahead = last.saturating_sub(nanoseconds(self.shared.options.lookahead));
+        let lookahead = last.saturating_sub(nanoseconds(self.state.options.lookahead));
         before(across.unwrap_or(last).max(lookahead)).min(most)
     }
 
@@ -232,7 +232,7 @@ impl Feed {
             self.idle.learn(energy, to - from);
         }
         let idle = self.idle.take(energy, to - from);
-        sums.nobody_nj += u128::from(match self.shared.options.idle {
+        sums.nobody_nj += u128::from(match self.state.options.idle {
             Idle::Shared => share_idle(&mut present, [from, to], idle),
             Idle::Apart => idle,
         });
@@ -247,7 +247,7 @@ impl Feed {
 
     /// Adds to the accounts, at once, what was settled: whoever looks at them finds that they add up.
     fn book(&self, sums: &Sums, before: Vec<[u64; 4]>) {
-        let mut accounts = self.shared.accounts();
+        let mut accounts = self.state.accounts();
         // Energy that was taken by time and is not divided into prompt and tokens yet.
         let mut apart = 0;
         for (request, before) in self.running.iter().zip(before) {
@@ -274,8 +274,8 @@ impl Feed {
         if through.is_empty() {
             return;
         }
-        let mut accounts = self.shared.accounts();
-        let provenance = self.shared.provenance;
+        let mut accounts = self.state.accounts();
+        let provenance = self.state.provenance;
         let keep: Vec<_> =
             through.into_iter().map(|request| request.finish(self.seen, provenance, &mut accounts)).collect();
         // Whoever is woken may look at the accounts.
@@ -287,7 +287,7 @@ impl Feed {
 impl Drop for Feed {
     /// Settles what was read; the time after the last reading stays unknown.
     fn drop(&mut self) {
-        self.shared.close(&mut self.entered, |now| self.seen = now);
+        self.state.close(&mut self.entered, |now| self.seen = now);
         self.take_up();
         self.settle(self.intervals.len(), self.intervals.len());
         self.finish(|_, _| true);

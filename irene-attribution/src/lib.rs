@@ -26,12 +26,12 @@ mod options;
 mod placement;
 #[cfg(feature = "prometheus")]
 mod prometheus;
+mod proportions;
 mod request;
 mod running;
+mod settle;
 mod share;
-mod shared;
-mod sharing;
-mod split;
+mod state;
 mod timeline;
 
 pub use accounts::{Accounts, BUCKETS, ModelAccount};

@@ -13,13 +13,13 @@ use crate::{
     now::Now,
     request::{Entered, Live, Unmetered},
     running::Running,
-    shared::Shared,
+    state::State,
 };
 
 /// Shares the energy of a source among requests. Copies of it are the same meter; it stops with the last of them.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    shared: Arc<Shared>,
+    state: Arc<State>,
     _stop: Option<Arc<Stop>>,
 }
 
@@ -72,9 +72,9 @@ impl Meter {
         options: Options,
     ) -> Result<(Self, Feed), Error> {
         options.idle_power.check()?;
-        let shared = Arc::new(Shared::new(Now::new(now), options, provenance));
-        let feed = Feed::new(Arc::clone(&shared));
-        Ok((Self { shared, _stop: None }, feed))
+        let state = Arc::new(State::new(Now::new(now), options, provenance));
+        let feed = Feed::new(Arc::clone(&state));
+        Ok((Self { state, _stop: None }, feed))
     }
 
     /// Begins a request.
@@ -82,30 +82,30 @@ impl Meter {
         let (promise, share) = Promise::new();
         let live = Arc::new(Live::default());
         let mut entered = Entered { live: Arc::clone(&live), info: info.into(), promise, begin: 0 };
-        let mut new = self.shared.new_requests();
+        let mut new = self.state.new_requests();
         // The time is that under the lock, so that no request begins in time that was settled.
-        entered.begin = (self.shared.now)();
+        entered.begin = (self.state.now)();
         let unmetered = match &mut *new {
             Some(new) => {
                 new.push(entered);
                 None
             }
             None => {
-                let running = Running::new(entered, &self.shared.options);
-                Some(Box::new(Unmetered { running, shared: Arc::clone(&self.shared) }))
+                let running = Running::new(entered, &self.state.options);
+                Some(Box::new(Unmetered { running, state: Arc::clone(&self.state) }))
             }
         };
-        Request { live, now: self.shared.now.clone(), share: Some(share), unmetered }
+        Request { live, now: self.state.now.clone(), share: Some(share), unmetered }
     }
 
     #[cfg(feature = "prometheus")]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
     }
 
     /// Where the energy went so far.
     pub fn accounts(&self) -> Accounts {
-        self.shared.accounts().clone()
+        self.state.accounts().clone()
     }
 }
 

@@ -1,5 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use crate::Error;
 
 /// How a meter shares its energy.
@@ -94,7 +96,8 @@ impl Weights {
 }
 
 /// The operation that a request asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Operation {
     /// An answer in a chat.
@@ -129,8 +132,9 @@ pub struct RequestInfo {
     /// Whether the length of its prompt becomes known late, by the usage at the end of an answer for example: then intervals wait for
     /// [`Request::prompt`](crate::Request::prompt) even after its first token.
     pub prompt_comes_late: bool,
-    /// Whether its tokens are told at its end alone, as those of an answer in one piece are: then only its end says how much of the energy that
-    /// it took by [time](Options::horizon) is its prompt's. The accounts have that energy from its end on.
+    /// Whether its tokens are told at its end alone, as those of an answer in one piece are: then only its end says how
+    /// much of the energy that it took by [time](Options::horizon) is its prompt's. The accounts have that energy from
+    /// its end on.
     pub tokens_come_late: bool,
 }
 

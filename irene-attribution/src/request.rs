@@ -5,7 +5,7 @@ use std::sync::{
 
 use irene_sampler::{Pending, Promise};
 
-use crate::{RequestInfo, Share, now::Now, running::Running, shared::Shared};
+use crate::{RequestInfo, Share, now::Now, running::Running, state::State};
 
 /// A time that has not come.
 const NEVER: u64 = u64::MAX;
@@ -25,13 +25,13 @@ pub struct Request {
 #[derive(Debug)]
 pub(crate) struct Unmetered {
     pub(crate) running: Running,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: Arc<State>,
 }
 
 impl Unmetered {
     fn finish(mut self, now: u64) {
         self.running.observe(now);
-        let told = self.running.finish(now, self.shared.provenance, &mut self.shared.accounts());
+        let told = self.running.finish(now, self.state.provenance, &mut self.state.accounts());
         told();
     }
 }
@@ -40,6 +40,7 @@ impl Unmetered {
 #[derive(Debug)]
 pub(crate) struct Live {
     prompt: AtomicU64,
+    cached: AtomicU64,
     tokens: AtomicU64,
     prompt_started: AtomicU64,
     /// The time of the first report of tokens.
@@ -61,6 +62,7 @@ pub(crate) struct Entered {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) prompt: u64,
+    pub(crate) cached: u64,
     pub(crate) tokens: u64,
     pub(crate) prompt_started: Option<u64>,
     pub(crate) first_token: Option<u64>,
@@ -72,12 +74,20 @@ impl Default for Live {
     fn default() -> Self {
         Self {
             prompt: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
             prompt_started: AtomicU64::new(NEVER),
             first_token: AtomicU64::new(NEVER),
             ended: AtomicU64::new(NEVER),
             is_cancelled: AtomicBool::new(false),
         }
+    }
+}
+
+impl Told {
+    /// Tokens of the prompt that were computed.
+    pub(crate) fn computed(&self) -> u64 {
+        self.prompt.saturating_sub(self.cached)
     }
 }
 
@@ -91,6 +101,7 @@ impl Live {
             first_token: time(self.first_token.load(Ordering::Relaxed)),
             tokens: self.tokens.load(Ordering::Relaxed),
             prompt: self.prompt.load(Ordering::Relaxed),
+            cached: self.cached.load(Ordering::Relaxed),
             prompt_started: time(self.prompt_started.load(Ordering::Relaxed)),
             is_cancelled: self.is_cancelled.load(Ordering::Relaxed),
         }
@@ -98,9 +109,16 @@ impl Live {
 }
 
 impl Request {
-    /// Reports the tokens of its prompt, at any time. The last call counts, as far as that time is not settled.
+    /// Reports the tokens of its prompt, at any time, those that a [cache](Self::prompt_cached) had too. The last call counts, as far as that
+    /// time is not settled.
     pub fn prompt(&self, tokens: u64) {
         self.live.prompt.store(tokens, Ordering::Relaxed);
+    }
+
+    /// Reports how many of its prompt's tokens a prefix cache had, at any time. They count among the [prompt](Self::prompt)'s, and are no
+    /// work. The last call counts, as far as that time is not settled.
+    pub fn prompt_cached(&self, tokens: u64) {
+        self.live.cached.store(tokens, Ordering::Relaxed);
     }
 
     /// Reports that work on the prompt begins now. Without this it begins with the request, which may have waited in a queue.

@@ -4,8 +4,8 @@ use irene_sampler::{Promise, Provenance};
 
 use crate::{
     Accounts, Options, RequestInfo, Share, Weights,
+    proportions::portion,
     request::{Entered, Live, Told},
-    split::portion,
     timeline::Timeline,
 };
 
@@ -81,7 +81,8 @@ impl Running {
     pub(crate) fn observe(&mut self, now: u64) {
         let (had_ended, looked) = (self.has_ended(), std::mem::replace(&mut self.looked, now));
         self.told = self.live.told();
-        let Told { prompt, tokens, prompt_started, first_token, ended, .. } = self.told;
+        let Told { tokens, prompt_started, first_token, ended, .. } = self.told;
+        let prompt = self.told.computed();
         if let Some(started) = prompt_started {
             self.prompt.start_at(started);
             self.decode.start_at(started);
@@ -109,7 +110,7 @@ impl Running {
     /// Whether it counts by time where it is open for too long: it works on a prompt, or on tokens that it does not tell yet.
     pub(crate) fn counts_by_time(&self, to: u64) -> bool {
         let RequestInfo { prompt_comes_late, tokens_come_late, .. } = self.info;
-        let has_work = self.told.prompt > 0 || prompt_comes_late || tokens_come_late;
+        let has_work = self.told.computed() > 0 || prompt_comes_late || tokens_come_late;
         self.is_open(to) && self.told.first_token.is_none() && has_work
     }
 
@@ -121,8 +122,8 @@ impl Running {
 
     /// The part of its prompt in what it took by time: as in the work that it told, and all if it told of no token.
     fn prompt_in_time(&self) -> u64 {
-        let (Given { by_time_nj, .. }, Told { prompt, tokens, .. }) = (self.given, self.told);
-        let prompt = u128::from(prompt) * u128::from(self.weights.prompt);
+        let (Given { by_time_nj, .. }, Told { tokens, .. }) = (self.given, self.told);
+        let prompt = u128::from(self.told.computed()) * u128::from(self.weights.prompt);
         let decode = u128::from(tokens) * u128::from(self.weights.token);
         if decode == 0 { by_time_nj } else { portion(by_time_nj, prompt, prompt.saturating_add(decode)) }
     }

@@ -1,17 +1,19 @@
 use std::sync::Arc;
 
 use irene_sampler::Provenance;
+use serde::Serialize;
 
 use crate::Operation;
 
-/// A request's energy.
-#[derive(Clone, Debug, PartialEq)]
+/// A request's energy. Written as JSON it has these fields, without those that are not known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Share {
     /// The model.
     pub model: Arc<str>,
     /// The operation that it asked for.
     pub operation: Operation,
-    /// Tokens of its prompt.
+    /// Tokens of its prompt, those that a cache had too.
     pub prompt_tokens: u64,
     /// Tokens that were generated.
     pub tokens: u64,
@@ -28,8 +30,10 @@ pub struct Share {
     /// The number of the meter's intervals that it rests on.
     pub intervals: usize,
     /// The idle power, W; None if it was not known yet, so that no energy counts as idle.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_watts: Option<f64>,
     /// Where the meter's energy comes from; None without a meter.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
     /// Whether it was dropped before its end, or outlived the meter.
     pub is_cancelled: bool,

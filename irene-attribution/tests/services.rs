@@ -15,7 +15,10 @@ mod stream;
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -297,6 +300,28 @@ fn prompts_of_parts_and_of_ids_and_deltas_of_every_kind_are_counted() {
         seen.count(format!("data: {}\n", json!({"choices": [{"delta": delta}]})).as_bytes(), &request);
     }
     assert_eq!(seen.tokens, 4);
+}
+
+#[test]
+fn tokens_that_the_server_s_cache_had_are_no_work() {
+    let time = Arc::new(AtomicU64::new(0));
+    let theirs = Arc::clone(&time);
+    let options = Options { idle_power: IdlePower::Given(0.0), delay: Duration::ZERO, ..Options::default() };
+    let now = move || theirs.load(Ordering::Relaxed);
+    let (meter, mut feed) = Meter::fed(now, Provenance::Measured, options).unwrap();
+    let usage =
+        json!({"prompt_tokens": 8050, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 8000}});
+    let (whole, streamed) = (meter.begin("model"), meter.begin("model"));
+    time.store(1_000_000, Ordering::Relaxed);
+    forward::tell(&whole, &usage);
+    let event = format!("data: {}\n", json!({"choices": [], "usage": usage}));
+    stream::Seen::default().count(event.as_bytes(), &streamed);
+    let shares = [whole.end(), streamed.end()];
+    feed.reading(1_000_000, Some(2000));
+    feed.tick();
+    for share in shares.map(|pending| pending.try_get().unwrap()) {
+        assert_eq!((share.prompt_tokens, share.prompt_nj, share.decode_nj), (8050, 500, 500));
+    }
 }
 
 #[test]

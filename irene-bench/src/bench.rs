@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use irene_sampler::{Estimate, NoEnergy, Recording, Sampler};
+use irene_sampler::{Mean, NoEnergy, Recording, Sampler};
 
 use crate::{
     Energy, Error, Exchange, Mark, Measured, Prompts, Result, Server, Steady,
@@ -84,6 +84,8 @@ pub struct Bench<'a> {
 impl Bench<'_> {
     /// The power of the meter over some time in which nothing runs, W; None without a meter, or with too few readings.
     ///
+    /// Blocks for this time and until the readings are there: in an async program call it by `spawn_blocking`.
+    ///
     /// # Errors
     /// [`Error::Stopped`] if `stop` becomes true.
     pub fn idle_power(sampler: &Sampler, time: Duration, stop: &AtomicBool) -> Result<Option<f64>> {
@@ -103,6 +105,8 @@ impl Bench<'_> {
     }
 
     /// Keeps a load running until its steady part is long enough, and gives its figures.
+    ///
+    /// Blocks for seconds to minutes ([`Limits`]): in an async program call it by `spawn_blocking`.
     ///
     /// # Errors
     /// [`Error::Setting`] if too many requests fail, or too few are whole; [`Error::Stopped`] if `stop` becomes true.
@@ -128,8 +132,8 @@ impl Bench<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits for a steady window, and says whether it is one: if the time or the requests are used up before, it takes what there is. Requests
-    /// that end while none follows them are in neither.
+    /// Waits for a steady window, and says whether it is one: if the time or the requests are used up before, it takes
+    /// what there is. Requests that end while none follows them are in neither.
     fn wait(&self, load: &Load, setting: Setting, start: f64) -> Result<(Steady, bool)> {
         let clock = self.sampler.clock();
         let (mut seen, mut next) = (0, start);
@@ -275,7 +279,7 @@ impl Bench<'_> {
             provenance: total.provenance,
             readings: total.readings,
             channels: channels.collect(),
-            request: of_requests.and_then(|values| Estimate::of(&values)),
+            request: of_requests.and_then(|values| Mean::of(&values)),
         }))
     }
 }

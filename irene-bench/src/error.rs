@@ -60,7 +60,7 @@ pub enum Error {
     /// The system gives no file, thread or socket.
     #[error("{what}: {source}")]
     Io {
-        /// The APIs that were tried.
+        /// The consequence.
         what: String,
         /// The system's error.
         source: std::io::Error,

@@ -17,7 +17,7 @@ pub(crate) struct Exchange {
     pub(crate) generated: f64,
     /// Why it gave no whole answer.
     pub(crate) failure: Option<Failure>,
-    /// Whether it is a worker's first request, which is shorter than asked, so that the workers do not go in step.
+    /// Whether it is a worker's first request, which is made shorter so that workers do not run in lockstep.
     pub(crate) is_first: bool,
 }
 

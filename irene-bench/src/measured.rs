@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 
 use irene_numerics::median;
 use irene_requests::Figures;
-use irene_sampler::{Estimate, Provenance};
+use irene_sampler::{Mean, Provenance};
 
 use crate::{Exchange, Setting, Steady};
 
 /// A setting with its figures.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Measured {
     /// The setting.
     pub setting: Setting,
@@ -60,6 +61,7 @@ pub struct Work {
 
 /// The energy of a window.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Energy {
     /// J, idling included.
     pub joules: f64,
@@ -70,11 +72,12 @@ pub struct Energy {
     /// J of each channel that has an energy, also of those that are no part of the whole.
     pub channels: Vec<(String, f64)>,
     /// Energy of a request over parts of the window, with its 95% interval.
-    pub request: Option<Estimate>,
+    pub request: Option<Mean>,
 }
 
 /// A warning for readers of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Mark {
     /// The throughput was not steady when the time or the requests were used up.
     NotSteady,

@@ -10,7 +10,11 @@ use std::{
 
 use irene_numerics::{GOLDEN, mixed};
 
-use crate::{Error, Failure, Result, Server, request::Probe, words::WORDS};
+use crate::{
+    Error, Failure, Result, Server,
+    request::{Probe, apart},
+    words::WORDS,
+};
 
 /// Texts that all begin differently, in this run and from run to run, so that no server has their beginnings in its cache.
 #[derive(Clone, Debug)]
@@ -37,8 +41,21 @@ const MOST_TRIES: usize = 4;
 const COUNTED: usize = 3;
 
 impl Prompts {
-    /// Texts of no known length yet. With a shared prefix all begin the same and their last words differ.
-    pub fn new(shares_prefix: bool) -> Self {
+    /// Texts of about this many tokens; the server is asked how many a text has. With a shared prefix all begin the same and their last
+    /// words differ. An answer takes `timeout` at most.
+    ///
+    /// Blocks until the server has answered some: in an async program call it by `spawn_blocking`.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] if the server refuses them, does not count them, or adds more tokens than that by itself; [`Error::Io`] if the system
+    /// gives no thread or socket.
+    pub fn of_tokens(server: &Server, tokens: usize, shares_prefix: bool, timeout: Duration) -> Result<Self> {
+        let prompts = Self::new(shares_prefix);
+        apart(|runtime| prompts.sized(&Probe { runtime, server, timeout }, tokens))
+    }
+
+    /// Texts of a word, whose tokens nobody has counted.
+    pub(crate) fn new(shares_prefix: bool) -> Self {
         let seed = RandomState::new().build_hasher().finish();
         Self { seed, next: Arc::default(), words: 1, shares_prefix, tokens: 0.0 }
     }
@@ -74,14 +91,10 @@ impl Prompts {
         text.join(" ")
     }
 
-    /// Texts of about this many tokens; the server is asked how many a text has.
-    ///
-    /// # Errors
-    /// [`Error::Prompt`] if the server refuses them, does not count them, or adds more tokens than that by itself.
-    pub fn of_tokens(&self, server: &Server, asked: usize, timeout: Duration) -> Result<Self> {
+    /// The same of about this many tokens.
+    fn sized(&self, probe: &Probe<'_>, asked: usize) -> Result<Self> {
         let refuse = |reason: String| Error::Prompt { asked, reason };
-        let probe = Probe::new(server, timeout)?;
-        let count = |words: usize| self.of_words(words).count(&probe).map_err(|failure| refuse(failure.to_string()));
+        let count = |words: usize| self.of_words(words).count(probe).map_err(|failure| refuse(failure.to_string()));
         let words = find_words(asked, count)?;
         if words.0 == 1 && words.1 > 1.5 * asked as f64 + 2.0 {
             let least = words.1;

@@ -124,9 +124,9 @@ impl Stream {
 
 /// Asks single requests, one after the other.
 pub(crate) struct Probe<'a> {
-    runtime: Runtime,
-    server: &'a Server,
-    timeout: Duration,
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) server: &'a Server,
+    pub(crate) timeout: Duration,
 }
 
 /// A runtime for the thread that makes it.
@@ -135,11 +135,16 @@ pub(crate) fn runtime() -> Result<Runtime> {
     runtime.map_err(Error::io("cannot open sockets"))
 }
 
-impl<'a> Probe<'a> {
-    pub(crate) fn new(server: &'a Server, timeout: Duration) -> Result<Self> {
-        Ok(Self { runtime: runtime()?, server, timeout })
-    }
+/// Runs on a thread of its own: the caller's may belong to another runtime, which lets none be blocked on there.
+pub(crate) fn apart<T: Send>(work: impl FnOnce(&Runtime) -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|threads| {
+        let named = std::thread::Builder::new().name("irene-bench".into());
+        let thread = named.spawn_scoped(threads, || work(&runtime()?)).map_err(Error::io("cannot start a thread"))?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
+impl Probe<'_> {
     /// The answer to a prompt, as short as it can be.
     pub(crate) fn ask(&self, prompt: &str) -> Result<Reply, Failure> {
         let (server, streams) = (self.server, self.server.counts_in_stream);

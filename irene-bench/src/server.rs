@@ -6,7 +6,7 @@ use crate::{
     Error, Failure, Prompts, Result, Target,
     api::{self, Api, Ask, Dialect},
     http::{Client, addresses},
-    request::{Reply, once, runtime},
+    request::{Reply, apart, once},
 };
 
 /// A server whose API is known.
@@ -25,7 +25,7 @@ pub struct Server {
 }
 
 /// Options for finding a server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FindOptions {
     /// The API, by its name; otherwise the server is asked.
     pub api: Option<String>,
@@ -33,8 +33,14 @@ pub struct FindOptions {
     pub model: Option<String>,
     /// Asks for whole answers, which have no time to the first token.
     pub whole: bool,
-    /// The longest time that an answer takes.
+    /// The longest time that an answer takes; 60 s by default.
     pub timeout: Duration,
+}
+
+impl Default for FindOptions {
+    fn default() -> Self {
+        Self { api: None, model: None, whole: false, timeout: Duration::from_secs(60) }
+    }
 }
 
 /// Statuses of servers that do not have a path.
@@ -52,10 +58,12 @@ const FEW: usize = 2;
 impl Server {
     /// Finds the API that the server speaks by asking for two tokens in each.
     ///
+    /// Blocks until it has answered: in an async program call it by `spawn_blocking`.
+    ///
     /// # Errors
     /// [`Error::Unreachable`] if nothing answers; [`Error::Api`] if the server speaks none, with what it answered.
     pub fn find(target: Target, options: &FindOptions) -> Result<Self> {
-        runtime()?.block_on(find(target, options))
+        apart(|runtime| runtime.block_on(find(target, options)))
     }
 
     /// The name of its API.

@@ -5,9 +5,10 @@ use std::{
 };
 
 use irene_requests::{Figure, Figures, Load, RequestReader, RequestRow, write};
+use irene_sampler::sensors::{Places, Selection};
 use irene_tree::Format;
 
-use crate::{Error, Mark, Measured, Result, Setting};
+use crate::{Error, Mark, Measured, Result, Server, Setting};
 
 /// The common facts of all rows of a sheet.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,7 +27,7 @@ pub struct Identity {
     pub tensor_parallel: usize,
     /// The server's API.
     pub api: String,
-    /// The sensors that make up the energy, joined by plus signs; empty without a meter.
+    /// The sensors that make up the energy, joined by plus signs, with what it depends on beside the machine; empty without a meter.
     pub meter: String,
     /// The channels that have a power or energy, in order.
     pub channels: Vec<String>,
@@ -47,6 +48,19 @@ const METER: &str = "meter";
 const MARKS: &str = "marks";
 
 impl Identity {
+    /// The facts that a server and a meter tell: model, API, meter and channels. `places` are those that the selection was made from.
+    pub fn of(server: &Server, selection: &Selection, places: &Places) -> Self {
+        let sensors = selection.sensors.probes.iter().chain(&selection.sensors.meters);
+        let channels = sensors.flat_map(|sensor| sensor.channels()).filter(|channel| channel.id.metric.is_energy());
+        Self {
+            model: server.model().map(str::to_owned),
+            api: server.api().to_owned(),
+            meter: meter(selection, places),
+            channels: channels.map(|channel| channel.id.to_string()).collect(),
+            ..Self::default()
+        }
+    }
+
     fn row(&self) -> RequestRow {
         let Self { model, device, engine, weights, cache, .. } = self.clone();
         let mut row = RequestRow { model, device, engine, weights, cache, ..RequestRow::default() };
@@ -151,6 +165,17 @@ impl Identity {
     }
 }
 
+/// The sensors of the meter, with what their energies depend on beside the machine.
+fn meter(selection: &Selection, places: &Places) -> String {
+    let named = |name: String| match places.tdp_watts {
+        Some(watts) if name == "tdp" => format!("tdp {watts} W"),
+        _ => name,
+    };
+    let names: Vec<String> = selection.sensors.total().names().into_iter().map(named).collect();
+    let ahead = places.power_log_ahead;
+    names.join(" + ") + &if ahead == 0.0 { String::new() } else { format!(" {ahead} s ahead") }
+}
+
 /// The title of a channel's column: joules of the window.
 fn column(channel: &str) -> String {
     format!("{WINDOW_ENERGY}[{channel}]")
@@ -181,8 +206,8 @@ impl SheetFile {
     /// this is dropped.
     ///
     /// # Errors
-    /// [`Error::Resume`] if the file has something else, is a pipe or a device, or another process has it open; [`Error::Io`] if it cannot be
-    /// read or written.
+    /// [`Error::Resume`] if the file has something else, is a pipe or a device, or another process has it open;
+    /// [`Error::Io`] if it cannot be read or written.
     pub fn open(path: &Path, identity: Identity, resume: bool) -> Result<Self> {
         let io = || Error::io(format!("cannot write {}", path.display()));
         let refuse = |line: Option<u64>, reason: String| Error::Resume { path: path.to_owned(), line, reason };

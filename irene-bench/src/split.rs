@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use irene_numerics::least_squares;
 use irene_requests::{Load, RequestRow};
-use irene_sampler::Estimate;
+use irene_sampler::Mean;
 use serde_json::{Value, json};
 
 use crate::sheet::{IDLE, WINDOW, WINDOW_ENERGY, WORK};
@@ -15,11 +15,11 @@ pub struct Split {
     /// Settings that it rests on.
     pub settings: usize,
     /// J of a request, whatever its length.
-    pub request: Option<Estimate>,
+    pub request: Option<Mean>,
     /// J of a token of the prompt.
-    pub prompt_token: Option<Estimate>,
+    pub prompt_token: Option<Mean>,
     /// J of a generated token.
-    pub token: Option<Estimate>,
+    pub token: Option<Mean>,
     /// Whether the energy of idling is included, because the idle power is not known.
     pub includes_idle: bool,
     /// The share by which the parts together miss the setting that they fit worst.
@@ -151,7 +151,7 @@ impl Split {
         let parts =
             [("request_j", self.request), ("prompt_token_j", self.prompt_token), ("generated_token_j", self.token)];
         for (name, part) in parts {
-            if let Some(Estimate { mean, half_width }) = part {
+            if let Some(Mean { mean, half_width }) = part {
                 value[name] = json!(mean);
                 if let Some(half_width) = half_width {
                     value[format!("{name}_ci95")] = json!(half_width);
@@ -169,7 +169,7 @@ impl Split {
 }
 
 struct Fit {
-    parts: Vec<Estimate>,
+    parts: Vec<Mean>,
     worst: f64,
 }
 
@@ -199,11 +199,10 @@ impl Fit {
             .collect();
         let half_width = |part: usize| {
             let spread: f64 = slopes.iter().zip(&weights).map(|(slope, weight)| slope[part].powi(2) / weight).sum();
-            (freedom > 0).then(|| Estimate::student_t(freedom) * (variance * spread).sqrt())
+            (freedom > 0).then(|| Mean::student_t(freedom) * (variance * spread).sqrt())
         };
-        let estimates =
-            parts.iter().enumerate().map(|(part, mean)| Estimate { mean: *mean, half_width: half_width(part) });
-        Some(Self { parts: estimates.collect(), worst: misses().map(f64::abs).fold(0.0, f64::max) })
+        let means = parts.iter().enumerate().map(|(part, mean)| Mean { mean: *mean, half_width: half_width(part) });
+        Some(Self { parts: means.collect(), worst: misses().map(f64::abs).fold(0.0, f64::max) })
     }
 }
 
@@ -273,7 +272,7 @@ mod tests {
         });
         let found = &split(&rows)[0];
         for (part, law) in [(found.request, 2.0), (found.prompt_token, 0.01), (found.token, 0.3)] {
-            let Estimate { mean, half_width } = part.unwrap();
+            let Mean { mean, half_width } = part.unwrap();
             assert!((mean - law).abs() < half_width.unwrap() && (mean / law - 1.0).abs() < 0.2, "{found:?}");
         }
         assert!(found.includes_idle);

@@ -1,4 +1,4 @@
-use irene_sampler::Estimate;
+use irene_sampler::Mean;
 
 /// A time in which a server's throughput was steady.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,17 +37,18 @@ const SAME: f64 = 0.05;
 
 /// The steady part of a run in which so many requests run at once, by the times at which requests ended; None while there is none.
 ///
-/// A round is the time in which as many requests end as run at once, or a multiple of that: then each took part in it about once, and a
-/// round begins and ends at the same point of the requests' ways. The rounds to leave out at the start are those that
-/// make the standard error of the mean of the others least (MSER; White 1997), at most half of all. The rest is steady if it has four rounds,
-/// and if the means of its halves differ by less than 5%, or by less than the 95% intervals of both together.
+/// A round is the time in which as many requests end as run at once, or a multiple of that: then each took part in it
+/// about once, and a round begins and ends at the same point of the requests' ways. The rounds to leave out at the
+/// start are those that make the standard error of the mean of the others least (MSER; White 1997), at most half of
+/// all. The rest is steady if it has four rounds, and if the means of its halves differ by less than 5%, or by less
+/// than the 95% intervals of both together.
 pub(crate) fn steady(ends: &[f64], at_once: usize) -> Option<Steady> {
     let bounds = bounds(ends, at_once);
     let rounds: Vec<f64> = bounds.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let left_out = transient(&rounds)?;
     let kept = &rounds[left_out..];
     let (first, second) = kept.split_at(kept.len() / 2);
-    let (first, second) = (Estimate::of(first)?, Estimate::of(second)?);
+    let (first, second) = (Mean::of(first)?, Mean::of(second)?);
     let mean = (first.mean + second.mean) / 2.0;
     let width = first.half_width?.hypot(second.half_width?);
     let is_steady = (first.mean - second.mean).abs() <= (SAME * mean).max(width);

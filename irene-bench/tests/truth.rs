@@ -28,7 +28,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// A server, and a sampler that reads its energy.
 struct Machine {
     _turn: MutexGuard<'static, ()>,
-    _sys: TempDir,
+    sys: TempDir,
     scripted: ScriptedServer,
     sampler: Sampler,
 }
@@ -42,7 +42,7 @@ impl Machine {
         let selection = Selection::of(&["rapl"], &places).unwrap();
         let options = SamplerOptions { period: Duration::from_millis(2), capacity: 1 << 16 };
         let sampler = Sampler::start(selection.sensors, options).unwrap();
-        Self { _turn: turn, _sys: sys, scripted, sampler }
+        Self { _turn: turn, sys, scripted, sampler }
     }
 
     fn find(&self, options: &FindOptions) -> Result<Server, Error> {
@@ -57,9 +57,8 @@ impl Machine {
         let stop = AtomicBool::new(false);
         let idle_w = Bench::idle_power(&self.sampler, Duration::from_millis(1000), &stop).unwrap();
         let bench = Bench { server, sampler: &self.sampler, limits, idle_w, subtracts_idle: false, stop: &stop };
-        let all = Prompts::new(false);
         let measure = |setting: &Setting| {
-            let prompts = all.of_tokens(server, setting.prompt, limits.timeout).unwrap();
+            let prompts = Prompts::of_tokens(server, setting.prompt, false, limits.timeout).unwrap();
             bench.measure(*setting, &prompts).unwrap()
         };
         settings.iter().map(measure).collect()
@@ -216,10 +215,38 @@ fn idling_is_left_out_where_that_is_asked_for() {
         subtracts_idle: true,
         stop: &stop,
     };
-    let prompts = Prompts::new(true).of_tokens(&server, 32, Duration::from_secs(5)).unwrap();
+    let prompts = Prompts::of_tokens(&server, 32, true, Duration::from_secs(5)).unwrap();
     let one = bench.measure(Setting { prompt: 32, generate: 8, concurrency: 2 }, &prompts).unwrap();
     within(0.03, one.figures.energy_per_request_j.unwrap(), 32.0 * 0.001 + 8.0 * 0.02, "work alone");
     assert_eq!(one.marks, [Mark::IdleSubtracted, Mark::SharedPrefix]);
+}
+
+#[test]
+fn a_program_that_has_a_runtime_finds_the_server_and_counts_its_prompts() {
+    let machine = Machine::new(Script::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let tokens = runtime.block_on(async {
+        let server = machine.find(&FindOptions::default()).unwrap();
+        Prompts::of_tokens(&server, 16, false, Duration::from_secs(5)).unwrap().tokens()
+    });
+    within(0.1, tokens, 16.0, "tokens of a prompt");
+}
+
+#[test]
+fn a_sheet_says_its_meter_with_what_the_energies_depend_on() {
+    let machine = Machine::new(Script::default());
+    let server = machine.server();
+    let of = |meters: &[&str], places: Places| {
+        let places = Places { sys: machine.sys.path().to_owned(), ..places };
+        Identity::of(&server, &Selection::of(meters, &places).unwrap(), &places)
+    };
+    let counted = of(&["rapl"], Places::here());
+    assert_eq!((counted.meter.as_str(), counted.api.as_str()), ("rapl.package-0", "completions"));
+    assert!(counted.channels.contains(&counted.meter), "{:?}", counted.channels);
+    assert_eq!(counted.model.as_deref(), server.model());
+    assert_eq!(of(&[], Places::here()).meter, "");
+    let estimated = Places { tdp_watts: Some(65.0), power_log_ahead: -1.5, ..Places::here() };
+    assert_eq!(of(&["tdp"], estimated).meter, "tdp 65 W -1.5 s ahead");
 }
 
 #[test]
@@ -287,7 +314,7 @@ fn without_a_meter_there_are_times_alone() {
     assert_eq!(Bench::idle_power(&sampler, Duration::ZERO, &stop).unwrap(), None);
     let limits = Limits { least: Duration::from_millis(200), ..short() };
     let bench = Bench { server: &server, sampler: &sampler, limits, idle_w: None, subtracts_idle: true, stop: &stop };
-    let prompts = Prompts::new(false).of_tokens(&server, 16, Duration::from_secs(5)).unwrap();
+    let prompts = Prompts::of_tokens(&server, 16, false, Duration::from_secs(5)).unwrap();
     let one = bench.measure(Setting { prompt: 16, generate: 4, concurrency: 1 }, &prompts).unwrap();
     assert!(one.energy.is_none() && one.no_energy.is_none() && one.figures.energy_per_request_j.is_none());
     assert!(one.figures.latency_s.is_some() && one.figures.ttft_s.is_some() && one.marks.is_empty());
@@ -301,7 +328,7 @@ fn a_server_that_fails_is_refused_and_not_measured() {
     let limits = Limits { most_failures: 0.1, ..short() };
     let (sampler, idle_w) = (&machine.sampler, None);
     let bench = Bench { server: &server, sampler, limits, idle_w, subtracts_idle: false, stop: &stop };
-    let prompts = Prompts::new(false).of_tokens(&server, 16, Duration::from_secs(5)).unwrap();
+    let prompts = Prompts::of_tokens(&server, 16, false, Duration::from_secs(5)).unwrap();
     let error = bench.measure(Setting { prompt: 16, generate: 4, concurrency: 4 }, &prompts).unwrap_err().to_string();
     assert!(error.contains("requests failed") && error.contains("status 503: "), "{error}");
     stop.store(true, Ordering::Relaxed);
@@ -327,7 +354,7 @@ fn too_few_requests_are_told_as_those_that_came_while_all_ran() {
     let limits = Limits { most_requests: 9, least: Duration::from_secs(30), ..short() };
     let bench =
         Bench { server: &server, sampler: &machine.sampler, limits, idle_w: None, subtracts_idle: false, stop: &stop };
-    let prompts = Prompts::new(false).of_tokens(&server, 16, Duration::from_secs(5)).unwrap();
+    let prompts = Prompts::of_tokens(&server, 16, false, Duration::from_secs(5)).unwrap();
     let error = bench.measure(Setting { prompt: 16, generate: 40, concurrency: 4 }, &prompts).unwrap_err().to_string();
     assert!(error.contains(" whole answers came while 4 requests ran, which is too few; give it"), "{error}");
 }

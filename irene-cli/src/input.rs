@@ -7,13 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use irene_tree::{
-    Tree,
+    Tree, file_fault,
     jsonl::{self, TreeReader},
 };
 
-use crate::parquet;
+use crate::{interrupt::Unfinished, parquet};
 
 /// Its name in errors.
 const STANDARD_INPUT: &str = "stdin";
@@ -27,8 +27,8 @@ pub(crate) fn is_stream(path: &Path) -> bool {
     is_standard(path) || path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
-/// The name of a file for errors.
-fn name(path: &Path) -> String {
+/// The name of a file for people.
+pub(crate) fn name(path: &Path) -> String {
     if is_standard(path) { STANDARD_INPUT.into() } else { path.display().to_string() }
 }
 
@@ -82,11 +82,14 @@ fn beginning(path: &Path) -> io::Result<Vec<u8>> {
     Ok(beginning)
 }
 
-/// A file or standard input, and its name for errors.
+/// A file that is not a model's, or standard input, and its name for errors.
 pub(crate) fn open(path: &Path) -> Result<(String, Box<dyn BufRead>)> {
     let name = name(path);
     if parquet::is_named(path) {
         return Ok((name, Box::new(Cursor::new(parquet::text(path)?))));
+    }
+    if let Some(fault) = file_fault(path).filter(|_| !is_stream(path)) {
+        bail!("{name}: {fault}");
     }
     let reader = reader(path).with_context(|| name.clone())?;
     Ok((name, reader))
@@ -125,9 +128,10 @@ pub(crate) fn trees(path: &Path) -> irene_tree::Result<Trees> {
 }
 
 /// The trees of a stream that were spooled.
-pub(crate) fn spooled_trees(stream: &Path, file: &Path) -> irene_tree::Result<Trees> {
+pub(crate) fn spooled_trees(stream: &Path, spooled: &Spooled) -> irene_tree::Result<Trees> {
     let origin = name(stream);
-    let opened = File::open(file).map_err(|source| irene_tree::Error::Io { path: origin.clone().into(), source })?;
+    let opened =
+        spooled.file.reopen().map_err(|source| irene_tree::Error::Io { path: origin.clone().into(), source })?;
     let each = TreeReader::new(origin.clone(), BufReader::with_capacity(1 << 16, opened));
     Ok(Trees { origin, each: Box::new(each) })
 }
@@ -149,15 +153,22 @@ impl Trees {
     }
 }
 
-/// A stream as a file that can be read again; None for a file.
-pub(crate) fn spooled(path: &Path) -> Result<Option<tempfile::NamedTempFile>> {
+/// A stream that is kept as a file, to be read again.
+pub(crate) struct Spooled {
+    file: tempfile::NamedTempFile,
+    _unfinished: Unfinished,
+}
+
+/// The same; None for what is a file already.
+pub(crate) fn spooled(path: &Path) -> Result<Option<Spooled>> {
     if !is_stream(path) {
         return Ok(None);
     }
     let name = name(path);
     let mut file = tempfile::NamedTempFile::new().with_context(|| format!("cannot keep {name} in a temporary file"))?;
+    let _unfinished = Unfinished::new(file.path());
     reader(path).and_then(|mut reader| io::copy(&mut reader, &mut file)).with_context(|| name)?;
-    Ok(Some(file))
+    Ok(Some(Spooled { file, _unfinished }))
 }
 
 /// Whether a file, or standard input, holds trees: it ends in .jsonl, or its first line is of a tree. Whoever reads it next says what is
@@ -181,8 +192,8 @@ pub(crate) fn begins_with_tree(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     let mut beginning = Vec::new();
-    let (name, reader) = open(path)?;
-    reader.take(BEGINNING).read_to_end(&mut beginning).with_context(|| name)?;
+    let read = fresh(path).and_then(|reader| reader.take(BEGINNING).read_to_end(&mut beginning));
+    read.with_context(|| name(path))?;
     Ok(is_of_trees(&beginning))
 }
 

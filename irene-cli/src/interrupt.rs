@@ -1,8 +1,11 @@
 //! Ctrl-C and the request to end (SIGTERM), told to whoever wants to end in order.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use anyhow::{Context, Result};
@@ -40,4 +43,45 @@ pub(crate) fn flag() -> Result<&'static AtomicBool> {
             .context("cannot listen to Ctrl-C")?;
     }
     Ok(flag)
+}
+
+/// The temporary files that there are.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A temporary file, which goes if a signal ends the process before this is dropped.
+pub(crate) struct Unfinished(PathBuf);
+
+impl Unfinished {
+    pub(crate) fn new(path: &Path) -> Self {
+        #[cfg(unix)]
+        watch();
+        unfinished().push(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        unfinished().retain(|path| *path != self.0);
+    }
+}
+
+/// Removes the temporary files at the signal that ends the process, unless the command ends in order.
+#[cfg(unix)]
+fn watch() {
+    static WATCH: std::sync::Once = std::sync::Once::new();
+    WATCH.call_once(|| {
+        // Without it the files stay, which is no reason to write nothing.
+        let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
+        std::thread::spawn(move || {
+            for signal in signals.forever().filter(|_| ENDED.get().is_none()) {
+                unfinished().iter().for_each(|path| drop(std::fs::remove_file(path)));
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        });
+    });
 }

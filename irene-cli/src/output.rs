@@ -16,7 +16,7 @@ use irene_tree::{
 };
 use serde_json::Value;
 
-use crate::{commands::Usage, parquet};
+use crate::{commands::Usage, interrupt::Unfinished, parquet};
 
 /// The width of the terminal: `COLUMNS`, or that of stdout's terminal, or 80 without one.
 pub(crate) fn width() -> usize {
@@ -52,9 +52,9 @@ pub(crate) fn json<N: Into<String>>(fields: impl IntoIterator<Item = (N, Value)>
     Value::Object([version].into_iter().chain(fields).collect()).to_string() + "\n"
 }
 
-/// A mean percentage error in a table, empty where there is none.
+/// A mean percentage error in a table, empty where there is none or no number can hold it.
 pub(crate) fn percent(error: Option<f64>) -> String {
-    error.map_or_else(String::new, |error| format!("{error:.2}"))
+    error.filter(|error| error.is_finite()).map_or_else(String::new, |error| format!("{error:.2}"))
 }
 
 /// A file that will be written, in a folder that is there: what takes minutes must not end at its name.
@@ -111,7 +111,7 @@ fn in_folder(path: PathBuf) -> Result<PathBuf, String> {
     }
     match temporary(folder, None) {
         Ok(_) => Ok(path),
-        Err(error) => Err(format!("no file can be written in {}: {}", folder.display(), error.kind())),
+        Err(error) => Err(format!("no file can be written in {}: {error}", folder.display())),
     }
 }
 
@@ -159,6 +159,17 @@ fn lasting(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok().or_else(new)
 }
 
+/// Makes a folder for what will be written.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
+    anyhow::ensure!(!path.is_file(), "{}: it is a file; name a folder", path.display());
+    std::fs::create_dir_all(path).with_context(|| path.display().to_string())
+}
+
+/// The name of an output for people.
+pub(crate) fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" { "stdout".into() } else { path.display().to_string() }
+}
+
 /// Writes to a file, whole or not at all, or to stdout.
 pub(crate) fn write(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     match path.filter(|path| path.as_os_str() != "-") {
@@ -191,7 +202,7 @@ pub(crate) fn write_or_print(path: Option<&Path>, text: &str) -> Result<()> {
 
 /// Says something to the person at the terminal.
 pub(crate) fn tell(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", readable(text));
 }
 
 /// Explains a line of folded layers, if a tree that is shown to this depth has one.
@@ -236,13 +247,49 @@ pub(crate) fn complain(error: &anyhow::Error) {
     for cause in error.chain().map(ToString::to_string) {
         // candle's errors may carry a backtrace after their first line.
         let cause = cause.lines().next().unwrap_or_default().to_owned();
-        if text.is_empty() {
+        // Some begin with the file that their context names.
+        if cause.starts_with(&text) {
             text = cause;
         } else if !text.contains(&cause) {
             text = format!("{text}: {cause}");
         }
     }
-    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {text}");
+    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", readable(&text));
+}
+
+/// A message as a person can read it: names that come from files may have megabytes and any characters, and some numbers hundreds of
+/// digits.
+pub(crate) fn readable(text: &str) -> String {
+    const LINE: usize = 2000;
+    let line = |line: &str| cut(&line.split_inclusive(' ').map(word).collect::<String>(), LINE);
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A word of a message: a long number in powers of ten, and of a long name its ends.
+fn word(word: &str) -> String {
+    const WORD: usize = 300;
+    const DIGITS: usize = 24;
+    let is_digit = |c: char| c.is_ascii_digit();
+    let digits = word.find(is_digit).zip(word.rfind(is_digit)).map(|(first, last)| first..last + 1);
+    if let Some(place) = digits.filter(|place| place.len() > DIGITS)
+        && word[place.clone()].chars().all(|c| is_digit(c) || c == '.')
+    {
+        let digits = &word[place.clone()];
+        let number = digits.parse().ok().filter(|number: &f64| number.is_finite());
+        let number = number.map_or_else(|| cut(digits, DIGITS), |number| format!("{number:e}"));
+        return format!("{}{number}{}", &word[..place.start], &word[place.end..]);
+    }
+    cut(word, WORD).chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The beginning and the end of a longer text.
+fn cut(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let end = most / 3;
+    text.chars().take(most - end).chain(['…']).chain(text.chars().skip(count - end)).collect()
 }
 
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -268,6 +315,7 @@ pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)
     let dir = folder_of(&target);
     anyhow::ensure!(dir.is_dir(), "cannot write {}: there is no folder {}", path.display(), dir.display());
     let mut file = temporary(dir, existing.as_ref()).with_context(cannot)?;
+    let _unfinished = Unfinished::new(file.path());
     let mut buffered = std::io::BufWriter::new(&mut file);
     write(&mut buffered).map_err(about)?;
     buffered.flush().with_context(cannot)?;
@@ -288,7 +336,8 @@ fn temporary(dir: &Path, existing: Option<&std::fs::Metadata>) -> std::io::Resul
         const NEW: u32 = 0o666;
         builder.permissions(std::fs::Permissions::from_mode(NEW));
     }
-    let file = builder.tempfile_in(dir)?;
+    // Its own words name the temporary file.
+    let file = builder.tempfile_in(dir).map_err(|error| std::io::Error::from(error.kind()))?;
     if let Some(existing) = existing {
         file.as_file().set_permissions(existing.permissions())?;
     }
@@ -340,4 +389,29 @@ pub(crate) fn styled(tree: &Tree, table: &Table) -> String {
         out.push('\n');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_readable_whatever_its_names_and_numbers_are() {
+        let plain = "f.jsonl, line 3: batch size must be from 1 to 16777216, found 0.000123 (root.encoder.0-11)";
+        assert_eq!(readable(plain), plain);
+        assert_eq!(
+            readable(&format!("power limit of {}W,\nthen `{}`: x", 1e308, 1e-320)),
+            "power limit of 1e308W,\nthen `1e-320`: x"
+        );
+        let long = readable(&format!("f.jsonl, line 1: {}: no figure", "b".repeat(5_000_000)));
+        assert!(
+            long.starts_with("f.jsonl, line 1: bbb") && long.ends_with("b: no figure") && long.len() < 400,
+            "{long}"
+        );
+        let columns = readable(&format!("the file has {}; give another", "a column, ".repeat(10_000)));
+        assert!(columns.starts_with("the file has a column") && columns.ends_with("; give another"), "{columns}");
+        assert!(columns.chars().count() <= 2001);
+        assert_eq!(readable(&"9".repeat(400)).chars().count(), 25);
+        assert_eq!(readable("o/a\u{1b}[2Jb\tc"), "o/a\u{fffd}[2Jb\u{fffd}c");
+    }
 }

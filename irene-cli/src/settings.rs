@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::sheet::Format;
+use crate::{
+    commands::numbers::{NOT_NEGATIVE, is_not_negative},
+    sheet::Format,
+};
 
 /// The keys of the file.
 #[derive(Debug, Default, Deserialize)]
@@ -108,8 +111,7 @@ impl Settings {
             }
         };
         for (name, value) in [("price_per_kwh", settings.price_per_kwh), ("grid_intensity", settings.grid_intensity)] {
-            let is_right = value.is_none_or(|value| value.is_finite() && value >= 0.0);
-            ensure!(is_right, "{name}: expected a number of at least 0");
+            ensure!(value.is_none_or(is_not_negative), "{name}: expected {NOT_NEGATIVE}");
         }
         ensure!(
             settings.device.is_none() || settings.predictor.is_none(),
@@ -130,6 +132,7 @@ mod tests {
         assert!(unknown.starts_with("line 2: unknown field `devise`, expected one of `device`"), "{unknown}");
         assert!(refused("format = \"xml\"").contains("unknown variant `xml`"));
         assert!(refused("price_per_kwh = -1.0").contains("price_per_kwh: expected a number of at least 0"));
+        assert!(refused("grid_intensity = 1e308").contains("grid_intensity: expected a number of at least 0"));
         assert!(refused("device = \"a\"\npredictor = \"b\"").contains("leave one out"));
         assert!(refused("top = \n").starts_with("line 1: "));
     }

@@ -1,6 +1,6 @@
 use irene_tree::Kernels;
 
-use crate::{Error, Result};
+use crate::{Error, Law, Result};
 
 /// A program that runs language models, of one generation: its kernels and its overhead decide as much as the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,24 @@ impl Engine {
         format!("{batches}; {kernels}")
     }
 
+    /// An engine of your own, which runs requests as another one does: with the kernels and the batching of that one, and until a calibration
+    /// is made of its requests also with the constants of that one, in wider intervals. The fields that say how it runs may be changed.
+    ///
+    /// ```
+    /// use irene_devices::{Catalogue, Engine, Law};
+    ///
+    /// let like = Engine::find("vllm")?;
+    /// let mine = Engine::named("mistral.rs", like);
+    /// let h100 = Catalogue::find("h100-sxm")?;
+    /// let spread = |engine: &Engine| Law::shipped().on(&h100, engine, true).spread().time;
+    /// assert!(spread(&mine) > spread(like));
+    /// # Ok::<(), irene_devices::Error>(())
+    /// ```
+    pub fn named(name: &'static str, like: &Self) -> Self {
+        let is_measured = Law::shipped().engines.contains_key(like.name);
+        Self { name, program: name, since: "", like: if is_measured { like.name } else { like.like }, ..*like }
+    }
+
     /// Every engine.
     pub fn all() -> &'static [Self] {
         &ENGINES
@@ -100,6 +118,7 @@ fn numbers(version: &str) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Catalogue;
 
     #[test]
     fn engines_say_how_they_run_requests() {
@@ -109,6 +128,19 @@ mod tests {
             "continuous batching, prompts in the same pass as other sequences' tokens; fused kernels"
         );
         assert_eq!(about("transformers"), "one batch after another; a kernel for each operation");
+    }
+
+    #[test]
+    fn an_engine_of_ones_own_has_the_constants_of_the_one_that_it_is_like() {
+        let h100 = Catalogue::find("h100-sxm").unwrap();
+        // Nobody measured candle: what stands in for it stands in for what is like it.
+        for (like, constants) in [("vllm", "vllm-0.11"), ("candle", "llama.cpp")] {
+            let mine = Engine::named("mine", Engine::find(like).unwrap());
+            assert_eq!((mine.name, mine.program, mine.like), ("mine", "mine", constants));
+            assert_eq!(mine.about(), Engine::find(like).unwrap().about());
+            let pass_s = |engine: &Engine| Law::shipped().on(&h100, engine, true).engine().pass_s;
+            assert_eq!(pass_s(&mine), pass_s(Engine::find(like).unwrap()), "{like}");
+        }
     }
 
     #[test]

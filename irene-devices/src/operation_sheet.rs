@@ -271,6 +271,8 @@ fn mark(work: &Work, device: &Device) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     fn sheet(table: &str) -> Result<OperationSheet> {
@@ -283,10 +285,25 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
+    /// A pipe that nobody reads.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn a_reader_that_has_gone_is_told_from_other_faults() {
-        let gone = csv::Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert_eq!(io_error(gone).kind(), std::io::ErrorKind::BrokenPipe);
+        // More than is kept back before it is written.
+        let table = format!("op,device,m,n,k,note\nlinear,l4,2,2,2,{}\n", "m".repeat(1 << 16));
+        let error = sheet(&table).unwrap().write(Gone).unwrap_err();
+        assert!(matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::BrokenPipe));
     }
 
     #[test]

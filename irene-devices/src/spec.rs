@@ -75,7 +75,7 @@ impl Device {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, [`Error::Sheet`] if it cannot be used.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = irene_tree::read_text(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         Self::from_toml(&path.display().to_string(), &text)
     }
 

@@ -23,6 +23,8 @@ pub mod space;
 
 pub use error::{Error, Result};
 pub use learning::candidate::{Candidate, Describer};
+/// The random numbers in the methods of [`Variation`](search::Variation).
+pub use rand_pcg;
 pub use records::{Conditions, Dataset, Measure, Measures, Record, parse_designs};
 
 /// The README's example, which the tests run.

@@ -51,11 +51,7 @@ fn attention(seq_len: usize, hidden: usize, heads: usize) -> Cost {
 }
 
 fn sum(operations: impl IntoIterator<Item = Operation>) -> Cost {
-    operations.into_iter().map(|operation| physical(&operation)).fold(Cost::default(), |sum, cost| Cost {
-        flops: sum.flops.saturating_add(cost.flops),
-        bytes: sum.bytes.saturating_add(cost.bytes),
-        kernels: sum.kernels.saturating_add(cost.kernels),
-    })
+    operations.into_iter().map(|operation| physical(&operation)).sum()
 }
 
 fn show(cost: Cost) -> String {

@@ -68,6 +68,8 @@ mod gradient;
 #[cfg(test)]
 mod tests;
 
+use std::{iter::Sum, ops::Add};
+
 use irene_tree::{OpKind, Operand, Operation, Role};
 
 /// The cost of one run of an operation.
@@ -79,6 +81,25 @@ pub struct Cost {
     pub bytes: u64,
     /// Kernels launched.
     pub kernels: u64,
+}
+
+/// Saturates instead of wrapping.
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            flops: self.flops.saturating_add(other.flops),
+            bytes: self.bytes.saturating_add(other.bytes),
+            kernels: self.kernels.saturating_add(other.kernels),
+        }
+    }
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), Self::add)
+    }
 }
 
 /// The cost by IrEne's counting rules. Kernels are those of [`physical`], which IrEne does not count.

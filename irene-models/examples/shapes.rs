@@ -1,4 +1,4 @@
-//! What the shapes tell of the built-in models: `cargo run -p irene-models --no-default-features --example shapes -- BATCH_SIZE SEQ_LEN`
+//! What the shapes tell of the built-in models: `cargo run -p irene-models --example shapes -- BATCH_SIZE SEQ_LEN`
 //! follows each by shape alone, without weights and without an ML framework.
 #![allow(clippy::print_stdout)] // what it is for
 

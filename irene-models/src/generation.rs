@@ -2,7 +2,7 @@
 
 use irene_tree::{Level, Size, Tree};
 
-use crate::{Done, Error, Label, ModelSpec, Result, Run, Tensor, TreeVisitor, Visitor};
+use crate::{Done, Error, Label, ModelSpec, Result, Run, TaskHead, Tensor, TreeVisitor, Visitor};
 
 /// A step of a generation, and how many steps it stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,7 +122,9 @@ pub(crate) fn check(spec: &ModelSpec, size: Size, generate: usize) -> Result<()>
 /// As [`ModelSpec::trace`].
 pub(crate) fn trace_passes(spec: &ModelSpec, run: Run, prompts: &[(Size, f64)], steps: &[(Size, f64)]) -> Result<Tree> {
     let mut tree = spec.visitor(run);
-    let of_pass = |size: Size| Run { size, generate: 0, keeps_cache: true, ..run };
+    // No other head makes tokens.
+    let head = if spec.heads().contains(&TaskHead::Lm) { TaskHead::Lm } else { run.head };
+    let of_pass = |size: Size| Run { size, generate: 0, keeps_cache: true, head, ..run };
     let model = spec.model_of(of_pass(prompts.first().map_or(run.size, |(size, _)| *size)))?;
     tree.open("root", "Generation", Level::Model);
     let follow = |tree: &mut TreeVisitor, name: String, size: Size, times| {

@@ -1,7 +1,7 @@
 //! Transformer architectures, each written once: one `forward` gives the model tree at any input size, and runs the model.
 //!
-//! [`ModelSpec::trace`] gives the tree from shapes alone: no weights, no arithmetic, no ML framework. With the feature `candle` (on by
-//! default) the same code runs the model, with the same nodes.
+//! [`ModelSpec::trace`] gives the tree from shapes alone: no weights, no arithmetic, no ML framework. With the feature `candle` the
+//! same code runs the model, with the same nodes.
 //!
 //! ```
 //! use irene_models::ModelSpec;

@@ -23,7 +23,7 @@ pub struct Run {
     pub precision: Precision,
     /// How operations become kernels.
     pub kernels: Kernels,
-    /// The head on top of the trunk.
+    /// The head on top of the trunk. A generation has a language model's, whatever is asked for.
     pub head: TaskHead,
     /// How the run is spread over GPUs. The tree then has the shapes of one GPU's share, and nodes for what GPUs exchange.
     pub parallel: Parallel,
@@ -61,6 +61,7 @@ impl From<Size> for Run {
 /// The head on top of a model's trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TaskHead {
     /// Nothing: the model as IrEne measured it.
     #[default]

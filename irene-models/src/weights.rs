@@ -109,6 +109,12 @@ pub struct Weights<'a> {
     lora: Lora,
 }
 
+impl std::fmt::Debug for Weights<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Weights").field("key", &self.key).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// Adapters beside weights that are not trained (Hu et al. 2021).
 #[derive(Clone, Copy, Default)]
 struct Lora {

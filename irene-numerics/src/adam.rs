@@ -35,7 +35,7 @@ impl<T: RealField + Copy> Adam<T> {
         Self { decay, ..self }
     }
 
-    /// One step against the gradient.
+    /// One step against the gradient, which has a number for each parameter; parameters beyond its length stay.
     pub fn step<'a>(&mut self, parameters: impl IntoIterator<Item = &'a mut T>, gradient: &[T])
     where
         T: 'a,

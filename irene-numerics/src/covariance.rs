@@ -52,11 +52,17 @@ impl CovarianceFactor {
     }
 
     /// K⁻¹ y.
+    ///
+    /// # Panics
+    /// If y is not as long as K.
     pub fn solve(&self, right: &DVector<f64>) -> DVector<f64> {
         self.0.solve(right)
     }
 
     /// Replaces y by L⁻¹ y, column by column: values with covariance K become independent, with variance 1.
+    ///
+    /// # Panics
+    /// If a column is not as long as K.
     pub fn whiten<C: Dim, S: StorageMut<f64, Dyn, C>>(&self, right: &mut Matrix<f64, Dyn, C, S>) {
         // This fails only for a zero on the diagonal, and a factor has none.
         self.0.l_dirty().solve_lower_triangular_mut(right);

@@ -4,6 +4,9 @@ use nalgebra::{DMatrix, DVector};
 const RANK_TOLERANCE: f64 = 1e-10;
 
 /// The x that makes Σ weight·(row·x - target)² least, by singular values; if several do, the one of least norm.
+///
+/// # Panics
+/// If there are fewer targets or weights than rows, or a row is shorter than the first.
 pub fn least_squares(rows: &[&[f64]], targets: &[f64], weights: &[f64]) -> Vec<f64> {
     let columns = rows.first().map_or(0, |row| row.len());
     let roots: Vec<f64> = weights.iter().map(|weight| weight.sqrt()).collect();

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, error::Error, path::Path};
 
 use irene_devices::Vendor;
 use irene_predict::{
-    Key, Law, LeftOut, Measured, PublicData, PublicFile, RequestErrors, TrialError, fit_law, order_of_configurations,
-    prior_law, try_calibrations, try_laws, with_spreads,
+    Key, Law, LawsWithout, Measured, PublicData, PublicFile, RequestErrors, TrialError, fit_law,
+    order_of_configurations, prior_law, try_calibrations, try_laws, with_spreads,
 };
 use irene_requests::PercentErrors;
 
@@ -27,8 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(path) = arguments.get(1) {
         let device: Key = |one| &one.device.name;
         let model: Key = |one| if is_left_out(one) { &one.model } else { "" };
-        let devices = LeftOut::each(device, &all, &prior, None, &|| ());
-        let models = LeftOut::each(model, &all, &prior, Some(&law), &|| ());
+        let devices = LawsWithout::each(device, &all, &prior, None, &|| ());
+        let models = LawsWithout::each(model, &all, &prior, Some(&law), &|| ());
         let both = [devices, models];
         law = with_spreads(law, &all, &both);
         let [devices, models] = both.clone().map(|left_out| left_out.with_spreads(&all, &both));
@@ -94,7 +94,7 @@ fn print(groups: &BTreeMap<String, RequestErrors>) {
 }
 
 /// Prints the errors on each device and engine of ML.ENERGY with the device left out of the law, and a few of its requests calibrated on.
-fn calibrated(measured: &[Measured], laws: &LeftOut) -> Result<(), Box<dyn Error>> {
+fn calibrated(measured: &[Measured], laws: &LawsWithout) -> Result<(), Box<dyn Error>> {
     const CHOICES: u64 = 20;
     let of_file: Vec<&Measured> = measured.iter().filter(|one| one.source == PublicFile::ML_ENERGY).collect();
     for requests in [1, 3, 10, 30] {

@@ -26,9 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut residuals = Vec::new();
     for file in FILES {
         let imported = irene_requests::import(&Path::new(&folder).join(file))?;
-        let mut service = Service::new(ServiceOptions::default());
+        let service = Service::new(ServiceOptions::default());
         for row in imported.rows {
-            let Ok(one) = Measured::of(file, &row, &mut service) else { continue };
+            let Ok(one) = Measured::of(file, &row, &service) else { continue };
             let [_, _, energy] = one.residuals(Law::shipped());
             let Some(energy) = energy.filter(|residual| residual.is_finite()) else { continue };
             let (model, device, engine) = (one.model.clone(), one.device.name.clone(), one.engine.name);

@@ -1,13 +1,5 @@
 //! The ends of the intervals that figures lie in with a probability of 90%.
 
-use irene_devices::FigureSpread;
-use irene_numerics::NORMAL_90;
-
-/// The factors of [time, power, energy] at both ends.
-pub(crate) fn factors(spread: &FigureSpread) -> [[f64; 3]; 2] {
-    [-NORMAL_90, NORMAL_90].map(|bound| [spread.time, spread.power, spread.energy].map(|spread| (bound * spread).exp()))
-}
-
 /// How far an end of an interval is from its figure, in the logarithm: a limit may cut one end alone.
 pub(crate) fn width(figure: f64, end: f64) -> f64 {
     (end / figure).ln().abs()

@@ -2,8 +2,8 @@
 //!
 //! [`predict`] follows the model's own code by shape, counts every operation, and predicts every node by a profile that was measured on the
 //! device. [`forecast()`] predicts requests from a device's data sheet; a [`Service`] does so for rows of request sheets, and a [`Calibration`]
-//! corrects the answer by measured requests. [`fit_law`] fits the law of data sheets to measurements. The crate re-exports the types of
-//! irene-models, irene-regress and irene-devices that its callers need.
+//! corrects the answer by measured requests. [`fit_law`] fits the law of data sheets to measurements. The crate re-exports the types of the
+//! crates below it that its callers need.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod calibration;
@@ -24,18 +24,18 @@ pub use evaluation::{
     KernelsLeftOut, Order, PublicData, PublicFile, RequestErrors, Server, TreeErrors, check_trees,
     order_of_configurations, training_steps, try_laws,
 };
-pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
+pub use fit::{Key, LawsWithout, Measured, fit_law, prior_law, with_spreads};
 pub use forecast::{Forecast, Host, Memory, Note, Part, forecast, rounded_down};
-pub use irene_devices::{Device, Engine, Law};
+pub use irene_devices::{Catalogue, Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
-pub use irene_requests::Load;
-use irene_tree::Tree;
+pub use irene_requests::{Load, RequestRow};
+pub use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Size, Training, Tree};
 pub use passes::Passes;
 pub use request::Request;
-pub use schedule::{Figures, Spent};
+pub use schedule::{Figures, PassesCost};
 pub(crate) use schedule::{Runs, Schedule, ScheduleCost};
-pub use service::{Fault, Service, ServiceOptions, Setting};
+pub use service::{Fault, Service, ServiceOptions, Setting, usual_engine};
 pub use training::{
     Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,
 };
@@ -70,9 +70,17 @@ pub enum Error {
     /// A needed cell is absent.
     #[error("is missing: add the column, or fill the cell")]
     Missing,
-    /// More tokens than a request has.
-    #[error("{0} tokens are beyond any request's: at most 1000000000")]
+    /// Tokens that no request has.
+    #[error("expected from 0 to 1000000000 tokens, found {0}")]
     Tokens(f64),
+    /// A request, a device or a machine that cannot be.
+    #[error("{field}: {reason}")]
+    Request {
+        /// The field.
+        field: &'static str,
+        /// The values that it can have, and the one found.
+        reason: String,
+    },
     /// A row that does not say how many requests run at once.
     #[error("how many requests run at once is missing: fill one of sequences, concurrency and rate")]
     NoLoad,
@@ -149,7 +157,7 @@ pub enum Error {
     },
     /// More requests arrive than can be served.
     #[error(
-        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (--data-parallel)", rounded_down(*greatest)
+        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (a greater --data-parallel)", rounded_down(*greatest)
     )]
     Overload {
         /// Requests that arrive in a second.
@@ -166,6 +174,9 @@ fn lack(needed_gib: f64, available_gib: f64) -> String {
 }
 
 /// The tree of a run with its counts and the predicted energy of every node, in joules.
+///
+/// A [`Size`] alone means one pass in 32-bit floats by eager kernels, without a head: `head: TaskHead::Lm` adds that of a language model,
+/// which a generation has anyway.
 ///
 /// # Errors
 /// [`Error::Model`] from [`ModelSpec::trace`], [`Error::Predict`] from [`DeviceProfile::predict`].

@@ -1,8 +1,9 @@
-use irene_models::{Run, TaskHead};
+use irene_devices::{Device, Engine};
+use irene_models::{ModelSpec, Run, TaskHead};
 use irene_requests::Load;
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
-use crate::{Error, passes::Followed};
+use crate::{Error, passes::Followed, service::served_precision};
 
 /// A request to a model: prompt and generated tokens, how many requests run at once, and how the model runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,24 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request as most would serve it: in the formats and with the kernels that the engine takes for the model, on one GPU, with the usual
+    /// head. The fields may be changed afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a config whose number formats or cache cannot be told.
+    pub fn new(
+        spec: &ModelSpec,
+        device: &Device,
+        engine: &Engine,
+        load: Load,
+        prompt: usize,
+        generated: usize,
+    ) -> Result<Self, Error> {
+        let precision = served_precision(spec, device, engine)?;
+        let (kernels, parallel) = (engine.kernels, Parallel::default());
+        Ok(Self { prompt, generated, load, precision, kernels, parallel, head: None })
+    }
+
     /// The run of one pass of one copy of the model.
     pub(crate) fn run(&self, followed: Followed<'_>, size: Size) -> Result<Run, Error> {
         let generates = self.generated > 0;

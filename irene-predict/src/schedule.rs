@@ -47,9 +47,9 @@ pub(crate) struct Runs {
     pub(crate) beside: Option<(Size, Pass)>,
 }
 
-/// Time and energy of some passes.
+/// The cost of some passes.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub struct Spent {
+pub struct PassesCost {
     /// Passes.
     pub passes: f64,
     /// Time, s.
@@ -58,7 +58,7 @@ pub struct Spent {
     pub joules: f64,
 }
 
-impl Spent {
+impl PassesCost {
     /// A pass of one GPU on so many, of which a share has something to do.
     pub(crate) fn of(cost: &PassCost, filled: f64, gpus: f64) -> Self {
         // The others wait with a model loaded.
@@ -84,9 +84,9 @@ impl Spent {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ScheduleCost {
     /// The passes with prompts.
-    pub(crate) prompts: Spent,
+    pub(crate) prompts: PassesCost,
     /// The others.
-    pub(crate) steps: Spent,
+    pub(crate) steps: PassesCost,
     /// The times of the prompt of the first wave of a batch and of all its passes, s.
     pub(crate) wave_s: [f64; 2],
 }
@@ -239,7 +239,7 @@ impl Schedule {
         let (of_prompts, of_steps) = costs.split_at(self.prompts.len());
         let sum = |costs: &[PassCost], passes: &[Runs]| {
             let spent = costs.iter().zip(passes).map(|(cost, runs)| runs.spent(cost, self.gpus).times(runs.times));
-            spent.fold(Spent::default(), Spent::and)
+            spent.fold(PassesCost::default(), PassesCost::and)
         };
         // Waves have equally many kinds of steps, the first wave's first.
         let of_wave = self.steps.len() / self.prompts.len().max(1);
@@ -254,8 +254,8 @@ impl Schedule {
     }
 
     /// The cost of any pass of one GPU, over all GPUs.
-    pub(crate) fn spent(&self, cost: &PassCost) -> Spent {
-        Spent::of(cost, self.prompts.first().map_or(1.0, |runs| runs.filled), self.gpus)
+    pub(crate) fn spent(&self, cost: &PassCost) -> PassesCost {
+        PassesCost::of(cost, self.prompts.first().map_or(1.0, |runs| runs.filled), self.gpus)
     }
 
     /// The figures of the schedule, from the cost of its passes.
@@ -324,16 +324,16 @@ impl Runs {
     }
 
     /// The cost that its prompts add to the steps beside them, on so many GPUs.
-    pub(crate) fn added(&self, gpus: f64, law: &LawOn<'_>) -> Spent {
+    pub(crate) fn added(&self, gpus: f64, law: &LawOn<'_>) -> PassesCost {
         let of = |pass: &Pass| self.spent(&law.pass(pass), gpus);
-        let step = self.beside.as_ref().map_or_else(Spent::default, |(_, step)| of(step));
+        let step = self.beside.as_ref().map_or_else(PassesCost::default, |(_, step)| of(step));
         let whole = of(&self.pass);
-        Spent { seconds: whole.seconds - step.seconds, joules: whole.joules - step.joules, ..whole }
+        PassesCost { seconds: whole.seconds - step.seconds, joules: whole.joules - step.joules, ..whole }
     }
 
     /// The cost of its pass on one GPU, over so many.
-    pub(crate) fn spent(&self, cost: &PassCost, gpus: f64) -> Spent {
-        Spent::of(cost, self.filled, gpus)
+    pub(crate) fn spent(&self, cost: &PassCost, gpus: f64) -> PassesCost {
+        PassesCost::of(cost, self.filled, gpus)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Rows of request sheets as settings of a forecast: names looked up, and what is not said filled in.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use irene_devices::{Catalogue, Device, DeviceClass, Engine, FROM_DATA_SHEET, Law, PassCost, Vendor};
 use irene_models::{ModelSpec, TaskHead};
@@ -8,7 +12,7 @@ use irene_requests::RequestRow;
 use irene_tree::{Format, Parallel, Precision, Size, Tree};
 
 use crate::{
-    Calibration, Error, Forecast, Host, Note, Part, Passes, Request, Schedule, Spent, calibration::CALIBRATED,
+    Calibration, Error, Forecast, Host, Note, Part, Passes, PassesCost, Request, Schedule, calibration::CALIBRATED,
     forecast::forecast_by, passes::Followed,
 };
 
@@ -29,13 +33,17 @@ pub struct ServiceOptions {
     pub host: Option<Host>,
 }
 
-/// Turns rows of request sheets into settings. Each model and device is looked up once.
+/// Turns rows of request sheets into settings, on several threads if need be. Each model and device is looked up once.
 #[derive(Debug, Default)]
 pub struct Service {
     options: ServiceOptions,
-    models: BTreeMap<String, (Arc<ModelSpec>, Arc<Passes>)>,
-    devices: BTreeMap<String, Arc<Device>>,
+    engines: Vec<&'static Engine>,
+    models: Mutex<BTreeMap<String, Model>>,
+    devices: Mutex<BTreeMap<String, Arc<Device>>>,
 }
+
+/// A model, and the passes of it that were followed.
+type Model = (Arc<ModelSpec>, Arc<Passes>);
 
 /// A request to a model on a device, with all that a forecast needs.
 #[derive(Clone, Debug)]
@@ -92,38 +100,36 @@ impl Service {
 
     /// Adds a model under a name, in place of looking the name up.
     pub fn add_model(&mut self, name: impl Into<String>, spec: impl Into<Arc<ModelSpec>>) {
-        self.models.insert(name.into(), (spec.into(), Arc::default()));
+        self.add_followed(name, spec.into(), Arc::default());
     }
 
     /// Adds a model with the passes of it that were followed before.
     pub fn add_followed(&mut self, name: impl Into<String>, spec: Arc<ModelSpec>, passes: Arc<Passes>) {
-        self.models.insert(name.into(), (spec, passes));
+        let models = self.models.get_mut().unwrap_or_else(PoisonError::into_inner);
+        models.insert(name.into(), (spec, passes));
+    }
+
+    /// Adds an engine of your own ([`Engine::named`]), which rows name as it is written.
+    pub fn add_engine(&mut self, engine: &'static Engine) {
+        self.engines.insert(0, engine);
     }
 
     /// The setting of a row.
     ///
     /// # Errors
     /// A [`Fault`] for a name that is unknown, and for what is missing.
-    pub fn setting(&mut self, row: &RequestRow) -> Result<Setting, Fault> {
-        let name = row.model.as_deref().ok_or_else(|| Fault::missing("model"))?;
-        let (spec, passes) = match self.models.get(name) {
-            Some(known) => known.clone(),
-            None => {
-                let found = (Arc::new(ModelSpec::find(name).map_err(Fault::of("model"))?), Arc::default());
-                self.models.insert(name.to_owned(), found.clone());
-                found
-            }
-        };
+    pub fn setting(&self, row: &RequestRow) -> Result<Setting, Fault> {
+        let (spec, passes) = self.model(row.model.as_deref().ok_or_else(|| Fault::missing("model"))?)?;
         let device = self.device(row)?;
         let engine = match &row.engine {
-            Some(name) => Engine::find(name).map_err(Fault::of("engine"))?,
+            Some(name) => self.engine(name)?,
             None => usual_engine(&spec, &device).map_err(Fault::of("engine"))?,
         };
         let precision = self.precision(&spec, &device, engine, row).map_err(Fault::of("weights"))?;
         /// More is a slip.
         const MOST_TOKENS: f64 = 1e9;
         let whole = |column: &'static str, tokens: f64| match tokens {
-            tokens if tokens <= MOST_TOKENS => Ok(tokens.round() as usize),
+            tokens if (0.0..=MOST_TOKENS).contains(&tokens) => Ok(tokens.round() as usize),
             tokens => Err(Fault { column, error: Error::Tokens(tokens) }),
         };
         let request = Request {
@@ -139,7 +145,24 @@ impl Service {
         Ok(Setting { spec, device, engine, request, host, calibration, passes })
     }
 
-    fn device(&mut self, row: &RequestRow) -> Result<Arc<Device>, Fault> {
+    fn model(&self, name: &str) -> Result<Model, Fault> {
+        let models = || self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = models().get(name) {
+            return Ok(known.clone());
+        }
+        // Other threads need not wait while a file is read.
+        let found = (Arc::new(ModelSpec::find(name).map_err(Fault::of("model"))?), Arc::default());
+        Ok(models().entry(name.to_owned()).or_insert(found).clone())
+    }
+
+    fn engine(&self, name: &str) -> Result<&'static Engine, Fault> {
+        match self.engines.iter().copied().find(|engine| engine.name == name) {
+            Some(own) => Ok(own),
+            None => Engine::find(name).map_err(Fault::of("engine")),
+        }
+    }
+
+    fn device(&self, row: &RequestRow) -> Result<Arc<Device>, Fault> {
         let calibrated = self.options.calibration.as_ref().map(|calibration| &calibration.device);
         let own = self.options.device.as_ref();
         let name = match (own, &row.device, calibrated) {
@@ -147,7 +170,8 @@ impl Service {
             (None, Some(name), _) => name.clone(),
             (None, None, None) => return Err(Fault::missing("device")),
         };
-        if let Some(known) = self.devices.get(&name) {
+        let devices = || self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = devices().get(&name) {
             return Ok(Arc::clone(known));
         }
         let found = match own.or(calibrated.filter(|device| device.name == name)) {
@@ -161,7 +185,7 @@ impl Service {
             None => found,
         };
         let found = Arc::new(found);
-        self.devices.insert(name, Arc::clone(&found));
+        devices().insert(name, Arc::clone(&found));
         Ok(found)
     }
 
@@ -207,10 +231,10 @@ impl Setting {
                 return Ok(forecast.by_meter(watts, meter));
             }
         }
-        Ok(match self.host_watts()? {
-            Some(watts) => forecast.at_the_wall(watts, Law::shipped().host.spread),
-            None => forecast,
-        })
+        match self.machine() {
+            Some(host) => forecast.at_the_wall(host, device, Law::shipped()),
+            None => Ok(forecast),
+        }
     }
 
     /// The power that the meter of the measurements counts beside the devices, W, where that counts more than these.
@@ -218,11 +242,15 @@ impl Setting {
         self.law(schedule).on(&self.device, self.engine, schedule.is_served()).engine().beside_w
     }
 
-    /// The power of the machine around the devices, W, where energy is that at the wall, or of a machine that was measured with another engine.
-    fn host_watts(&self) -> Result<Option<f64>, Error> {
+    /// The machine around the devices, where energy is that at the wall, or that of a machine that was measured with another engine.
+    fn machine(&self) -> Option<Host> {
+        self.host.or_else(|| self.calibration.as_ref()?.host_of(&self.device))
+    }
+
+    /// Its power, W.
+    fn machine_w(&self) -> Result<f64, Error> {
         let gpus = self.request.parallel.gpus() as f64;
-        let host = self.host.or_else(|| self.calibration.as_ref()?.host_of(&self.device));
-        host.map(|host| host.watts(&Law::shipped().host, &self.device, gpus)).transpose()
+        self.machine().map_or(Ok(0.0), |host| host.watts(&Law::shipped().host, &self.device, gpus))
     }
 
     /// Whether its forecast rests on measurements of its device and engine.
@@ -236,7 +264,7 @@ impl Setting {
     ///
     /// # Errors
     /// [`Error::Model`] for a pass that the model cannot run.
-    pub fn pass(&self, forecast: &Forecast, size: Size) -> Result<Spent, Error> {
+    pub fn pass(&self, forecast: &Forecast, size: Size) -> Result<PassesCost, Error> {
         Ok(forecast.schedule().spent(&self.pass_of_gpu(forecast, size)?))
     }
 
@@ -244,11 +272,11 @@ impl Setting {
     ///
     /// # Errors
     /// As [`pass`](Self::pass).
-    pub fn lone_pass(&self, forecast: &Forecast, size: Size) -> Result<Spent, Error> {
+    pub fn lone_pass(&self, forecast: &Forecast, size: Size) -> Result<PassesCost, Error> {
         let Parallel { tensor, pipeline, .. } = self.request.parallel;
         let cost = self.pass_of_gpu(forecast, size)?;
         // One stage works at a time.
-        Ok(Spent::of(&cost, 1.0 / pipeline.max(1) as f64, (tensor * pipeline) as f64))
+        Ok(PassesCost::of(&cost, 1.0 / pipeline.max(1) as f64, (tensor * pipeline) as f64))
     }
 
     /// The cost of a request's prompt beside the same steps of others if its first `cached` tokens are in the cache already.
@@ -260,16 +288,13 @@ impl Setting {
         let schedule = forecast.schedule();
         let law = self.law(schedule);
         let law = law.on(device, engine, schedule.is_served());
-        let mut all = Spent::default();
+        let mut all = PassesCost::default();
         for runs in &schedule.prompts {
             let rest = Size { new: runs.size.new.saturating_sub(cached).max(1), past: cached, ..runs.size };
             let rest = runs.reading(Followed { spec, passes }.pass(request, rest)?);
             all = all.and(rest.added(schedule.gpus, &law).times(runs.times));
         }
-        let beside_w = match self.beside_w(schedule) {
-            None => self.host_watts()?.unwrap_or(0.0),
-            Some(watts) => watts,
-        };
+        let beside_w = self.beside_w(schedule).map_or_else(|| self.machine_w(), Ok)?;
         let joules = all.joules + beside_w * all.seconds;
         Ok(Part { joules: joules / schedule.requests, seconds: all.seconds / all.passes })
     }
@@ -328,7 +353,10 @@ fn with_shared_attention(parallel: Parallel) -> Parallel {
 }
 
 /// The engine that most would take: llama.cpp on processors and Apple's chips, transformers for models that generate nothing, else vLLM.
-fn usual_engine(spec: &ModelSpec, device: &Device) -> Result<&'static Engine, Error> {
+///
+/// # Errors
+/// [`Error::Model`] for a config whose cache cannot be told.
+pub fn usual_engine(spec: &ModelSpec, device: &Device) -> Result<&'static Engine, Error> {
     let is_decoder = spec.cache(irene_tree::Kernels::Fused)?.is_some();
     let name = match (is_decoder, device.class, device.vendor) {
         (false, ..) => "transformers",
@@ -340,9 +368,9 @@ fn usual_engine(spec: &ModelSpec, device: &Device) -> Result<&'static Engine, Er
 
 /// The formats that an engine serves a model in: its config's own; in place of 32 bits, 16 where a server runs it, or where the config of a
 /// decoder does not say.
-fn served_precision(spec: &ModelSpec, device: &Device, engine: &Engine) -> Result<Precision, Error> {
+pub(crate) fn served_precision(spec: &ModelSpec, device: &Device, engine: &Engine) -> Result<Precision, Error> {
     let own = spec.config().precision()?;
-    let is_served = !matches!(engine.program, "transformers" | "candle");
+    let is_served = !engine.starts_kernels_ahead();
     let (is_decoder, says) = (spec.cache(engine.kernels)?.is_some(), spec.config().has_precision());
     if says && own.activations != Format::F32 || !(is_served || is_decoder && !says) {
         return Ok(own);

@@ -133,24 +133,9 @@ impl Builder {
         self.primitive(name, "Linear", Operation::new(OpKind::Linear, &[input, weight, bias], output));
     }
 
-    /// RMSNorm is an operation that irene-tree has no kind for: this service counts its kernel itself.
     fn norm(&mut self) {
-        const MEGA: f64 = 1e6;
-        const MIB: f64 = 1024.0 * 1024.0;
-        let elements = (self.batch * self.tokens * self.hidden) as f64;
-        let read_and_written = (2.0 * elements + self.hidden as f64) * 4.0 / MIB;
-        let node = self.tree.leaf("norm", "RMSNorm", Level::Ml, None);
-        for (quantity, value) in [
-            (Quantity::NumParameters, self.hidden as f64),
-            (Quantity::Flops, 4.0 * elements / MEGA),
-            (Quantity::TiledFlops, 4.0 * elements / MEGA),
-            (Quantity::MemBytes, read_and_written),
-            (Quantity::MovedBytes, read_and_written),
-            (Quantity::CopiedBytes, 0.0),
-            (Quantity::Kernels, 1.0),
-        ] {
-            node.set(quantity, value);
-        }
+        let (x, weight) = (self.activation(self.hidden), Operand::parameter([self.hidden], Format::F32));
+        self.primitive("norm", "RMSNorm", Operation::new(OpKind::RmsNorm, &[x, weight], x));
     }
 
     fn primitive(&mut self, name: &str, instance_type: &'static str, operation: Operation) {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use irene_numerics::GIB;
 use irene_tree::{Mark, Node, NodeId, Quantity, Tree, render};
@@ -24,7 +24,7 @@ pub trait Predictor: Send + Sync {
 
     /// Sets [`Quantity::PredictedEnergy`](irene_tree::Quantity::PredictedEnergy), in joules, on every node, and
     /// the other quantities that the method predicts ([`Quantity::PREDICTED`], marks). Single operations that were not measured may be left
-    /// out.
+    /// out. [`DeviceProfile::predict`] clears earlier predictions before.
     ///
     /// # Errors
     /// [`Error::MissingFeature`], [`Error::Latency`], [`Error::UnseenOperation`]; the tree may then be annotated in part.
@@ -97,6 +97,14 @@ pub struct DeviceProfile {
     pub provenance: Provenance,
 }
 
+impl fmt::Debug for DeviceProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { predictor, provenance } = self;
+        let predictor = predictor.summary();
+        f.debug_struct("DeviceProfile").field("predictor", &predictor).field("provenance", provenance).finish()
+    }
+}
+
 /// A profile inside this crate. profiles/README.md has the commands that made them.
 struct Bundled {
     device: &'static str,
@@ -137,14 +145,16 @@ impl DeviceProfile {
     /// The bundled device that a reader gets who names none: the faster card of the two, and the one that was measured at more sizes.
     pub const DEFAULT_DEVICE: &'static str = "gtx-1080-ti";
 
-    /// Predicts a tree to be shown: checks the tree, predicts every node, refuses figures that are not finite, marks those below zero and
-    /// all of a tree in number formats that it was not trained on, adds up the energies of several GPUs, and writes method and provenance
-    /// into the tree's field `predictor`.
+    /// Predicts a tree to be shown: checks the tree, clears earlier predictions, predicts every node, refuses figures that are not finite,
+    /// marks those below zero and all of a tree in number formats that it was not trained on, adds up the energies of several GPUs, and
+    /// writes method and provenance into the tree's field `predictor`.
     ///
     /// # Errors
     /// [`Error::Tree`] for a tree that breaks the rules of one; those of [`Predictor::predict`]; [`Error::NotFinite`].
     pub fn predict(&self, tree: &mut Tree) -> Result<()> {
         tree.check()?;
+        // A method of one's own sets what it predicts, and nothing else.
+        tree.clear_predictions();
         self.predictor.predict(tree)?;
         sum_over_gpus(tree);
         for id in tree.ids() {

@@ -12,6 +12,7 @@ use crate::{Error, Result};
 
 /// The trees that each fold of a cross-validation leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LeaveOut {
     /// All trees of one model (the paper's).
     Model,

@@ -51,7 +51,7 @@ fn product(left: &[f32], right: &[f32], size: usize) -> Vec<f32> {
 
 fn show(measured: &Measurement) -> String {
     let percent = |share: Option<f64>| share.map_or(String::new(), |share| format!(" ± {:.0} %", 100.0 * share));
-    let half_width = |estimate: &irene_sampler::Estimate| percent(estimate.half_width.map(|half| half / estimate.mean));
+    let half_width = |mean: &irene_sampler::Mean| percent(mean.half_width.map(|half| half / mean.mean));
     let time = format!("{:.4} ms{}", measured.latency.mean * 1e3, half_width(&measured.latency));
     let energy = match (&measured.energy, measured.provenance, &measured.no_energy) {
         (Some(energy), Some(provenance), _) => {

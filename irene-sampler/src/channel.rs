@@ -123,6 +123,7 @@ pub struct Channel {
 
 /// Over which time a reading of power is a mean. The least is the best: a mean tells little of a window that is not much longer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Averaging {
     /// It is the power of the moment.
     #[default]
@@ -156,6 +157,7 @@ impl fmt::Display for Averaging {
 
 /// How much of the computer a sensor on a board sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reach {
     /// All that the computer draws.
     Computer,

@@ -33,9 +33,8 @@ mod updates;
 pub use channel::{Averaging, Channel, ChannelId, Metric, Provenance, Reach};
 pub use clock::{Clock, Stamp};
 pub use evidence::Doubt;
-pub use memory::{available_memory, peak_memory};
 pub use pending::{Pending, Promise};
-pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
+pub use protocol::{ChannelFigure, Mean, MeasureError, Measurement, MeasuringProtocol, Round};
 pub use recording::{Readings, Recorder, Recording, Silent};
 pub use resource::{Package, Resource, SocPart};
 pub use sampler::{Sampler, SamplerOptions};
@@ -44,6 +43,10 @@ pub use series::{Series, Window, WindowError};
 pub use span::{Span, SpanError, Spent};
 pub use steps::{Step, Steps};
 pub use total::{Findings, LeftOut, Missing, Need, NoEnergy, Total, TotalWindow};
+
+// For irene's own crates alone: they may change with any version.
+#[doc(hidden)]
+pub use memory::{available_memory, peak_memory};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

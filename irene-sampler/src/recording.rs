@@ -5,11 +5,13 @@ use crate::{
     evidence::Evidence,
 };
 
-/// Takes a sensor's readings.
+/// Takes a sensor's readings, by the numbers of its channels. A reading of a channel that it does not have is left out.
+#[derive(Debug)]
 pub struct Readings<'a> {
     stamp: Stamp,
-    /// The place of the sensor's first channel among all.
+    /// The place of the sensor's first channel among all, and that behind its last.
     first: usize,
+    end: usize,
     taken: &'a mut Vec<Reading>,
 }
 
@@ -33,26 +35,26 @@ impl Readings<'_> {
 
     /// Adds a reading of now to the sensor's channel with this number.
     pub fn push(&mut self, channel: usize, value: f64) {
-        let place = self.first + channel;
-        self.taken.push(Reading { place, time: self.stamp.time, value, after_break: false, is_new: false });
+        let place = self.first.saturating_add(channel);
+        self.add(Reading { place, time: self.stamp.time, value, after_break: false, is_new: false });
     }
 
-    /// Adds a reading that was taken at a time of the system's clock. It counts as new, even if the value has not changed.
+    /// Adds a reading with the sensor's own wall-clock time. It counts as new even if the value has not changed.
     pub fn push_at_wall(&mut self, channel: usize, wall: f64, value: f64) {
         let reading = self.reading_at_wall(channel, wall, value);
-        self.taken.push(reading);
+        self.add(reading);
     }
 
     /// Adds a reading of a counter before which an unknown amount was used.
     pub(crate) fn push_after_break(&mut self, channel: usize, value: f64) {
         let reading = self.reading_at_wall(channel, self.stamp.wall, value);
-        self.taken.push(Reading { after_break: true, is_new: false, ..reading });
+        self.add(Reading { after_break: true, is_new: false, ..reading });
     }
 
     /// The same at a time of the system's clock.
     pub(crate) fn push_at_wall_after_break(&mut self, channel: usize, wall: f64, value: f64) {
         let reading = self.reading_at_wall(channel, wall, value);
-        self.taken.push(Reading { after_break: true, ..reading });
+        self.add(Reading { after_break: true, ..reading });
     }
 
     /// Adds a reading of now that the sensor has taken anew, even if it shows what it showed before.
@@ -62,7 +64,13 @@ impl Readings<'_> {
 
     fn reading_at_wall(&self, channel: usize, wall: f64, value: f64) -> Reading {
         let time = wall - self.stamp.wall + self.stamp.time;
-        Reading { place: self.first + channel, time, value, after_break: false, is_new: true }
+        Reading { place: self.first.saturating_add(channel), time, value, after_break: false, is_new: true }
+    }
+
+    fn add(&mut self, reading: Reading) {
+        if reading.place < self.end {
+            self.taken.push(reading);
+        }
     }
 }
 
@@ -111,7 +119,8 @@ impl Recording {
     /// Adds the readings that were taken.
     pub(crate) fn add(&mut self, probing: &mut Probing) {
         for Reading { place, time, value, after_break, is_new } in probing.taken.drain(..) {
-            let series = &mut self.series[place];
+            // A sensor whose channels have become more has more than there are series.
+            let Some(series) = self.series.get_mut(place) else { continue };
             if after_break {
                 series.break_before(time);
             }
@@ -138,6 +147,9 @@ impl Recording {
     }
 
     /// The readings of a channel, by its place.
+    ///
+    /// # Panics
+    /// If there are not so many [channels](Self::channels).
     pub fn series(&self, channel: usize) -> &Series {
         &self.series[channel]
     }
@@ -154,6 +166,9 @@ impl Recording {
     ///
     /// # Errors
     /// [`WindowError`] if there are too few readings for a figure.
+    ///
+    /// # Panics
+    /// If there are not so many [channels](Self::channels).
     pub fn window(&self, channel: usize, from: f64, to: f64) -> Result<Window, WindowError> {
         self.series[channel].window(from, to)
     }
@@ -183,8 +198,9 @@ impl Probing {
     pub(crate) fn read(&mut self, stamp: impl Fn() -> Stamp) {
         let mut first = 0;
         for sensor in &mut self.sensors {
-            sensor.sample(&mut Readings { stamp: stamp(), first, taken: &mut self.taken });
-            first += sensor.channels().len();
+            let end = first + sensor.channels().len();
+            sensor.sample(&mut Readings { stamp: stamp(), first, end, taken: &mut self.taken });
+            first = end;
         }
     }
 

@@ -4,6 +4,7 @@ use crate::ShareMethod;
 
 /// A part of the machine, or a meter, that a channel's readings are about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Resource {
     /// The whole computer.
     Host,
@@ -53,6 +54,7 @@ pub struct Package {
 
 /// The parts of a system on a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SocPart {
     /// Processors, GPU and neural engine together.
     All,

@@ -30,6 +30,9 @@ pub(crate) const PERIODS: [Duration; 2] = [Duration::from_millis(1), Duration::f
 const LAG: Duration = Duration::from_secs(3);
 
 /// Samples sensors from a thread of its own until it is stopped or dropped.
+///
+/// Dropping it blocks until the sensor that is read has answered, for ever if a driver hangs: an async program drops it by
+/// `spawn_blocking`, as it calls what waits.
 #[derive(Debug)]
 pub struct Sampler {
     clock: Clock,
@@ -126,7 +129,8 @@ impl Sampler {
         Arc::clone(&self.shared.spans)
     }
 
-    /// Looks at the readings so far. New ones wait until it is over.
+    /// Looks at the readings so far. New ones wait until it is over, and so do the sampler's other functions: the closure calls none of
+    /// them, or both wait for ever.
     pub fn look<T>(&self, f: impl FnOnce(&Recording) -> T) -> T {
         f(&self.shared.lock().recording)
     }
@@ -138,7 +142,8 @@ impl Sampler {
         waited.is_ok_and(|(state, _)| state.sampled > time)
     }
 
-    /// Waits until every sensor of the meter has a reading of now, or clearly will not: then hours of measuring would give no energy.
+    /// Waits until every sensor of the meter has a reading of now, or clearly will not: then hours of measuring would give no energy. It
+    /// blocks for some seconds and two periods at most, and longer while a sensor does.
     ///
     /// # Errors
     /// [`Silent`] names a sensor without one, with the reason.
@@ -156,7 +161,7 @@ impl Sampler {
     }
 
     /// Waits until the meter's readings reach the end of a window, or clearly will not: a log is written late, and load is counted in
-    /// ticks.
+    /// ticks. It blocks for some seconds, two periods and a line of the slowest log at most.
     pub fn wait_until_covered(&self, from: f64, to: f64) {
         let patience = self.shared.patience.as_secs_f64() + self.look(Recording::line_period);
         let deadline = self.clock.now() + patience;
@@ -165,7 +170,7 @@ impl Sampler {
         }
     }
 
-    /// Stops, and returns the readings.
+    /// Stops, and returns the readings. It blocks until the sensor that is read has answered, for ever if a driver hangs.
     pub fn stop(mut self) -> Recording {
         self.end();
         self.shared.lock().recording.clone()

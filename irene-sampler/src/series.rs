@@ -26,6 +26,7 @@ pub struct Series {
 
 /// A channel's figures between two times.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Window {
     /// Mean of the readings; for power and energy the mean power, W.
     pub mean: f64,
@@ -46,6 +47,7 @@ pub struct Window {
 
 /// Why there are no figures for a window.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WindowError {
     /// Readings do not reach from its start to its end.
     #[error("the readings do not cover it")]

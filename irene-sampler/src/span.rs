@@ -23,6 +23,7 @@ pub struct Span {
 
 /// The energy of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Spent {
     /// Duration, s.
     pub seconds: f64,

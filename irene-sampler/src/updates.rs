@@ -50,7 +50,8 @@ impl Updates {
         self.observed().filter(|_| self.seen >= LEAST)
     }
 
-    /// The same, if the sensor itself tells when it has something new: a log, by its lines. A steady power that is polled may change seldom.
+    /// The same, if the sensor itself tells when it has something new: a log, by its lines. A steady power that is
+    /// polled may change seldom.
     pub(crate) fn told(&self) -> Option<f64> {
         if self.are_told { self.learned() } else { None }
     }

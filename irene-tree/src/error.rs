@@ -12,7 +12,7 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
-    /// A file is not what its name says ([`file_fault`](crate::file_fault)).
+    /// A file is not what its name says.
     #[error("{path}: {reason}")]
     File {
         /// The file.

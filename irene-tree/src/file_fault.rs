@@ -4,18 +4,20 @@ use std::{fs::File, io::Read, path::Path};
 const HEAD: u64 = 1024;
 
 /// First bytes of formats that are often given in place of another.
-const FORMATS: [(&[u8], &str); 7] = [
-    (b"PK", "a ZIP archive, as PyTorch's checkpoints are"),
+const FORMATS: [(&[u8], &str); 9] = [
+    (b"PK\x03", "a ZIP archive, as PyTorch's checkpoints are"),
     (b"\x80\x02", "a Python pickle, as older checkpoints of PyTorch's are"),
     (b"GGUF", "a GGUF file"),
     (b"\x89HDF", "an HDF5 file, as TensorFlow's checkpoints are"),
-    (b"\x1f\x8b", "compressed by gzip"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
+    (b"\x1f\x8b", "compressed by gzip: unpack it (gunzip)"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it (unzstd)"),
     (b"SQLite", "an SQLite database"),
+    (b"\xff\xfe", "text in UTF-16: save it in UTF-8"),
+    (b"\xfe\xff", "text in UTF-16: save it in UTF-8"),
 ];
 
-/// Why the file at this path is not what its name says, and the way out: a link to nothing, an empty file, a pointer of Git LFS, a web
-/// page, half of a safetensors file, another format. None if nothing of this kind is wrong.
+/// Why the file at this path is not what its name says, and the way out: a link to nothing, a folder that may not be entered, an empty
+/// file, a pointer of Git LFS, a web page, half of a safetensors file, another format. None if nothing of this kind is wrong.
 ///
 /// Readers ask after they failed, so that a good file is read once.
 ///
@@ -28,7 +30,13 @@ const FORMATS: [(&[u8], &str); 7] = [
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn file_fault(path: &Path) -> Option<String> {
-    let Ok(metadata) = path.metadata() else { return broken_link(path) };
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Some("is behind a folder that you may not enter: permission denied".into());
+        }
+        Err(_) => return broken_link(path),
+    };
     if !metadata.is_file() {
         return None;
     }
@@ -190,7 +198,8 @@ mod tests {
         assert_eq!(read(b"").unwrap(), "");
         assert!(read(b"version https://git-lfs.github.com/spec/v1\n").unwrap_err().starts_with("is a Git LFS pointer"));
         assert!(read(b"<html>").unwrap_err().starts_with("is a web page"));
-        assert_eq!(read(b"\x1f\x8b\xff").unwrap_err(), "is compressed by gzip");
+        assert_eq!(read(b"\x1f\x8b\xff").unwrap_err(), "is compressed by gzip: unpack it (gunzip)");
+        assert_eq!(read(b"\xff\xfel\0").unwrap_err(), "is text in UTF-16: save it in UTF-8");
         std::fs::remove_file(&path).unwrap();
     }
 
@@ -202,5 +211,20 @@ mod tests {
         let fault = file_fault(&link).unwrap();
         std::fs::remove_file(&link).unwrap();
         assert_eq!(fault, "is a link to ../blobs/abc, which is not there: download the file again");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_may_not_be_entered_is_told_from_one_without_the_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("irene-tree-locked-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o000)).unwrap();
+        // Root may enter all.
+        let may_enter = std::fs::read_dir(&folder).is_ok();
+        let fault = file_fault(&folder.join("config.json"));
+        std::fs::remove_dir(&folder).unwrap();
+        let expected = "is behind a folder that you may not enter: permission denied";
+        assert_eq!(fault.as_deref(), (!may_enter).then_some(expected));
     }
 }

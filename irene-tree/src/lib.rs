@@ -51,20 +51,25 @@ mod validate;
 pub use builder::TreeBuilder;
 pub use component::Component;
 pub use error::{Error, Result};
-pub use file_fault::{file_fault, read_text};
 pub use folding::{Repeat, first_of_folded};
 pub use format::{Format, Kernels, Precision, UnknownFormat};
-pub use lines::Lines;
 pub use node::{Level, Mark, Marks, Node};
 pub use operand::{Operand, ParameterId, Role};
 pub use operation::{OpKind, Operation};
 pub use parallel::Parallel;
 pub use quantity::Quantity;
 pub use shape::Shape;
-pub use similar::{did_you_mean, similar, suggestion};
 pub use size::Size;
 pub use training::{Checkpoint, Optimizer, Training};
 pub use tree::{NodeId, Tree};
+
+// For irene's own crates alone: they may change with any version.
+#[doc(hidden)]
+pub use file_fault::{file_fault, read_text};
+#[doc(hidden)]
+pub use lines::Lines;
+#[doc(hidden)]
+pub use similar::{did_you_mean, similar, suggestion};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

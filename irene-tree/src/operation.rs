@@ -89,7 +89,8 @@ pub enum OpKind {
     Concat,
     /// A tensor filled with one number.
     Fill,
-    /// Softmax of scaled and masked products of queries and keys, times values, with no scores in memory.
+    /// Softmax of scaled and masked products of queries and keys, times values, with no scores in memory: query, key and value, each
+    /// (batch, heads, tokens, width).
     Attention,
     /// New keys and values stored behind those in the cache.
     CacheWrite,
@@ -220,10 +221,12 @@ pub struct Operation {
     /// Element-wise operations in the same kernel: the activation of a product, the sum before a norm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fused: Vec<OpKind>,
-    /// Pairs of a query and a key that each head of an attention computes: all, or those that a causal mask or a window leaves.
+    /// Pairs of a query and a key that each head of an attention computes: all, or those that a causal mask or a window leaves; 0 for
+    /// other kinds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pairs: u64,
-    /// Numbers of a [`GroupedLinear`](OpKind::GroupedLinear)'s weight that are read: those of the experts that some row is sent to.
+    /// Numbers of a [`GroupedLinear`](OpKind::GroupedLinear)'s weight that are read: those of the experts that some row is sent to; 0 for
+    /// other kinds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub touched: u64,
     /// GPUs that exchange their tensors; 0 for an operation of one GPU.
@@ -242,11 +245,32 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Operation {
-    /// An operation that runs on the device.
+    /// An operation of one GPU.
+    ///
+    /// An attention computes all pairs of its queries and keys, and a product by experts' weights reads all of them. Set
+    /// [`pairs`](Self::pairs) where a mask hides some, and [`touched`](Self::touched) where no row is sent to some experts.
     pub fn new(kind: OpKind, inputs: &[Operand], output: Operand) -> Self {
-        let inputs = inputs.to_vec();
-        let (fused, pairs, touched, gpus) = (Vec::new(), 0, 0, 0);
-        Self { kind, inputs, output, fused, pairs, touched, gpus, is_gradient: false, on_host: false }
+        let shape = |place: usize| inputs.get(place).map(|operand| operand.shape);
+        let tokens =
+            |place| shape(place).and_then(|shape| shape.dims().iter().nth_back(1).copied()).unwrap_or(0) as u64;
+        let pairs = if kind == OpKind::Attention { tokens(0).saturating_mul(tokens(1)) } else { 0 };
+        let weight = shape(1).filter(|_| kind == OpKind::GroupedLinear);
+        let touched = weight.map_or(0, |weight| weight.elements());
+        let (inputs, fused) = (inputs.to_vec(), Vec::new());
+        Self { kind, inputs, output, fused, pairs, touched, gpus: 0, is_gradient: false, on_host: false }
+    }
+
+    /// An exchange between GPUs: an all reduce, an all gather, an all to all, or a tensor that is sent and received. `gpus` take part, two
+    /// in the last; each gives an input like this one, and gets an output like this one.
+    ///
+    /// ```
+    /// use irene_tree::{Format, OpKind, Operand, Operation};
+    /// // the sums of 4 GPUs' parts of 8 tokens
+    /// let part = Operand::activation([8, 4096], Format::BF16);
+    /// assert_eq!(Operation::exchange(OpKind::AllReduce, 4, part, part).gpus, 4);
+    /// ```
+    pub fn exchange(kind: OpKind, gpus: u64, input: Operand, output: Operand) -> Self {
+        Self { gpus, ..Self::new(kind, &[input], output) }
     }
 
     /// Arithmetic on one 64-bit integer on the host.
@@ -387,5 +411,26 @@ mod stored {
             let again: Operation = serde_json::from_str(&serde_json::to_string(&op).unwrap()).unwrap();
             assert_eq!(again, op);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attention_has_all_its_pairs_and_a_product_by_experts_reads_all_of_them() {
+        let of = |shape: &[usize]| Operand::activation(Shape::new(shape).unwrap(), Format::BF16);
+        let (query, key) = (of(&[2, 32, 5, 128]), of(&[2, 8, 7, 128]));
+        let attention = Operation::new(OpKind::Attention, &[query, key, key], query);
+        assert_eq!((attention.pairs, attention.touched, attention.gpus), (5 * 7, 0, 0));
+        let experts = Operand::parameter([16, 48, 32], Format::BF16);
+        let grouped = Operation::new(OpKind::GroupedLinear, &[of(&[100, 32]), experts], of(&[100, 48]));
+        assert_eq!((grouped.pairs, grouped.touched), (0, 16 * 48 * 32));
+        // Shapes that are not theirs count as nothing.
+        assert_eq!(Operation::new(OpKind::Attention, &[of(&[4])], of(&[4])).pairs, 0);
+        assert_eq!(Operation::new(OpKind::GroupedLinear, &[of(&[4])], of(&[4])).touched, 0);
+        let product = Operation::new(OpKind::MatMul, &[query, key], query);
+        assert_eq!((product.pairs, product.touched), (0, 0));
     }
 }

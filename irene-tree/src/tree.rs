@@ -64,11 +64,17 @@ impl Tree {
     }
 
     /// The node with this id.
+    ///
+    /// # Panics
+    /// If the id is another tree's, which has more nodes. The other functions that take an id do so too.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]
     }
 
     /// The node with this id, to be annotated.
+    ///
+    /// # Panics
+    /// As [`node`](Self::node).
     pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
         &mut self.nodes[id.index()]
     }

@@ -58,7 +58,7 @@ const WALL = "of the whole computer, at the wall";
 // Names what the joules are of. A measured machine says in its description what its meter counts.
 function coverage({ selection, marks = [] }, device) {
   if (marks.includes("at_the_wall")) return WALL;
-  if (selection.basis === "measured")
+  if (selection.basis === "profile")
     return device?.description?.includes("at the wall") ? WALL : "of what was measured on its machine";
   if (selection.basis === "calibrated") return "of what the meter of the measured requests counts";
   return selection.parallel?.gpus > 1 ? "of the GPUs alone" : "of the GPU alone, not of the computer around it";

@@ -1,6 +1,6 @@
 //! Requests without a socket, for the fuzzer.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use axum::{Router, body::Body, extract::Request};
 use hyper::service::Service;
@@ -12,6 +12,12 @@ use crate::{Options, app::App, serve::routes};
 pub struct Requests {
     service: TowerToHyperService<Router>,
     runtime: tokio::runtime::Runtime,
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests").finish_non_exhaustive()
+    }
 }
 
 impl Requests {

@@ -32,7 +32,6 @@ mod serve;
 pub use bars::{Group, bars};
 pub use chart::{Axis, Mark, Panel, chart};
 pub use options::{Limits, Options};
-pub use problem::Problem;
 pub use profiling::{Profiling, ProfilingError, ProfilingRequest, Progress};
 pub use report::report;
 pub use search_page::SearchPage;

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use irene_predict::Calibration;
 use irene_regress::DeviceProfile;
@@ -19,6 +19,15 @@ pub struct Options {
     pub profiler: Option<Arc<dyn Profiling>>,
     /// The limits of requests.
     pub limits: Limits,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, devices, calibrations, allow_origin, profiler: _, limits } = self;
+        let mut fields = f.debug_struct("Options");
+        fields.field("address", address).field("devices", devices).field("calibrations", calibrations);
+        fields.field("allow_origin", allow_origin).field("limits", limits).finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {

@@ -12,6 +12,7 @@ use irene_tree::{Tree, render::si};
 use crate::chart::escaped;
 
 /// The result of a search in a design space.
+#[derive(Clone, Debug)]
 pub struct SearchPage<'a> {
     /// The device whose surrogates were asked.
     pub device: &'a str,

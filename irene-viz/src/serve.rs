@@ -1,4 +1,4 @@
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{fmt, future::Future, sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -25,6 +25,12 @@ use crate::{Error, Options, api, app::App, body, connection::Connection, host, p
 pub struct Server {
     listener: TcpListener,
     app: Arc<App>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
 }
 
 impl Server {

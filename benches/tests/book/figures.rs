@@ -19,7 +19,7 @@ const DEVICES: [&str; 4] = ["h100-sxm", "a100-sxm-80gb", "l4", "rtx-4090"];
 /// Joules of a generated token and milliseconds between tokens, at 1, 2, 4 ... 64 requests at once.
 #[test]
 fn energy_and_time_with_load_are_predicted_ones() {
-    let mut service = Service::new(ServiceOptions::default());
+    let service = Service::new(ServiceOptions::default());
     let (mut joules, mut waits) = (Vec::new(), Vec::new());
     for device in DEVICES {
         let (mut energy, mut wait) = (Vec::new(), Vec::new());
@@ -52,7 +52,8 @@ fn energy_and_time_with_load_are_predicted_ones() {
         series,
         threshold: None,
     };
-    let panels = [panel("energy of a generated token", "J", joules), panel("time between tokens", "ms", waits)];
+    let panels =
+        [panel("energy of a generated token", "J", joules), panel("time between tokens (median)", "ms", waits)];
     let svg = chart("Llama-3.1-8B, 512 tokens read and 256 written", &DEVICES, &panels, 2, Mark::Lines);
     drawn("pictures/load.svg", &svg);
     shows("requests.md", "load.svg");

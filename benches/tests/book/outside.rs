@@ -10,7 +10,7 @@ use crate::{docs, read};
 #[test]
 fn the_figures_outside_the_fit_are_counted_as_they_are_predicted() {
     let path = docs().join("outside-the-fit.csv");
-    let mut service = Service::new(ServiceOptions::default());
+    let service = Service::new(ServiceOptions::default());
     let (mut settings, mut devices, mut figures, mut inside) = (0, BTreeSet::new(), 0, 0);
     for row in RequestReader::new("outside-the-fit.csv", File::open(&path).unwrap()).unwrap() {
         let row = row.unwrap();

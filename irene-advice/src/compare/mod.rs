@@ -159,7 +159,7 @@ impl EnergyDifference {
 /// Measured profiles and data sheets mean different energies, unless the data sheet's has the machine on top.
 fn note(a: &Estimate, b: &Estimate) -> Option<&'static str> {
     let has_mark = |of: &Estimate| [AT_THE_WALL, WHOLE_MACHINE].iter().any(|mark| of.marks.contains(mark));
-    let is_of_wall = |of: &Estimate| of.basis == Basis::Measured || has_mark(of);
+    let is_of_wall = |of: &Estimate| of.basis == Basis::Profile || has_mark(of);
     (is_of_wall(a) != is_of_wall(b)).then_some(
         "one figure has the whole machine in it (at the wall, by a measured profile or by the meter of a calibration), the other is of the devices' \
          own meters (a data sheet); the difference is not that of the devices alone",

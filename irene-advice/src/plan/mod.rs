@@ -66,7 +66,7 @@ pub fn hire_prices(text: &str) -> Result<BTreeMap<String, f64>> {
             continue;
         }
         let (name, usd) = part.split_once(['=', ':']).ok_or_else(|| refuse(part))?;
-        let usd = usd.trim().parse().ok().filter(|usd: &f64| usd.is_finite() && *usd >= 0.0);
+        let usd = usd.trim().parse().ok().filter(|usd: &f64| *usd == 0.0 || (1e-9..=1e9).contains(usd));
         let name =
             Catalogue::find(name.trim()).map_err(|error| Error::setting("gpu_hour_usd", error.to_string()))?.name;
         prices.insert(name, usd.ok_or_else(|| refuse(part))?);
@@ -126,7 +126,7 @@ pub struct PlanRow {
     /// Time to the first token, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_s: Option<f64>,
-    /// Time between tokens, s.
+    /// Median time between tokens, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub itl_s: Option<f64>,
     /// The changes that make a selection of it.

@@ -193,7 +193,7 @@ impl<'a> Advice<'a> {
     }
 
     fn is_of_sheet(&self) -> bool {
-        self.a.basis != Basis::Measured
+        self.a.basis != Basis::Profile
     }
 
     fn leave_out(&mut self, kind: Kind, reason: impl Into<String>) {

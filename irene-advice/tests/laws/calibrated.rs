@@ -18,7 +18,7 @@ fn calibration() -> Calibration {
         figures: Figures { energy_per_token_j: Some(0.36), itl_s: Some(0.0105), ..Figures::default() },
         ..RequestRow::default()
     };
-    let measured = Measured::of("", &row, &mut Service::new(ServiceOptions::default())).unwrap();
+    let measured = Measured::of("", &row, &Service::new(ServiceOptions::default())).unwrap();
     Calibration::of(&[measured]).unwrap()
 }
 

@@ -143,11 +143,17 @@ pub(crate) fn weights(numbers: &[f64]) -> Result<Option<Weights>, Error> {
     }
 }
 
+/// Tells the meter what the server says of the prompt, if it does: its tokens, and those that the server's prefix cache had.
+pub(crate) fn tell_prompt(request: &Request, usage: &Value) -> bool {
+    let Some(tokens) = usage["prompt_tokens"].as_u64() else { return false };
+    request.prompt_cached(usage["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap_or(0));
+    request.prompt(tokens);
+    true
+}
+
 /// Tells the meter what the server says of the tokens.
 pub(crate) fn tell(request: &Request, usage: &Value) {
-    if let Some(tokens) = usage["prompt_tokens"].as_u64() {
-        request.prompt(tokens);
-    }
+    tell_prompt(request, usage);
     request.tokens(usage["completion_tokens"].as_u64().unwrap_or(0));
 }
 

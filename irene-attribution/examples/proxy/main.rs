@@ -1,7 +1,7 @@
 //! A proxy before a server with OpenAI's API (vLLM, llama.cpp, TGI ...) that tells each request's energy:
-//! `cargo run --release --example proxy -- http://127.0.0.1:8000 127.0.0.1:8080 65 0.01 0.2`. The numbers are the processor's thermal design
-//! power in watts, for an estimate on a machine without a meter, and the joules that are expected of a token of a prompt and of one that
-//! is generated, as `irene bench` measures them.
+//! `cargo run --release --example proxy -- http://127.0.0.1:8000 127.0.0.1:8080 65 0.01 0.2`. The numbers are the
+//! processor's thermal design power in watts, for an estimate on a machine without a meter, and the joules that are
+//! expected of a token of a prompt and of one that is generated, as `irene bench` measures them.
 //!
 //! An answer in one piece has the energy in its headers. In a stream the headers are gone when the energy becomes known: it is in a
 //! comment of the stream after its last event, which clients pass over, and in the trailers if a client accepts these (`TE: trailers`).

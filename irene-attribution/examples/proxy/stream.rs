@@ -16,7 +16,7 @@ use irene_attribution::{Request, Share};
 use serde_json::Value;
 use tokio::sync::mpsc::{Sender, channel};
 
-use crate::serving;
+use crate::{forward::tell_prompt, serving};
 
 type Frames = Sender<io::Result<Frame<Bytes>>>;
 
@@ -102,10 +102,7 @@ impl Seen {
             self.tokens += 1;
         }
         let usage = &event["usage"];
-        if let Some(tokens) = usage["prompt_tokens"].as_u64() {
-            request.prompt(tokens);
-            self.has_usage = true;
-        }
+        self.has_usage |= tell_prompt(request, usage);
         if let Some(tokens) = usage["completion_tokens"].as_u64() {
             request.tokens(tokens.saturating_sub(self.tokens));
             self.tokens = tokens.max(self.tokens);

@@ -83,6 +83,23 @@ fn a_prompt_is_spread_from_its_start_to_the_first_token() {
 }
 
 #[test]
+fn tokens_that_a_cache_had_are_part_of_the_prompt_and_no_work() {
+    let mut scripted = Scripted::new(given(0.0));
+    let [cached, fresh] = ["cached", "fresh"].map(|model| scripted.begin(model));
+    cached.prompt(8050);
+    cached.prompt_cached(8000);
+    fresh.prompt(150);
+    scripted.at(10 * MS);
+    cached.tokens(1);
+    fresh.tokens(1);
+    let (cached, fresh) = (cached.end(), fresh.end());
+    scripted.reading(10 * MS, Some(202_000));
+    let (cached, fresh) = (share(&cached), share(&fresh));
+    assert_eq!((cached.prompt_nj, cached.decode_nj, cached.prompt_tokens), (50_000, 1000, 8050));
+    assert_eq!((fresh.prompt_nj, fresh.decode_nj), (150_000, 1000));
+}
+
+#[test]
 fn a_request_that_waits_in_a_queue_gets_no_work() {
     let mut scripted = Scripted::new(given(1.0));
     let [works, waits] = ["works", "waits"].map(|model| scripted.begin(model));
@@ -325,6 +342,12 @@ fn attributes_have_opentelemetry_s_names() {
     ];
     assert_eq!(share.attributes(), expected);
     assert_eq!(share.headers()[0], ("x-energy-joules", "0.025000000".into()));
+    let json = serde_json::to_value(&share).unwrap();
+    assert_eq!(json["model"], "llama");
+    assert_eq!(json["operation"], "text_completion");
+    assert_eq!(json["prompt_nj"], 12 * MS);
+    let accounts = serde_json::to_value(scripted.meter.accounts()).unwrap();
+    assert_eq!(accounts["models"]["llama"]["decode_nj"], 3 * MS);
 }
 
 #[test]

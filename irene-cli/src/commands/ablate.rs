@@ -1,6 +1,6 @@
 use std::{fmt::Write, path::PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use irene_regress::{Ablation, LeaveOut, PRIMITIVES, PublicMachine, Skipped, Track, Tried};
 use irene_tree::render::{Grid, Heading};
 
@@ -9,7 +9,7 @@ use super::{
     method,
     trees::{self, Trees},
 };
-use crate::output;
+use crate::{input, output};
 
 /// Repeats the paper's ablations beside the published figures
 ///
@@ -26,13 +26,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
-    let folds = LeaveOut::Model.splits(&trees)?.len();
+    let folds = LeaveOut::Model.splits(&trees).with_context(|| input::name(&args.data))?.len();
     let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
     let (tried, mut skipped) = Ablation::try_all(&trees, args.seed, &|| bar.inc(1))?;
     bar.finish_and_clear();
     if tried.is_empty() {
         let error = skipped.swap_remove(0).1;
-        return completion.explained(Err(method::needs(error)));
+        return completion.explained(&args.data, Err(method::needs(error)));
     }
     output::print_text(&report(&tried, &skipped, PublicMachine::of(&trees))?)
 }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use irene_numerics::median;
 use irene_tree::{Level, Quantity, Tree};
 
+use super::trees::count;
+
 /// The field of a tree that has the settings of its measurement.
 pub(crate) const MEASURING_FIELD: &str = "measuring";
 
@@ -75,7 +77,8 @@ impl Alike {
             let times = if *ratio > 1.0 { format!("{ratio:.1}") } else { format!("1/{:.1}", ratio.recip()) };
             let more = match classes.len() {
                 1 => String::new(),
-                count => format!(" (and of {} more classes)", count - 1),
+                2 => " (and of another class)".to_owned(),
+                classes => format!(" (and of {} more classes)", classes - 1),
             };
             let tree = &self.trees[*place];
             Some(format!(
@@ -84,8 +87,36 @@ impl Alike {
         };
         let mut remarks: Vec<String> = odd.iter().take(MOST).filter_map(remark).collect();
         if odd.len() > MOST {
-            remarks.push(format!("{} more trees like these", odd.len() - MOST));
+            remarks.push(format!("{} like these", count(odd.len() - MOST, "more tree")));
         }
         remarks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::jsonl;
+
+    use super::*;
+
+    /// A module of one primitive, both of which draw so many watts.
+    fn tree(watts: f64) -> Tree {
+        let json = r#"{"model_name":"m","batch_size":1,"seq_len":1,"frontend_tree":{"scope":"root","instance_type":"Outer","type":"module",
+            "child_nodes_obj":[{"scope":"root.0","instance_type":"Linear","type":"ml"}]}}"#;
+        let mut tree = jsonl::parse_tree(json.as_bytes(), "t", 1).unwrap();
+        for node in tree.nodes_mut() {
+            node.set(Quantity::GroundTruthEnergy, watts);
+            node.set(Quantity::Latency, 1.0);
+        }
+        tree
+    }
+
+    #[test]
+    fn one_tree_beyond_those_that_are_named_and_one_further_class_are_told_in_the_singular() {
+        let mut alike = Alike::default();
+        (0..26).for_each(|place| alike.add(&tree(if place < 20 { 1.0 } else { 100.0 })));
+        let remarks = alike.remarks();
+        assert_eq!((remarks.len(), remarks[5].as_str()), (6, "1 more tree like these"));
+        assert!(remarks[0].contains("the power of Linear (and of another class) is 100.0 times"), "{}", remarks[0]);
     }
 }

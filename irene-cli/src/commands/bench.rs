@@ -6,26 +6,28 @@ use irene_bench::{
 };
 use irene_devices::{Catalogue, Device, Engine};
 use irene_models::ModelSpec;
-use irene_sampler::{Estimate, Sampler, SamplerOptions, sensors::Selection};
+use irene_sampler::{Mean, Sampler, SamplerOptions, sensors::Selection};
 use irene_tree::{
     Format,
     render::{Grid, Heading, si},
 };
 
 use super::{
-    Exit, Usage, gpus,
+    Exit, Usage,
     meters::{MeterArgs, start, tell_meter},
-    seconds, size,
+    numbers::{gpus, seconds, share, size, whole},
+    trees::count,
 };
 use crate::{interrupt, output};
 
 /// Measures the energy of requests to a running server
 ///
-/// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API (completions, chat,
-/// embeddings), that of text-generation-inference or that of llama.cpp; it is asked which. No other address is contacted, and no redirect is
-/// followed. The meter is that of this machine: run the command where the server runs. All that the machine does meanwhile is in the energy, so
-/// nobody else should use it. A window begins when the throughput is steady: the means of its two halves differ by less than 5%, or by less than
-/// their 95% intervals.
+/// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API
+/// (completions, chat, embeddings), that of text-generation-inference or that of llama.cpp; it is asked which. No other
+/// address is contacted, and no redirect is followed. The meter is that of this machine: run the command where the
+/// server runs. All that the machine does meanwhile is in the energy, so nobody else should use it. A window begins
+/// when the throughput is steady: the means of its two halves differ by less than 5%, or by less than their 95%
+/// intervals.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene bench localhost:8000 --model Llama-3.1-8B --device l4 --engine vllm-0.11 -o sheet.csv
@@ -43,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = size)]
     generate: Vec<usize>,
     /// Requests that run at once; several with commas between
-    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "1,8", value_parser = concurrency)]
+    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "1,8", value_parser = whole::<1, MOST_CONNECTIONS>)]
     concurrency: Vec<usize>,
     #[command(flatten)]
     meter: MeterArgs,
@@ -150,17 +152,8 @@ impl LimitArgs {
     }
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "expected a share from 0 to 1, such as 0.05".into())
-}
-
-fn concurrency(text: &str) -> Result<usize, String> {
-    /// Each has a connection.
-    const MOST: usize = 4096;
-    let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
-    count.ok_or_else(|| format!("expected a whole number from 1 to {MOST}"))
-}
+/// Each request that runs has one.
+const MOST_CONNECTIONS: usize = 4096;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.subtract_idle && args.stand_by.is_zero() {
@@ -180,19 +173,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // Until here Ctrl-C ends at once, however long the server takes to answer.
     let stop = interrupt::flag()?;
     let settings = settings(args, &server)?;
+    let known = Identity::of(&server, &selection, &args.meter.places());
     let identity = Identity {
-        model: args.served.model.clone().or_else(|| server.model().map(str::to_owned)),
+        model: args.served.model.clone().or(known.model),
         device,
         engine,
         weights: args.served.weights,
         cache: args.served.cache,
         tensor_parallel: args.served.tensor_parallel,
-        api: server.api().to_owned(),
-        meter: meter(&args.meter, &selection),
-        channels: energies(&selection),
         // Without a meter there is no energy to leave anything out of.
         subtracts_idle: args.subtract_idle && !selection.meters.is_empty(),
         shares_prefix: args.served.shared_prefix,
+        ..known
     };
     let lacking = lacking(&identity);
     let mut sheet = SheetFile::open(&args.output, identity, args.resume)?;
@@ -209,7 +201,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if failed == 0 {
         return Ok(());
     }
-    output::tell(&format!("error: {failed} of {} settings have no figures", left.len()));
+    output::tell(&format!("error: {failed} of {} without figures", count(left.len(), "setting")));
     Err(Exit::with(1))
 }
 
@@ -224,24 +216,6 @@ fn lacking(identity: &Identity) -> Option<String> {
     let all = [unknown, absent("--device", &identity.device), absent("--engine", &identity.engine)];
     let all: Vec<String> = all.into_iter().flatten().collect();
     (!all.is_empty()).then(|| format!("for `irene calibrate`: {}", all.join(", ")))
-}
-
-/// The sensors of the meter, with what their energies depend on beside the machine.
-fn meter(args: &MeterArgs, selection: &Selection) -> String {
-    let named = |name: String| match args.tdp_watts {
-        Some(watts) if name == "tdp" => format!("tdp {watts} W"),
-        _ => name,
-    };
-    let names: Vec<String> = selection.sensors.total().names().into_iter().map(named).collect();
-    let ahead = args.log_ahead;
-    names.join(" + ") + &if ahead == 0.0 { String::new() } else { format!(" {ahead} s ahead") }
-}
-
-/// The names of all channels that have an energy.
-fn energies(selection: &Selection) -> Vec<String> {
-    let sensors = selection.sensors.probes.iter().chain(&selection.sensors.meters);
-    let channels = sensors.flat_map(|sensor| sensor.channels()).filter(|channel| channel.id.metric.is_energy());
-    channels.map(|channel| channel.id.to_string()).collect()
 }
 
 fn target(args: &ServedArgs, url: &str) -> Result<Target> {
@@ -308,13 +282,12 @@ fn measure(
     );
     let (limits, subtracts_idle) = (args.limits.limits(), args.subtract_idle);
     let bench = Bench { server, sampler, limits, idle_w, subtracts_idle, stop };
-    let all = Prompts::new(args.served.shared_prefix);
     let mut known: Vec<(usize, Prompts)> = Vec::new();
     let mut failed = 0;
     for (place, setting) in left.iter().enumerate() {
         let prompts = match known.iter().find(|(asked, _)| *asked == setting.prompt) {
             Some((_, prompts)) => Ok(prompts.clone()),
-            None => all.of_tokens(server, setting.prompt, limits.timeout),
+            None => Prompts::of_tokens(server, setting.prompt, args.served.shared_prefix, limits.timeout),
         };
         let measured = prompts.and_then(|prompts| {
             let measured = bench.measure(*setting, &prompts);
@@ -362,9 +335,9 @@ fn line(measured: &Measured) -> String {
         figures.ttft_s.map(|time| format!("first token after {}", si(time, "s"))),
         figures.latency_s.map(|time| format!("answer after {}", si(time, "s"))),
     ];
-    words.push(Some(format!("{} requests in {}", measured.requests, si(measured.window_s, "s"))));
+    words.push(Some(format!("{} in {}", count(measured.requests, "request"), si(measured.window_s, "s"))));
     let failed: usize = measured.errors.values().sum();
-    let kinds: Vec<String> = measured.errors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let kinds: Vec<String> = measured.errors.iter().map(|(kind, times)| format!("{times} {kind}")).collect();
     words.push((failed > 0).then(|| format!("failed: {}", kinds.join(", "))));
     words.push(measured.no_energy.as_ref().map(|why| format!("no energy: {why}")));
     let marks: Vec<&str> = measured.marks.iter().map(|mark| mark.name()).collect();
@@ -389,11 +362,10 @@ fn table(parts: &[Split]) -> String {
         Heading::right("a request"),
         Heading::right("a token of the prompt"),
         Heading::right("a generated token"),
-        Heading::right("worst miss").rank(1),
     ]);
-    let part = |part: Option<Estimate>| match part {
-        Some(Estimate { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
-        Some(Estimate { mean, half_width: None }) => si(mean, "J"),
+    let part = |part: Option<Mean>| match part {
+        Some(Mean { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
+        Some(Mean { mean, half_width: None }) => si(mean, "J"),
         None => String::new(),
     };
     for split in parts {
@@ -403,15 +375,15 @@ fn table(parts: &[Split]) -> String {
             part(split.request),
             part(split.prompt_token),
             part(split.token),
-            split.worst.map(|share| format!("{:.1}%", 100.0 * share)).unwrap_or_default(),
         ]);
     }
     let idle = if parts.iter().any(|split| split.includes_idle) { "with that of idling" } else { "above idle power" };
     let table = grid.text(output::width());
     let mut text = format!("Energy of requests, {idle} (± half the 95% interval)\n\n{}\n", table.trim_end());
     for split in parts {
-        if let Some(lacking) = &split.lacking {
-            text += &format!("{} at once: {lacking}\n", split.concurrency);
+        let worst = split.worst.map(|share| format!("the parts miss no setting by more than {:.1}%", 100.0 * share));
+        for words in worst.iter().chain(&split.lacking) {
+            text += &format!("{} at once: {words}\n", split.concurrency);
         }
     }
     text

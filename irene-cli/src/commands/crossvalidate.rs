@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{ValueEnum, builder::TypedValueParser};
 use irene_features::Feature;
 use irene_regress::{CrossValidation, LeaveOut};
@@ -17,7 +17,7 @@ use super::{
     method::{self, MethodArgs},
     trees::{self, Trees},
 };
-use crate::{output, settings, sheet};
+use crate::{input, output, settings, sheet};
 
 /// Trains without one model (size, family ...), then predicts it
 ///
@@ -127,12 +127,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ProtocolName::KFold => LeaveOut::KFold { seed: args.fold_seed.unwrap_or(1) },
     };
     let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
-    let folds = protocol.splits(&trees)?.len();
+    let folds = protocol.splits(&trees).with_context(|| input::name(&args.data))?.len();
     let (trainer, missing) = chosen.trainer(&trees)?;
     let bar = output::progress(folds as u64, "folds");
     let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));
     bar.finish_and_clear();
-    let result = completion.explained(result.map_err(method::needs))?;
+    let result = completion.explained(&args.data, result.map_err(method::needs))?;
     let outcome = Outcome { result, method: trainer.method(), protocol, missing };
     if let Some(path) = &args.plot {
         output::write_text(path, &plot(&outcome))?;

@@ -6,7 +6,11 @@ use anyhow::Result;
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
-use super::{Usage, gpus, size, size_or_zero};
+use super::{
+    Usage,
+    numbers::{gpus, size, size_or_zero},
+    refuse,
+};
 use crate::{input, output};
 
 /// The input size.
@@ -78,7 +82,7 @@ pub(crate) struct PassArgs {
     /// How operations become kernels [default: eager; on a data sheet the engine's]
     #[arg(long, value_enum)]
     kernels: Option<KernelsName>,
-    /// The head on top of the trunk [default: none; on a data sheet lm for decoders]
+    /// The head on top of the trunk [default: none; lm where tokens are generated, and on a data sheet for decoders]
     #[arg(long, value_enum)]
     head: Option<HeadName>,
 }
@@ -205,7 +209,11 @@ impl RunArgs {
     /// The run of a model at a size, in the formats that its config says unless the flag says others.
     pub(crate) fn run(&self, spec: &ModelSpec, size: Size, shows_math: bool) -> Result<Run> {
         let precision = self.dtype.map_or_else(|| spec.config().precision(), Ok)?;
-        Ok(Run { precision, generate: self.generate.unwrap_or(0), shows_math, ..self.pass.run(size) })
+        let generate = self.generate.unwrap_or(0);
+        let is_other = self.pass.head().is_some_and(|head| head != TaskHead::Lm);
+        let single = "single passes; what is generated comes from the language model's head";
+        refuse(generate > 0, single, &[("--head", is_other)])?;
+        Ok(Run { precision, generate, shows_math, ..self.pass.run(size) })
     }
 
     /// The flags that are given.

@@ -23,7 +23,7 @@ pub(crate) fn run<C: CommandFactory>(args: &Args) -> Result<()> {
         Man::new(help::command::<C>()).render(&mut page)?;
         return output::print(&String::from_utf8_lossy(&page));
     };
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    output::make_folder(folder)?;
     clap_mangen::generate_to(help::command::<C>(), folder).with_context(|| folder.display().to_string())?;
     output::tell(&format!("written to {}", folder.display()));
     Ok(())

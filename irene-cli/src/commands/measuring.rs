@@ -9,11 +9,12 @@ use irene_tree::{Kernels, Level, Tree};
 use serde_json::{Value, json};
 
 use super::{
-    Usage, above_0,
+    Usage,
     alike::MEASURING_FIELD,
     meters::{LOGS, MeterArgs, start, tell_meter},
+    numbers::{seconds, share_above_0, size},
     running::PlaceArgs,
-    seconds, size,
+    training::TrainingArgs,
 };
 use crate::output;
 
@@ -36,19 +37,27 @@ const LEAST_KEPT: Duration = Duration::from_secs(120);
 /// The most readings of a channel that are kept, 16 bytes each.
 const MOST_KEPT: usize = 1 << 22;
 
-/// How each node is measured: by the quick protocol or the paper's, and what is changed of it.
+/// How a file of measurements is made: by the quick protocol or the paper's, and what is changed of it.
 #[derive(clap::Args)]
 pub(crate) struct QuickArgs {
+    #[command(flatten)]
+    meter: MeterArgs,
     /// Short rounds without pauses, until the intervals are within 5%; without it the paper's protocol
     #[arg(long)]
     quick: bool,
     #[command(flatten)]
     changes: ProtocolArgs,
+    #[command(flatten)]
+    pub(crate) training: TrainingArgs,
+    /// Continue a file: what it has is not measured again
+    #[arg(long)]
+    pub(crate) resume: bool,
 }
 
 impl QuickArgs {
-    pub(crate) fn measuring(&self, meter: &MeterArgs, place: &PlaceArgs, levels: Vec<Level>) -> Result<Measuring> {
-        self.changes.measuring(self.quick, meter, place, levels)
+    /// The settings of measuring there.
+    pub(crate) fn at(&self, place: &PlaceArgs, levels: Vec<Level>) -> Result<Measuring> {
+        self.changes.measuring(self.quick, &self.meter, place, levels)
     }
 }
 
@@ -71,15 +80,11 @@ pub(crate) struct ProtocolArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     stand_by: Option<Duration>,
     /// Stop when half the 95% interval is at most this share of the mean [paper: 0.01, quick: 0.05]
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = share_above_0)]
     target: Option<f64>,
     /// Time between samples, ms [paper: 170, quick: 10]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     period: Option<u64>,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    above_0(text, "a share above 0, such as 0.05")
 }
 
 impl ProtocolArgs {

@@ -9,7 +9,11 @@ use irene_sampler::{
 };
 use irene_tree::render::Grid;
 
-use super::{Usage, above_0, refuse};
+use super::{
+    Usage,
+    numbers::{ahead, watts},
+    refuse,
+};
 use crate::output;
 
 #[derive(Clone, clap::Args)]
@@ -22,7 +26,7 @@ pub(crate) struct MeterArgs {
     #[arg(long, value_name = "WATTS", value_parser = watts)]
     pub(crate) tdp_watts: Option<f64>,
     /// How far the clock of the meter's log is ahead of this machine's
-    #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = ahead)]
     pub(crate) log_ahead: f64,
 }
 
@@ -31,14 +35,6 @@ pub(super) const LOGS: [&str; 3] = ["log", "ipmi", "powermetrics"];
 
 fn is_log(log: &str, meter: &str) -> bool {
     meter.strip_prefix(log).is_some_and(|rest| rest.starts_with(':'))
-}
-
-fn finite(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "expected a number of seconds".into())
-}
-
-fn watts(text: &str) -> Result<f64, String> {
-    above_0(text, "watts above 0")
 }
 
 impl MeterArgs {

@@ -24,6 +24,7 @@ mod measuring;
 mod meters;
 mod method;
 pub(crate) mod models;
+pub(crate) mod numbers;
 pub(crate) mod operations;
 pub(crate) mod predict;
 mod predictor;
@@ -45,10 +46,7 @@ pub(crate) mod train;
 mod training;
 pub(crate) mod trees;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -145,7 +143,7 @@ pub(crate) enum TreeFormat {
     Csv,
     /// Graphviz's language
     Dot,
-    /// Stacks for a flame graph
+    /// Stacks for a flame graph, in nJ; those of `irene trace` in FLOPs
     Folded,
 }
 
@@ -159,7 +157,7 @@ pub(crate) struct TreeOutputArgs {
     #[arg(short, long, value_name = "FILE", value_parser = output::file_or_stdout())]
     output: Option<PathBuf>,
     /// Show the tree to this depth (text)
-    #[arg(long, value_name = "N", value_parser = size_or_zero)]
+    #[arg(long, value_name = "N", value_parser = numbers::size_or_zero)]
     depth: Option<usize>,
     /// Show equal layers one by one (text, dot)
     #[arg(long)]
@@ -219,53 +217,6 @@ fn refuse(here: bool, belong_to: &str, flags: &[(&str, bool)]) -> Result<()> {
         Some((flag, _)) => Err(Usage(format!("{flag} works only with {belong_to}")).into()),
         None => Ok(()),
     }
-}
-
-/// A whole number in a range.
-pub(crate) fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse() {
-        Ok(number) if (LEAST..=MOST).contains(&number) => Ok(number),
-        Ok(number) if number < LEAST => Err(format!("expected a whole number of at least {LEAST}")),
-        // Also one that is too long to be read.
-        _ if is_number => Err(format!("expected a whole number of at most {MOST}")),
-        _ => Err(format!("expected a whole number of at least {LEAST}")),
-    }
-}
-
-/// Sizes beyond are slips.
-const MOST: usize = 1_000_000_000;
-
-/// A size of at least one.
-pub(crate) fn size(text: &str) -> Result<usize, String> {
-    whole::<1, MOST>(text)
-}
-
-/// A size that may be 0.
-pub(crate) fn size_or_zero(text: &str) -> Result<usize, String> {
-    whole::<0, MOST>(text)
-}
-
-/// A number of GPUs.
-pub(crate) fn gpus(text: &str) -> Result<usize, String> {
-    whole::<1, { irene_tree::Parallel::MOST }>(text)
-}
-
-/// A number above 0, with the words for what is expected.
-pub(crate) fn above_0(text: &str, expected: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| format!("expected {expected}"))
-}
-
-/// A device's memory, GiB.
-pub(crate) fn gib(text: &str) -> Result<f64, String> {
-    above_0(text, "a number of GiB above 0, such as 11")
-}
-
-/// A time of less than a day.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
 }
 
 /// Says what whoever trained a predictor should know of its training data.

@@ -10,10 +10,11 @@ use crate::{input, output};
 ///
 /// The figures come from the devices' data sheets.
 ///
-/// OPS.csv has an operation a row: op (linear, bmm, ln, softmax, add, mul, div, pow, addu, mulu, divu, powu, relu, gelu, tanh), device, dtype
-/// (f32, f16, bf16, fp8 or int8; f32 where absent), and its sizes: m, n, k of products (b of them), b rows of h numbers otherwise.
-/// Other columns are kept; latency_s and energy_j come with their 90% intervals. A column timing says whether a time is that of a `call` as the
-/// host sees it (f32 where absent) or of the `kernel` alone (other formats). A row with a fault is named with its line, and the others go on.
+/// OPS.csv has an operation a row: op (linear, bmm, ln, softmax, add, mul, div, pow, addu, mulu, divu, powu, relu,
+/// gelu, tanh), device, dtype (f32, f16, bf16, fp8 or int8; f32 where absent), and its sizes: m, n, k of products (b of
+/// them), b rows of h numbers otherwise. Other columns are kept; latency_s and energy_j come with their 90% intervals.
+/// A column timing says whether a time is that of a `call` as the host sees it (f32 where absent) or of the `kernel`
+/// alone (other formats). A row with a fault is named with its line, and the others go on.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  irene operations ops.csv -o times.csv")]
 pub(crate) struct Args {

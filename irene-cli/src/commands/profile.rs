@@ -19,9 +19,7 @@ use super::{
     alike::MEASURING_FIELD,
     following::{self, PassArgs, SizesArgs},
     measuring::{DEFAULT_SEED, QuickArgs, check_resumes},
-    meters::MeterArgs,
     running::ModelArgs,
-    training::TrainingArgs,
     trees::count,
 };
 use crate::{interrupt, journal::Journal, output};
@@ -48,14 +46,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model,module,ml")]
     level: Vec<LevelName>,
     #[command(flatten)]
-    meter: MeterArgs,
-    #[command(flatten)]
-    protocol: QuickArgs,
-    #[command(flatten)]
-    training: TrainingArgs,
-    /// Continue a file: what it has is not measured again
-    #[arg(long)]
-    resume: bool,
+    measuring: QuickArgs,
     /// Trees, one a line, each there as soon as it is whole
     #[arg(short, long, value_name = "DATA.jsonl", value_parser = output::lines_file())]
     output: PathBuf,
@@ -64,7 +55,7 @@ pub(crate) struct Args {
 impl Args {
     /// The pass that is measured at a size, or the step of training.
     fn run(&self, size: Size) -> Run {
-        let training = self.training.training();
+        let training = self.measuring.training.training();
         Run { training, precision: self.model.place.precision(), ..self.pass.run(size) }
     }
 }
@@ -92,11 +83,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
     let spec = following::model(&args.model.model)?;
     let levels = args.level.iter().copied().map(Level::from).collect();
-    let measuring = args.protocol.measuring(&args.meter, &args.model.place, levels)?;
+    let measuring = args.measuring.at(&args.model.place, levels)?;
     let selection = measuring.meter.select()?;
     let mut settings = measuring.settings(&selection);
     args.pass.describe(&mut settings);
-    args.training.describe(&mut settings);
+    args.measuring.training.describe(&mut settings);
     let left = sizes_left(args, &spec, &settings)?;
     if left.is_empty() {
         tell_all_there(args);
@@ -110,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut subject = Subject::load(args, &spec, run, &device)?;
     let profiler = measuring.profiler(&sampler, run.kernels, stop);
 
-    let mut journal = Journal::open(&args.output, &settings, args.resume)?;
+    let mut journal = Journal::open(&args.output, &settings, args.measuring.resume)?;
     // Another profile may have measured some until now.
     let left = sizes_left(args, &spec, &settings)?;
     if left.is_empty() {
@@ -131,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let lacking = if has_meter { energies.lacking() } else { String::new() };
         let nodes = count(nodes.len(), "distinct node");
         let (model, Size { sequences, new, past }) = (spec.name(), run.size);
-        let after = if past > 0 { format!(" after {past} tokens") } else { String::new() };
+        let after = if past > 0 { format!(" after {}", count(past, "token")) } else { String::new() };
         let phases = phases(&tree);
         output::tell(&format!("{model}, batch {sequences}, sequence {new}{after}: {nodes} measured{lacking}{phases}"));
         all.add(energies);
@@ -284,7 +275,7 @@ fn sizes_left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Siz
     let path = args.output.display();
     let mut trees = Vec::new();
     if args.output.exists() {
-        check_resumes(&args.output, true, args.resume)?;
+        check_resumes(&args.output, true, args.measuring.resume)?;
         ensure!(args.output.metadata()?.is_file(), "{path} is read again to go on from it: give a plain file");
         drop_cut_tree(&args.output)?;
         if args.output.metadata()?.len() > 0 {

@@ -12,7 +12,7 @@ use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options, Profiling, Server};
 use tokio::signal;
 
-use super::Usage;
+use super::{Usage, numbers::size};
 use crate::output;
 
 /// Serves the web page and the HTTP API
@@ -28,21 +28,21 @@ pub(crate) struct Args {
     /// The port to listen at; 0 takes a free one
     #[arg(short, long, default_value_t = 7878)]
     port: u16,
-    /// A predictor file of `irene train` or `irene calibrate`, as a device of the file's name, or for the device whose requests it was made from;
-    /// may be given more than once
+    /// A predictor file of `irene train` or `irene calibrate`, as a device of the file's name, or for the device whose
+    /// requests it was made from; may be given more than once
     #[arg(long, value_name = "FILE")]
     predictor: Vec<PathBuf>,
     /// An origin whose pages may use the API, or *
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     allow_origin: Option<String>,
     /// Bytes of a request's body, at most
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body, value_parser = size)]
     max_body: usize,
     /// Sequences in a batch, at most
-    #[arg(long, value_name = "B", default_value_t = Limits::default().batch_size)]
+    #[arg(long, value_name = "B", default_value_t = Limits::default().batch_size, value_parser = size)]
     max_batch_size: usize,
     /// Tokens in a sequence, at most
-    #[arg(long, value_name = "S", default_value_t = Limits::default().seq_len)]
+    #[arg(long, value_name = "S", default_value_t = Limits::default().seq_len, value_parser = size)]
     max_seq_len: usize,
     /// Do not log requests
     #[arg(short, long)]

@@ -23,9 +23,9 @@ use crate::{
   irene trace bert-base-uncased --batch-size 8 --seq-len 128
   irene trace bert-base-uncased gpt2 -b 1,8 -s 128
   irene trace gpt2 -b 1 -s 1024 --format folded > gpt2.folded
-  irene trace gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --kernels fused --dtype bf16
+  irene trace gpt2 --sequences 1 --prompt 128 --generate 100 --kernels fused --dtype bf16
   irene trace gpt2 --sequences 8 --past 512
-  irene trace Llama-3.1-70B -b 32 -s 1000 --generate 9 --head lm --tensor-parallel 4 --depth 3
+  irene trace Llama-3.1-70B -b 32 -s 1000 --generate 9 --tensor-parallel 4 --depth 3
   irene trace bert-base-uncased -b 8 -s 128 --train --optimizer adamw --depth 2
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {

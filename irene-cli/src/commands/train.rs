@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", default_value = UNNAMED)]
     name: String,
     /// The machine's device memory, GiB: models that need more get a warning
-    #[arg(long, value_name = "GIB", value_parser = super::gib)]
+    #[arg(long, value_name = "GIB", value_parser = super::numbers::gib)]
     memory_gib: Option<f64>,
     /// The predictor file to write
     #[arg(short, long, value_name = "FILE", value_parser = output::text_file())]
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let (trainer, _) = chosen.trainer(&file)?;
     let predictor = trainer.train_on(&file);
-    let predictor = file.completion.explained(predictor.map_err(method::needs))?;
+    let predictor = file.completion.explained(&args.data, predictor.map_err(method::needs))?;
     let profile = DeviceProfile {
         predictor,
         provenance: Provenance { memory_gib: args.memory_gib, ..Provenance::of(&args.name, &file)? },
@@ -62,5 +62,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         args.output.display()
     ));
     super::tell_of_training(&profile.provenance);
+    if file.is_of_one_model {
+        output::tell(
+            "all trees are of one model; to predict others, `irene calibrate` carries a shipped profile over by these trees",
+        );
+    }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use irene_tree::{Checkpoint, Optimizer, Training};
 
-use super::whole;
+use super::numbers::whole;
 
 /// A step of training in place of inference.
 #[derive(clap::Args, Clone, Copy)]
@@ -13,7 +13,8 @@ pub(crate) struct TrainingArgs {
     /// The optimizer, which turns gradients into new weights: sgd, sgd-momentum, adamw or adafactor [default: adamw]
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Optimizer>, requires = "train")]
     optimizer: Option<Optimizer>,
-    /// Parts that the backward pass computes again in place of keeping them: none, layer, or full with the embeddings and the head [default: none]
+    /// Parts that the backward pass computes again in place of keeping them: none, layer, or full with the embeddings
+    /// and the head [default: none]
     #[arg(long, value_name = "PARTS", value_parser = str::parse::<Checkpoint>, requires = "train")]
     checkpoint: Option<Checkpoint>,
     /// Micro-batches of a step, each of --batch-size sequences [default: 1]

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use irene_regress::TreeSource;
 use irene_tree::{Level, Node, Quantity, Tree};
 
@@ -38,8 +38,11 @@ impl Completion {
                 self.added.extend(added);
             }
             Err(error) => {
-                self.failed
-                    .get_or_insert_with(|| format!("{tree} could not be completed from its model's code ({error}; model_name may be the path of a config.json)"));
+                self.failed.get_or_insert_with(|| {
+                    format!(
+                        "{tree} could not be completed from its model's code ({error}; model_name may be the path of a config.json)"
+                    )
+                });
             }
         }
     }
@@ -50,18 +53,19 @@ impl Completion {
             let trees = count(self.completed, "tree");
             let added: Vec<&str> = self.added.iter().map(|quantity| quantity.name()).collect();
             let added = added.join(", ");
-            output::tell(&format!("{}: {trees} completed from the models' own code: {added}", path.display()));
+            output::tell(&format!("{}: {trees} completed from the models' own code: {added}", input::name(path)));
         }
     }
 
-    /// Adds why a tree was not completed to an error about a feature that it lacks.
-    pub(crate) fn explained<T>(&self, result: Result<T>) -> Result<T> {
+    /// Adds the file to an error about its trees, and to one about a feature why a tree was not completed.
+    pub(crate) fn explained<T>(&self, path: &Path, result: Result<T>) -> Result<T> {
         let is_missing =
             |error: &anyhow::Error| matches!(error.downcast_ref(), Some(irene_regress::Error::MissingFeature(_)));
-        match (result, &self.failed) {
+        let explained = match (result, &self.failed) {
             (Err(error), Some(reason)) if is_missing(&error) => Err(error.context(reason.clone())),
             (result, _) => result,
-        }
+        };
+        explained.with_context(|| input::name(path))
     }
 }
 
@@ -73,11 +77,12 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 /// The trees of a file, which must have at least one, as they are.
 pub(crate) fn read(path: &Path) -> Result<Vec<Tree>> {
     let trees = input::trees(path)?.all()?;
-    anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());
+    anyhow::ensure!(!trees.is_empty(), "{}: no trees", input::name(path));
     Ok(trees)
 }
 
-/// The trees of a file to learn from. Says how many nodes were not measured, of which classes none was, and which trees are unlike the others.
+/// The trees of a file to learn from. Says how many nodes were not measured, of which classes none was, and which trees
+/// are unlike the others.
 pub(crate) fn read_to_learn(path: &Path) -> Result<Trees> {
     let trees = read_completed(path)?;
     let (mut measured, mut alike) = (Measured::default(), Alike::default());
@@ -92,7 +97,7 @@ pub(crate) fn read_to_learn(path: &Path) -> Result<Trees> {
 
 /// Says what does not look like measurements of one machine.
 fn tell_unlike(path: &Path, alike: &Alike) {
-    alike.remarks().iter().for_each(|remark| output::tell(&format!("{}: {remark}", path.display())));
+    alike.remarks().iter().for_each(|remark| output::tell(&format!("{}: {remark}", input::name(path))));
 }
 
 /// Which nodes of some trees have an energy to learn from.
@@ -123,7 +128,7 @@ impl Measured {
         }
         let without: Vec<&str> = self.classes.difference(&self.measured_classes).map(String::as_str).collect();
         let none = if without.is_empty() { String::new() } else { format!("; no {} has one", without.join(", ")) };
-        let (path, unmeasured, all) = (path.display(), self.unmeasured, count(self.nodes, "node"));
+        let (path, unmeasured, all) = (input::name(path), self.unmeasured, count(self.nodes, "node"));
         output::tell(&format!("{path}: {unmeasured} of {all} have no energy and are not learned from{none}"));
     }
 }
@@ -133,11 +138,13 @@ impl Measured {
 pub(crate) struct TreeFile {
     path: PathBuf,
     /// The trees of a stream, which can be read once alone.
-    spooled: Option<tempfile::NamedTempFile>,
+    spooled: Option<input::Spooled>,
     pub(crate) completion: Completion,
     /// Whether every tree is a step of training that has nodes without latencies: `irene profile` measures nothing below a backward
     /// pass and an update.
     pub(crate) has_partly_measured_steps_alone: bool,
+    /// Whether every tree is of the same model.
+    pub(crate) is_of_one_model: bool,
 }
 
 /// Whether a tree is a step of training with nodes that were not measured.
@@ -154,15 +161,16 @@ impl TreeFile {
             spooled: input::spooled(path)?,
             completion: Completion::default(),
             has_partly_measured_steps_alone: false,
+            is_of_one_model: false,
         };
-        let mut are_steps = true;
+        let (mut are_steps, mut models) = (true, HashSet::new());
         let (mut measured, mut completion, mut roots) = (Measured::default(), Completion::default(), HashSet::new());
         let mut alike = Alike::default();
         file.read(&mut |mut tree| {
             if let Some(id) = &tree.root().id
                 && !roots.insert(hash(id))
             {
-                let reason = format!("id `{id}` stands twice; ids must be unique in {}", path.display());
+                let reason = format!("id `{id}` stands twice; ids must be unique in {}", input::name(path));
                 let scope = tree.root().scope().to_owned();
                 return Err(irene_tree::Error::Node { tree: tree.to_string(), scope, reason }.into());
             }
@@ -170,10 +178,12 @@ impl TreeFile {
             measured.add(&tree);
             alike.add(&tree);
             are_steps &= is_partly_measured_step(&tree);
+            models.insert(hash(&tree.model_name));
             Ok(())
         })?;
         file.has_partly_measured_steps_alone = are_steps;
-        anyhow::ensure!(measured.nodes > 0, "{}: no trees", path.display());
+        file.is_of_one_model = models.len() == 1;
+        anyhow::ensure!(measured.nodes > 0, "{}: no trees", input::name(path));
         completion.tell(path);
         measured.tell(path);
         tell_unlike(path, &alike);
@@ -183,7 +193,7 @@ impl TreeFile {
 
     fn read(&self, see: &mut dyn FnMut(Tree) -> irene_regress::Result<()>) -> irene_regress::Result<()> {
         let mut trees = match &self.spooled {
-            Some(spooled) => input::spooled_trees(&self.path, spooled.path())?,
+            Some(spooled) => input::spooled_trees(&self.path, spooled)?,
             None => input::trees(&self.path)?,
         };
         trees.try_for_each(|tree| see(tree?))

@@ -108,6 +108,11 @@ fn suggestions_are_ranked_with_their_price() {
     for words in ["Weights in int4 instead of bf16", "Limit each GPU", "left out", "why", "assumed"] {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
+    let titles = text.lines().find(|line| line.starts_with("what to do")).unwrap();
+    for title in ["saves", "90% interval", "time", "memory"] {
+        assert!(titles.contains(title), "no `{title}` in 80 columns: {titles}");
+    }
+    assert_eq!(text.matches("(another model)").count(), 3, "two smaller models and fewer layers: {text}");
     let found = json(&args);
     let saved: Vec<f64> =
         found["suggestions"].as_array().unwrap().iter().map(|one| one["saved_share"].as_f64().unwrap()).collect();
@@ -124,7 +129,9 @@ fn suggestions_are_ranked_with_their_price() {
 fn a_plan_has_its_best_ways_first_and_equals_predictions() {
     let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5", "--max-ttft", "0.5"];
     let text = good(&args);
-    for words in ["ways were tried", "least energy", "least time", "first token", "left out"] {
+    for words in
+        ["ways were tried", "least energy", "least time", "least money", "  first  ", "left out", "IrEne's paper"]
+    {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
     let found = json(&[&args[..], &["--device", "h100-sxm,l4", "--gpu-hour-price", "h100-sxm=2.5,l4=0.7"]].concat());
@@ -162,6 +169,27 @@ fn a_plan_has_its_best_ways_first_and_equals_predictions() {
 }
 
 #[test]
+fn ways_of_a_plan_are_told_apart_and_run_as_many_at_once_as_predicted() {
+    let service = ["Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "20"];
+    let plan = [&["plan"], &service[..], &["--device", "l4", "--weights", "fp8", "--top", "40"]].concat();
+    let output = command(&plan).env("COLUMNS", "200").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\nl4, weights in f8_e4m3\n"), "{text}");
+    let rows: Vec<&str> = text.lines().filter(|line| line.contains(" tp2 pp2 dp2 ")).collect();
+    assert_eq!(rows.len(), 1, "{text}");
+    let spread = ["--tensor-parallel", "2", "--pipeline-parallel", "2", "--data-parallel", "2"];
+    let asked = ["--device", "l4", "--weights", "fp8"];
+    let predicted = json(&[&["predict"], &service[..], &asked, &spread].concat());
+    let running = predicted["forecast"]["running"].as_f64().unwrap();
+    let running = format!("  {}  ", irene_tree::render::in_unit(running, ""));
+    assert!(rows[0].contains(&running), "no `{running}` in {}", rows[0]);
+    let narrow = good(&plan);
+    for words in ["8 tp2 pp2 dp2 ", "least time: 8 x l4 (tp2 dp4) with weights in f8_e4m3"] {
+        assert!(narrow.contains(words), "no `{words}` in {narrow}");
+    }
+}
+
+#[test]
 fn a_plan_that_cannot_be_says_why() {
     let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
     assert!(refused(1, &[&args[..], &["--device", "h100-smx"]].concat()).contains("h100-sxm"));
@@ -172,6 +200,20 @@ fn a_plan_that_cannot_be_says_why() {
     assert!(top.contains("--top works only with --format text"), "{top}");
     let free = json(&[&args[..], &["--device", "h100-sxm", "--price-per-kwh", "0"]].concat());
     assert_eq!(free["plans"][0]["usd_per_million_tokens"].as_f64(), Some(0.0));
-    let none = good(&[&args[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
+}
+
+#[test]
+fn a_plan_that_finds_no_way_ends_with_1_and_names_each_reason_once() {
+    let ends = |args: &[&str]| {
+        let output = irene(&[&["plan"], args].concat());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stderr.ends_with(b"error: no way keeps up\n"), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let llama = ["Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
+    let none = ends(&[&llama[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
     assert!(none.contains("0 keep up") && none.contains("more than"), "{none}");
+    let long = ends(&["gpt2", "--prompt", "2000", "--generate", "4", "--rate", "1"]);
+    assert_eq!(long.matches("longer than the model's 1024 positions").count(), 1, "{long}");
+    assert!(long.contains(" devices: gpt2: sequence length 2000 is longer"), "{long}");
 }

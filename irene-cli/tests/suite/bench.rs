@@ -72,6 +72,8 @@ fn a_grid_is_measured_cut_off_resumed_and_calibrated_on() {
     let after = sheet(&folder);
     assert!(after.starts_with(&before) && after.lines().count() == 9, "{after}");
     assert!(text(&stdout).contains("a generated token") && text(&stderr).contains(&format!("1 of {}", 9 - count)));
+    // However narrow the terminal is, it says how well the parts fit.
+    assert!(text(&stdout).contains("\n4 at once: the parts miss no setting by more than "), "{}", text(&stdout));
     assert!(after.lines().skip(1).all(|line| line.starts_with("gpt2,t4,vllm-0.11,,")), "{after}");
 
     let parts: Value = serde_json::from_str(&fs::read_to_string(&split).unwrap()).unwrap();
@@ -134,7 +136,7 @@ fn settings_that_fail_are_named_and_the_others_measured() {
             || complaint.contains("2 at once: ") && complaint.contains("status 503"),
         "{complaint}"
     );
-    assert!(complaint.trim_end().ends_with("error: 1 of 2 settings have no figures"), "{complaint}");
+    assert!(complaint.trim_end().ends_with("error: 1 of 2 settings without figures"), "{complaint}");
     assert_eq!(sheet(&folder).lines().count(), 2);
     // Two settings of one length are not parted.
     assert!(sheet(&folder).contains("not_steady"));

@@ -4,23 +4,28 @@
 mod advice;
 #[cfg(unix)]
 mod bench;
+mod calibrating;
 #[path = "../command/mod.rs"]
 mod command;
 mod commands;
 mod devices;
+mod doctor;
 mod explore;
+mod forecasts;
 #[cfg(feature = "candle")]
 mod generate;
 mod imports;
 #[cfg(feature = "candle")]
 mod jobs;
 mod manners;
-mod measuring;
+mod meters;
 mod models;
 mod operations;
 mod own_data;
 mod predicting_training;
 mod predictors;
+#[cfg(feature = "candle")]
+mod profiling;
 mod recordings;
 mod reproduce;
 #[cfg(unix)]
@@ -30,4 +35,5 @@ mod run_training;
 #[cfg(target_os = "linux")]
 mod scraping;
 mod serving;
+mod usage;
 mod widths;

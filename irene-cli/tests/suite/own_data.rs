@@ -218,7 +218,7 @@ fn files_a_level_units_and_classes_are_joined() {
     assert!(told.contains("energy from `Energy [kJ]` in kJ, latency from `time` in us"), "{told}");
     assert!(
         told.contains(
-            "4 of 5 rows joined; 2 of them by class, to all nodes of the class; 1 repeat a node, which has their mean\n"
+            "4 of 5 rows joined; 2 of them by class, to all nodes of the class; 1 row of a node that another has too, which gets their mean\n"
         ),
         "{told}"
     );
@@ -264,7 +264,7 @@ fn a_table_on_standard_input_is_joined_and_its_faults_are_named() {
     let out = folder.path("out.jsonl");
     let import = ["import", "csv", "-", "--columns", "model,energy", "-b", "1", "-s", "8", "-o", &out];
     let told = String::from_utf8(fed(&import, "model,energy\ngpt2,0.5\ngpt3,1\ngpt2,\n").stderr).unwrap();
-    assert!(told.contains("1 of 3 rows joined; 1 have no figure"), "{told}");
+    assert!(told.contains("1 of 3 rows joined; 1 row without a figure"), "{told}");
     assert!(told.contains("not joined: stdin, line 3: unknown model `gpt3`, did you mean `gpt2`"), "{told}");
 }
 

@@ -88,6 +88,17 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
 }
 
 #[test]
+fn what_is_generated_has_the_head_that_makes_the_tokens() {
+    let args = ["--sequences", "1", "--prompt", "16", "--generate", "4"];
+    for command in [&["predict", "gpt2"][..], &["trace", "gpt2"]] {
+        let args = [command, &args[..]].concat();
+        assert_eq!(good(&args), good(&[&args[..], &["--head", "lm"]].concat()));
+        let said = refused(2, &[&args[..], &["--head", "none"]].concat());
+        assert!(said.contains("--head works only with single passes"), "{said}");
+    }
+}
+
+#[test]
 fn an_energy_that_is_no_number_is_refused() {
     let folder = Folder::new("infinite");
     let data = training_data(&folder);
@@ -131,6 +142,27 @@ fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_fro
 }
 
 #[test]
+fn trees_of_one_model_or_of_one_size_are_told_of_calibrating() {
+    let folder = Folder::new("one-model");
+    let data = training_data(&folder);
+    let lines = std::fs::read_to_string(&data).unwrap();
+    let model = folder.path("model.safetensors");
+    let told = |kept: &str| {
+        let lines: String = lines.lines().filter(|line| line.contains(kept)).map(|line| format!("{line}\n")).collect();
+        let part = folder.write("part.jsonl", &lines);
+        String::from_utf8(irene(&["train", &part, "--method", "specs", "-o", &model]).stderr).unwrap()
+    };
+    let one_model = told("\"model_name\":\"gpt2\"");
+    assert!(one_model.contains("all trees are of one model; to predict others, `irene calibrate`"), "{one_model}");
+    let one_size = told("\"batch_size\":8,");
+    assert!(
+        one_size.contains("all trees are of one size, 8x32;") && one_size.contains("`irene calibrate`"),
+        "{one_size}"
+    );
+    assert!(!told("\"model_name\"").contains("calibrate"));
+}
+
+#[test]
 fn a_server_is_not_given_two_predictors_of_one_name() {
     let folder = Folder::new("one-name");
     let data = training_data(&folder);
@@ -142,4 +174,21 @@ fn a_server_is_not_given_two_predictors_of_one_name() {
     std::fs::copy(&one, &other).unwrap();
     let complaint = refused(2, &["serve", "--port", "0", "--predictor", &one, "--predictor", &other]);
     assert!(complaint.contains("another --predictor is called `lab` too"), "{complaint}");
+}
+
+#[test]
+fn names_that_are_not_known_are_refused_where_every_row_has_its_own_and_so_is_no_change() {
+    let folder = Folder::new("names");
+    let sheet = folder.write(
+        "sheet.csv",
+        "model,device,engine,concurrency,prompt,generated,latency_s\ngpt2,l4,vllm-0.11,1,8,4,0.1\n",
+    );
+    good(&["predict", &sheet]);
+    for flag in ["--device", "--engine"] {
+        assert!(refused(1, &["predict", &sheet, flag, "nonsense"]).contains("nonsense"));
+    }
+    let out = folder.path("mine.safetensors");
+    let calibrate = ["calibrate", "--requests", &sheet, "--engine", "nonsense", "-o", &out];
+    assert!(refused(1, &calibrate).contains("nonsense"));
+    assert!(refused(2, &["whatif", "gpt2", "--set", ""]).contains("--set is empty"));
 }

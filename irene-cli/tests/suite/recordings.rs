@@ -1,22 +1,100 @@
-//! A recording of `irene sample` ends in order, whatever ends it.
+//! `irene sample`: what is told of a recording, and that it ends in order, whatever ends it.
 #![cfg(unix)]
 
 use std::{
     fs::OpenOptions,
     io::Write,
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::{Duration, SystemTime},
+    process::{Command, Output},
+    time::Duration,
 };
 
 use crate::{
     command::Folder,
-    measuring::{irene, text},
+    meters::{Running, append, good, irene, line, now, refused, repeat, text},
 };
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_is_sampled_to_its_end() {
+    let folder = Folder::new("sample");
+    let csv = folder.path("readings.csv");
+    let args = ["sample", "--period", "5", "--tdp-watts", "50", "-o", &csv, "--", "sleep", "3"];
+    let summary = good(&mut irene(&args));
+    assert!(summary.contains("tdp:") && summary.contains("(estimated)"), "{summary}");
+    let csv = std::fs::read_to_string(csv).unwrap();
+    assert!(csv.starts_with("unix_time_s,channel,unit,value\n"), "{csv}");
+    // Some 600 on an idle machine; a busy one gave four readings in 400 ms.
+    assert!(csv.lines().filter(|line| line.contains(",tdp,J,")).count() > 2, "{csv}");
+
+    let unmetered = good(&mut irene(&["sample", "--period", "5", "--meter", "none", "--", "sleep", "0.2"]));
+    assert!(unmetered.contains("no meter, so no energy"), "{unmetered}");
+    // It ends as the command did, with no word of its own.
+    assert_eq!(refused(1, &mut irene(&["sample", "--meter", "none", "--", "false"])), "");
+    assert_eq!(refused(7, &mut irene(&["sample", "--meter", "none", "--", "sh", "-c", "exit 7"])), "");
+    assert_eq!(refused(137, &mut irene(&["sample", "--meter", "none", "--", "sh", "-c", "kill -9 $$"])), "");
+    assert!(refused(127, &mut irene(&["sample", "--", "no-such-program"])).contains("cannot run no-such-program"));
+    assert!(refused(126, &mut irene(&["sample", "--", "/"])).contains("cannot run /"));
+    // A command that outlasts its time is ended, which is no failure of its.
+    good(&mut irene(&["sample", "--duration", "1", "--meter", "none", "--", "sleep", "30"]));
+    assert!(refused(2, &mut irene(&["sample"])).contains("give --duration SECONDS, or a command"));
+    for command in [&["sample", "--duration", "1"][..], &["doctor", "--watch", "1"]] {
+        let said = refused(1, irene(command).args(["--meter", "watt"]));
+        assert!(said.contains("`watt` is no meter"), "{command:?}: {said}");
+    }
+}
+
+/// The line that covers a command's end comes after it.
+#[test]
+fn the_log_of_a_slow_meter_is_waited_for() {
+    let folder = Folder::new("log");
+    folder.write("meter.csv", "time,volts,amperes\n");
+    let log = folder.path("meter.csv");
+    let meter = append(&log, |now| format!("{now},230,0.5"));
+    std::thread::sleep(Duration::from_millis(300));
+    let meter_arg = format!("log:{log}");
+    let summary = good(&mut irene(&["sample", "--period", "20", "--meter", &meter_arg, "--", "sleep", "0.5"]));
+    assert!(summary.contains("115 W") && summary.contains("J (measured)"), "{summary}");
+    drop(meter);
+
+    // A log that stopped an hour ago.
+    folder.write("old.csv", &format!("time,watts\n{},115\n", now() - 3600.0));
+    let mut old = irene(&["sample", "--meter", &format!("log:{}", folder.path("old.csv")), "--", "sleep", "0.1"]);
+    let Output { status, stdout, stderr } = old.output().unwrap();
+    assert!(status.success() && text(&stdout).contains("log: no figure"), "{}", text(&stdout));
+    assert!(text(&stderr).contains("no line of the log is of now: the newest is 36"), "{}", text(&stderr));
+}
+
+/// The command says which sensors are taken, which are not, and why.
+#[test]
+fn sensors_that_overlap_are_taken_once() {
+    let folder = Folder::new("overlap");
+    let hwmon = |file: &str, text: &str| folder.write(&format!("sys/class/hwmon/{file}"), text);
+    hwmon("hwmon3/name", "corsairpsu\n");
+    for (number, label, microwatts) in [(1, "power total", "174000000"), (2, "power +12v", "134000000")] {
+        hwmon(&format!("hwmon3/power{number}_label"), label);
+        hwmon(&format!("hwmon3/power{number}_input"), microwatts);
+    }
+    let sampled = |args: &[&str]| {
+        let mut command = irene(&[&["sample", "--period", "10"], args, &["--", "sleep", "0.3"]].concat());
+        command.env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", folder.0.join("none.so"));
+        command
+    };
+    let all = good(&mut sampled(&[]));
+    assert!(all.contains("the total is that of hwmon.corsairpsu.power-total\n"), "{all}");
+    assert!(all.contains("hwmon.corsairpsu.power-+12v is left out: part of hwmon.corsairpsu.power-total\n"), "{all}");
+    assert!(line(&all, "hwmon:").ends_with(" J (measured)"), "{all}");
+    assert!(line(&all, "hwmon.corsairpsu.power-total ").contains("174 W"), "{all}");
+    let one = good(&mut sampled(&["--meter", "hwmon:corsairpsu/power +12v"]));
+    assert!(one.contains("the total is that of hwmon.corsairpsu.power-+12v\n"), "{one}");
+    let none = refused(1, &mut sampled(&["--meter", "hwmon:corsairpsu/power"]));
+    assert!(none.contains("there are hwmon:corsairpsu/power-+12v, hwmon:corsairpsu/power-total"), "{none}");
+}
+
+#[test]
+fn two_logs_of_a_kind_are_no_meter() {
+    let two = refused(2, &mut irene(&["sample", "--duration", "1", "--meter", "log:a.csv,log:b.csv"]));
+    assert!(two.contains("--meter takes one log of a kind, and there are 2 of log:"), "{two}");
+}
 
 #[test]
 fn ctrl_c_ends_a_recording_with_130() {
@@ -76,43 +154,20 @@ fn readings_are_kept_where_nobody_reads_what_is_printed() {
     assert!(std::fs::read_to_string(&readings).unwrap().lines().count() > 2);
 }
 
-/// Seconds since 1970.
-fn now() -> f64 {
-    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64()
-}
-
-/// The log of a meter that shows 200 W every 5 ms, and writes its lines some at a time, until this is dropped.
-struct Meter(Arc<AtomicBool>, Option<JoinHandle<()>>);
-
 const LINES_PER_SECOND: f64 = 200.0;
 
-impl Meter {
-    fn start(log: &str) -> Self {
-        let mut file = OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let theirs = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let start = now();
-            let mut written = 0.0;
-            while !theirs.load(Ordering::Relaxed) {
-                let mut lines = String::new();
-                while start + written / LINES_PER_SECOND <= now() {
-                    lines += &format!("{:.4},200\n", start + written / LINES_PER_SECOND);
-                    written += 1.0;
-                }
-                file.write_all(lines.as_bytes()).unwrap();
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        });
-        Self(stop, Some(thread))
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-        let _ = self.1.take().map(JoinHandle::join);
-    }
+/// The log of a meter that shows 200 W every 5 ms, and writes its lines some at a time.
+fn fast_meter(log: &str) -> Running {
+    let mut file = OpenOptions::new().create(true).append(true).open(log).unwrap();
+    let (start, mut written) = (now(), 0.0);
+    repeat(Duration::from_millis(100), move |_| {
+        let mut lines = String::new();
+        while start + written / LINES_PER_SECOND <= now() {
+            lines += &format!("{:.4},200\n", start + written / LINES_PER_SECOND);
+            written += 1.0;
+        }
+        file.write_all(lines.as_bytes()).unwrap();
+    })
 }
 
 /// A log has a period of its own, however seldom it is looked at.
@@ -120,7 +175,7 @@ impl Drop for Meter {
 fn every_line_of_a_log_is_kept_and_the_energy_is_that_of_the_time() {
     let folder = Folder::new("fast-log");
     let (log, readings) = (folder.path("meter.csv"), folder.path("readings.csv"));
-    let _meter = Meter::start(&log);
+    let _meter = fast_meter(&log);
     std::thread::sleep(Duration::from_millis(500));
     let meter = format!("log:{log}");
     let args = ["sample", "--meter", &meter, "--period", "1000", "--duration", "3", "-o", &readings];

@@ -1,3 +1,4 @@
+use irene_numerics::NORMAL_90;
 use serde::{Deserialize, Serialize};
 
 use super::Pass;
@@ -68,6 +69,14 @@ impl FigureSpread {
             power: self.power.hypot(other.power),
             energy: self.energy.hypot(other.energy),
         }
+    }
+
+    /// The factors from a figure to both ends of its interval, in which it lies with a probability of 90%.
+    pub fn factors(self) -> [Self; 2] {
+        [-NORMAL_90, NORMAL_90].map(|bound| {
+            let factor = |spread: f64| (bound * spread).exp();
+            Self { time: factor(self.time), power: factor(self.power), energy: factor(self.energy) }
+        })
     }
 }
 

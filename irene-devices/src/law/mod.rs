@@ -45,6 +45,7 @@ pub struct Law {
 }
 
 /// The part of the law that holds for one engine on one device.
+#[derive(Clone, Debug)]
 pub struct LawOn<'a> {
     law: &'a Law,
     kernels: &'a KernelLaw,

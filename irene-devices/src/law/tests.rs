@@ -101,6 +101,16 @@ fn processors_of_a_maker_are_not_its_accelerators() {
 }
 
 #[test]
+fn nine_tenths_of_figures_lie_between_the_factors_of_their_spread() {
+    let spread = FigureSpread { time: 0.1, power: 0.0, energy: 0.3 };
+    let [low, high] = spread.factors();
+    let bound = irene_numerics::NORMAL_90;
+    assert_eq!([low.time, high.time], [(-bound * 0.1_f64).exp(), (bound * 0.1_f64).exp()]);
+    assert_eq!([low.power, high.power], [1.0, 1.0]);
+    assert!((low.energy * high.energy - 1.0).abs() < 1e-12 && (1.6..1.7).contains(&high.energy), "{high:?}");
+}
+
+#[test]
 fn an_engine_in_a_mode_that_was_not_measured_is_less_sure() {
     let law = Law::shipped();
     let of = |name: &str, is_served: bool| law.on(device("h100-sxm"), engine(name), is_served).spread();

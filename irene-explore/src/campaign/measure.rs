@@ -9,6 +9,7 @@ use super::Step;
 use crate::{Conditions, Error, Measure, Measures, Record, Result, space::ModelHash};
 
 /// Measures designs on this machine with made-up weights: whole forward passes, and whole steps of training.
+#[derive(Debug)]
 pub struct DesignProfiler<'a> {
     /// Reads the meter, if there is one.
     pub sampler: &'a Sampler,

@@ -86,6 +86,7 @@ const ACTIVE_AFTER: &str = "active_after";
 const FEWEST: usize = 3;
 
 /// Which designs are measured, in which order.
+#[derive(Debug)]
 pub struct Campaign {
     describer: Describer,
     plan: SamplingPlan,

@@ -28,6 +28,7 @@ impl Candidate {
 }
 
 /// Makes candidates of the designs of one space.
+#[derive(Debug)]
 pub struct Describer {
     space: DesignSpace,
     seq_len: usize,

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{
@@ -30,6 +30,15 @@ pub struct Surrogates {
     pub estimated: bool,
     /// One a measure.
     pub measures: BTreeMap<Measure, Box<dyn Surrogate>>,
+}
+
+impl fmt::Debug for Surrogates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let measures: Vec<&Measure> = self.measures.keys().collect();
+        let mut fields = f.debug_struct("Surrogates");
+        fields.field("device", &self.device).field("records", &self.records).field("measures", &measures);
+        fields.finish_non_exhaustive()
+    }
 }
 
 /// The same as a file holds it.

@@ -8,6 +8,7 @@ use serde::{
 /// A measure of a design on a device: of one sequence in a forward pass, as ProTran takes three of them, or of one step of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Measure {
     /// Seconds a sequence.
     Latency,

@@ -6,6 +6,7 @@ use crate::{Error, Measure, learning::PredictedValue, records::Dimension};
 
 /// A quantity that designs are judged by, in an objective or a constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Criterion {
     /// A share of 1 on some task (the published way takes the GLUE score), sought to be large.
     Accuracy,

@@ -1,6 +1,6 @@
 use std::{
     collections::{HashMap, HashSet},
-    mem,
+    fmt, mem,
 };
 
 use rand_pcg::Pcg64Mcg;
@@ -41,6 +41,14 @@ pub struct Ledger<'a, V: Variation> {
     nearest: Option<(f64, Evaluation)>,
     reference: Option<Vec<f64>>,
     snapshots: Vec<Snapshot>,
+}
+
+impl<V: Variation> fmt::Debug for Ledger<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { problem, limits, spent, .. } = self;
+        let mut fields = f.debug_struct("Ledger");
+        fields.field("problem", problem).field("limits", limits).field("spent", spent).finish_non_exhaustive()
+    }
 }
 
 struct Snapshot {

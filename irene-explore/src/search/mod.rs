@@ -5,8 +5,7 @@
 //! cores. Equal seeds give equal outcomes where the closure does.
 //!
 //! ```
-//! use irene_explore::{Measure, learning::PredictedValue, search::*};
-//! use rand_pcg::{Pcg64Mcg, rand_core::Rng};
+//! use irene_explore::{Measure, learning::PredictedValue, rand_pcg::{Pcg64Mcg, rand_core::Rng}, search::*};
 //!
 //! /// Whole numbers below 100, each next to two others.
 //! struct Numbers;

@@ -1,5 +1,7 @@
 //! Designs scored by surrogates.
 
+use std::fmt;
+
 use irene_models::flexibert::Design;
 use rayon::prelude::*;
 
@@ -17,6 +19,12 @@ pub struct Predicted<'a> {
     pub surrogates: &'a Surrogates,
     /// A surrogate of accuracy as a share of 1, if accuracy is sought.
     pub accuracy: Option<&'a dyn Surrogate>,
+}
+
+impl fmt::Debug for Predicted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Predicted").field("surrogates", self.surrogates).finish_non_exhaustive()
+    }
 }
 
 impl Predicted<'_> {

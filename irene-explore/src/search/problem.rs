@@ -1,5 +1,6 @@
 use std::{
     cmp::Ordering,
+    fmt,
     hash::Hash,
     sync::atomic::{self, AtomicBool},
 };
@@ -44,6 +45,14 @@ pub struct Problem<'a, V: Variation> {
     pub starts: &'a [V::Genome],
 }
 
+impl<V: Variation> fmt::Debug for Problem<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { objective, constraints, .. } = self;
+        let mut fields = f.debug_struct("Problem");
+        fields.field("objective", objective).field("constraints", constraints).finish_non_exhaustive()
+    }
+}
+
 /// The budget and the settings of a search.
 #[derive(Clone)]
 pub struct SearchLimits<'a> {
@@ -60,6 +69,15 @@ pub struct SearchLimits<'a> {
     pub stop: Option<&'a AtomicBool>,
     /// Told after each batch.
     pub progress: Option<&'a dyn Fn(&SearchProgress)>,
+}
+
+impl fmt::Debug for SearchLimits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { evaluations, seed, front, reference, .. } = self;
+        let mut fields = f.debug_struct("SearchLimits");
+        fields.field("evaluations", evaluations).field("seed", seed).field("front", front);
+        fields.field("reference", reference).finish_non_exhaustive()
+    }
 }
 
 impl SearchLimits<'_> {

@@ -169,6 +169,26 @@ fn an_attention_counts_two_products_and_a_softmax_for_each_pair() {
     assert_eq!(irene(&op).bytes, 4 * 6 * (5 * 8 + 7 * 8 + 7 * 16 + 5 * 16));
 }
 
+#[test]
+fn costs_add_up_and_saturate() {
+    let costs = [Cost { flops: 3, bytes: u64::MAX, kernels: 1 }, Cost { flops: 4, bytes: 1, kernels: 2 }];
+    assert_eq!(costs.into_iter().sum::<Cost>(), Cost { flops: 7, bytes: u64::MAX, kernels: 3 });
+    assert_eq!(std::iter::empty::<Cost>().sum::<Cost>(), Cost::default());
+}
+
+#[test]
+fn operations_whose_counts_nobody_set_do_all_that_their_shapes_allow() {
+    let f32 = |shape: [usize; 4]| Operand::activation(shape, Format::F32);
+    let (query, key, value) = (f32([2, 3, 5, 8]), f32([2, 3, 7, 8]), f32([2, 3, 7, 16]));
+    let attention = Operation::new(OpKind::Attention, &[query, key, value], f32([2, 3, 5, 16]));
+    assert_eq!(irene(&attention).flops, 2 * 3 * (5 * 7) * (2 * 8 + 2 * 16 + 5));
+    let (x, weight) = (Operand::activation([100, 32], Format::F32), Operand::parameter([16, 48, 32], Format::F16));
+    let experts = Operation::new(OpKind::GroupedLinear, &[x, weight], Operand::activation([100, 48], Format::F32));
+    assert_eq!(parameter_and_cache_bytes(&experts).0, 2 * 16 * 48 * 32);
+    let sum = Operation::exchange(OpKind::AllReduce, 4, x, x);
+    assert_eq!(link_bytes(&sum), 2 * 4 * 100 * 32 * 3 / 4);
+}
+
 /// A ring of n GPUs sends (n - 1)/n of the numbers once to add them and once to hand them round.
 #[test]
 fn gpus_exchange_what_a_ring_sends() {

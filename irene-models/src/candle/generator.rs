@@ -47,7 +47,17 @@ pub struct Generator<'m> {
     next: Batch,
 }
 
+impl std::fmt::Debug for Generator<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Generator")
+            .field("device", &self.device)
+            .field("sequences", &self.sequences)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where a sequence stands.
+#[derive(Debug)]
 struct Sequence {
     /// Its tokens so far, without padding: the position of its next token.
     len: i64,

@@ -1,6 +1,6 @@
 //! The local cache for files of the Hugging Face hub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ModelFiles;
 #[cfg(feature = "hub")]
@@ -49,7 +49,9 @@ impl ModelFiles {
     pub(crate) fn cached(ids: &[String]) -> Result<Self> {
         let first = ids.first().map(String::as_str).unwrap_or_default();
         let Some(cache) = cache_dir().filter(|_| is_id(first)) else {
-            return Err(Error::Files { what: first.to_owned(), reason: "no such file or directory".into() });
+            let fault = irene_tree::file_fault(Path::new(first));
+            let reason = fault.unwrap_or_else(|| "no such file or directory".into());
+            return Err(Error::Files { what: first.to_owned(), reason });
         };
         for id in ids {
             let hub = Hub { cache: cache.clone(), id: id.clone() };

@@ -67,7 +67,8 @@ impl ModelFiles {
                 hub: None,
             }));
         }
-        match file_fault(path) {
+        // In a folder that may not be entered no name is a path.
+        match file_fault(path).filter(|_| path.symlink_metadata().is_ok()) {
             Some(reason) => Err(Error::Files { what: path.display().to_string(), reason }),
             None => Ok(None),
         }

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-use irene_sampler::{Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Provenance, Resource, Sampler};
+use irene_sampler::{Mean, MeasureError, Measurement, MeasuringProtocol, Metric, Provenance, Resource, Sampler};
 use irene_tree::{Kernels, Level, Node, Precision, Quantity, Tree};
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +16,7 @@ use super::visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};
 use crate::{Batch, Cx, Error, Model, ModelSpec, Result, Run, TreeVisitor};
 
 /// How nodes are measured.
+#[derive(Debug)]
 pub struct Profiler<'a> {
     /// Reads the probes, and the meter if there is one.
     pub sampler: &'a Sampler,
@@ -96,7 +97,7 @@ impl NodeFigures {
             let means: Vec<f64> =
                 figures.filter(|figure| figure.id.metric == metric).map(|figure| figure.mean).collect();
             // The mean over the GPUs.
-            quantities.extend(Estimate::of(&means).map(|mean| (quantity, mean.mean)));
+            quantities.extend(Mean::of(&means).map(|mean| (quantity, mean.mean)));
         }
         quantities.extend(gpu_energy(measurement).map(|joules| (Quantity::GpuEnergy, joules)));
         let energy = measurement.energy;

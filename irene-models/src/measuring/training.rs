@@ -16,6 +16,7 @@ use super::visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};
 use crate::{Batch, Cx, ModelSpec, Result, Run, Targets, Trainer, TreeVisitor};
 
 /// A step of training that is measured.
+#[derive(Debug)]
 pub struct TrainedStep<'a> {
     /// The model.
     pub spec: &'a ModelSpec,

@@ -5,6 +5,7 @@ use crate::families;
 
 /// The use that a model is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ModelTask {
     /// It reads text: its numbers go into your own head.
     Encoder,

@@ -62,12 +62,14 @@ impl ModelSpec {
         Ok(visitor.finish())
     }
 
-    /// The FLOPs of a language model's head as a share of those of the run, where the model goes on from text and the run has no head.
+    /// The FLOPs of a language model's head as a share of those of the run, where the model goes on from text and the run is a single pass
+    /// without a head.
     ///
     /// # Errors
     /// As [`trace`](Self::trace).
     pub fn left_out_head(&self, run: Run) -> Result<Option<f64>> {
-        let is_left_out = run.head == TaskHead::None && self.heads().contains(&TaskHead::Lm) && !self.gives_no_tokens();
+        let is_single_pass = run.head == TaskHead::None && run.generate == 0;
+        let is_left_out = is_single_pass && self.heads().contains(&TaskHead::Lm) && !self.gives_no_tokens();
         if !is_left_out || self.cache(run.kernels)?.is_none() {
             return Ok(None);
         }
@@ -130,8 +132,9 @@ impl ModelSpec {
                 Batch { position_ids, ..batch.after(Cache::of_shape(run.size, &shape, format)) }
             }
             (None, true) => {
-                let ask = if run.size.past > 0 { "for no past" } else { "it to generate nothing" };
-                return Err(self.refuse(format!("it reads whole sequences and keeps no keys and values: ask {ask}")));
+                let option = if run.size.past > 0 { "--past" } else { "--generate" };
+                let reason = format!("it reads whole sequences and keeps no keys and values: leave {option} out");
+                return Err(self.refuse(reason));
             }
         };
         Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })

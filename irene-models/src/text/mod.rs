@@ -121,6 +121,7 @@ fn guarded<T>(give: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Resu
 ///
 /// A token may hold a part of a character, and its text may depend on the token before it. So the last tokens are kept until
 /// the text goes on, and no more.
+#[derive(Debug)]
 pub struct TextStream<'e> {
     encoder: &'e TextEncoder,
     /// Tokens that are no text, such as the end's.

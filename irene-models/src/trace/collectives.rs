@@ -49,8 +49,7 @@ impl Cx<'_> {
             }
             Ok(Tensor::of_shape(shape, x.format()))
         };
-        let describe =
-            |output: &Tensor| Operation { gpus: gpus as u64, ..Operation::new(kind, &[x.operand()], output.operand()) };
+        let describe = |output: &Tensor| Operation::exchange(kind, gpus as u64, x.operand(), output.operand());
         self.operate(|| label_of(kind), &[x], run, describe)
     }
 }

@@ -65,6 +65,16 @@ pub struct Done<'a> {
     pub rerun: &'a mut dyn FnMut() -> Result<()>,
 }
 
+impl std::fmt::Debug for Done<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Done")
+            .field("inputs", &self.inputs)
+            .field("outputs", &self.outputs)
+            .field("operation", &self.operation)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Watches a forward pass.
 pub trait Visitor {
     /// A node begins.
@@ -95,8 +105,14 @@ pub struct Cx<'v> {
     how: How,
 }
 
+impl std::fmt::Debug for Cx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cx").field("how", &self.how).finish_non_exhaustive()
+    }
+}
+
 /// How operations run.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct How {
     kernels: Kernels,
     cache_format: Option<Format>,

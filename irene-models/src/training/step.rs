@@ -49,7 +49,7 @@ fn exchange(tree: &mut TreeVisitor, events: &[Event], parallel: Parallel) {
         let numbers = gradients.iter().map(|gradient| gradient.shape.elements()).fold(0, u64::saturating_add);
         let Some(first) = gradients.first().filter(|_| copies > 1) else { continue };
         let all = Operand::activation([usize::try_from(numbers).unwrap_or(usize::MAX)], first.format);
-        let operation = Operation { gpus: copies as u64, ..Operation::new(OpKind::AllReduce, &[all], all) };
+        let operation = Operation::exchange(OpKind::AllReduce, copies as u64, all, all);
         tree.leaf("allreduce", Level::Ml, operation);
     }
 }

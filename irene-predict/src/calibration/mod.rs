@@ -34,13 +34,13 @@ use crate::{Error, Host, Measured, Schedule, fit::Serving};
 ///
 /// let sheet = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
 /// Llama-3.1-8B,l4,vllm-0.11,8,500,200,0.62,0.07";
-/// let mut service = Service::new(ServiceOptions::default());
+/// let service = Service::new(ServiceOptions::default());
 /// let rows = RequestReader::new("mine.csv", sheet.as_bytes())?.collect::<Result<Vec<_>, _>>()?;
-/// let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("mine.csv", row, &mut service).unwrap()).collect();
+/// let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("mine.csv", row, &service).unwrap()).collect();
 /// let calibration = Calibration::of(&measured)?;
 /// assert_eq!(calibration.provenance.to_string(), "calibrated on 1 measured request of l4");
 ///
-/// let mut service = Service::new(ServiceOptions { calibration: Some(calibration.into()), ..Default::default() });
+/// let service = Service::new(ServiceOptions { calibration: Some(calibration.into()), ..Default::default() });
 /// let before = rows[0].figures.energy_per_token_j.unwrap();
 /// let after = service.setting(&rows[0]).unwrap().forecast()?.figures.energy_per_token_j.unwrap();
 /// assert!((after / before).ln().abs() < 0.2);

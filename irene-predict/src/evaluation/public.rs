@@ -102,7 +102,7 @@ fn read_requests(path: &Path) -> Result<Option<PublicFile>, Error> {
         imported => imported?,
     };
     let Some((name, weight)) = SOURCES.into_iter().find(|(name, _)| *name == imported.format) else { return Ok(None) };
-    let mut service = Service::new(ServiceOptions::default());
+    let service = Service::new(ServiceOptions::default());
     let (mut measured, mut left_out) = (Vec::new(), BTreeMap::<String, usize>::new());
     let rows = imported.rows.len();
     for mut row in imported.rows {
@@ -112,7 +112,7 @@ fn read_requests(path: &Path) -> Result<Option<PublicFile>, Error> {
             continue;
         }
         row.prompt = row.prompt.or(Some(SHORT_PROMPT));
-        match Measured::of(name, &row, &mut service) {
+        match Measured::of(name, &row, &service) {
             Ok(one) => measured.push(one.weighing(weight)),
             Err(fault) => *left_out.entry(fault.to_string()).or_default() += 1,
         }

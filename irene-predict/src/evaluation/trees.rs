@@ -21,8 +21,8 @@ pub struct TreeErrors {
 /// A [`Fault`] for a model or a device that is unknown.
 pub fn check_trees<'a>(trees: impl IntoIterator<Item = &'a Tree>, device: &str) -> Result<TreeErrors, Fault> {
     let options = ServiceOptions { head: Some(TaskHead::None), ..ServiceOptions::default() };
-    let mut of_gpu = Service::new(options.clone());
-    let mut at_the_wall = Service::new(ServiceOptions { host: Some(Host::Usual), ..options });
+    let of_gpu = Service::new(options.clone());
+    let at_the_wall = Service::new(ServiceOptions { host: Some(Host::Usual), ..options });
     let mut errors = TreeErrors::default();
     for tree in trees {
         let row = pass(tree, device);

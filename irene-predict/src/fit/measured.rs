@@ -3,7 +3,7 @@ use irene_devices::{
 };
 use irene_requests::{Figure, Figures, Load, METER, RequestRow};
 
-use crate::{Error, Schedule, Service, Spent, service::Fault};
+use crate::{Error, PassesCost, Schedule, Service, service::Fault};
 
 /// A schedule on a device under an engine, with what no constant of the law changes.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Serving {
     pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
         let on = self.on(law);
         let joules = |(of, times): (&ServedPass, &PassSeconds)| {
-            let spent = Spent::of(&on.cost(&of.pass, *times), of.filled, self.schedule.gpus);
+            let spent = PassesCost::of(&on.cost(&of.pass, *times), of.filled, self.schedule.gpus);
             of.times * (times[0] + times[1]) * spent.joules / spent.seconds
         };
         let of_devices = self.passes.iter().zip(times).map(joules).sum::<f64>() / self.seconds(times);
@@ -130,7 +130,7 @@ impl Measured {
     ///
     /// # Errors
     /// A [`Fault`] for a row that has no forecast, or no measured figure that tells its energy or time.
-    pub fn of(source: &str, row: &RequestRow, service: &mut Service) -> Result<Self, Fault> {
+    pub fn of(source: &str, row: &RequestRow, service: &Service) -> Result<Self, Fault> {
         let row = &in_steady_state(row)?;
         let setting = service.setting(row)?;
         let forecast = setting.forecast().map_err(Fault::of(""))?;

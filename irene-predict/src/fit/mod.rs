@@ -11,7 +11,7 @@ use std::{
 use irene_devices::{BusyTimes, EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
 use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
 pub use measured::Measured;
-pub use spreads::{Key, LeftOut, with_spreads};
+pub use spreads::{Key, LawsWithout, with_spreads};
 
 pub(crate) use self::measured::{PassSeconds, Serving, longer};
 

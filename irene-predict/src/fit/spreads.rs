@@ -16,12 +16,12 @@ pub type Key = fn(&Measured) -> &str;
 
 /// Laws fitted with the measurements of one key at a time left out.
 #[derive(Clone, Debug)]
-pub struct LeftOut {
+pub struct LawsWithout {
     key: Key,
     laws: BTreeMap<String, Law>,
 }
 
-impl LeftOut {
+impl LawsWithout {
     /// Fits the laws, and tells of each that is done; measurements with an empty key are never left out, and no law is fitted to nothing.
     ///
     /// A start is quicker. It may keep what it knows of a constant that only the measurements that are left out decide, so that none is
@@ -75,7 +75,7 @@ struct Off<'a> {
 }
 
 impl<'a> Off<'a> {
-    fn each(measured: &[&'a Measured], left_out: &[LeftOut]) -> Vec<Self> {
+    fn each(measured: &[&'a Measured], left_out: &[LawsWithout]) -> Vec<Self> {
         let mut all = Vec::new();
         for laws in left_out {
             let names: BTreeSet<(&str, &str)> =
@@ -97,7 +97,7 @@ impl<'a> Off<'a> {
     }
 }
 
-impl LeftOut {
+impl LawsWithout {
     /// The same laws, each with the spreads ([`with_spreads`]) of what it was fitted to alone: what is left out decides no interval of its own.
     #[must_use]
     pub fn with_spreads(self, measured: &[&Measured], left_out: &[Self]) -> Self {
@@ -113,7 +113,7 @@ impl LeftOut {
 /// The law with the spreads of its engines and of devices by other makers than NVIDIA, from the laws of what was left out. An architecture
 /// that was measured is taken to be as far off as its models were when each was left out; one that was not, as far off as its maker's
 /// measured architectures were when each was left out.
-pub fn with_spreads(law: Law, measured: &[&Measured], left_out: &[LeftOut]) -> Law {
+pub fn with_spreads(law: Law, measured: &[&Measured], left_out: &[LawsWithout]) -> Law {
     spread_by(law, Off::each(measured, left_out).iter())
 }
 
@@ -178,7 +178,7 @@ mod tests {
 
     /// Requests of a device, which take what the law says.
     fn as_predicted(device: &str, engine: &str) -> Vec<Measured> {
-        let mut service = Service::new(ServiceOptions::default());
+        let service = Service::new(ServiceOptions::default());
         let of = |(model, place): (&str, usize)| {
             let asked = RequestRow {
                 model: Some(model.into()),
@@ -191,7 +191,7 @@ mod tests {
             };
             let predicted = Figures::from(service.setting(&asked).unwrap().forecast().unwrap().figures);
             let figures = Figures { latency_s: predicted.latency_s, ..Figures::default() };
-            Measured::of("", &RequestRow { figures, ..asked }, &mut service).unwrap()
+            Measured::of("", &RequestRow { figures, ..asked }, &service).unwrap()
         };
         let models = ["Llama-3.1-8B", "gemma-2-2b"];
         models.into_iter().flat_map(|model| (0..LEAST).map(move |place| (model, place))).map(of).collect()
@@ -204,8 +204,8 @@ mod tests {
         law
     }
 
-    fn left_out<const N: usize>(key: Key, laws: [(&str, &Law); N]) -> LeftOut {
-        LeftOut { key, laws: laws.into_iter().map(|(name, law)| (name.to_owned(), law.clone())).collect() }
+    fn left_out<const N: usize>(key: Key, laws: [(&str, &Law); N]) -> LawsWithout {
+        LawsWithout { key, laws: laws.into_iter().map(|(name, law)| (name.to_owned(), law.clone())).collect() }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Figures at the wall: the machine around the devices joins them.
 
-use irene_devices::{Device, HostLaw};
+use irene_devices::{Device, HostLaw, Law};
 use irene_numerics::NORMAL_90;
 
 use super::{Forecast, Note};
@@ -22,11 +22,14 @@ impl Host {
     /// The power of as many usual machines as so many devices need, or of one's own, W.
     ///
     /// # Errors
-    /// [`Error::NoHost`] for a usual machine around a device that is no card.
+    /// [`Error::NoHost`] for a usual machine around a device that is no card; [`Error::Request`] for watts that no machine draws.
     pub(crate) fn watts(self, law: &HostLaw, device: &Device, count: f64) -> Result<f64, Error> {
         let machines = (count / OF_MACHINE as f64).ceil();
         match self {
-            Self::Watts(watts) => Ok(watts),
+            Self::Watts(watts) if watts.is_finite() && watts >= 0.0 => Ok(watts),
+            Self::Watts(watts) => {
+                Err(Error::Request { field: "host", reason: format!("expected watts of at least 0, found {watts}") })
+            }
             Self::Usual => law
                 .watts(device, count / machines)
                 .map(|watts| machines * watts)
@@ -36,17 +39,19 @@ impl Host {
 }
 
 impl Forecast {
-    /// The forecast at the wall, with a machine that draws `watts` around the devices; `spread` is the standard deviation of their
-    /// logarithm.
-    #[must_use]
-    pub fn at_the_wall(self, watts: f64, spread: f64) -> Self {
+    /// The forecast of a meter at the wall, with the usual machines around the devices, or one of so many watts.
+    ///
+    /// # Errors
+    /// [`Error::NoHost`] for a usual machine around a device that is no card; [`Error::Request`] for watts that no machine draws.
+    pub fn at_the_wall(self, host: Host, device: &Device, law: &Law) -> Result<Self, Error> {
+        let watts = host.watts(&law.host, device, self.request.parallel.gpus() as f64)?;
         let (of_gpus, ends) = (self.figures, self.interval);
         let mut wall = self.with_machine(watts);
         let host_share = watts / wall.figures.power_w;
-        let (figures, of_host) = ([&of_gpus, &wall.figures], NORMAL_90 * spread);
+        let (figures, of_host) = ([&of_gpus, &wall.figures], NORMAL_90 * law.host.spread);
         wall.interval = at_the_wall(&ends, figures, host_share, of_host, wall.rate.is_some());
         wall.notes.push(Note::Host { watts });
-        wall
+        Ok(wall)
     }
 
     /// The forecast by a meter that counts `watts` beside the devices, by a law that knows how far off the whole is.
@@ -113,7 +118,7 @@ fn at_the_wall(
 
 #[cfg(test)]
 mod tests {
-    use irene_devices::{Catalogue, Law};
+    use irene_devices::Catalogue;
 
     use super::*;
 
@@ -149,5 +154,14 @@ mod tests {
         assert_eq!(watts(12.0), 2.0 * watts(6.0));
         assert!(watts(9.0) > watts(8.0) + law.server_w, "{} {}", watts(9.0), watts(8.0));
         assert_eq!(Host::Watts(300.0).watts(law, &h100, 16.0).unwrap(), 300.0);
+    }
+
+    #[test]
+    fn watts_that_no_machine_draws_are_refused() {
+        let (law, h100) = (&Law::shipped().host, Catalogue::find("h100-sxm").unwrap());
+        for watts in [-300.0, f64::NAN, f64::INFINITY] {
+            let said = Host::Watts(watts).watts(law, &h100, 1.0).unwrap_err().to_string();
+            assert_eq!(said, format!("host: expected watts of at least 0, found {watts}"));
+        }
     }
 }

@@ -24,6 +24,7 @@ const TOKENS_OF_PASS: f64 = 8192.0;
 
 /// The memory that a run needs on one GPU, bytes; in a pipeline, on the mean stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Memory {
     /// The GPU's share of the parameters.
     pub weights: f64,

@@ -11,7 +11,7 @@ use std::{borrow::Cow, cell::RefCell};
 use irene_devices::{Device, Engine, FROM_DATA_SHEET, FigureSpread, Law, LawOn};
 use irene_models::ModelSpec;
 use irene_numerics::{GIB, NORMAL_90};
-use irene_tree::{Format, Kernels, Precision, Size};
+use irene_tree::{Format, Kernels, Parallel, Precision, Size};
 
 use self::{arrivals::Settled, memory::Needs};
 pub use self::{arrivals::rounded_down, host::Host, memory::Memory, note::Note};
@@ -20,7 +20,7 @@ pub(crate) use self::{
     memory::CONTEXT,
     tree::{annotated, filled, parts},
 };
-use crate::{Error, Figures, Load, Passes, Request, Schedule, ScheduleCost, Spent, interval, passes::Followed, ways};
+use crate::{Error, Figures, Load, Passes, PassesCost, Request, Schedule, ScheduleCost, passes::Followed, ways};
 
 /// The cost of serving requests, and its basis.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +106,8 @@ const MOST_JOULES: f64 = 1e100;
 /// The cost of a request on a device, from its data sheet.
 ///
 /// # Errors
-/// [`Error::Model`] for a model that cannot run like this; [`Error::DoesNotFit`]; [`Error::Overload`]; [`Error::TooRare`].
+/// [`Error::Request`] for a load, degrees or a device that cannot be; [`Error::Model`] for a model that cannot run like this;
+/// [`Error::DoesNotFit`]; [`Error::Overload`]; [`Error::TooRare`].
 pub fn forecast(
     spec: &ModelSpec,
     device: &Device,
@@ -126,6 +127,7 @@ pub(crate) fn forecast_by<'a>(
     request: &Request,
     law: &dyn Fn(&Schedule) -> Cow<'a, Law>,
 ) -> Result<Forecast, Error> {
+    check(device, request)?;
     model.spec.check_generation(request.prompt, request.generated)?;
     let asked = request.load;
     let request = &in_whole_ones(*request, engine);
@@ -178,9 +180,27 @@ pub(crate) fn forecast_by<'a>(
     })
 }
 
+/// Refuses what no request, run or device can be: sheets, commands and queries are checked where they are read, Rust code is not.
+fn check(device: &Device, request: &Request) -> Result<(), Error> {
+    let refused = |field, reason| Err(Error::Request { field, reason });
+    let is_load = match request.load {
+        Load::Sequences(sequences) => sequences > 0,
+        Load::Concurrency(count) | Load::Rate(count) => count.is_finite() && count > 0.0,
+    };
+    if !is_load {
+        return refused("load", format!("expected a finite number above 0, found {:?}", request.load));
+    }
+    let Parallel { tensor, pipeline, expert, data } = request.parallel;
+    let is_degree = |degree: &usize| (1..=Parallel::MOST).contains(degree);
+    if let Some(degree) = [tensor, pipeline, expert, data].into_iter().find(|degree| !is_degree(degree)) {
+        return refused("parallel", format!("expected degrees from 1 to {}, found {degree}", Parallel::MOST));
+    }
+    device.fault().map_or(Ok(()), |fault| refused("device", fault))
+}
+
 /// The ends of the interval that each figure lies in with a probability of 90%.
 fn interval(figures: &Figures, spread: &FigureSpread, limit_w: f64) -> [Figures; 2] {
-    interval::factors(spread).map(|[time, power, energy]| Figures {
+    spread.factors().map(|FigureSpread { time, power, energy }| Figures {
         energy_per_request_j: energy * figures.energy_per_request_j,
         energy_per_token_j: figures.energy_per_token_j.map(|joules| energy * joules),
         power_w: (power * figures.power_w).min(limit_w),
@@ -288,14 +308,15 @@ fn of_memory(needs: &Needs, schedule: &Schedule, running: f64) -> Vec<Note> {
 }
 
 /// All passes with prompts, less what the steps in them take; and all steps.
-fn apart(schedule: &Schedule, cost: ScheduleCost, law: &LawOn<'_>) -> [Spent; 2] {
+fn apart(schedule: &Schedule, cost: ScheduleCost, law: &LawOn<'_>) -> [PassesCost; 2] {
     let ScheduleCost { prompts, steps, .. } = cost;
     let beside = schedule.prompts.iter().filter_map(|runs| {
         let (_, step) = runs.beside.as_ref()?;
         Some(runs.spent(&law.pass(step), schedule.gpus).times(runs.times))
     });
-    let beside = beside.fold(Spent::default(), Spent::and);
-    let added = Spent { seconds: prompts.seconds - beside.seconds, joules: prompts.joules - beside.joules, ..prompts };
+    let beside = beside.fold(PassesCost::default(), PassesCost::and);
+    let added =
+        PassesCost { seconds: prompts.seconds - beside.seconds, joules: prompts.joules - beside.joules, ..prompts };
     [added, steps.and(beside)]
 }
 

@@ -6,7 +6,7 @@ use irene_tree::{NodeId, Quantity, Size, Tree};
 use serde_json::json;
 
 use super::Forecast;
-use crate::{Error, Passes, Runs, Schedule, Spent, passes::Followed};
+use crate::{Error, Passes, PassesCost, Runs, Schedule, passes::Followed};
 
 /// How the time and energy of a node follow from its kernel's.
 struct Costing<'a> {
@@ -25,7 +25,7 @@ struct Costing<'a> {
 }
 
 impl Costing<'_> {
-    fn kernel(&self, work: &Work) -> Spent {
+    fn kernel(&self, work: &Work) -> PassesCost {
         let WorkCost { seconds, joules } = match self.beside.iter().find(|(step, _)| step.shares_weights(work)) {
             // The cost that the prompt adds to the step.
             Some((step, _)) => {
@@ -36,7 +36,7 @@ impl Costing<'_> {
             None => self.law.work(work),
         };
         let (seconds, dynamic) = (self.slowed * seconds, self.filled * self.kept * joules);
-        Spent { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + dynamic) }
+        PassesCost { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + dynamic) }
     }
 }
 
@@ -56,7 +56,7 @@ impl<'a> Setting<'a> {
     }
 
     /// The mean cost of the passes of this size, and how the kernels of one are costed.
-    fn pass(&self, size: Size) -> Option<(Spent, Costing<'a>)> {
+    fn pass(&self, size: Size) -> Option<(PassesCost, Costing<'a>)> {
         if size.past == 0 {
             return self.prompt(size);
         }
@@ -64,25 +64,26 @@ impl<'a> Setting<'a> {
         let (_, pass, first) = passes.next()?;
         let cost = self.law.pass(pass);
         let whole = |runs: &Runs| (runs.spent(&cost, self.schedule.gpus), runs.times);
-        let all: Vec<(Spent, f64)> = std::iter::once(first).chain(passes.map(|(.., runs)| runs)).map(whole).collect();
+        let all: Vec<(PassesCost, f64)> =
+            std::iter::once(first).chain(passes.map(|(.., runs)| runs)).map(whole).collect();
         Some((mean(&all), self.costing(&cost, first.filled, &[])))
     }
 
     /// The cost that prompts add to the passes that they are in.
-    fn prompt(&self, size: Size) -> Option<(Spent, Costing<'a>)> {
+    fn prompt(&self, size: Size) -> Option<(PassesCost, Costing<'a>)> {
         let prompts = &self.schedule.prompts;
         let first = prompts.iter().find(|runs| runs.size == size).or_else(|| prompts.first())?;
         let added = |runs: &Runs| (runs.added(self.schedule.gpus, self.law), runs.times);
-        let all: Vec<(Spent, f64)> = prompts.iter().filter(|runs| runs.size == first.size).map(added).collect();
+        let all: Vec<(PassesCost, f64)> = prompts.iter().filter(|runs| runs.size == first.size).map(added).collect();
         let beside: &[(Work, f64)] = first.beside.as_ref().map_or(&[], |(_, step)| step.works.as_slice());
         Some((mean(&all), self.costing(&self.law.pass(&first.pass), first.filled, beside)))
     }
 }
 
 /// The mean of costs, each so many times.
-fn mean(costs: &[(Spent, f64)]) -> Spent {
+fn mean(costs: &[(PassesCost, f64)]) -> PassesCost {
     let times: f64 = costs.iter().map(|(_, times)| times).sum();
-    costs.iter().map(|(spent, of)| spent.times(of / times)).fold(Spent::default(), Spent::and)
+    costs.iter().map(|(spent, of)| spent.times(of / times)).fold(PassesCost::default(), PassesCost::and)
 }
 
 /// Each size once, and how often it runs.
@@ -122,8 +123,8 @@ impl Forecast {
     }
 
     /// The cost of each node.
-    fn spent(&self, tree: &Tree, setting: Setting<'_>) -> Vec<Spent> {
-        let mut spent = vec![Spent::default(); tree.nodes().len()];
+    fn spent(&self, tree: &Tree, setting: Setting<'_>) -> Vec<PassesCost> {
+        let mut spent = vec![PassesCost::default(); tree.nodes().len()];
         let (mut wholes, mut costing) = (Vec::new(), None);
         for id in tree.ids() {
             let node = tree.node(id);
@@ -132,7 +133,7 @@ impl Forecast {
             if let Some((whole, of_kernels)) = node.size.or_else(single).and_then(|size| setting.pass(size)) {
                 // The waves of a batch differ, and their mean is told.
                 let joules = if is_single { self.whole_joules() } else { whole.joules };
-                wholes.push((id, Spent { joules, ..whole }));
+                wholes.push((id, PassesCost { joules, ..whole }));
                 costing = Some(of_kernels);
             } else if let (Some(operation), Some(costing)) = (&node.operation, &costing) {
                 spent[id.index()] = costing.kernel(&Work::of(operation));
@@ -213,13 +214,13 @@ fn own_parts(tree: &mut Tree) {
 }
 
 /// The sum of the costs of a node's children.
-pub(crate) fn parts(tree: &Tree, id: NodeId, spent: &[Spent]) -> Spent {
+pub(crate) fn parts(tree: &Tree, id: NodeId, spent: &[PassesCost]) -> PassesCost {
     let parts = tree.children(id).map(|part| spent[part.index()].times(tree.node(part).times()));
-    parts.fold(Spent::default(), Spent::and)
+    parts.fold(PassesCost::default(), PassesCost::and)
 }
 
 /// The tree with the time and energy of every node, and without its math level unless it is to be shown.
-pub(crate) fn filled(mut tree: Tree, spent: &[Spent], shows_math: bool) -> Tree {
+pub(crate) fn filled(mut tree: Tree, spent: &[PassesCost], shows_math: bool) -> Tree {
     for (node, spent) in tree.nodes_mut().iter_mut().zip(spent) {
         node.set(Quantity::PredictedEnergy, spent.joules);
         node.set(Quantity::PredictedLatency, spent.seconds);

@@ -129,7 +129,7 @@ fn model_flops(spec: &ModelSpec, run: Run, training: Training, parts: &Phases) -
 
 /// The ends of the intervals of a step on devices with so much power at most.
 fn interval(figures: &StepFigures, spread: &FigureSpread, limit_w: f64) -> [StepFigures; 2] {
-    interval::factors(spread).map(|[time, power, energy]| StepFigures {
+    spread.factors().map(|FigureSpread { time, power, energy }| StepFigures {
         seconds: time * figures.seconds,
         joules: energy * figures.joules,
         watts: (power * figures.watts).min(limit_w),
@@ -168,7 +168,7 @@ impl TrainingForecast {
     /// The forecast of a meter at the wall, with the usual machines around the devices, or one of so many watts.
     ///
     /// # Errors
-    /// [`Error::NoHost`] for a usual machine around a device that is no card.
+    /// [`Error::NoHost`] for a usual machine around a device that is no card; [`Error::Request`] for watts that no machine draws.
     pub fn at_the_wall(mut self, host: Host, device: &Device, law: &Law) -> Result<Self, Error> {
         let watts = host.watts(&law.host, device, self.run.parallel.gpus() as f64)?;
         let share = watts / (watts + self.figures.watts);

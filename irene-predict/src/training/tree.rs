@@ -6,7 +6,7 @@ use irene_tree::{NodeId, Tree};
 
 use super::{TrainingForecast, phases::PhaseCosts};
 use crate::{
-    Error, Spent,
+    Error, PassesCost,
     forecast::{annotated, filled, parts},
 };
 
@@ -34,16 +34,16 @@ impl TrainingForecast {
     }
 
     /// The time and energy of each node.
-    fn spent(&self, tree: &Tree, law: &LawOn<'_>, costs: &PhaseCosts) -> Vec<Spent> {
-        let mut spent = vec![Spent::default(); tree.nodes().len()];
+    fn spent(&self, tree: &Tree, law: &LawOn<'_>, costs: &PhaseCosts) -> Vec<PassesCost> {
+        let mut spent = vec![PassesCost::default(); tree.nodes().len()];
         for phase in tree.children(NodeId::ROOT) {
             self.phase(tree, phase, law, costs, &mut spent);
         }
-        spent[0] = Spent { passes: 1.0, seconds: self.figures.seconds, joules: self.figures.joules };
+        spent[0] = PassesCost { passes: 1.0, seconds: self.figures.seconds, joules: self.figures.joules };
         spent
     }
 
-    fn phase(&self, tree: &Tree, phase: NodeId, law: &LawOn<'_>, costs: &PhaseCosts, spent: &mut [Spent]) {
+    fn phase(&self, tree: &Tree, phase: NodeId, law: &LawOn<'_>, costs: &PhaseCosts, spent: &mut [PassesCost]) {
         let name = tree.node(phase).name();
         let Some(cost) = costs.of(name) else { return };
         let parallel = self.run.parallel;
@@ -57,12 +57,12 @@ impl TrainingForecast {
             let kernel = law.work(&Work::of(operation));
             let seconds = shown * kernel.seconds;
             let joules = of_stage * (static_w * seconds + cost.kept * kernel.joules);
-            spent[id.index()] = Spent { passes: 1.0, seconds, joules };
+            spent[id.index()] = PassesCost { passes: 1.0, seconds, joules };
         }
         for &id in ids.iter().rev().filter(|id| !tree.is_leaf(**id)) {
             spent[id.index()] = parts(tree, id, spent);
         }
-        let whole = Spent { passes: 1.0, seconds: cost.seconds, joules: gpus * cost.joules };
+        let whole = PassesCost { passes: 1.0, seconds: cost.seconds, joules: gpus * cost.joules };
         spent[phase.index()] = whole.times(tree.node(phase).times().recip());
     }
 }

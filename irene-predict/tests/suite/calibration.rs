@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use irene_devices::{Catalogue, FROM_DATA_SHEET, constants_of, with_constants};
 use irene_predict::{
-    Calibration, Forecast, Law, LeftOut, Measured, Note, PublicData, PublicFile, RequestErrors, Service,
+    Calibration, Engine, Forecast, Law, LawsWithout, Measured, PublicData, PublicFile, RequestErrors, Service,
     ServiceOptions, Setting, prior_law, try_calibrations,
 };
 use irene_regress::Store;
@@ -12,7 +12,7 @@ use irene_requests::{Figures, Load, RequestRow};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn row(model: &str, engine: &str, load: Load, figures: Figures) -> RequestRow {
+pub(crate) fn row(model: &str, engine: &str, load: Load, figures: Figures) -> RequestRow {
     RequestRow {
         model: Some(model.into()),
         device: Some("h100-sxm".into()),
@@ -25,22 +25,22 @@ fn row(model: &str, engine: &str, load: Load, figures: Figures) -> RequestRow {
     }
 }
 
-const MODELS: [&str; 3] = ["Llama-3.1-8B", "Qwen3-30B-A3B", "gemma-2-2b"];
+pub(crate) const MODELS: [&str; 3] = ["Llama-3.1-8B", "Qwen3-30B-A3B", "gemma-2-2b"];
 
-fn plain() -> Service {
+pub(crate) fn plain() -> Service {
     Service::new(ServiceOptions::default())
 }
 
-fn forecast(service: &mut Service, row: &RequestRow) -> Forecast {
+pub(crate) fn forecast(service: &Service, row: &RequestRow) -> Forecast {
     service.setting(row).unwrap().forecast().unwrap()
 }
 
 /// Rows that take so many times the time and the power of the law.
 fn slower(time: f64, power: f64, count: usize) -> Vec<RequestRow> {
-    let mut service = plain();
+    let service = plain();
     let of = |place: usize| {
         let asked = row(MODELS[place % 3], "vllm-0.11", Load::Concurrency((2 << place) as f64), Figures::default());
-        let figures = forecast(&mut service, &asked).figures;
+        let figures = forecast(&service, &asked).figures;
         let figures = Figures {
             energy_per_token_j: figures.energy_per_token_j.map(|joules| time * power * joules),
             itl_s: figures.itl_s.map(|seconds| time * seconds),
@@ -51,17 +51,17 @@ fn slower(time: f64, power: f64, count: usize) -> Vec<RequestRow> {
     (0..count).map(of).collect()
 }
 
-fn calibration(rows: &[RequestRow]) -> Calibration {
-    let mut service = plain();
-    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &mut service).unwrap()).collect();
+pub(crate) fn calibration(rows: &[RequestRow]) -> Calibration {
+    let service = plain();
+    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &service).unwrap()).collect();
     Calibration::of(&measured).unwrap()
 }
 
-fn with(calibration: &Calibration) -> Service {
+pub(crate) fn with(calibration: &Calibration) -> Service {
     Service::new(ServiceOptions { calibration: Some(Arc::new(calibration.clone())), ..ServiceOptions::default() })
 }
 
-fn other(engine: &str) -> RequestRow {
+pub(crate) fn other(engine: &str) -> RequestRow {
     row(MODELS[0], engine, Load::Concurrency(24.0), Figures::default())
 }
 
@@ -70,10 +70,10 @@ proptest! {
 
     #[test]
     fn predictions_move_towards_what_was_measured_and_know_it_better(time in 0.7..1.4f64, power in 0.8..1.2f64) {
-        let before = forecast(&mut plain(), &other("vllm-0.11"));
+        let before = forecast(&plain(), &other("vllm-0.11"));
         let (mut off, mut width) = (f64::INFINITY, f64::INFINITY);
         for count in [1, 3, 8] {
-            let after = forecast(&mut with(&calibration(&slower(time, power, count))), &other("vllm-0.11"));
+            let after = forecast(&with(&calibration(&slower(time, power, count))), &other("vllm-0.11"));
             let moved = (after.figures.itl_s.unwrap() / before.figures.itl_s.unwrap()).ln();
             let left = (moved - time.ln()).abs();
             prop_assert!(left <= off + 0.02, "{left} of {}, {off} before, with {count}", time.ln());
@@ -123,13 +123,13 @@ fn a_grid_of_repeatable_measurements_finds_the_constants_of_an_unusual_machine()
     let grid: Vec<_> = grid
         .flat_map(|(prompt, generated)| [1.0, 8.0, 64.0].map(|running| setting(prompt, generated, running)))
         .collect();
-    let mut calibrated = with(&calibration(&grid));
+    let calibrated = with(&calibration(&grid));
     let mut off = Vec::new();
     for asked in
         [setting(256.0, 64.0, 1.0), setting(256.0, 64.0, 24.0), setting(512.0, 128.0, 8.0), setting(64.0, 64.0, 64.0)]
     {
-        let found = forecast(&mut calibrated, &asked).figures;
-        let known = forecast(&mut plain(), &asked).figures;
+        let found = forecast(&calibrated, &asked).figures;
+        let known = forecast(&plain(), &asked).figures;
         let measured = asked.figures;
         let apart = |figure: f64, measured: Option<f64>| (figure / measured.unwrap()).ln().abs();
         assert!(
@@ -143,10 +143,10 @@ fn a_grid_of_repeatable_measurements_finds_the_constants_of_an_unusual_machine()
 
 /// Rows of one model that take what the law says, but for factors on the energy.
 fn at_loads(loads: &[f64], energy: impl Fn(usize) -> f64) -> Vec<RequestRow> {
-    let mut service = plain();
+    let service = plain();
     let of = |(place, load): (usize, &f64)| {
         let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(*load), Figures::default());
-        let figures = forecast(&mut service, &asked).figures;
+        let figures = forecast(&service, &asked).figures;
         let figures = Figures {
             energy_per_token_j: figures.energy_per_token_j.map(|joules| energy(place) * joules),
             itl_s: figures.itl_s,
@@ -160,8 +160,8 @@ fn at_loads(loads: &[f64], energy: impl Fn(usize) -> f64) -> Vec<RequestRow> {
 /// The energy of a token at a load by a calibration, over that of the data sheet.
 fn moved_at(calibration: &Calibration, load: f64) -> f64 {
     let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(load), Figures::default());
-    let energy = |service: &mut Service| forecast(service, &asked).figures.energy_per_token_j.unwrap();
-    energy(&mut with(calibration)) / energy(&mut plain())
+    let energy = |service: &Service| forecast(service, &asked).figures.energy_per_token_j.unwrap();
+    energy(&with(calibration)) / energy(&plain())
 }
 
 #[test]
@@ -196,146 +196,11 @@ fn a_row_that_all_others_contradict_does_not_move_its_neighbours() {
     }
 }
 
-/// Rows of one model on a device, of several loads, with the figures of its data sheet changed.
-fn changed(device: &str, loads: &[f64], change: impl Fn(irene_predict::Figures) -> Figures) -> Vec<RequestRow> {
-    let mut service = plain();
-    let of = |load: &f64| {
-        let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(*load), Figures::default());
-        let asked = RequestRow { device: Some(device.into()), ..asked };
-        let figures = change(forecast(&mut service, &asked).figures);
-        RequestRow { figures, ..asked }
-    };
-    loads.iter().map(of).collect()
-}
-
-#[test]
-fn energies_of_the_whole_machine_are_predicted_as_its_meter_counts_them() {
-    const HOST_W: f64 = 150.0;
-    let with_host = |figures: irene_predict::Figures| Figures {
-        power_w: Some(figures.power_w + HOST_W),
-        tokens_per_s: figures.tokens_per_s,
-        ..Figures::default()
-    };
-    let metered = |meter: &str, mut row: RequestRow| {
-        row.set_further("meter", meter);
-        row
-    };
-    // The GPU draws 72 W at most.
-    let rows: Vec<RequestRow> =
-        changed("l4", &[1.0, 4.0, 16.0], with_host).into_iter().map(|row| metered("log", row)).collect();
-    let calibration = calibration(&rows);
-    assert_eq!(calibration.provenance.meter.as_deref(), Some("log"));
-    assert!((calibration.beside_w().unwrap() / HOST_W - 1.0).abs() < 0.02, "{:?}", calibration.beside_w());
-    let mut service = with(&calibration);
-    for asked in changed("l4", &[1.0, 2.0, 8.0, 16.0], with_host) {
-        let found = forecast(&mut service, &asked);
-        let (watts, measured) = (found.figures.power_w, asked.figures.power_w.unwrap());
-        assert!((watts / measured - 1.0).abs() < 0.03, "{watts} {measured}");
-        let [low, high] = found.interval;
-        assert!(low.power_w < 0.99 * measured && high.power_w > 1.01 * measured, "{low:?} {high:?}");
-        assert_eq!(found.notes, [Note::Meter { meter: "log".into() }]);
-    }
-    // Another engine of the machine has the same around it, another device has not.
-    let on = |device: &str, engine: &str| RequestRow { device: Some(device.into()), ..other(engine) };
-    let beside = |asked: &RequestRow, service: &mut Service| {
-        forecast(service, asked).figures.power_w - forecast(&mut plain(), asked).figures.power_w
-    };
-    assert!((beside(&on("l4", "tensorrt-llm"), &mut service) / HOST_W - 1.0).abs() < 0.02);
-    assert_eq!(beside(&on("h100-sxm", "vllm-0.11"), &mut service), 0.0);
-    // What is written is read.
-    let read = Calibration::from_bytes("mine", &calibration.to_bytes().unwrap()).unwrap().unwrap();
-    assert_eq!(forecast(&mut with(&read), &on("l4", "vllm-0.11")), forecast(&mut service, &on("l4", "vllm-0.11")));
-    // Figures of two meters are no machine's.
-    let mixed = [rows[0].clone(), metered("nvml", rows[1].clone())];
-    let figures = Figures { power_w: Some(60.0), ..mixed[1].figures };
-    let mixed = [mixed[0].clone(), RequestRow { figures, ..mixed[1].clone() }];
-    let measured = mixed.map(|row| Measured::of("", &row, &mut plain()).unwrap());
-    let error = Calibration::of(&measured).unwrap_err().to_string();
-    assert!(error.contains("of the GPUs alone") && error.contains("`log`"), "{error}");
-}
-
-#[test]
-fn a_device_that_draws_less_than_its_published_idle_power_is_predicted_as_it_was_measured() {
-    let idle_w = Catalogue::find("h100-sxm").unwrap().idle_w.unwrap();
-    let low = |figures: irene_predict::Figures| Figures {
-        power_w: Some(0.8 * idle_w),
-        tokens_per_s: figures.tokens_per_s,
-        ..Figures::default()
-    };
-    let rows = changed("h100-sxm", &[1.0, 2.0, 4.0, 8.0], low);
-    let mut service = with(&calibration(&rows));
-    for asked in rows {
-        let found = forecast(&mut service, &asked).figures.power_w;
-        assert!((found / (0.8 * idle_w) - 1.0).abs() < 0.06, "{found} {idle_w}");
-    }
-}
-
-#[test]
-fn the_times_of_tokens_are_learned_from_what_was_measured_of_them() {
-    let of = |with_tokens: bool| {
-        let figures = |figures: irene_predict::Figures| Figures {
-            tokens_per_s: figures.tokens_per_s,
-            ttft_s: figures.ttft_s.filter(|_| with_tokens).map(|seconds| 0.4 * seconds),
-            itl_s: figures.itl_s.filter(|_| with_tokens).map(|seconds| 1.3 * seconds),
-            ..Figures::default()
-        };
-        with(&calibration(&changed("h100-sxm", &[1.0, 4.0, 16.0, 64.0], figures)))
-    };
-    let known = forecast(&mut plain(), &other("vllm-0.11"));
-    let [learned, unknown] = [true, false].map(|with_tokens| forecast(&mut of(with_tokens), &other("vllm-0.11")));
-    let moved = |found: &Forecast, figure: fn(&irene_predict::Figures) -> f64| {
-        let [at, low, high] = [&found.figures, &found.interval[0], &found.interval[1]].map(figure);
-        assert!(low < at && at < high, "{low} {at} {high}");
-        (at / figure(&known.figures), (high / at).ln())
-    };
-    let (first, first_width) = moved(&learned, |figures| figures.ttft_s.unwrap());
-    let (between, _) = moved(&learned, |figures| figures.itl_s.unwrap());
-    assert!((first / 0.4 - 1.0).abs() < 0.15 && (between / 1.3 - 1.0).abs() < 0.1, "{first} {between}");
-    let (first, width) = moved(&unknown, |figures| figures.ttft_s.unwrap());
-    assert!((first - 1.0).abs() < 0.05 && width > first_width, "{first} {width} {first_width}");
-    let of_data_sheet = (known.interval[1].ttft_s.unwrap() / known.figures.ttft_s.unwrap()).ln();
-    assert!((width / of_data_sheet - 1.0).abs() < 1e-6, "{width} {of_data_sheet}");
-}
-
-#[test]
-fn one_request_that_departs_far_from_its_data_sheet_says_little_of_other_models() {
-    let asked = |model: &str, running: usize, tensor: usize| {
-        let mut asked = row(model, "vllm-0.5", Load::Sequences(running), Figures::default());
-        asked.parallel.tensor = tensor;
-        asked
-    };
-    let latency = |service: &mut Service, asked: &RequestRow| forecast(service, asked).figures.latency_s;
-    let slow = asked("Llama-3.1-70B", 16, 4);
-    let figures = Figures { latency_s: Some(2.7 * latency(&mut plain(), &slow)), ..Figures::default() };
-    let mut service = with(&calibration(&[RequestRow { figures, ..slow.clone() }]));
-    let moved = |service: &mut Service, asked: &RequestRow| latency(service, asked) / latency(&mut plain(), asked);
-    assert!(moved(&mut service, &slow) > 2.2);
-    for model in MODELS {
-        let found = moved(&mut service, &asked(model, 16, 1));
-        assert!((0.8..1.5).contains(&found), "{model}: {found}");
-    }
-}
-
-#[test]
-fn a_request_that_is_as_predicted_makes_no_interval_wider() {
-    // An engine that is known well.
-    let asked = row(MODELS[0], "vllm-0.5", Load::Sequences(16), Figures::default());
-    let known = forecast(&mut plain(), &asked);
-    let figures = Figures { latency_s: Some(known.figures.latency_s), ..Figures::default() };
-    let mut service = with(&calibration(&[RequestRow { figures, ..asked }]));
-    for sequences in [16, 64] {
-        let asked = row(MODELS[0], "vllm-0.5", Load::Sequences(sequences), Figures::default());
-        let width = |found: Forecast| (found.interval[1].latency_s / found.figures.latency_s).ln();
-        let [before, after] = [width(forecast(&mut plain(), &asked)), width(forecast(&mut service, &asked))];
-        assert!(after < 1.1 * before, "{sequences}: {before} {after}");
-    }
-}
-
 #[test]
 fn errors_of_rows_that_are_left_out_are_those_of_calibrations_on_the_others() {
     let rows = slower(1.2, 0.9, 6);
-    let mut service = plain();
-    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &mut service).unwrap()).collect();
+    let service = plain();
+    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &service).unwrap()).collect();
     let all = Calibration::of(&measured).unwrap().left_out();
     assert_eq!(all.each_ref().map(Vec::len), [6, 6, 6, 0, 6]);
     for (figure, found) in all.iter().take(3).enumerate() {
@@ -354,9 +219,9 @@ fn energy_or_time_alone_is_enough() {
     let only = |keep: fn(Figures) -> Figures| {
         let rows: Vec<RequestRow> =
             all.iter().map(|row| RequestRow { figures: keep(row.figures), ..row.clone() }).collect();
-        forecast(&mut with(&calibration(&rows)), &other("vllm-0.11")).figures
+        forecast(&with(&calibration(&rows)), &other("vllm-0.11")).figures
     };
-    let before = forecast(&mut plain(), &other("vllm-0.11")).figures;
+    let before = forecast(&plain(), &other("vllm-0.11")).figures;
     let by_time = only(|figures| Figures { itl_s: figures.itl_s, ..Figures::default() });
     assert!(by_time.itl_s.unwrap() > 1.15 * before.itl_s.unwrap(), "{by_time:?}");
     let by_energy = only(|figures| Figures { energy_per_token_j: figures.energy_per_token_j, ..Figures::default() });
@@ -365,20 +230,38 @@ fn energy_or_time_alone_is_enough() {
 
 #[test]
 fn other_engines_and_devices_keep_to_their_data_sheets() {
-    let mut service = with(&calibration(&slower(1.3, 1.1, 3)));
-    let calibrated = forecast(&mut service, &other("vllm-0.11"));
+    let service = with(&calibration(&slower(1.3, 1.1, 3)));
+    let calibrated = forecast(&service, &other("vllm-0.11"));
     assert_eq!(calibrated.provenance, "calibrated on 3 measured requests of h100-sxm");
     let on_l4 = RequestRow { device: Some("l4".into()), ..other("vllm-0.11") };
     for row in [other("tensorrt-llm"), on_l4] {
-        let mut found = forecast(&mut service, &row);
+        let mut found = forecast(&service, &row);
         assert_eq!(found.provenance, FROM_DATA_SHEET);
         found.provenance.clear();
-        let mut plain = forecast(&mut plain(), &row);
+        let mut plain = forecast(&plain(), &row);
         plain.provenance.clear();
         assert_eq!(found, plain);
     }
     let unnamed = RequestRow { device: None, ..other("vllm-0.11") };
-    assert_eq!(forecast(&mut service, &unnamed), calibrated);
+    assert_eq!(forecast(&service, &unnamed), calibrated);
+}
+
+#[test]
+fn an_engine_of_ones_own_is_calibrated_apart_from_the_one_that_it_is_like() {
+    let mine: &'static Engine = Box::leak(Box::new(Engine::named("mistral.rs", Engine::find("vllm").unwrap())));
+    let served_by_mine = |mut service: Service| {
+        service.add_engine(mine);
+        service
+    };
+    let service = served_by_mine(plain());
+    let rows = slower(1.3, 1.1, 3).into_iter().map(|row| RequestRow { engine: Some("mistral.rs".into()), ..row });
+    let measured: Vec<Measured> = rows.map(|row| Measured::of("", &row, &service).unwrap()).collect();
+    let calibration = Calibration::of(&measured).unwrap();
+    assert_eq!(calibration.provenance.engines, ["mistral.rs"]);
+    let service = served_by_mine(with(&calibration));
+    let provenance = |engine: &str| forecast(&service, &other(engine)).provenance;
+    assert_eq!(provenance("mistral.rs"), "calibrated on 3 measured requests of h100-sxm");
+    assert_eq!(provenance("vllm-0.11"), FROM_DATA_SHEET);
 }
 
 #[test]
@@ -386,24 +269,24 @@ fn requests_at_a_rate_are_those_of_the_server_that_was_measured() {
     let with_load = |row: RequestRow, load: Load| RequestRow { load: Some(load), ..row };
     let rows = slower(1.3, 1.1, 3).into_iter().map(|row| RequestRow { engine: Some("transformers".into()), ..row });
     let rows: Vec<RequestRow> = rows.map(|row| with_load(row, Load::Concurrency(1.0))).collect();
-    let mut service = with(&calibration(&rows));
+    let service = with(&calibration(&rows));
     for load in [Load::Concurrency(1.0), Load::Rate(1e-3)] {
-        let found = forecast(&mut service, &with_load(other("transformers"), load));
+        let found = forecast(&service, &with_load(other("transformers"), load));
         assert_eq!(found.provenance, "calibrated on 3 measured requests of h100-sxm", "{load:?}");
     }
-    let batch = forecast(&mut service, &with_load(other("transformers"), Load::Sequences(1)));
+    let batch = forecast(&service, &with_load(other("transformers"), Load::Sequences(1)));
     assert_eq!(batch.provenance, FROM_DATA_SHEET);
 }
 
 #[test]
 fn a_limit_on_the_power_takes_as_long_in_a_measurement_as_in_a_forecast() {
     let options = ServiceOptions { power_limit_w: Some(220.0), ..ServiceOptions::default() };
-    let mut service = Service::new(options);
+    let service = Service::new(options);
     let asked = row(MODELS[0], "vllm-0.11", Load::Sequences(8), Figures::default());
-    let [limited, free] = [&mut service, &mut plain()].map(|by| forecast(by, &asked).figures.latency_s);
+    let [limited, free] = [&service, &plain()].map(|by| forecast(by, &asked).figures.latency_s);
     assert!(limited > 1.2 * free, "{limited} {free}");
     let figures = Figures { latency_s: Some(limited), ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut service).unwrap();
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &service).unwrap();
     let [time, ..] = measured.residuals(Law::shipped());
     assert!(time.unwrap().abs() < 0.05, "{time:?}");
 }
@@ -413,12 +296,11 @@ fn passes_of_a_server_are_calibrated_apart_from_a_batch() {
     let with_load =
         |load: Load| RequestRow { generated: None, ..row(MODELS[0], "vllm-0.11", load, Figures::default()) };
     let asked = with_load(Load::Concurrency(1.0));
-    let latency_s = Some(1.2 * forecast(&mut plain(), &asked).figures.latency_s);
-    let mut service =
-        with(&calibration(&[RequestRow { figures: Figures { latency_s, ..Figures::default() }, ..asked }]));
-    let found = forecast(&mut service, &with_load(Load::Rate(1e-3)));
+    let latency_s = Some(1.2 * forecast(&plain(), &asked).figures.latency_s);
+    let service = with(&calibration(&[RequestRow { figures: Figures { latency_s, ..Figures::default() }, ..asked }]));
+    let found = forecast(&service, &with_load(Load::Rate(1e-3)));
     assert_eq!(found.provenance, "calibrated on 1 measured request of h100-sxm");
-    let batch = forecast(&mut service, &with_load(Load::Sequences(1)));
+    let batch = forecast(&service, &with_load(Load::Sequences(1)));
     assert_eq!(batch.provenance, FROM_DATA_SHEET);
 }
 
@@ -429,7 +311,7 @@ fn a_file_predicts_as_what_it_was_written_from() {
     assert_eq!(bytes, calibration(&slower(1.2, 0.9, 4)).to_bytes().unwrap());
     let read = Calibration::from_bytes("mine", &bytes).unwrap().unwrap();
     assert_eq!((&read.device, &read.provenance), (&Catalogue::find("h100-sxm").unwrap(), &made.provenance));
-    let [a, b] = [&made, &read].map(|of| forecast(&mut with(of), &other("vllm-0.11")));
+    let [a, b] = [&made, &read].map(|of| forecast(&with(of), &other("vllm-0.11")));
     assert_eq!(a, b);
     assert!(Calibration::from_bytes("mine", &bytes[..bytes.len() / 2]).is_err());
 }
@@ -456,7 +338,7 @@ fn a_file_whose_device_cannot_be_is_refused() {
 
 #[test]
 fn rows_that_tell_nothing_are_refused_with_the_way_out() {
-    let refused = |row: RequestRow| Measured::of("", &row, &mut plain()).unwrap_err();
+    let refused = |row: RequestRow| Measured::of("", &row, &plain()).unwrap_err();
     let fault = refused(other("vllm-0.11"));
     assert!(fault.to_string().contains("no measured energy, power or time"), "{fault}");
     let by_rate = RequestRow { load: Some(Load::Rate(2.0)), ..slower(1.0, 1.0, 1).remove(0) };
@@ -472,36 +354,36 @@ fn rows_that_tell_nothing_are_refused_with_the_way_out() {
 #[test]
 fn the_latency_of_a_request_tells_more_than_the_time_between_its_tokens() {
     let asked = other("vllm-0.11");
-    let known = forecast(&mut plain(), &asked).figures;
+    let known = forecast(&plain(), &asked).figures;
     let itl_s = known.itl_s.map(|seconds| 2.0 * seconds);
     let figures = Figures { latency_s: Some(known.latency_s), itl_s, ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut plain()).unwrap();
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &plain()).unwrap();
     let [time, ..] = measured.residuals(Law::shipped());
     assert!(time.unwrap().abs() < 1e-6, "{time:?}");
 }
 
 #[test]
 fn arrivals_at_a_rate_are_as_many_at_once_as_their_latency_tells() {
-    let mut service = plain();
+    let service = plain();
     let asked = row(MODELS[0], "vllm-0.11", Load::Rate(8.0), Figures::default());
-    let found = forecast(&mut service, &asked);
+    let found = forecast(&service, &asked);
     let figures = Figures { latency_s: Some(found.figures.latency_s), ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut service).unwrap();
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &service).unwrap();
     let [time, ..] = measured.residuals(Law::shipped());
     assert!(time.unwrap().abs() < 0.05, "{time:?}");
 }
 
 #[test]
 fn a_server_that_fell_behind_ran_as_many_requests_as_its_tokens_tell() {
-    let known = Figures::from(forecast(&mut plain(), &other("vllm-0.11")).figures);
+    let known = Figures::from(forecast(&plain(), &other("vllm-0.11")).figures);
     let figures =
         Figures { latency_s: Some(100.0), itl_s: known.itl_s, tokens_per_s: known.tokens_per_s, ..Figures::default() };
     let late = row(MODELS[0], "vllm-0.11", Load::Rate(1000.0), figures);
-    let measured = Measured::of("", &late, &mut plain()).unwrap();
+    let measured = Measured::of("", &late, &plain()).unwrap();
     let [time, ..] = measured.residuals(Law::shipped());
     assert!(time.unwrap().abs() < 0.3, "{time:?}");
     let queue_alone = RequestRow { figures: Figures { itl_s: None, ..figures }, ..late };
-    let fault = Measured::of("", &queue_alone, &mut plain()).unwrap_err();
+    let fault = Measured::of("", &queue_alone, &plain()).unwrap_err();
     assert!(fault.column == "rate" && fault.to_string().contains("itl_s"), "{fault}");
 }
 
@@ -526,7 +408,7 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
     let everything: Vec<&Measured> = all.iter().collect();
     let prior = prior_law(&everything);
     let of_file: Vec<&Measured> = all.iter().filter(|one| one.source == PublicFile::ML_ENERGY).collect();
-    let laws = LeftOut::each(
+    let laws = LawsWithout::each(
         |one| if one.source == PublicFile::ML_ENERGY { &one.device.name } else { "" },
         &everything,
         &prior,

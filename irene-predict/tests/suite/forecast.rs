@@ -2,7 +2,7 @@
 
 use irene_devices::{Catalogue, Peaks};
 use irene_predict::{
-    Device, Engine, Error, Forecast, Law, Load, ModelSpec, Note, Request, Service, ServiceOptions, forecast,
+    Device, Engine, Error, Forecast, Host, Law, Load, ModelSpec, Note, Request, Service, ServiceOptions, forecast,
 };
 use irene_requests::RequestRow;
 use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Size};
@@ -388,7 +388,7 @@ fn the_wall_has_the_machine_on_top_and_its_tree_adds_up() {
     let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
     for load in [Load::Concurrency(16.0), Load::Sequences(4), Load::Rate(2.0)] {
         let of_gpu = case.good(load, 500, 200);
-        let wall = of_gpu.clone().at_the_wall(200.0, 0.3);
+        let wall = of_gpu.clone().at_the_wall(Host::Watts(200.0), &case.device, &case.law).unwrap();
         let [alone, all] = [&of_gpu, &wall].map(|forecast| forecast.figures);
         assert!((all.power_w - alone.power_w - 200.0).abs() < 1e-9);
         assert_eq!((all.latency_s, all.itl_s, all.tokens_per_s), (alone.latency_s, alone.itl_s, alone.tokens_per_s));

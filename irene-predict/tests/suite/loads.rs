@@ -131,7 +131,7 @@ fn energy_at_a_rate_is_power_by_rate_also_at_the_ends_of_its_interval() {
     let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
     for rate in [0.01, 1.0, 8.0] {
         let of_gpu = case.good(Load::Rate(rate), 512, 256);
-        let wall = of_gpu.clone().at_the_wall(300.0, 0.3);
+        let wall = of_gpu.clone().at_the_wall(Host::Watts(300.0), &case.device, &case.law).unwrap();
         for found in [&of_gpu, &wall] {
             let [low, high] = found.interval;
             for figures in [low, found.figures, high] {
@@ -150,7 +150,8 @@ fn energy_at_a_rate_is_power_by_rate_also_at_the_ends_of_its_interval() {
 fn a_machine_that_draws_nothing_is_no_machine() {
     let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
     let of_gpu = case.good(Load::Concurrency(256.0), 512, 256);
-    let [alone, wall] = [&of_gpu, &of_gpu.clone().at_the_wall(0.0, 0.5)].map(|found| found.interval);
+    let wall = of_gpu.clone().at_the_wall(Host::Watts(0.0), &case.device, &case.law).unwrap();
+    let [alone, wall] = [of_gpu, wall].map(|found| found.interval);
     for (alone, wall) in alone.iter().zip(&wall) {
         assert!((alone.power_w / wall.power_w - 1.0).abs() < 1e-9, "{alone:?} {wall:?}");
         assert!((alone.energy_per_request_j / wall.energy_per_request_j - 1.0).abs() < 1e-9, "{alone:?} {wall:?}");

@@ -71,7 +71,7 @@ struct ModelRow {
 #[test]
 #[ignore = "needs the public data (IRENE_DATA)"]
 fn single_passes_in_f32_take_what_their_kernels_take() {
-    let (mut service, kernels) = (Service::default(), KernelLaw::shipped());
+    let (service, kernels) = (Service::default(), KernelLaw::shipped());
     let mut errors = PercentErrors::default();
     for row in read_measurements::<ModelRow>(&data("neusight_models.csv")).unwrap() {
         let model = match row.model.as_str() {

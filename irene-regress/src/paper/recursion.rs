@@ -12,6 +12,7 @@ use crate::{Result, TreeSource, table::Table};
 
 /// How a node's energy follows from its children's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Strategy {
     /// A weighted sum of the children's predictions, learned over whole trees (equations 3 and 4).
     End2End,

@@ -44,6 +44,7 @@ impl Reported {
 }
 
 /// One of the two machines that IrEne's authors measured, with what is reported of it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PublicMachine {
     /// The folder of its CSV files.
     pub data: &'static str,

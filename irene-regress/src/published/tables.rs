@@ -139,6 +139,7 @@ const DEVICE_2_BY_MODEL: [ByModel; 7] = [
 ];
 
 /// How many nodes of each level the paper counts for a model over all sizes, and how deep its tree is (table 4).
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeCounts {
     /// The model.
     pub model: &'static str,
@@ -160,6 +161,7 @@ pub const NODE_COUNTS: [NodeCounts; 3] = [
 ];
 
 /// The paper's use case (table 3): BERT-base answers questions on PC1.
+#[derive(Clone, Debug, PartialEq)]
 pub struct CostSetting {
     /// The model.
     pub model: &'static str,
@@ -223,6 +225,7 @@ pub const ENERGY_SHARES: [EnergyShares; 6] = [
 pub const ERRORS_WITHIN: [(f64, &str); 3] = [(10.0, "nearly half"), (16.0, "99%"), (17.0, "all")];
 
 /// Figure 4: the energy of the 24 BERT miniatures beside their accuracy on SST-2.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Miniatures {
     /// The size of a run.
     pub size: Size,

@@ -23,6 +23,7 @@ pub(crate) use specs::Specs;
 
 /// Our three predictors, by what is measured of a new model on the target machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Track {
     /// Every node's own latency and driver energy.
     Measured,

@@ -346,6 +346,19 @@ fn a_method_from_outside_is_saved_and_read_by_its_own_reader() {
 }
 
 #[test]
+fn a_method_from_outside_leaves_nothing_of_another_profile() {
+    let provenance = Provenance::new("made up", data());
+    let profile = DeviceProfile { predictor: Box::new(ByParameters { joules: 2e-9 }), provenance };
+    let mut fresh = data()[0].clone();
+    let mut tree = fresh.clone();
+    DeviceProfile::bundled("gtx-1080-ti").unwrap().predict(&mut tree).unwrap();
+    assert!(tree.root().get(Quantity::PredictedLow).is_some());
+    profile.predict(&mut tree).unwrap();
+    profile.predict(&mut fresh).unwrap();
+    assert_eq!(tree, fresh);
+}
+
+#[test]
 fn a_method_that_has_nothing_to_carry_over_says_so() {
     let profile =
         DeviceProfile { predictor: Box::new(ByParameters { joules: 1.0 }), provenance: Provenance::new("", &[]) };

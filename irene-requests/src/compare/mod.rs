@@ -63,12 +63,12 @@ const BY: [&str; 4] = ["op", "device", "model", "engine"];
 /// Compares every figure that both sheets have, over all rows and by the values of columns: `op`, `device`, `model` and `engine`, as far as
 /// there are such, or those that are asked for.
 ///
-/// Rows are matched by their order if the settings that both sheets say are the same, otherwise by the settings. Units follow from the
-/// titles: `latency_ms` is compared with `latency_s`.
+/// Rows with equal settings are matched, those of one setting in their order; then those whose settings agree as far as both sheets say
+/// them. Units follow from the titles: `latency_ms` is compared with `latency_s`.
 ///
 /// # Errors
 /// [`Error::Compare`] if the sheets share no setting or no figure, or a column that is asked for is in neither; [`Error::Row`] for a row of
-/// the predictions that no measurement has the settings of, and for a cell that is no number.
+/// the predictions that no measurement has the settings of, or several have, and for a cell that is no number.
 pub fn compare(truth: &Table, predicted: &Table, by: Option<&[String]>) -> Result<Comparison> {
     let fault = |reason: String| {
         let (truth, predicted) = (truth.origin().to_owned(), predicted.origin().to_owned());

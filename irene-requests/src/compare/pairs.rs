@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use irene_devices::Catalogue;
 
@@ -23,33 +23,37 @@ impl<'a> Pairs<'a> {
         let settings = |table: &Table| -> Vec<Settings> {
             table.lines().iter().map(|line| shared.iter().map(|name| table.setting(line, name)).collect()).collect()
         };
+        if shared.is_empty() && truth.len() != predicted.len() {
+            let (truth, predicted) = (truth.origin().to_owned(), predicted.origin().to_owned());
+            let reason =
+                "they have no column of a setting in common, such as model or device, to match their rows by".into();
+            return Err(Error::Compare { truth, predicted, reason });
+        }
         let (ours, theirs) = (settings(truth), settings(predicted));
-        let is_same_order =
-            ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(one, other)| agree(one, other));
-        let places = if is_same_order {
-            (0..ours.len()).map(Some).collect()
-        } else {
-            if shared.is_empty() {
-                let (truth, predicted) = (truth.origin().to_owned(), predicted.origin().to_owned());
-                let reason =
-                    "they have no column of a setting in common, such as model or device, to match their rows by"
-                        .into();
-                return Err(Error::Compare { truth, predicted, reason });
-            }
-            matched(&ours, &theirs).map_err(|place| {
-                let said = shared
-                    .iter()
-                    .zip(&theirs[place])
-                    .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
-                let reason = format!(
-                    "no row of {} that is left has its settings ({})",
-                    truth.origin(),
-                    said.collect::<Vec<_>>().join(", ")
-                );
-                let line = predicted.lines()[place].number;
-                Error::Row { origin: predicted.origin().to_owned(), line, column: String::new(), reason }
-            })?
-        };
+        let places = matched(&ours, &theirs).map_err(|Unmatched { place, candidates }| {
+            let reason = match &candidates[..] {
+                [] => {
+                    let values = shared.iter().zip(&theirs[place]);
+                    let said = values.filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+                    let said = said.collect::<Vec<_>>().join(", ");
+                    format!("no row of {} that is left has its settings ({said})", truth.origin())
+                }
+                [one, other, ..] => {
+                    let differs = |at: &usize| ours[*one][*at] != ours[*other][*at];
+                    let names = (0..shared.len()).filter(differs).map(|at| format!("`{}`", shared[at]));
+                    format!(
+                        "it may be of line {} or of line {} of {}, which differ in {}: fill that in",
+                        truth.lines()[*one].number,
+                        truth.lines()[*other].number,
+                        truth.origin(),
+                        names.collect::<Vec<_>>().join(", ")
+                    )
+                }
+                [_] => String::new(),
+            };
+            let line = predicted.lines()[place].number;
+            Error::Row { origin: predicted.origin().to_owned(), line, column: String::new(), reason }
+        })?;
         Ok(Self { truth, predicted, places })
     }
 
@@ -99,44 +103,51 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// Whether two rows have the same settings, as far as both have them.
-fn agree(one: &Settings, other: &Settings) -> bool {
-    one.iter().zip(other).all(|(one, other)| one.is_none() || other.is_none() || one == other)
+/// A prediction without a measurement of its own.
+struct Unmatched {
+    place: usize,
+    /// Measurements that it may be of, if there are several with different settings; else none.
+    candidates: Vec<usize>,
 }
 
-/// The place of each measurement's prediction. First as a part of the measurements in their order, since a command leaves out what it cannot
-/// predict; if that fails, by the settings that every row has.
-///
-/// # Errors
-/// The place of a prediction that no measurement is left for.
-fn matched(ours: &[Settings], theirs: &[Settings]) -> Result<Vec<Option<usize>>, usize> {
-    in_order(ours, theirs).map_or_else(|| by_settings(ours, theirs), Ok)
-}
-
-fn in_order(ours: &[Settings], theirs: &[Settings]) -> Option<Vec<Option<usize>>> {
-    let mut places = vec![None; ours.len()];
-    let mut left = 0..ours.len();
-    for (place, settings) in theirs.iter().enumerate() {
-        let at = left.find(|at| agree(&ours[*at], settings))?;
-        places[at] = Some(place);
+/// The place of each measurement's prediction: equal settings first, in the order of the file. A prediction of which no measurement has just these
+/// settings is of the one that has them as far as both say: a flag of the command fills cells that the measurements leave empty.
+fn matched(ours: &[Settings], theirs: &[Settings]) -> Result<Vec<Option<usize>>, Unmatched> {
+    let mut rows: HashMap<&Settings, VecDeque<usize>> = HashMap::new();
+    for (at, settings) in ours.iter().enumerate() {
+        rows.entry(settings).or_default().push_back(at);
     }
-    Some(places)
-}
-
-fn by_settings(ours: &[Settings], theirs: &[Settings]) -> Result<Vec<Option<usize>>, usize> {
+    let mut places = vec![None; ours.len()];
+    let mut left = Vec::new();
+    for (place, settings) in theirs.iter().enumerate() {
+        match rows.get_mut(settings).and_then(VecDeque::pop_front) {
+            Some(at) => places[at] = Some(place),
+            None => left.push(place),
+        }
+    }
     let columns = ours.first().map_or(0, Vec::len);
     let is_everywhere = |column: &usize| ours.iter().chain(theirs).all(|settings| settings[*column].is_some());
     let always: Vec<usize> = (0..columns).filter(is_everywhere).collect();
-    let key = |settings: &Settings| always.iter().map(|column| settings[*column].clone()).collect::<Vec<_>>();
-    let mut rows: HashMap<Vec<Option<String>>, Vec<usize>> = HashMap::new();
-    for (at, settings) in ours.iter().enumerate() {
-        rows.entry(key(settings)).or_default().push(at);
+    let key = |settings: &Settings| always.iter().map(|column| settings[*column].clone()).collect::<Settings>();
+    let mut free: HashMap<Settings, Vec<usize>> = HashMap::new();
+    for at in (0..ours.len()).filter(|at| places[*at].is_none()) {
+        free.entry(key(&ours[at])).or_default().push(at);
     }
-    let mut places = vec![None; ours.len()];
-    for (place, settings) in theirs.iter().enumerate() {
-        let left = rows.get_mut(&key(settings)).ok_or(place)?;
-        let at = left.iter().position(|at| agree(&ours[*at], settings)).ok_or(place)?;
-        places[left.remove(at)] = Some(place);
+    for place in left {
+        let rows = free.entry(key(&theirs[place])).or_default();
+        let agreeing: Vec<usize> = rows.iter().copied().filter(|at| agree(&ours[*at], &theirs[place])).collect();
+        let other = agreeing.iter().copied().find(|at| ours[*at] != ours[agreeing[0]]);
+        let (Some(at), None) = (agreeing.first().copied(), other) else {
+            let candidates = agreeing.first().copied().into_iter().chain(other).collect();
+            return Err(Unmatched { place, candidates });
+        };
+        rows.retain(|row| *row != at);
+        places[at] = Some(place);
     }
     Ok(places)
+}
+
+/// Whether two rows have the same settings, as far as both have them.
+fn agree(one: &Settings, other: &Settings) -> bool {
+    one.iter().zip(other).all(|(one, other)| one.is_none() || other.is_none() || one == other)
 }

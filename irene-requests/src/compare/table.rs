@@ -4,14 +4,16 @@ use irene_devices::Catalogue;
 use irene_tree::Format;
 
 use crate::{
-    Error, Result,
+    Error, RequestRow, Result,
     sheet::{
         columns::{Bound, Column, SETTINGS, find},
         read::{Opened, is_absent, line, open, with_point},
     },
+    write,
 };
 
 /// A sheet of requests or operations whose cells are compared.
+#[derive(Clone, Debug)]
 pub struct Table {
     origin: String,
     titles: Vec<String>,
@@ -19,6 +21,7 @@ pub struct Table {
     lines: Vec<Line>,
 }
 
+#[derive(Clone, Debug)]
 pub(super) struct Line {
     /// From 1.
     pub(super) number: u64,
@@ -106,6 +109,16 @@ impl Table {
         Ok(Self { origin, titles, roles, lines })
     }
 
+    /// Rows in memory as the sheet that [`write()`](crate::write()) makes of them; the origin is its name in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read): no rows have no column.
+    pub fn of(origin: impl Into<String>, rows: &[RequestRow]) -> Result<Self> {
+        let mut sheet = Vec::new();
+        write(&mut sheet, rows)?;
+        Self::read(origin, sheet.as_slice())
+    }
+
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }
@@ -165,9 +178,10 @@ impl Table {
         self.place(name).and_then(|place| line.cells.get(place)).map(String::as_str).filter(|cell| !is_absent(cell))
     }
 
-    /// A setting in the form in which settings are compared; None if it is absent.
+    /// A setting in the form in which settings are compared; None if it is absent, or says what an absent one means.
     pub(super) fn setting(&self, line: &Line, name: &str) -> Option<String> {
-        Some(comparable(name, self.cell(line, name)?))
+        let is_degree = name.ends_with("_parallel");
+        Some(comparable(name, self.cell(line, name)?)).filter(|value| !is_degree || value != "1")
     }
 
     /// A figure in the unit of sheets.
@@ -211,7 +225,9 @@ fn prefer_better_titles(titles: &[String], roles: &mut [Role]) {
 fn comparable(name: &str, cell: &str) -> String {
     match name {
         "device" => Catalogue::find(cell).map_or_else(|_| cell.to_lowercase(), |device| device.name),
-        "weights" | "cache" => cell.parse().map_or_else(|_| cell.to_lowercase(), |format: Format| format.name().to_owned()),
+        "weights" | "cache" => {
+            cell.parse().map_or_else(|_| cell.to_lowercase(), |format: Format| format.name().to_owned())
+        }
         _ => cell.parse().map_or_else(|_| cell.to_lowercase(), |number: f64| number.to_string()),
     }
 }

@@ -45,6 +45,7 @@ const FORMATS: [&Format; 8] = [
 
 /// The rows that were read, and the faults.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Imported {
     /// The name of the format.
     pub format: &'static str,

@@ -1,5 +1,6 @@
 use std::{
     borrow::Cow,
+    fmt,
     io::{Cursor, Read},
 };
 
@@ -22,9 +23,9 @@ pub(crate) fn is_absent(cell: &str) -> bool {
 /// The rows of a sheet, one after the other. A row with a fault is an error that names its line and column; the rows after it are read.
 ///
 /// Cells are separated by commas, semicolons or tabs. Lines that begin with `#` and empty ones are skipped.
-pub struct RequestReader<R> {
+pub struct RequestReader {
     origin: String,
-    records: csv::ByteRecordsIntoIter<R>,
+    records: csv::ByteRecordsIntoIter<Cursor<Vec<u8>>>,
     lines: Lines,
     titles: Vec<String>,
     columns: Vec<Option<Found>>,
@@ -66,7 +67,14 @@ pub(crate) fn open(origin: &str, mut input: impl Read) -> Result<Opened> {
     Ok(Opened { titles, records: reader.into_byte_records(), lines, has_decimal_comma: separator != b',' })
 }
 
-impl RequestReader<Cursor<Vec<u8>>> {
+impl fmt::Debug for RequestReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, titles, .. } = self;
+        f.debug_struct("RequestReader").field("origin", origin).field("titles", titles).finish_non_exhaustive()
+    }
+}
+
+impl RequestReader {
     /// Reads all of the input and its line of titles; the origin is its name in errors.
     ///
     /// # Errors
@@ -88,7 +96,7 @@ fn separator(bytes: &[u8]) -> u8 {
     SEPARATORS.into_iter().rev().max_by_key(count).unwrap_or(b',')
 }
 
-impl<R: Read> Iterator for RequestReader<R> {
+impl Iterator for RequestReader {
     type Item = Result<RequestRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -96,7 +104,7 @@ impl<R: Read> Iterator for RequestReader<R> {
     }
 }
 
-impl<R: Read> RequestReader<R> {
+impl RequestReader {
     /// The next row as far as it can be read, and its fault if it has one.
     pub fn next_row(&mut self) -> Option<(RequestRow, Option<Error>)> {
         loop {
@@ -118,7 +126,7 @@ impl<R: Read> RequestReader<R> {
     }
 }
 
-impl<R> RequestReader<R> {
+impl RequestReader {
     /// The name of the sheet in errors.
     pub fn origin(&self) -> &str {
         &self.origin

@@ -1,6 +1,6 @@
 //! Predictions are held against measurements row by row, by the settings, in any unit.
 
-use irene_requests::{Comparison, Error, Group, Table, compare};
+use irene_requests::{Comparison, Error, Group, RequestReader, RequestRow, Table, compare};
 use proptest::prelude::*;
 
 fn table(name: &str, text: &str) -> Table {
@@ -37,6 +37,18 @@ a,h100-sxm,vllm-0.11,bf16,16,0.6,0.55,0.7,20,
 a,t4,vllm-0.11,f16,8,2.0,1.5,2.5,30,
 b,t4,vllm-0.5,f16,8,3.0,2.0,3.5,110,estimated
 ";
+
+#[test]
+fn rows_in_memory_are_compared_as_their_sheets() {
+    let of = |name: &str, text: &str| {
+        let rows: Vec<RequestRow> = RequestReader::new(name, text.as_bytes()).unwrap().map(Result::unwrap).collect();
+        Table::of(name, &rows).unwrap()
+    };
+    let found = compare(&of("truth", TRUTH), &of("predicted", OUT), None).unwrap();
+    assert_eq!(found, compared(TRUTH, OUT, None).unwrap());
+    let nothing = Table::of("nothing", &[]).unwrap_err().to_string();
+    assert!(nothing.starts_with("nothing, line 1: no column of a sheet"), "{nothing}");
+}
 
 #[test]
 fn errors_are_given_for_all_and_by_device_model_and_engine() {
@@ -78,6 +90,27 @@ fn rows_in_another_order_or_left_out_are_matched_by_their_settings() {
     let repeated = "model,latency_s\nx,1\nx,2\ny,4\n";
     let found = compared(repeated, "model,latency_ms\ny,4000\nx,1000\nx,1000\n", None).unwrap();
     assert_eq!((found.groups[0].errors.count(), found.groups[0].errors.mean()), (3, Some(50.0 / 3.0)));
+}
+
+#[test]
+fn a_prediction_is_compared_with_the_measurement_of_its_own_setting() {
+    let truth = "model,tp,concurrency,power_w\na,4,1,400\na,,1,100\na,1,8,200\na,4,8,800\n";
+    // In another order and a part; one GPU is an empty cell or a 1.
+    for out in
+        ["model,tp,concurrency,power_w\na,,8,200\na,1,1,100\n", "model,tp,concurrency,power_w\na,,1,100\na,4,8,800\n"]
+    {
+        let found = compared(truth, out, None).unwrap();
+        assert_eq!((found.groups[0].errors.count(), found.groups[0].errors.p90()), (2, Some(0.0)), "{out}");
+    }
+    // A flag filled the cells that were empty.
+    let filled = "model,tp,concurrency,power_w\na,4,1,400\na,2,1,100\na,2,8,200\na,4,8,800\n";
+    let empty = truth.replace("a,1,", "a,,");
+    assert_eq!(compared(&empty, filled, None).unwrap().groups[0].errors.p90(), Some(0.0));
+    let either = refused("model,engine,power_w\na,vllm-0.5,1\na,vllm-0.11,2\n", "model,engine,power_w\na,,1\n", None);
+    assert!(
+        either.ends_with("it may be of line 2 or of line 3 of truth.csv, which differ in `engine`: fill that in"),
+        "{either}"
+    );
 }
 
 #[test]

@@ -42,7 +42,7 @@ mlenergy-v1,chat,lmsys/vicuna-7B,V100,1,1,,,,float16,pegasus/HF (2023),1,1.0,250
 
 #[test]
 fn ml_energys_table_has_its_loads_degrees_and_what_is_assumed() {
-    let Imported { format, rows, left_out } = of(ML_ENERGY);
+    let Imported { format, rows, left_out, .. } = of(ML_ENERGY);
     assert_eq!((format, rows.len(), left_out.len()), ("ML.ENERGY", 3, 0));
     let [moe, dense, old] = &rows[..] else { panic!() };
     assert_eq!(names(moe), ["some/Moe-8x1B", "h100-sxm", "vllm-0.11"]);

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 use super::Evidence;
 use crate::{
-    Averaging, Channel, ChannelId, Metric, Provenance, Reach, Recording, Resource, SocPart, total::is_counter,
+    Averaging, Channel, ChannelId, Metric, Provenance, Reach, Recording, Resource, SocPart, total::rules::is_counter,
 };
 
 /// A counter and the power of its device may differ by this share.

@@ -7,7 +7,7 @@ pub use doubts::Doubt;
 
 use crate::{
     Channel, ChannelId, Findings, LeftOut, Resource, Series,
-    total::{covers, is_counter},
+    total::rules::{covers, is_counter},
 };
 
 /// A counter that shows the same reading for so long stands still, seconds.

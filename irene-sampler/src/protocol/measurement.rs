@@ -1,15 +1,16 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, MOST_RETRIES, MeasuringProtocol};
+use super::{MOST_RETRIES, Mean, MeasuringProtocol};
 use crate::{ChannelId, NoEnergy, Provenance, Recording, Sampler};
 
 /// A closure's cost in time and energy, with how it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Measurement {
     /// Seconds of one run.
-    pub latency: Estimate,
+    pub latency: Mean,
     /// Joules of one run, over the rounds in which the meter gave an energy; None if there is no such round.
-    pub energy: Option<Estimate>,
+    pub energy: Option<Mean>,
     /// Where the energy comes from: it is estimated if any part of it is.
     pub provenance: Option<Provenance>,
     /// Why there is no energy, if there is a meter.
@@ -35,6 +36,7 @@ pub struct Measurement {
 
 /// One round.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Round {
     /// Its duration.
     pub seconds: f64,
@@ -49,6 +51,7 @@ pub struct Round {
 
 /// A channel's mean over the rounds. A channel without readings in one of them is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ChannelFigure {
     /// The channel.
     #[serde(flatten)]
@@ -65,7 +68,7 @@ impl Measurement {
     pub(super) fn new(protocol: &MeasuringProtocol, sampler: &Sampler, repeats: u32, idle_watts: Option<f64>) -> Self {
         let provenance = sampler.look(|recording| recording.total().provenance(recording));
         Self {
-            latency: Estimate { mean: f64::NAN, half_width: None },
+            latency: Mean { mean: f64::NAN, half_width: None },
             energy: None,
             provenance,
             no_energy: None,
@@ -94,8 +97,8 @@ impl Measurement {
         self.summarise();
     }
 
-    /// Begins again, a few times at most, if a round is shorter than the meter needs, seconds, which was not known then: it has no energy, or
-    /// one that rests on too few readings.
+    /// Begins again, a few times at most, if a round is shorter than the meter needs, seconds, which was not known
+    /// then: it has no energy, or one that rests on too few readings.
     pub(super) fn begin_again_if_short(&mut self, shortest: f64) -> bool {
         let is_short = |round: &Round| round.seconds < shortest;
         if self.restarts == MOST_RETRIES || !self.rounds.iter().any(is_short) {
@@ -137,12 +140,12 @@ impl Measurement {
     fn summarise(&mut self) {
         let repeats = f64::from(self.repeats);
         let latencies: Vec<f64> = self.rounds.iter().map(|round| round.seconds / repeats).collect();
-        if let Some(latency) = Estimate::of(&latencies) {
+        if let Some(latency) = Mean::of(&latencies) {
             self.latency = latency;
         }
         // A round with a gap in the readings has a time and no energy.
         let energies: Vec<f64> = self.rounds.iter().filter_map(|round| Some(round.joules? / repeats)).collect();
-        self.energy = Estimate::of(&energies);
+        self.energy = Mean::of(&energies);
     }
 
     /// Whether time, and energy if there is a meter, are known to this share of their means.

@@ -1,6 +1,6 @@
 //! Repeats a closure until its time and energy are known.
 
-mod estimate;
+mod mean;
 mod measurement;
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-pub use estimate::Estimate;
+pub use mean::Mean;
 pub use measurement::{ChannelFigure, Measurement, Round};
 use serde::{Deserialize, Serialize};
 

@@ -8,8 +8,8 @@ use std::{
 
 use super::Unavailable;
 
-/// The new whole lines of a growing file. It begins again if the file is emptied or another one takes its name, as happens to logs that have
-/// grown too long.
+/// The new whole lines of a growing file. It begins again if the file is emptied or another one takes its name, as
+/// happens to logs that have grown too long.
 pub(super) struct GrowingFile {
     path: PathBuf,
     file: File,

@@ -165,8 +165,8 @@ pub(super) fn told(path: &Path) -> Option<f64> {
     TextFile::open(path, NUMBER).ok()?.number().filter(|&number| number > 0.0)
 }
 
-/// The content of the files beside a sensor's file tell: `update_interval` and `powerN_average_interval` in ms, `powerN_cap` and `powerN_max` in
-/// microwatts.
+/// The content of the files beside a sensor's file tell: `update_interval` and `powerN_average_interval` in ms,
+/// `powerN_cap` and `powerN_max` in microwatts.
 pub(super) fn timing(dir: &Path, file: &str) -> Timing {
     let milliseconds = |name: &str| Some(Duration::from_secs_f64(told(&dir.join(name))?.min(1e9) / 1e3));
     let (sensor, what) = file.split_once('_').unwrap_or((file, ""));

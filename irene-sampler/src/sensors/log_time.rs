@@ -114,8 +114,8 @@ const AHEAD: f64 = 2.0;
 /// Times before this, seconds since 1970, are no times of a log that grows now.
 const FIRST_SECOND: f64 = 1e9;
 
-/// Why a log whose newest time is this is not of now, if it is not. `ahead` is how far its clock is said to be ahead, and a reading counts for
-/// `longest_gap` seconds.
+/// Why a log whose newest time is this is not of now, if it is not. `ahead` is how far its clock is said to be ahead,
+/// and a reading counts for `longest_gap` seconds.
 pub(super) fn not_of_now(newest: f64, now: f64, ahead: f64, longest_gap: f64) -> Option<String> {
     let late = newest - now;
     let told = late + ahead;
@@ -208,29 +208,6 @@ impl LogClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_of_every_form_are_read() {
-        let noon = 1_795_867_200.0; // 2026-11-28 12:00:00 UTC
-        for text in [
-            "2026-11-28T12:00:00Z",
-            "2026-11-28T12:00Z",
-            "2026-11-28 13:00:00+01:00",
-            "2026-11-28T06:30:00.000-0530",
-            "2026-11-28T13:00:00 +01",
-            "2026-11-28 12:00:00 UTC",
-        ] {
-            assert_eq!(iso(text), Some(LogTime::Unix(noon)), "{text}");
-        }
-        for text in ["2026/11/28 12:00:00.250", "2026-11-28T12:00:00,25"] {
-            assert_eq!(iso(text), Some(LogTime::Local(noon + 0.25)), "{text}");
-        }
-        assert_eq!(iso("2024-02-29T00:00:00Z"), Some(LogTime::Unix(1_709_164_800.0)));
-        assert_eq!(iso("1970-01-01T00:00:00Z"), Some(LogTime::Unix(0.0)));
-        for scale in [1.0, 1e3, 1e6, 1e9] {
-            assert_eq!(seconds(noon * scale), noon);
-        }
-    }
 
     #[test]
     fn times_as_c_prints_them_are_read() {

@@ -22,7 +22,7 @@ mod tdp;
 mod text_file;
 mod utilisation;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 pub use choice::Choice;
 pub use impact_tracker::PUE;
@@ -62,6 +62,18 @@ pub struct Sensors {
     pub meters: Vec<Box<dyn Sensor>>,
     /// Knowledge about the meters' sensors beside their resources.
     pub findings: Findings,
+}
+
+/// The names of their channels, and what is known beside.
+impl fmt::Debug for Sensors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |sensors: &[Box<dyn Sensor>]| -> Vec<String> {
+            sensors.iter().flat_map(|sensor| sensor.channels()).map(|channel| channel.id.to_string()).collect()
+        };
+        let (probes, meters) = (names(&self.probes), names(&self.meters));
+        let mut debug = f.debug_struct("Sensors");
+        debug.field("probes", &probes).field("meters", &meters).field("findings", &self.findings).finish()
+    }
 }
 
 /// All of them are meters.
@@ -135,6 +147,7 @@ impl Unavailable {
 }
 
 /// A kind of sensor.
+#[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// Its name on a command line.
     pub name: &'static str,

@@ -7,6 +7,7 @@ use crate::{Channel, ChannelId, Clock, Findings, LeftOut, Need, Reach, Recorder,
 use super::{Choice, KINDS, Kind, Places, Sensor, Sensors, Unavailable, kind};
 
 /// Sensors to sample, with the meter.
+#[derive(Debug)]
 pub struct Selection {
     /// All of them.
     pub sensors: Sensors,
@@ -37,7 +38,8 @@ impl Selection {
     /// The best meter of this machine: the log of an external meter if one is named, else the meters of processors and GPUs, else
     /// other power sensors, else the estimate from thermal design power if that is given, else none.
     ///
-    /// Counters are read for a moment first, up to three seconds where one stands still: those that cannot be right are left out.
+    /// Counters are read for a moment first: those that cannot be right are left out. It blocks meanwhile, up to three seconds where one
+    /// stands still.
     pub fn automatic(places: &Places) -> Self {
         let is_candidate = |kind: &&Kind| PROBES.contains(&kind.name) || CHOICES.concat().contains(&kind.name);
         let (mut opened, mut passed_over): (Vec<Opened>, _) = (Vec::new(), Vec::new());
@@ -70,7 +72,7 @@ impl Selection {
     }
 
     /// These meters, and the probes of this machine. A meter is the name of a kind, or of a single sensor of a kind: `rapl:package-0`,
-    /// `nvml:0`, `hwmon:corsairpsu/power-total`.
+    /// `nvml:0`, `hwmon:corsairpsu/power-total`. It blocks while counters are read for a moment, as in [`automatic`](Self::automatic).
     ///
     /// # Errors
     /// [`Unavailable`] for an unknown name, a meter that cannot be opened or whose counters cannot be right, and meters that may overlap.

@@ -121,6 +121,9 @@ mod lines {
             "2026-11-28T12:00:00Z",
             "2026-11-28 12:00:00.000 UTC",
             "2026-11-28T14:00:00+02:00",
+            "2026-11-28T06:30:00.000-0530",
+            "2026-11-28T13:00:00 +01",
+            "2026-11-28T12:00Z",
             // The zone is not told; it is the one in which the log is of now.
             "2026/11/28 12:00:00.000",
             "2026-11-28 14:00:00",
@@ -131,6 +134,7 @@ mod lines {
         at_noon("timestamp, power.draw [W]\n2026/11/28 13:00:00.000, 35.50 W\n");
         at_noon("timestamp, index, power.draw [W]\n2026/11/28 13:00:00.000, 0, 35.50 W\n");
         at_noon("date,time,watts\n2026-11-28,12:00:00,35.5\n");
+        at_noon("time;power\n\"2026-11-28T12:00:00,000\";35,5\n");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, ChannelId, Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Package, Provenance, Resource,
+    Channel, ChannelId, Mean, MeasureError, Measurement, MeasuringProtocol, Metric, Package, Provenance, Resource,
     Sensor, Sensors, Stamp,
 };
 
@@ -347,14 +347,14 @@ fn a_closure_of_no_time_is_measured() {
 }
 
 #[test]
-fn estimates_scale_with_their_unit() {
-    let estimate = Estimate::of(&[1.0, 2.0, 3.0]).unwrap();
-    let milli = estimate.scaled(-1e3);
+fn means_scale_with_their_unit() {
+    let seconds = Mean::of(&[1.0, 2.0, 3.0]).unwrap();
+    let milli = seconds.scaled(-1e3);
     assert_close(milli.mean, -2000.0);
-    assert_close(milli.half_width.unwrap(), 1e3 * estimate.half_width.unwrap());
+    assert_close(milli.half_width.unwrap(), 1e3 * seconds.half_width.unwrap());
     let many: Vec<f64> = (0..100).map(f64::from).collect();
     // s = 29.01 over 100 values, t(99) = 1.984.
-    assert!((Estimate::of(&many).unwrap().half_width.unwrap() - 1.984 * 2.901).abs() < 0.01);
+    assert!((Mean::of(&many).unwrap().half_width.unwrap() - 1.984 * 2.901).abs() < 0.01);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread::sleep, time::Duration};
 
-use irene_sampler::{Channel, Metric, Resource, Sampler, SamplerOptions, Series};
+use irene_sampler::{Channel, Metric, Readings, Recorder, Resource, Sampler, SamplerOptions, Sensor, Series, Stamp};
 
 use crate::scripted::{WATTS, counter, meter, power, sampler, sensor};
 
@@ -38,6 +38,32 @@ fn a_sensor_s_time_is_not_the_next_one_s() {
     let first = |place: usize| recording.series(place).points().next().unwrap().0;
     assert!(first(1) - first(0) >= 0.005, "{} after {}", first(1), first(0));
     assert_eq!(first(1), times.lock().unwrap()[0]);
+}
+
+/// A sensor of one channel that has readings for others too.
+struct Astray([Channel; 1]);
+
+impl Sensor for Astray {
+    fn channels(&self) -> &[Channel] {
+        &self.0
+    }
+
+    fn sample(&mut self, readings: &mut Readings<'_>) {
+        let wall = readings.stamp().wall;
+        readings.push(0, 1.0);
+        readings.push(1, 2.0);
+        readings.push_at_wall(usize::MAX, wall, 3.0);
+    }
+}
+
+#[test]
+fn a_reading_of_a_channel_that_a_sensor_does_not_have_reaches_no_other_sensor() {
+    let astray =
+        || -> Box<dyn Sensor> { Box::new(Astray([Channel::new(Resource::Meter("astray".into()), Metric::Power)])) };
+    let mut recorder = Recorder::new(vec![astray(), power(), astray()], 8);
+    recorder.sample_at(Stamp { time: 1.0, wall: 1.0 });
+    let newest = [0, 1, 2].map(|place| recorder.recording().series(place).points().next_back());
+    assert_eq!(newest, [Some((1.0, 1.0)), Some((1.0, WATTS)), Some((1.0, 1.0))]);
 }
 
 #[test]

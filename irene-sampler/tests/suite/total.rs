@@ -1,8 +1,7 @@
 //! The machine's power as the sum of its sensors.
 
 use irene_sampler::{
-    Channel, ChannelId, Findings, LeftOut, Metric, NoEnergy, Provenance, Recorder, Resource, Sensor, Total,
-    TotalWindow, WindowError,
+    Channel, ChannelId, Findings, LeftOut, Metric, NoEnergy, Provenance, Recorder, Resource, Sensor, Total, WindowError,
 };
 
 use crate::{machine::at, scripted::sensor};
@@ -28,9 +27,9 @@ fn recorder(sensors: Vec<Box<dyn Sensor>>) -> Recorder {
 fn a_total_is_the_sum_of_its_sensors_and_as_good_as_the_least_of_them() {
     let recorder = recorder(cards());
     let (recording, total) = (recorder.recording(), recorder.recording().total());
-    let expected =
-        TotalWindow { joules: 480.0, watts: 80.0, peak_watts: 80.0, readings: 3, provenance: Provenance::Estimated };
-    assert_eq!(total.window(recording, 1.0, 7.0), Ok(Some(expected)));
+    let window = total.window(recording, 1.0, 7.0).unwrap().unwrap();
+    assert_eq!((window.joules, window.watts, window.peak_watts, window.readings), (480.0, 80.0, 80.0, 3));
+    assert_eq!(window.provenance, Provenance::Estimated);
     assert_eq!((total.joules(recording), total.provenance(recording)), (Some(640.0), Some(Provenance::Estimated)));
     let none = Total::default();
     assert_eq!((none.window(recording, 1.0, 7.0), none.joules(recording)), (Ok(None), None));

@@ -66,7 +66,8 @@ fn cuts() -> impl Strategy<Value = Vec<f64>> {
 }
 
 fn check_window(series: &Series, from: f64, to: f64) -> Result<(), TestCaseError> {
-    let Ok(Window { mean, energy: Some(energy), peak: Some(peak), min, max, std, readings }) = series.window(from, to)
+    let Ok(Window { mean, energy: Some(energy), peak: Some(peak), min, max, std, readings, .. }) =
+        series.window(from, to)
     else {
         return Ok(());
     };

@@ -65,6 +65,12 @@ pub struct ObjectReader {
     is_over: bool,
 }
 
+impl std::fmt::Debug for ObjectReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObjectReader").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
 impl ObjectReader {
     /// Opens the file at this path.
     ///

@@ -20,6 +20,12 @@ pub struct TreeReader {
     is_over: bool,
 }
 
+impl std::fmt::Debug for TreeReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TreeReader").field("rows_before", &self.before).finish_non_exhaustive()
+    }
+}
+
 /// Where each column stands.
 struct Places {
     named: HashMap<String, usize>,

@@ -14,6 +14,12 @@ pub struct TreeWriter<W: Write + Send> {
     trees: usize,
 }
 
+impl<W: Write + Send> std::fmt::Debug for TreeWriter<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TreeWriter").field("trees", &self.trees).finish_non_exhaustive()
+    }
+}
+
 impl<W: Write + Send> TreeWriter<W> {
     /// Begins a file.
     ///

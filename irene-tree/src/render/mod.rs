@@ -1,5 +1,4 @@
-//! A tree as a person or another program reads it: a text table, CSV, Graphviz DOT, folded stacks for flame
-//! graphs; and tables and lines of text that fit a terminal.
+//! A tree as a person or another program reads it: a text table, CSV, Graphviz DOT, folded stacks for flame graphs.
 
 mod csv;
 mod dot;
@@ -9,10 +8,16 @@ mod grid;
 mod number;
 mod table;
 
-pub use csv::{csv, csv_field};
+pub use csv::csv;
 pub use dot::dot;
-pub use fit::wrapped;
 pub use folded::folded;
-pub use grid::{Grid, Heading};
-pub use number::{bytes, in_unit, quantity, range, si};
+pub use number::{bytes, in_unit, quantity, range, range_beside, si};
 pub use table::{Column, Row, Table, TableOptions};
+
+// For irene's own crates alone: they may change with any version.
+#[doc(hidden)]
+pub use csv::csv_field;
+#[doc(hidden)]
+pub use fit::wrapped;
+#[doc(hidden)]
+pub use grid::{Grid, Heading};

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use axum::http::StatusCode;
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_regress::Track;
 use irene_tree::{Kernels, Precision, Size};
@@ -69,7 +70,7 @@ pub(crate) struct Way {
     /// The config's own formats by default.
     dtype: Option<Precision>,
     kernels: Kernels,
-    head: TaskHead,
+    head: Option<TaskHead>,
 }
 
 pub(super) const KERNELS: [(&str, Kernels); 2] = [("eager", Kernels::Eager), ("fused", Kernels::Fused)];
@@ -84,14 +85,19 @@ impl FromFields for Way {
         let dtype = "The number formats: one for all, or of weights, activations and cache with commas between them; by default the \
                      config's, or f32.";
         let kernels = "How operations become kernels; eager by default.";
-        let head = "The head on top of the trunk; none by default.";
-        Ok(Self {
+        let head = "The head on top of the trunk; none by default, and lm where tokens are generated.";
+        let way = Self {
             past_len: fields.optional("past_len", past_len, Whole(0..=most))?.unwrap_or(0),
             generate: fields.generate()?.unwrap_or(0),
             dtype: fields.optional("dtype", dtype, Formats)?,
             kernels: fields.optional("kernels", kernels, Word(&KERNELS))?.unwrap_or_default(),
-            head: fields.optional("head", head, Word(&HEADS))?.unwrap_or_default(),
-        })
+            head: fields.optional("head", head, Word(&HEADS))?,
+        };
+        if way.generate > 0 && way.head.is_some_and(|head| head != TaskHead::Lm) {
+            let detail = "head: works only with single passes; what is generated comes from the language model's head";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).about("head"));
+        }
+        Ok(way)
     }
 }
 
@@ -102,7 +108,8 @@ impl Way {
             Some(asked) => asked,
             None => spec.config().precision().map_err(|error| Problem::refused(&error))?,
         };
-        let Self { past_len, generate, kernels, head, .. } = self;
+        let Self { past_len, generate, kernels, .. } = self;
+        let head = self.head.unwrap_or_default();
         Ok(Run { precision, kernels, head, generate, shows_math: false, ..size.after(past_len).into() })
     }
 }

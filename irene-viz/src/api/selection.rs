@@ -108,7 +108,8 @@ impl Fields<'_> {
     pub(super) fn way(&mut self, selection: &mut Selection) -> Result<(), Problem> {
         let past = "Tokens of each sequence that are in the cache already; 0 by default. Only for measured machines.";
         let kernels = "How operations become kernels; by default eager on measured machines, else the engine's way.";
-        let head = "The head on top of the trunk; by default none on measured machines, else the usual one.";
+        let head =
+            "The head on top of the trunk; by default none for a single pass on measured machines, else the usual one.";
         let power = "A limit on the power of each GPU, W. Only for data sheets.";
         selection.row.device = self.any_device()?;
         selection.past = self.optional("past_len", past, Whole(0..=self.app.limits.seq_len))?.unwrap_or(0);

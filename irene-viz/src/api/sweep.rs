@@ -106,6 +106,6 @@ impl Sizes {
 
 /// Whether energies rest on a model of the power.
 pub(super) fn rests_on_estimates(app: &App, basis: Basis, device: &str) -> bool {
-    let measured = app.devices.iter().find(|known| basis == Basis::Measured && known.name == device);
+    let measured = app.devices.iter().find(|known| basis == Basis::Profile && known.name == device);
     measured.is_none_or(|known| known.profile.provenance.estimated)
 }

@@ -133,7 +133,7 @@ fn energies_by_measured_requests_are_of_what_their_meter_counts() {
         figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
         ..RequestRow::default()
     };
-    let measured = Measured::of("", &row, &mut Service::new(ServiceOptions::default())).unwrap();
+    let measured = Measured::of("", &row, &Service::new(ServiceOptions::default())).unwrap();
     let calibrations = vec![Arc::new(Calibration::of(&[measured]).unwrap())];
     let visit = Visit::with(Options { calibrations, ..Options::default() }, LLAMA);
     let totals = visit.browser.run("return document.getElementById('totals').textContent", json!([]));

@@ -75,8 +75,8 @@ fn a_measured_machine_is_predicted_by_its_profile_where_that_can_answer() {
     let server = Running::with(Options { devices: vec![("mine".into(), profile)], ..Options::default() });
     let basis =
         |query: &str| get(&server, &format!("predict?model=gpt2&seq_len=64&{query}"))["selection"]["basis"].clone();
-    assert_eq!(basis("batch_size=2"), "measured");
-    assert_eq!(basis("batch_size=2&device=mine"), "measured");
+    assert_eq!(basis("batch_size=2"), "profile");
+    assert_eq!(basis("batch_size=2&device=mine"), "profile");
     assert_eq!(basis("batch_size=2&device=gtx-1070&engine=transformers"), "data_sheet");
     assert_eq!(basis("concurrency=2&device=gtx-1070&generate=8"), "data_sheet");
     let refused = |query: &str| server.get(&format!("/api/v1/predict?model=gpt2&seq_len=64&{query}"));
@@ -101,17 +101,17 @@ fn requests_that_were_measured_answer_for_their_device() {
         figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
         ..RequestRow::default()
     };
-    let measured = Measured::of("", &row, &mut Service::new(ServiceOptions::default())).unwrap();
+    let measured = Measured::of("", &row, &Service::new(ServiceOptions::default())).unwrap();
     let calibrations = vec![Arc::new(Calibration::of(&[measured]).unwrap())];
     let server = Running::with(Options { calibrations, ..Options::default() });
     let basis = |query: &str| get(&server, &format!("predict?{query}"))["selection"]["basis"].clone();
     assert_eq!((basis(SERVED), basis(&SERVED.replace("h100-sxm", "l4"))), (json!("calibrated"), json!("data_sheet")));
-    assert_eq!(basis("model=gpt2&batch_size=1&seq_len=8"), "measured");
+    assert_eq!(basis("model=gpt2&batch_size=1&seq_len=8"), "profile");
 
     // Plans are made of the catalogue's devices.
     let own = Device { name: "mine".into(), ..Catalogue::find("h100-sxm").unwrap() };
-    let mut service = Service::new(ServiceOptions { device: Some(own), ..ServiceOptions::default() });
-    let calibration = Calibration::of(&[Measured::of("", &row, &mut service).unwrap()]).unwrap();
+    let service = Service::new(ServiceOptions { device: Some(own), ..ServiceOptions::default() });
+    let calibration = Calibration::of(&[Measured::of("", &row, &service).unwrap()]).unwrap();
     let server = Running::with(Options { calibrations: vec![Arc::new(calibration)], ..Options::default() });
     let plan = server.get("/api/v1/plan?model=gpt2&seq_len=8&generate=8&rate=1&devices=l4,mine");
     plan.is_problem(400, "devices: mine is of a data sheet of one's own");
@@ -124,7 +124,8 @@ fn a_head_that_is_left_out_is_told_and_one_that_would_not_count_is_refused() {
     let says_so =
         |answer: &Value| answer["predictor"]["notes"].to_string().contains("head is left out; head=lm counts");
     for (query, head, is_told) in [
-        ("device=gtx-1080-ti&generate=10", "none", true),
+        ("device=gtx-1080-ti", "none", true),
+        ("device=gtx-1080-ti&generate=10", "lm", false),
         ("device=gtx-1080-ti&generate=10&head=lm", "lm", false),
         ("device=gtx-1080-ti&head=none", "none", false),
         ("device=l4&generate=10", "lm", false),
@@ -145,10 +146,13 @@ fn a_head_that_is_left_out_is_told_and_one_that_would_not_count_is_refused() {
         let answer = server.post(&format!("/api/v1/predict?batch_size=2&seq_len=64&device={device}"), &config).json();
         assert_eq!((answer["selection"]["head"].as_str(), says_so(&answer)), (Some("none"), false), "{device}");
     }
+    let measured = "model=gpt2&batch_size=2&seq_len=64&generate=10";
     for head in ["none", "classification"] {
-        let answer = server.get(&format!("/api/v1/predict?{SERVED}&head={head}"));
-        answer.is_problem(422, "head: works only with single passes");
-        assert_eq!(answer.json()["parameter"], "head");
+        for path in [format!("predict?{SERVED}"), format!("predict?{measured}"), format!("trace?{measured}")] {
+            let answer = server.get(&format!("/api/v1/{path}&head={head}"));
+            answer.is_problem(422, "head: works only with single passes");
+            assert_eq!(answer.json()["parameter"], "head");
+        }
     }
     assert_eq!(
         get(&server, &format!("predict?{SERVED}&head=lm"))["figures"],

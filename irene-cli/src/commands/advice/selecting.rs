@@ -10,7 +10,7 @@ use irene_requests::RequestRow;
 use irene_tree::Kernels;
 
 use crate::{
-    commands::{Usage, following, predict::positive, refuse, setting::SettingArgs},
+    commands::{Usage, following, numbers::positive, refuse, setting::SettingArgs},
     output,
 };
 
@@ -44,7 +44,7 @@ pub(super) struct BoundsArgs {
     /// The most time to the first token
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     max_ttft: Option<f64>,
-    /// The most time between the tokens of a sequence
+    /// The most median time between the tokens of a sequence
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     max_itl: Option<f64>,
     /// The most time of a request, or of a batch
@@ -80,7 +80,7 @@ impl SelectionArgs {
         if of_meter.iter().any(|(_, is_given)| *is_given) {
             let Estimate { basis, device, .. } = selected.lookup.estimate(&selected.selection)?;
             let then = selected.selection.changed(changes).and_then(|then| selected.lookup.estimate(&then));
-            let is_measured = basis == Basis::Measured && then.is_ok_and(|then| then.basis == Basis::Measured);
+            let is_measured = basis == Basis::Profile && then.is_ok_and(|then| then.basis == Basis::Profile);
             let others = format!("a data sheet: the energy of {device} is that of its measured profile");
             refuse(is_measured, &others, &of_meter)?;
         }
@@ -132,7 +132,7 @@ impl SelectionArgs {
                 cache: service.cache,
                 kernels: run.pass.kernels(),
                 load: one(&self.setting.loads(), "--batch-size, --concurrency or --rate")?,
-                prompt: one(&self.setting.sizes.seq_len, "--seq-len")?.map(|tokens| tokens as f64),
+                prompt: one(&self.setting.sizes.seq_len, "--prompt (--seq-len)")?.map(|tokens| tokens as f64),
                 generated: run.generate.map(|tokens| tokens as f64),
                 parallel: self.setting.parallel.parallel(),
                 ..RequestRow::default()

@@ -2,19 +2,20 @@ use anyhow::Result;
 use irene_advice::{By, Change, Comparison, Direction, Effect};
 use irene_tree::render::{self, Grid, Heading};
 
-use super::{Selected, SelectionArgs, change, json, signed};
+use super::{Selected, SelectionArgs, change, difference, json};
 use crate::{
-    commands::FormatArgs,
+    commands::{FormatArgs, Usage},
     output,
     sheet::{Field, Format, Sheet},
 };
 
 /// Shows what changes would do to energy, time and memory
 ///
-/// A change is a field of the model's config, or how and where it runs. Fields go by their names in a config.json, or by the general ones
-/// (num_hidden_layers, hidden_size, hidden_act); the others are model, device, batch_size, concurrency, rate, seq_len, generate, dtype, weights,
-/// cache, kernels, engine, tensor_parallel, pipeline_parallel, expert_parallel, data_parallel and power_limit_w. Each change is also tried by
-/// itself, with the reason where it does nothing.
+/// A change is a field of the model's config, or how and where it runs. Fields go by their names in a config.json, or
+/// by the general ones (num_hidden_layers, hidden_size, hidden_act); the others are model, device, batch_size,
+/// concurrency, rate, seq_len, generate, dtype, weights, cache, kernels, engine, tensor_parallel, pipeline_parallel,
+/// expert_parallel, data_parallel and power_limit_w. Each change is also tried by itself, with the reason where it does
+/// nothing.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene whatif bert-base-uncased --set num_hidden_layers=6
@@ -35,6 +36,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let lists = args.set.iter().map(|text| Change::list(text)).collect::<Result<Vec<_>, _>>()?;
     let changes = lists.concat();
+    if changes.is_empty() {
+        return Err(Usage("--set is empty: write NAME=VALUE, as in num_hidden_layers=6 or batch_size=32".into()).into());
+    }
     let Selected { lookup, selection } = args.selection.selected(&changes)?;
     let comparison = lookup.what_if(&selection, &changes)?;
     match args.format.format() {
@@ -73,7 +77,7 @@ fn figures(comparison: &Comparison) -> String {
             title.to_owned(),
             render::in_unit(a, unit),
             render::in_unit(b, unit),
-            signed(b - a, unit),
+            difference(a, b, |value| render::si(value, unit)),
             change(b / a),
         ]);
     };
@@ -82,17 +86,17 @@ fn figures(comparison: &Comparison) -> String {
         row("time", "s", latency.a_s, latency.b_s);
     }
     let figures = [&comparison.a, &comparison.b].map(|whole| &whole.figures);
-    for (title, [a, b]) in
-        [("time to the first token", figures.map(|of| of.ttft_s)), ("time between tokens", figures.map(|of| of.itl_s))]
-    {
+    for (title, [a, b]) in [
+        ("time to the first token", figures.map(|of| of.ttft_s)),
+        ("time between tokens (median)", figures.map(|of| of.itl_s)),
+    ] {
         if let Some((a, b)) = a.zip(b) {
             row(title, "s", a, b);
         }
     }
     if let Some(memory) = &comparison.memory {
         let (a, b) = (memory.a_bytes, memory.b_bytes);
-        let sign = if b < a { "−" } else { "+" };
-        let difference = format!("{sign}{}", render::bytes((b - a).abs()));
+        let difference = difference(a, b, render::bytes);
         grid.row(["memory of each GPU".to_owned(), render::bytes(a), render::bytes(b), difference, change(b / a)]);
     }
     grid.text(output::width())
@@ -128,7 +132,7 @@ fn parts(comparison: &Comparison) -> String {
             part.component.replace('_', "-"),
             joules(part.a_j),
             joules(part.b_j),
-            signed(part.difference_j, "J"),
+            difference(part.a_j, part.b_j, joules),
             ratio,
         ]);
     }

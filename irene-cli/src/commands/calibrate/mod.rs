@@ -11,15 +11,15 @@ use super::{
     UNNAMED, Usage,
     predictor::PredictorArgs,
     refuse,
-    trees::{self, Trees},
+    trees::{self, Trees, count},
 };
 use crate::output;
 
 /// Makes a predictor for your machine from a few measurements
 ///
-/// From trees that were measured on it, or from whole requests. Trees carry the profile of another machine over: the file is a --predictor of
-/// `irene predict`, `explain`, `report`, `whatif`, `suggest` and `serve`. Requests (--requests) move what the device's data sheet says, for the
-/// engines that served them: the file is one of `irene predict`, `whatif`, `suggest` and `serve`. Energy is then that of the rows' meter.
+/// From trees that were measured on it, or from whole requests. Trees carry the profile of another machine over. Requests
+/// (--requests) move what the device's data sheet says, for the engines that served them, and energy is that of the rows'
+/// meter. `irene predict`, `whatif`, `suggest` and `serve` take either file; `explain` and `report` one from trees.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene calibrate --device gtx-1080-ti mine.jsonl -o mine.safetensors
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long)]
     name: Option<String>,
     /// Your machine's device memory, GiB: models that need more get a warning
-    #[arg(long, value_name = "GIB", value_parser = super::gib)]
+    #[arg(long, value_name = "GIB", value_parser = super::numbers::gib)]
     memory_gib: Option<f64>,
     #[command(flatten)]
     requests: RequestsArgs,
@@ -65,16 +65,14 @@ fn of_trees(args: &Args, data: &Path) -> Result<()> {
     let predictor = args.predictor.load()?;
     let Trees { trees, completion } = trees::read_to_learn(data)?;
     let name = args.name.as_deref().unwrap_or(UNNAMED);
-    let mut profile = completion.explained(predictor.explained(predictor.profile.calibrated(&trees, name)))?;
+    let calibrated = predictor.explained(predictor.profile.calibrated(&trees, name));
+    let mut profile = completion.explained(data, calibrated)?;
     profile.provenance.memory_gib = args.memory_gib;
     output::write_bytes(&args.output, &profile.to_bytes()?)?;
     output::tell(&format!(
         "{}, carried over to {name} by {}, written to {}",
         predictor.name,
-        match trees.len() {
-            1 => "one tree".into(),
-            count => format!("{count} trees"),
-        },
+        count(trees.len(), "tree"),
         args.output.display()
     ));
     super::tell_of_training(&profile.provenance);

@@ -7,14 +7,14 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use irene_bench::Mark;
-use irene_devices::{Catalogue, Device};
+use irene_devices::{Catalogue, Device, Engine};
 use irene_numerics::median;
 use irene_predict::{Calibration, Forecast, Law, LeftOutError, Measured, Service, ServiceOptions};
 use irene_requests::{ASSUMED, METER, RequestReader, RequestRow};
 
 use super::Args;
 use crate::{
-    commands::{Exit, Usage, predict::positive, refuse, trees},
+    commands::{Exit, Usage, numbers::positive, refuse, trees},
     input, output,
 };
 
@@ -58,6 +58,8 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
         ("--memory-gib", args.memory_gib.is_some()),
     ];
     refuse(true, "trees; requests move the data sheet of --device", &of_trees)?;
+    // Also where every row has its own.
+    args.requests.engine.as_deref().map(Engine::find).transpose()?;
     let (origin, mut rows, mut faults) = read(sheet)?;
     let device = device(args, &origin, &rows)?;
     let count = rows.len() + faults.len();
@@ -69,8 +71,8 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
         device.name
     );
     let power_limit_w = args.requests.power_limit;
-    let mut service = Service::new(ServiceOptions { device: Some(device), power_limit_w, ..ServiceOptions::default() });
-    let Learned { measured, faults: of_rows, remarks } = Learned::of(args, &origin, rows, &mut service);
+    let service = Service::new(ServiceOptions { device: Some(device), power_limit_w, ..ServiceOptions::default() });
+    let Learned { measured, faults: of_rows, remarks } = Learned::of(args, &origin, rows, &service);
     faults.extend(of_rows);
     faults.iter().for_each(|fault| output::tell(fault));
     ensure!(!measured.is_empty(), "{origin}: no measured request to calibrate on");
@@ -130,7 +132,7 @@ struct Learned {
 }
 
 impl Learned {
-    fn of(args: &Args, origin: &str, rows: Vec<RequestRow>, service: &mut Service) -> Self {
+    fn of(args: &Args, origin: &str, rows: Vec<RequestRow>, service: &Service) -> Self {
         let mut learned = Self::default();
         for mut row in rows {
             row.engine = row.engine.take().or_else(|| args.requests.engine.clone());

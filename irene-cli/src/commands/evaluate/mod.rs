@@ -2,7 +2,7 @@ mod sheets;
 
 use std::{fmt::Write, path::PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use irene_regress::{Errors, Evaluation};
 use irene_tree::{
     Level, Node,
@@ -18,9 +18,10 @@ use crate::{
 
 /// Compares predictions with measurements: percentage errors
 ///
-/// Errors of trees are given by level and instance type, those of sheets by device, model and engine. Two files of trees are compared node by node.
-/// Two sheets, of requests or of operations, are compared row by row: rows are matched by their order if their settings are the same, otherwise by
-/// the settings. Every figure that both have is compared; units follow from the titles.
+/// Errors of trees are given by level and instance type, those of sheets by device, model and engine. Two files of
+/// trees are compared node by node. Two sheets, of requests or of operations, are compared row by row: rows are matched
+/// by their order if their settings are the same, otherwise by the settings. Every figure that both have is compared;
+/// units follow from the titles.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene evaluate device_1.jsonl predicted.jsonl
@@ -61,7 +62,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if truth.iter().any(|tree| tree.nodes().iter().any(Node::is_energy_estimated)) {
         output::tell(&format!("{}: energies that are estimated, not measured", args.truth.display()));
     }
-    let evaluation = irene_regress::evaluate(&truth, &predicted)?;
+    let evaluation = irene_regress::evaluate(&truth, &predicted)
+        .with_context(|| format!("{} beside {}", input::name(&args.predicted), input::name(&args.truth)))?;
     match args.format.format() {
         Format::Text => output::print_text(&text(&evaluation)?),
         Format::Json => output::print(&output::json(json(&evaluation))),

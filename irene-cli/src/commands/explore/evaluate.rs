@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{RecordsArgs, in_words, read_records};
 use crate::{
-    commands::{FormatArgs, refuse, size, trees::count},
+    commands::{FormatArgs, numbers::size, refuse, trees::count},
     output,
     sheet::{Cell, Field, Format, Sheet},
 };
@@ -29,8 +29,9 @@ pub(crate) struct Args {
     /// Which: law (ours), gp-rbf, gp-matern, decision-tree, adaboost, boshnas [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     learner: Vec<String>,
-    /// Which records are predicted, and from which: parts of the records at random from the others; the later fifths of the campaign, each from what
-    /// was before; the designs of each hidden size, or depth, from the others; or all from eight
+    /// Which records are predicted, and from which: parts of the records at random from the others; the later fifths of
+    /// the campaign, each from what was before; the designs of each hidden size, or depth, from the others; or all from
+    /// eight
     #[arg(long, value_name = "PROTOCOL", default_value = "random", value_parser = protocol)]
     protocol: Protocol,
     /// Parts that `random` splits the records into, each left out in turn [default: 5]

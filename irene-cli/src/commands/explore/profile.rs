@@ -18,16 +18,16 @@ use crate::{
         Usage,
         following::{HeadName, SizeArgs},
         measuring::{DEFAULT_SEED, QuickArgs, check_resumes},
-        meters::MeterArgs,
+        numbers::{size, whole},
         running::PlaceArgs,
-        size, stopped,
-        training::TrainingArgs,
-        whole,
+        stopped,
+        trees::count,
     },
     interrupt, output,
 };
 
-/// Measures designs of a space on this machine: latency, energy and peak power of a sequence, and of a step of training, as records to learn from
+/// Measures designs of a space on this machine: latency, energy and peak power of a sequence, and of a step of
+/// training, as records to learn from
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore profile --space small --active --budget 24 --quick --tdp-watts 65 \\
@@ -65,14 +65,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
     #[command(flatten)]
-    meter: MeterArgs,
-    #[command(flatten)]
-    protocol: QuickArgs,
-    #[command(flatten)]
-    training: TrainingArgs,
-    /// Continue a file: what it has is not measured again
-    #[arg(long)]
-    resume: bool,
+    measuring: QuickArgs,
     /// Records, one a line, each there as soon as it is whole
     #[arg(short, long, value_name = "DATA.jsonl", value_parser = output::lines_file())]
     output: PathBuf,
@@ -105,10 +98,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
     let path = args.output.display();
     let is_there = args.output.metadata().is_ok_and(|metadata| metadata.len() > 0);
-    check_resumes(&args.output, is_there, args.resume)?;
+    check_resumes(&args.output, is_there, args.measuring.resume)?;
     let begun = if is_there { RecordFile::open(&args.output)?.1 } else { Vec::new() };
     let campaign = args.campaign(&begun)?;
-    let measuring = args.protocol.measuring(&args.meter, &args.place, vec![Level::Model])?;
+    let measuring = args.measuring.at(&args.place, vec![Level::Model])?;
     let selection = measuring.meter.select()?;
     let device = args.place.device()?;
     let conditions = conditions(args, &campaign, measuring.settings(&selection));
@@ -120,7 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let sampler = measuring.sampler(selection.sensors)?;
     let (mut file, mut done) = RecordFile::open(&args.output)?;
     let (protocol, dtype) = (&measuring.protocol, args.place.dtype());
-    let training = args.training.training().map(|training| (training, args.head()));
+    let training = args.measuring.training.training().map(|training| (training, args.head()));
     let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED, training };
     let left = campaign.orders().filter(|&order| done.iter().all(|record| record.order != Some(order))).count();
     let bar = output::progress(left as u64, "designs");
@@ -139,7 +132,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     bar.finish_and_clear();
     output::tell(&match left {
         0 => format!("{path} has every design already"),
-        _ => format!("{path} has {} designs", done.len()),
+        _ => format!("{path} has {}", count(done.len(), "design")),
     });
     check_energies(&done[before..], has_meter)
 }
@@ -163,7 +156,7 @@ fn conditions(args: &Args, campaign: &Campaign, mut settings: Value) -> Conditio
         settings.extend(campaign);
         settings.shift_remove("levels");
     }
-    args.training.describe(&mut settings);
+    args.measuring.training.describe(&mut settings);
     // The usual head goes without saying, whether or not it was asked for.
     if args.head() != TaskHead::Lm {
         settings["head"] = args.head().name().into();

@@ -3,13 +3,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use irene_baselines::{Judged, ReplayOptions, Way, replay};
 use irene_explore::{Dataset, Describer};
 
 use super::{RecordsArgs, read_records};
 use crate::{
-    commands::{learning_curves::learning_curves, size, whole},
+    commands::{
+        learning_curves::learning_curves,
+        numbers::{part, size, whole},
+    },
     interrupt, output,
 };
 
@@ -34,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = size)]
     limit: Option<usize>,
     /// Judge by this share of the records, never measured [default: by all that are not measured yet]
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = part)]
     held_out: Option<f64>,
     /// Write a device's curves here, as CSV and SVG
     #[arg(short, long, value_name = "FOLDER")]
@@ -47,16 +50,11 @@ enum Ways {
     All,
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
-    number.ok_or_else(|| "expected a share between 0 and 1".to_owned())
-}
-
 pub(crate) fn run(args: &Args) -> Result<()> {
     let all: Vec<Dataset> = args.records.data.iter().map(|path| read_records(path)).collect::<Result<_>>()?;
     if let Some(folder) = &args.output {
         check_apart(folder, &args.records.data, &all)?;
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        output::make_folder(folder)?;
     }
     for data in all {
         let describer = Describer::new(args.records.space.of([&data])?);

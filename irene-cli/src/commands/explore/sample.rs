@@ -5,7 +5,7 @@ use irene_explore::space::{ModelHash, Sampling};
 use serde_json::json;
 
 use super::SpaceArgs;
-use crate::{commands::whole, output};
+use crate::{commands::numbers::whole, output};
 
 /// Draws different designs, spread over the space
 #[derive(clap::Args)]

@@ -23,7 +23,11 @@ use serde_json::json;
 
 use super::{read_records, read_surrogates};
 use crate::{
-    commands::{predictor, size, trees::count},
+    commands::{
+        numbers::{number, size},
+        predictor,
+        trees::count,
+    },
     interrupt, output,
 };
 
@@ -84,8 +88,7 @@ enum Method {
 }
 
 fn caution(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (0.0..=10.0).contains(number));
-    number.ok_or_else(|| "expected a number from 0 to 10".to_owned())
+    number(text, 0.0..=10.0, "a number from 0 to 10")
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {

@@ -11,7 +11,7 @@ use irene_tree::{
 use serde_json::json;
 
 use crate::{
-    commands::{Usage, evaluate::LEVELS, following::RunArgs, size, trees::count},
+    commands::{Usage, evaluate::LEVELS, following::RunArgs, numbers::size, trees::count},
     input, output,
 };
 
@@ -32,9 +32,10 @@ pub(super) struct Args {
     /// Files with a line of titles; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// FIELD=TITLE:UNIT, separated by commas: which column holds what. Fields: scope, class, model, batch_size, seq_len, energy (at the wall),
-    /// latency, gpu_energy (by the driver), cpu, mem, gpu, gpu_mem, gpu_clk, gpu_mem_clk. =TITLE may be left out where it is the field's name, :UNIT
-    /// where it is in the title, as in `Energy (mJ)`, or is J, s, % or MHz
+    /// FIELD=TITLE:UNIT, separated by commas: which column holds what. Fields: scope, class, model, batch_size,
+    /// seq_len, energy (at the wall), latency, gpu_energy (by the driver), cpu, mem, gpu, gpu_mem, gpu_clk,
+    /// gpu_mem_clk. =TITLE may be left out where it is the field's name, :UNIT where it is in the title, as in `Energy
+    /// (mJ)`, or is J, s, % or MHz
     #[arg(long, value_name = "LIST", value_parser = Columns::parse)]
     columns: Columns,
     /// The model of rows that do not name one: a built-in name, or a path to a config.json or its directory
@@ -77,7 +78,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut models = Models { args, found: HashMap::new() };
     let mut joined = measurements::join(rows, &given, &mut |name, size| models.trace(name, size));
     if joined.trees.is_empty() {
-        let why = joined.unmatched.first().map_or_else(|| format!("{read} have no figure"), not_joined);
+        let why =
+            joined.unmatched.first().map_or_else(|| format!("{} without a figure", count(read, "row")), not_joined);
         bail!("no row joined a node: {why}");
     }
     if args.estimated {
@@ -120,11 +122,12 @@ fn tell_rows(joined: &Joined, read: usize, zeros: usize) {
         said.push(format!("{by_class} of them by class, to all nodes of the class"));
     }
     let counted = [
-        (repeated, "repeat a node, which has their mean"),
-        (empty, "have no figure"),
-        (&zeros, "figures of 0 are taken as not measured"),
+        (*repeated, "row", " of a node that another has too, which gets their mean"),
+        (*empty, "row", " without a figure"),
+        (zeros, "figure", " of 0, taken as not measured"),
     ];
-    said.extend(counted.iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")));
+    let counted = counted.into_iter().filter(|(number, ..)| *number > 0);
+    said.extend(counted.map(|(number, noun, what)| count(number, noun) + what));
     output::tell(&said.join("; "));
     for row in unmatched.iter().take(SHOWN) {
         output::tell(&format!("not joined: {}", not_joined(row)));
@@ -148,7 +151,7 @@ fn tell_trees(trees: &[Tree], args: &Args) {
         let of_level = |level: Level| format!("{} of {} {}", known(level), nodes(level).count(), level.name());
         (LEVELS.iter().any(|&level| known(level) > 0)).then(|| LEVELS.map(of_level).join(", "))
     };
-    let mut said = format!("{} written to {}", count(trees.len(), "tree"), args.output.display());
+    let mut said = format!("{} written to {}", count(trees.len(), "tree"), output::name(&args.output));
     for (what, quantity) in [("energies", Quantity::GroundTruthEnergy), ("latencies", Quantity::Latency)] {
         said += &share(quantity).map_or_else(String::new, |share| format!("; {what} of {share}"));
     }

@@ -26,10 +26,11 @@ const EXAMPLES: &str = "Examples:
 
 /// Turns published or your own measurements into sheets or trees
 ///
-/// Published measurements of requests become a request sheet; `irene import csv` and `irene import irene-csv` make trees of measured nodes.
-/// Files are known by what they hold: ML.ENERGY (tables and the leaderboard's JSON), MLPerf Inference with power (tables, or the folder of a run
-/// with spl.txt and mlperf_log_detail.txt), LLM-Inference-Bench, the JSON of vLLM's serving benchmark, of optimum-benchmark and of llama-bench,
-/// Splitwise, EcoCompute. A setting that the input does not say is absent, or assumed and named in the column `assumed`.
+/// Published measurements of requests become a request sheet; `irene import csv` and `irene import irene-csv` make
+/// trees of measured nodes. Files are known by what they hold: ML.ENERGY (tables and the leaderboard's JSON), MLPerf
+/// Inference with power (tables, or the folder of a run with spl.txt and mlperf_log_detail.txt), LLM-Inference-Bench,
+/// the JSON of vLLM's serving benchmark, of optimum-benchmark and of llama-bench, Splitwise, EcoCompute. A setting that
+/// the input does not say is absent, or assumed and named in the column `assumed`.
 ///
 /// A file of trees, records or a sheet becomes a Parquet file where OUT ends in .parquet, and a Parquet file becomes trees or records
 /// (.jsonl) or a sheet (.csv), in an irene built with the feature `parquet`.
@@ -65,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (trees, left_out) = read_irene_csv(dir)?;
     output::write_trees(Some(output), &mut |write| trees.iter().try_for_each(write))?;
     let written = count(trees.len(), "tree");
-    output::tell(&format!("{written} written to {}; left out: {left_out}", output.display()));
+    output::tell(&format!("{written} written to {}; left out: {left_out}", output::name(output)));
     Ok(())
 }
 

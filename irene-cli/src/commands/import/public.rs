@@ -13,7 +13,11 @@ use irene_requests::{ASSUMED, Imported, RequestReader, RequestRow};
 use irene_tree::Format;
 
 use crate::{
-    commands::{Exit, Usage, gpus, trees::count},
+    commands::{
+        Exit, Usage,
+        numbers::{MOST, gpus, number},
+        trees::count,
+    },
     input, output, parquet,
 };
 
@@ -46,8 +50,7 @@ pub(super) struct SheetArgs {
 }
 
 fn tokens(text: &str) -> Result<f64, String> {
-    let tokens = text.parse().ok().filter(|tokens: &f64| tokens.is_finite() && *tokens >= 0.0);
-    tokens.ok_or_else(|| "expected a number of tokens of at least 0".into())
+    number(text, 0.0..=MOST, "a number of tokens of at least 0, up to 1e9")
 }
 
 /// Parts that could not be read and are named.
@@ -66,8 +69,8 @@ pub(super) fn run(args: &SheetArgs) -> Result<()> {
     let mut rows = Vec::new();
     let mut left_out = Vec::new();
     for path in &args.files {
-        let Imported { format, rows: found, left_out: faults } = read(path)?;
-        output::tell(&format!("{}: {} of {format}", path.display(), count(found.len(), "row")));
+        let Imported { format, rows: found, left_out: faults, .. } = read(path)?;
+        output::tell(&format!("{}: {} of {format}", input::name(path), count(found.len(), "row")));
         rows.extend(found);
         left_out.extend(faults);
     }
@@ -80,7 +83,7 @@ pub(super) fn run(args: &SheetArgs) -> Result<()> {
     } else {
         output::write(Some(output), |writer| Ok(irene_requests::write(writer, &rows)?))?;
     }
-    output::tell(&format!("{} written to {}", count(rows.len(), "row"), output.display()));
+    output::tell(&format!("{} written to {}", count(rows.len(), "row"), output::name(output)));
     tell_what_lacks(&rows);
     for fault in left_out.iter().take(SHOWN) {
         output::tell(&format!("left out: {fault}"));
@@ -112,6 +115,9 @@ fn first(faults: &[irene_requests::Error]) -> String {
 
 fn read(path: &Path) -> Result<Imported> {
     if !input::is_standard(path) {
+        if let Some(fault) = irene_tree::file_fault(path) {
+            anyhow::bail!("{}: {fault}", path.display());
+        }
         return Ok(irene_requests::import(path)?);
     }
     let (name, mut reader) = input::open(path)?;

@@ -40,10 +40,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     ];
     refuse(true, "models and trees; a sheet has rows", &[&of_trees[..], &args.cost_flags()].concat())?;
     let defaults = service::defaults_of_sheet(args)?;
-    let mut service = Service::new(args.setting.service.options(args)?);
+    let service = Service::new(args.setting.service.options(args)?);
     let mut rows = Vec::new();
     for path in &args.subjects {
-        rows.extend(read(path, &defaults, &mut service)?);
+        rows.extend(read(path, &defaults, &service)?);
     }
     ensure!(!rows.is_empty(), "{}: no rows", args.subjects.join(", "));
     forecast(&mut rows);
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 /// The rows of a sheet with their settings.
-fn read(path: &str, defaults: &RequestRow, service: &mut Service) -> Result<Vec<SheetRow>> {
+fn read(path: &str, defaults: &RequestRow, service: &Service) -> Result<Vec<SheetRow>> {
     let (origin, input) = input::open(Path::new(path))?;
     let mut reader = RequestReader::new(origin.clone(), input)?;
     let mut rows = Vec::new();
@@ -93,7 +93,7 @@ impl SheetRow {
         self.fault = Some(self.row.fault(&self.origin, column, error.to_string()));
     }
 
-    fn find(&mut self, defaults: &RequestRow, service: &mut Service) {
+    fn find(&mut self, defaults: &RequestRow, service: &Service) {
         if self.fault.is_none() {
             let whole = completed(&self.row, defaults);
             match service.setting(&whole) {
@@ -121,7 +121,7 @@ impl SheetRow {
             forecast.fill_in(&mut row);
         }
         // That of an earlier prediction goes, too.
-        let fault = fault.map(|fault| fault.to_string());
+        let fault = fault.map(|fault| output::readable(&fault.to_string()));
         if fault.is_some() || row.further(ERROR).is_some() {
             row.set_further(ERROR, fault.unwrap_or_default());
         }

@@ -8,17 +8,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device, Engine, Law};
 use irene_models::{ModelSpec, Run};
-use irene_predict::{TrainingForecast, TrainingLength, forecast_training};
+use irene_predict::{TrainingForecast, TrainingLength, TrainingNote, forecast_training};
 use irene_tree::{Training, Tree};
 use serde_json::Value;
 
 use super::{
     Args,
     answered::{self, Answered},
-    positive, refuse,
+    of_devices, refuse,
 };
 use crate::{
-    commands::{Usage, following, predictor::OF_SETTINGS},
+    commands::{Usage, following, numbers::many, predictor::OF_SETTINGS},
     output,
     sheet::Format,
 };
@@ -27,17 +27,11 @@ use crate::{
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct LengthArgs {
     /// Steps of the whole run (1e5)
-    #[arg(long, value_name = "N", value_parser = count, requires = "train", conflicts_with = "tokens")]
+    #[arg(long, value_name = "N", value_parser = many, requires = "train", conflicts_with = "tokens")]
     steps: Option<f64>,
     /// Tokens that the whole run sees (1e9): whole steps until there are as many
-    #[arg(long, value_name = "N", value_parser = count, requires = "train")]
+    #[arg(long, value_name = "N", value_parser = many, requires = "train")]
     tokens: Option<f64>,
-}
-
-/// A whole number of at least 1 that may be written as 1e9.
-fn count(text: &str) -> Result<f64, String> {
-    let number = positive(text).ok().filter(|number| number.fract() == 0.0);
-    number.ok_or_else(|| "expected a whole number of at least 1, such as 1000 or 1e9".into())
 }
 
 impl LengthArgs {
@@ -70,7 +64,11 @@ impl Answered for Answer {
 
     fn table(args: &Args, several: &[Self]) -> String {
         let provenance = several.first().map_or("", |first| first.forecast.provenance.as_str());
-        format!("{provenance}\n\n{}", rows::table(args, several).printed(Format::Text, ""))
+        let whose = several.first().and_then(Self::whose).unwrap_or("energy and power are those at the wall");
+        let sheet = rows::table(args, several);
+        let shared = sheet.shared();
+        let shared = if shared.is_empty() { shared } else { shared + "\n" };
+        format!("{shared}{provenance}\n{whose}\n\n{}", sheet.text())
     }
 
     fn csv(args: &Args, several: &[Self]) -> Result<String> {
@@ -79,6 +77,12 @@ impl Answered for Answer {
 }
 
 impl Answer {
+    /// Whose energy it is, where no note says that it is at the wall.
+    fn whose(&self) -> Option<&'static str> {
+        let is_at_the_wall = self.forecast.notes.iter().any(|note| matches!(note, TrainingNote::Host { .. }));
+        (!is_at_the_wall).then(|| of_devices(self.forecast.run().parallel))
+    }
+
     /// `8 x h100-sxm limited to 400 W`.
     fn devices(&self) -> String {
         super::forecasts::counted(&self.device, self.forecast.run().parallel)

@@ -19,7 +19,8 @@ use irene_tree::Tree;
 use self::markdown::Section;
 use super::{
     explore::read_records,
-    import, size,
+    import,
+    numbers::size,
     trees::{self, count},
 };
 use crate::{input, interrupt, output};
@@ -28,18 +29,20 @@ use crate::{input, interrupt, output};
 ///
 /// Beside what was published, as Markdown with pictures.
 ///
-/// From IrEne's data: errors by model, training strategy, feature set, primitive and module, the noise floor, transfer between machines, and
-/// where the energy goes. From ProTran's: how good surrogates are, how many measurements they need, what searches find. From public measurements of
-/// language models (ML.ENERGY, LLM-Inference-Bench, Splitwise, EcoCompute, Vidur, NeuSight, MLPerf, WattGPU): how far off data sheets are by device,
-/// model and engine, with each left out of the fit. Writes DIR/reproduction.md and the pictures in DIR/reproduction/.
+/// From IrEne's data: errors by model, training strategy, feature set, primitive and module, the noise floor, transfer
+/// between machines, and where the energy goes. From ProTran's: how good surrogates are, how many measurements they
+/// need, what searches find. From public measurements of language models (ML.ENERGY, LLM-Inference-Bench, Splitwise,
+/// EcoCompute, Vidur, NeuSight, MLPerf, WattGPU): how far off data sheets are by device, model and engine, with each
+/// left out of the fit. Writes DIR/reproduction.md and the pictures in DIR/reproduction/.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene reproduce datasets/device_1 datasets/device_2 -o report
   irene reproduce device_1.jsonl gpu_a100.json cpu_rpi.json --repeats 1 --seeds 2 -o report
   irene reproduce mlenergy.csv -o report")]
 pub(crate) struct Args {
-    /// A folder of IrEne's CSV files, of ProTran's records or of public measurements of language models; a file of trees, a device's records
-    /// (of designs in the published space), or one file of those measurements (CSV, known by its columns)
+    /// A folder of IrEne's CSV files, of ProTran's records or of public measurements of language models; a file of
+    /// trees, a device's records (of designs in the published space), or one file of those measurements (CSV, known by
+    /// its columns)
     #[arg(required = true)]
     data: Vec<PathBuf>,
     /// Seed of the initial weights
@@ -87,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     args.data.iter().try_for_each(|path| data.read(path))?;
     data.public.sort_by_key(|(_, file)| language_models::ABOUT.iter().position(|about| about.name == file.name));
     let folder = args.output.join(FOLDER);
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    output::make_folder(&folder)?;
     let mut sections = vec![overview::section(&data)];
     let parts = [
         ("IrEne", irene::sections(&data.trees, args.seed)?),

@@ -14,7 +14,7 @@ use super::{
     input::{Input, Reader},
 };
 use crate::{
-    commands::{Usage, following, meters, size},
+    commands::{Usage, following, meters, numbers::size, trees::count},
     output,
 };
 
@@ -192,9 +192,11 @@ fn check_memory(args: &Args, spec: &ModelSpec, sequences: usize, room: usize) ->
     }
     let [weights, cache, available] = [weights, cache, available].map(|bytes| render::bytes(bytes as f64));
     bail!(
-        "{}: the cache of {sequences} sequences of {room} tokens takes {cache} beside {weights} of weights, and {available} of memory \
-         are available; fewer sequences, fewer tokens or --dtype bf16 take less",
-        spec.name()
+        "{}: the cache of {} of {} takes {cache} beside {weights} of weights, and {available} of memory are available; fewer \
+         sequences, fewer tokens or --dtype bf16 take less",
+        spec.name(),
+        count(sequences, "sequence"),
+        count(room, "token"),
     )
 }
 

@@ -8,7 +8,7 @@ use irene_numerics::quantile;
 use irene_tree::render;
 use serde_json::{Map, Value, json};
 
-use crate::output;
+use crate::{commands::trees::count, output};
 
 pub(super) struct Outcome {
     model: String,
@@ -90,7 +90,7 @@ impl Outcome {
         self.write_times(&mut out)?;
         writeln!(out, "weights            {}", render::bytes(memory.weights as f64))?;
         let cache = render::bytes(memory.cache as f64);
-        writeln!(out, "cache              {cache} with room for {} tokens a sequence", memory.room)?;
+        writeln!(out, "cache              {cache} with room for {} a sequence", count(memory.room, "token"))?;
         if let Some(peak) = memory.peak {
             writeln!(out, "peak memory        {} (measured)", render::bytes(peak as f64))?;
         }
@@ -100,11 +100,8 @@ impl Outcome {
     fn write_end(&self, out: &mut String) -> Result<()> {
         let ended = self.sequences.iter().filter(|sequence| sequence.has_ended).count();
         if ended > 0 {
-            let (all, tokens) = (self.sequences.len(), self.tokens());
-            writeln!(
-                out,
-                "ended              {ended} of {all} by an end-of-sequence token, after {tokens} tokens in all"
-            )?;
+            let (all, tokens) = (self.sequences.len(), count(self.tokens(), "token"));
+            writeln!(out, "ended              {ended} of {all} by an end-of-sequence token, after {tokens} in all")?;
         }
         Ok(())
     }

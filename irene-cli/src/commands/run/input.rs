@@ -8,7 +8,7 @@ use irene_models::{Batch, ChatTemplate, Message, ModelFiles, ModelSpec, Tensor, 
 use irene_tree::{Size, file_fault};
 
 use crate::{
-    commands::{Usage, refuse, size, text},
+    commands::{Usage, numbers::size, refuse, text},
     output,
 };
 
@@ -66,7 +66,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl InputArgs {
-    /// Whether the tokens are made up, so that generated ones mean nothing.
+    /// Whether the tokens are made up, so that what is generated means nothing.
     pub(super) fn is_made_up(&self) -> bool {
         self.seq_len.is_some()
     }

@@ -15,12 +15,13 @@ use irene_numerics::quantile;
 use irene_tree::{Kernels, Size, render};
 
 use self::input::Reader;
-use super::{following, refuse, running::ModelArgs, size};
+use super::{following, numbers::size, refuse, running::ModelArgs, trees::count};
 use crate::output;
 
 /// Runs a model: latency, outputs, generated text or training
 ///
-/// The model runs on candle, on this machine. One pass shows shapes and latency; --generate continues texts; --train makes steps of training.
+/// The model runs on candle, on this machine. One pass shows shapes and latency; --generate continues texts; --train
+/// makes steps of training.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene run ./my-bert --text 'The cat sat on the mat.' --repeat 20
@@ -52,8 +53,9 @@ pub(crate) struct Args {
     /// How tokens, or losses, and figures are printed [default: text]
     #[arg(long, value_enum, requires = "many_steps")]
     format: Option<generate::GenerateFormat>,
-    /// Write last_hidden_state, and pooler_output and sentence_embedding where there are; with --generate also the prompt's logits, generated
-    /// (i64) and step_logits (sequences, tokens, vocabulary), and no end-of-sequence token is chosen
+    /// Write last_hidden_state, and pooler_output and sentence_embedding where there are; with --generate also the
+    /// prompt's logits, generated (i64) and step_logits (sequences, tokens, vocabulary), and no end-of-sequence token
+    /// is chosen
     #[arg(short, long, value_name = "OUT.safetensors", conflicts_with = "train", value_parser = output::file())]
     output: Option<PathBuf>,
 }
@@ -142,11 +144,11 @@ fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f6
     let Some(median) = quantile(&sorted, 0.5) else { return Ok(out) };
     writeln!(
         out,
-        "latency            median {}, least {}, greatest {} of {} runs (measured)",
+        "latency            median {}, least {}, greatest {} of {} (measured)",
         seconds(median),
         seconds(sorted[0]),
         seconds(sorted[sorted.len() - 1]),
-        sorted.len()
+        count(sorted.len(), "run")
     )?;
     let tokens = batch.size().tokens() as f64;
     writeln!(out, "tokens per second  {:.0}", tokens / median)?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Args, input::Reader};
 use crate::{
-    commands::{following, meters, size, training::TrainingArgs},
+    commands::{following, meters, numbers::size, training::TrainingArgs},
     output,
 };
 

@@ -19,8 +19,9 @@ use irene_sampler::{
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
 use super::{
-    Exit, Usage, above_0,
+    Exit, Usage,
     meters::{LOGS, MeterArgs, tell_passed_over},
+    numbers::seconds_above_0,
     refuse,
 };
 use crate::{interrupt, output};
@@ -56,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     format: Option<SampleFormat>,
     /// Print a line of JSON every so many seconds [default: at each sample]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_above_0)]
     every: Option<f64>,
     /// The command, after --
     #[arg(last = true, value_name = "COMMAND")]
@@ -71,10 +72,6 @@ enum SampleFormat {
     Json,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    above_0(text, "seconds above 0")
-}
-
 /// The most readings of a channel that are kept. Memory grows with them.
 const MOST_READINGS: u64 = 1 << 22;
 
@@ -82,7 +79,8 @@ const MOST_READINGS: u64 = 1 << 22;
 const KEPT_MS: u64 = 60_000;
 const LEAST_KEPT: u64 = 1 << 9;
 
-/// Readings come before the start and after the end, too: so many milliseconds of them at most, and a log's lines from before it was opened.
+/// Readings come before the start and after the end, too: so many milliseconds of them at most, and a log's lines from
+/// before it was opened.
 const AROUND_MS: u64 = 20_000;
 const LINES_BEFORE: u64 = 1 << 11;
 
@@ -283,10 +281,7 @@ impl Args {
         let gaps_before = sampler.look(gaps);
         let mut before = sampler.look(|recording| Before::new(start, recording));
         let server = listener.map(|listener| Server::start(listener, Arc::clone(source))).transpose()?;
-        let new_lines = |recording: &Recording| {
-            let joules = recording.total().joules(recording);
-            Lines::new(recording.channels(), epoch, start, joules.unwrap_or(0.0))
-        };
+        let new_lines = |recording: &Recording| Lines::new(recording.channels(), epoch, start);
         let mut lines = self.is_json().then(|| sampler.look(new_lines));
         let mut next = start;
         let tell = || {
@@ -294,7 +289,7 @@ impl Args {
                 sampler.look(|recording| before.look(recording));
             }
             let Some(lines) = lines.as_mut().filter(|_| clock.now() >= next) else { return Ok(()) };
-            if let Some(line) = sampler.look(|recording| lines.line(recording, source.part.as_ref())) {
+            if let Some(line) = sampler.look(|recording| lines.line(recording, source)) {
                 output::print(&line)?;
                 // A line that came late does not make the next ones early.
                 next = (next + self.every.unwrap_or(0.0)).max(clock.now() - self.every.unwrap_or(0.0));

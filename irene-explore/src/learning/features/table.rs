@@ -10,7 +10,7 @@ use crate::Result;
 ///
 /// A layer costs what its attention and its feed-forward part cost, and attention what it shares and each head. So the parts of
 /// designs of one layer, each traced when it is first asked for, give those of all others.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(in crate::learning) struct FeatureTable {
     /// By the tokens in a sequence.
     parts: RwLock<HashMap<usize, Parts>>,
@@ -18,7 +18,7 @@ pub(in crate::learning) struct FeatureTable {
 
 type Parts = HashMap<Part, DesignFeatures>;
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Part {
     /// All but the layers and the pooler, by the first hidden size.
     Outside(usize),

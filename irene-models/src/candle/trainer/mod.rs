@@ -61,6 +61,17 @@ pub struct Trainer {
     updates: u64,
 }
 
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer")
+            .field("spec", &self.spec)
+            .field("head", &self.head)
+            .field("training", &self.training)
+            .field("updates", &self.updates)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The loss of a forward pass, with all that its backward pass needs.
 #[derive(Debug)]
 pub struct Loss {

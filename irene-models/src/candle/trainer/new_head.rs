@@ -14,6 +14,15 @@ pub struct NewHead<'a> {
     keys: RefCell<Vec<String>>,
 }
 
+impl std::fmt::Debug for NewHead<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewHead")
+            .field("prefix", &self.prefix)
+            .field("keys", &self.keys.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'a> NewHead<'a> {
     /// The weights of a model's source, and those that a head lacks there.
     pub fn over(source: &'a dyn WeightSource, spec: &ModelSpec, made_up: RandomWeights) -> Self {

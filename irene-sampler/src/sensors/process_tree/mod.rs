@@ -17,6 +17,7 @@ use crate::{Channel, ChannelId, Readings, Resource, Stamp, Total};
 
 /// Which processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProcessRoot {
     /// A process and its descendants, those to come too.
     Pid(u32),
@@ -112,6 +113,12 @@ impl ProcessTree {
     /// The sensors of the total that are not, each with the reason.
     pub fn not_shared(&self) -> &[(ChannelId, String)] {
         &self.not_shared
+    }
+}
+
+impl fmt::Debug for ProcessTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessTree").field("root", &self.root).field("parts", &self.parts).finish_non_exhaustive()
     }
 }
 

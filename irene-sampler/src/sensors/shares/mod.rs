@@ -14,6 +14,7 @@ use super::{
 
 /// How the part of some processes in an energy is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum ShareMethod {
     /// By their part of the processors' time.
     CpuTime,

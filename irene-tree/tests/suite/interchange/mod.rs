@@ -297,7 +297,10 @@ fn a_file_that_holds_another_thing_is_named_and_space_before_a_tree_is_none() {
     for space in ["", " ", "\t", "\r\n", "\n\n"] {
         assert_eq!(read(format!("{space}{good}").as_bytes()), Ok(1));
     }
-    assert_eq!(read(b"\x1f\x8b\x08").unwrap_err(), format!("{}: is compressed by gzip", path.display()));
+    assert_eq!(
+        read(b"\x1f\x8b\x08").unwrap_err(),
+        format!("{}: is compressed by gzip: unpack it (gunzip)", path.display())
+    );
     assert!(read(b"").unwrap_err().contains("is empty"));
     assert!(read(b"tree").unwrap_err().contains("line 1, column"));
     std::fs::remove_file(&path).unwrap();

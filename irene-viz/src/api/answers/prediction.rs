@@ -181,7 +181,7 @@ impl PredictorEntry {
 
     fn of(app: &App, answer: &Answer) -> Self {
         let irene_advice::Estimate { device, basis, notes, provenance, .. } = &answer.estimate;
-        let profile = app.devices.iter().find(|known| *basis == Basis::Measured && known.name == *device);
+        let profile = app.devices.iter().find(|known| *basis == Basis::Profile && known.name == *device);
         if let Some(known) = profile {
             return Self::by_profile(device, &known.profile, notes.clone());
         }

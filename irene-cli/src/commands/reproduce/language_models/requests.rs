@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use irene_predict::{
-    Key, Law, LeftOut, Measured, Order, PublicData, PublicFile, RequestErrors, TrialError, fit_law,
+    Key, Law, LawsWithout, Measured, Order, PublicData, PublicFile, RequestErrors, TrialError, fit_law,
     order_of_configurations, prior_law, try_calibrations, try_laws,
 };
 
@@ -49,15 +49,15 @@ impl<'a> Requests<'a> {
         }
         let device: Key = |one| &one.device.name;
         let model: Key = |one| if is_ml_energy(one) || !is_of_nvidia(one) { &one.model } else { "" };
-        let fits = 1 + LeftOut::names(device, &measured).len() + LeftOut::names(model, &measured).len();
+        let fits = 1 + LawsWithout::names(device, &measured).len() + LawsWithout::names(model, &measured).len();
         let bar = output::progress(fits as u64, "fits to requests");
         let prior = prior_law(&measured);
         let law = fit_law(&measured, &prior, None);
         bar.inc(1);
         go_on()?;
-        let devices = LeftOut::each(device, &measured, &prior, None, &|| bar.inc(1));
+        let devices = LawsWithout::each(device, &measured, &prior, None, &|| bar.inc(1));
         go_on()?;
-        let models = LeftOut::each(model, &measured, &prior, Some(&law), &|| bar.inc(1));
+        let models = LawsWithout::each(model, &measured, &prior, Some(&law), &|| bar.inc(1));
         bar.finish_and_clear();
         let both = [devices, models];
         let law = irene_predict::with_spreads(law, &measured, &both);
@@ -231,7 +231,11 @@ impl<'a> Requests<'a> {
 pub(super) const COUNTS: [usize; 4] = [1, 3, 10, 30];
 
 /// For each of the counts, what calibrations on so many requests of a device and engine say of its others.
-fn calibrations(measured: &[&Measured], devices: &LeftOut, effort: Effort) -> Result<Vec<Vec<(String, TrialError)>>> {
+fn calibrations(
+    measured: &[&Measured],
+    devices: &LawsWithout,
+    effort: Effort,
+) -> Result<Vec<Vec<(String, TrialError)>>> {
     let is_chosen = |one: &&Measured| is_ml_energy(one) && devices.law(one).is_some();
     let of_file: Vec<&Measured> = measured.iter().copied().filter(is_chosen).collect();
     let bar = output::progress(COUNTS.len() as u64, "calibrations");

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// A mean and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Estimate {
+pub struct Mean {
     /// The mean.
     pub mean: f64,
     /// Half the width of the 95% confidence interval of the mean (Student's t); None from a single value.
@@ -15,7 +15,7 @@ const T: [f64; 30] = [
     2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 
-impl Estimate {
+impl Mean {
     /// The mean of independent values; None if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let count = values.len();
@@ -55,9 +55,9 @@ mod tests {
 
     #[test]
     fn the_interval_is_that_of_students_t() {
-        assert_eq!(Estimate::of(&[]), None);
-        assert_eq!(Estimate::of(&[3.0]), Some(Estimate { mean: 3.0, half_width: None }));
-        let five = Estimate::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        assert_eq!(Mean::of(&[]), None);
+        assert_eq!(Mean::of(&[3.0]), Some(Mean { mean: 3.0, half_width: None }));
+        let five = Mean::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
         // s = sqrt(2.5), t(4) = 2.776.
         assert!((five.half_width.unwrap() - 2.776 * (2.5f64 / 5.0).sqrt()).abs() < 1e-12);
         assert!(five.is_within(0.7) && !five.is_within(0.6));
@@ -65,13 +65,13 @@ mod tests {
 
     #[test]
     fn t_comes_from_the_table_and_then_from_its_limit() {
-        let found = [0, 1, 2, 30, 31, 240].map(Estimate::student_t);
+        let found = [0, 1, 2, 30, 31, 240].map(Mean::student_t);
         assert_eq!(found, [f64::INFINITY, 12.706, 4.303, 2.042, 1.96 + 2.4 / 31.0, 1.97]);
     }
 
     #[test]
     fn an_interval_is_held_against_the_size_of_the_mean() {
-        let within = |half_width, share| Estimate { mean: -2.0, half_width }.is_within(share);
+        let within = |half_width, share| Mean { mean: -2.0, half_width }.is_within(share);
         assert!(within(Some(0.5), 0.25) && !within(Some(0.5), 0.24) && !within(None, 1e9));
     }
 }

@@ -6,7 +6,7 @@ use crate::{Accounts, Options, now::Now, request::Entered};
 
 /// The state that requests share with the thread that settles.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct State {
     pub(crate) now: Now,
     pub(crate) options: Options,
     /// None without a meter.
@@ -16,7 +16,7 @@ pub(crate) struct Shared {
     accounts: Mutex<Accounts>,
 }
 
-impl Shared {
+impl State {
     pub(crate) fn new(now: Now, options: Options, provenance: Option<Provenance>) -> Self {
         Self { now, options, provenance, new: Mutex::new(Some(Vec::new())), accounts: Mutex::default() }
     }

@@ -1,8 +1,8 @@
 //! An interval's energy among the requests that ran in it.
 
 use crate::{
+    proportions::{portion, split},
     running::Running,
-    split::{portion, split},
 };
 
 /// Shares the idle energy of an interval evenly among those that run, at each moment; what nobody gets.

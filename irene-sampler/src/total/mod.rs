@@ -1,11 +1,13 @@
-//! Which sensors make up the machine's power: the one place where readings become a total.
+//! The machine's power: the sum of the sensors that the [rules] leave.
+
+pub(crate) mod rules;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Channel, ChannelId, Metric, Provenance, Reach, Recording, Resource, WindowError,
+    Channel, ChannelId, Provenance, Recording, Resource, WindowError,
     sensors::{Choice, Unavailable},
 };
 
@@ -72,6 +74,7 @@ pub struct Missing {
 
 /// The consequence for the total if a sensor is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Need {
     /// There is no total without it.
     Essential,
@@ -79,6 +82,17 @@ pub enum Need {
     Part,
     /// It would be no part of the total.
     Spare,
+}
+
+impl Missing {
+    /// It is no loss beside sensors that include it. The platform is none beside packages.
+    fn beside<'a>(&self, mut taken: impl Iterator<Item = &'a Resource>) -> Self {
+        let is_spare = taken.any(|taken| {
+            let is_platform = matches!((&self.resource, taken), (Resource::Platform(_), Resource::Package(_)));
+            taken.covers(&self.resource) == Some(true) || is_platform
+        });
+        Self { need: if is_spare { Need::Spare } else { self.need }, ..self.clone() }
+    }
 }
 
 /// Knowledge about sensors beside their resources.
@@ -126,19 +140,7 @@ impl Total {
     pub fn of(channels: &[Channel], probes: usize, findings: &Findings, missing: &[Missing]) -> Self {
         let energies: Vec<usize> =
             (probes..channels.len()).filter(|&place| channels[place].id.metric.is_energy()).collect();
-        let mut settled: Vec<Option<LeftOut>> = channels.iter().map(|channel| findings.reason(&channel.id)).collect();
-        let reasons = loop {
-            let reasons = covered(channels, &energies, &settled);
-            let tops: Vec<usize> = energies.iter().copied().filter(|&place| reasons[place].is_none()).collect();
-            let overlapping = overlapping(channels, &tops, findings);
-            if overlapping.is_empty() {
-                break reasons;
-            }
-            // Their parts may now count.
-            for (place, other) in overlapping {
-                settled[place] = Some(LeftOut::MayOverlap(channels[other].id.clone()));
-            }
-        };
+        let reasons = rules::reasons(channels, &energies, findings);
         let taken: Vec<usize> = energies.iter().copied().filter(|&place| reasons[place].is_none()).collect();
         let missing = missing.iter().filter(|missing| !findings.excludes(&missing.resource));
         let missing = missing.map(|missing| missing.beside(taken.iter().map(|&place| &channels[place].id.resource)));
@@ -224,6 +226,7 @@ impl Total {
 
 /// The figures of the total between two times.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TotalWindow {
     /// Energy, J.
     pub joules: f64,
@@ -257,92 +260,4 @@ pub struct NoEnergy {
     pub id: ChannelId,
     /// The reason.
     pub error: WindowError,
-}
-
-impl Missing {
-    /// It is no loss beside sensors that include it. The platform is none beside packages.
-    fn beside<'a>(&self, mut taken: impl Iterator<Item = &'a Resource>) -> Self {
-        let is_spare = taken.any(|taken| {
-            let is_platform = matches!((&self.resource, taken), (Resource::Platform(_), Resource::Package(_)));
-            taken.covers(&self.resource) == Some(true) || is_platform
-        });
-        Self { need: if is_spare { Need::Spare } else { self.need }, ..self.clone() }
-    }
-}
-
-/// Whether the energy of one channel includes that of another. A part of a sensor is nowhere else than that sensor: what includes other
-/// sensors of the same kind, such as another supply or module, does not include the part.
-pub(crate) fn covers(channels: &[Channel], outer: usize, inner: usize) -> bool {
-    let whole_of = |place: usize| match (&channels[place].id.resource, &channels[place].reach) {
-        (Resource::Board { .. }, Reach::PartOf(whole)) => {
-            channels.iter().position(|channel| channel.id.resource == *whole)
-        }
-        _ => None,
-    };
-    let mut around = inner;
-    // No chain of parts is longer than that.
-    for _ in channels {
-        match whole_of(around) {
-            Some(whole) if channels[whole].id.resource != channels[outer].id.resource => around = whole,
-            _ => break,
-        }
-    }
-    let is_apart = around != inner && channels[outer].covers(&channels[around]) == Some(false);
-    channels[outer].covers(&channels[inner]) == Some(true) && !is_apart
-}
-
-/// Why each channel is left out: the reasons known so far, and for a channel that another one includes, that channel.
-fn covered(channels: &[Channel], energies: &[usize], settled: &[Option<LeftOut>]) -> Vec<Option<LeftOut>> {
-    let mut reasons = settled.to_vec();
-    let candidates = || energies.iter().copied().filter(|&place| settled[place].is_none());
-    // A counter misses nothing; a mean of the past tells of the past.
-    let preference = |place: usize| (channels[place].id.metric, channels[place].averaging, place);
-    let is_covered = |place: usize| candidates().any(|other| covers(channels, other, place));
-    for place in candidates() {
-        let id = &channels[place].id;
-        let outer = candidates().filter(|&other| covers(channels, other, place));
-        // The outermost one is the one that counts.
-        if let Some(outer) = outer.min_by_key(|&outer| is_covered(outer)) {
-            reasons[place] = Some(LeftOut::PartOf(channels[outer].id.clone()));
-            continue;
-        }
-        let better = candidates()
-            .find(|&other| channels[other].id.resource == id.resource && preference(other) < preference(place));
-        reasons[place] = better.map(|better| LeftOut::SameAs(channels[better].id.clone()));
-    }
-    reasons
-}
-
-/// Pairs of channels that may overlap, so that only one may count: the one to drop, and the one to keep; both orders where neither is
-/// clearer.
-fn overlapping(channels: &[Channel], tops: &[usize], findings: &Findings) -> Vec<(usize, usize)> {
-    let mut losers = Vec::new();
-    for (i, &a) in tops.iter().enumerate() {
-        for &b in &tops[i + 1..] {
-            let [one, other] = [&channels[a], &channels[b]];
-            let is_clear = one.covers(other).is_some() && other.covers(one).is_some();
-            if is_clear || [one, other].iter().any(|channel| findings.is_named(&channel.id.resource)) {
-                continue;
-            }
-            let order = clarity(one).cmp(&clarity(other));
-            losers.extend(order.is_le().then_some((a, b)));
-            losers.extend(order.is_ge().then_some((b, a)));
-        }
-    }
-    losers
-}
-
-/// How well it is known what a channel measures.
-fn clarity(channel: &Channel) -> u8 {
-    match (&channel.id.resource, &channel.reach) {
-        (Resource::Platform(_) | Resource::Apu(_), _) | (Resource::Board { .. }, Reach::Unknown) => 0,
-        (Resource::Board { .. }, Reach::Gpu) => 1,
-        (Resource::Board { .. }, _) => 2,
-        _ => 3,
-    }
-}
-
-/// Whether a channel counts energy.
-pub(crate) fn is_counter(channel: &Channel) -> bool {
-    channel.id.metric == Metric::Energy
 }
