@@ -19,7 +19,7 @@ mod service;
 mod training;
 mod ways;
 
-pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
+pub use calibration::{Calibration, CalibrationProvenance, LeftOutError, TrialError, try_calibrations};
 pub use evaluation::{
     KernelsLeftOut, Order, PublicData, PublicFile, RequestErrors, Server, TreeErrors, check_trees,
     order_of_configurations, training_steps, try_laws,

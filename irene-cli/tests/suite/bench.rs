@@ -131,6 +131,10 @@ fn settings_that_fail_are_named_and_the_others_measured() {
     let Output { status, stderr, .. } = bench(&server, &folder, &grid).output().unwrap();
     assert_eq!(status.code(), Some(1));
     let complaint = text(&stderr);
+    // What `irene calibrate` will ask for is said before the load.
+    let lacking = "is no model that irene knows (name it by --model), --device is not given, --engine is not given";
+    let (before, after) = complaint.split_once(lacking).unwrap();
+    assert!(!before.contains(" at once") && after.contains(" at once"), "{complaint}");
     assert!(
         complaint.contains("1 at once: no figures")
             || complaint.contains("2 at once: ") && complaint.contains("status 503"),

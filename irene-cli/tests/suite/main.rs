@@ -4,6 +4,7 @@
 mod advice;
 #[cfg(unix)]
 mod bench;
+mod calibrating;
 #[path = "../command/mod.rs"]
 mod command;
 mod commands;

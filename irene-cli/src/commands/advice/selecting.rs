@@ -93,6 +93,7 @@ impl SelectionArgs {
         refuse(true, "irene predict", &refused)?;
         let spec = following::model(&self.model)?;
         let calibration = self.setting.predictor.calibration()?;
+        self.setting.service.refuse_another_meter(calibration.as_deref())?;
         let mut lookup = Lookup::new(LookupOptions {
             finds_files: true,
             device: self.setting.service.own_device()?,

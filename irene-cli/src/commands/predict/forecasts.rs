@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use irene_devices::Device;
-use irene_predict::{Load, Note, Part};
+use irene_predict::{Forecast, Load, Note, Part};
 use irene_regress::CONFIDENCE;
 use irene_requests::{Figure, RequestRow};
 use irene_tree::{
@@ -101,10 +101,19 @@ fn text(args: &Args, answer: &Answer) -> Result<String> {
     Ok(out)
 }
 
-/// Whose energy it is, where no note says that it is at the wall.
+/// The meter of the energy, where that counts more than the devices: a note says so.
+fn meter(forecast: &Forecast) -> Option<&str> {
+    forecast.notes.iter().find_map(|note| match note {
+        Note::Host { .. } => Some("wall"),
+        Note::Meter { meter } => Some(meter.as_str()),
+        _ => None,
+    })
+}
+
+/// Whose energy it is, where no note says it.
 pub(super) fn whose(answer: &Answer) -> Option<&'static str> {
     let Answer { setting, forecast, .. } = answer;
-    match setting.host {
+    match meter(forecast) {
         Some(_) => None,
         None if setting.is_calibrated(forecast) => Some("energy is what the meter of the measured requests counts"),
         None => Some(of_devices(setting.request.parallel)),
@@ -270,8 +279,8 @@ fn object(args: &Args, answer: &Answer) -> Value {
     let million = |joules: Option<f64>| joules.map_or(Value::Null, |joules| super::cost(args, joules));
     set("cost_per_million_tokens", million(row.figures.energy_per_token_j));
     set(super::COST_OF_REQUESTS, million(row.figures.energy_per_request_j));
-    match setting.host {
-        Some(_) => set("meter", "wall".into()),
+    match meter(forecast) {
+        Some(meter) => set("meter", meter.into()),
         // That of a calibration may have been any.
         None if setting.is_calibrated(forecast) => {}
         None => set("meter", "gpu".into()),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use irene_devices::{Catalogue, Device, Engine};
-use irene_predict::{Forecast, Host, Service, ServiceOptions, Setting};
+use irene_predict::{Calibration, Forecast, Host, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
 use irene_tree::{Format, Precision};
@@ -86,9 +86,11 @@ impl ServiceArgs {
 
     /// The options of all rows.
     pub(super) fn options(&self, args: &Args) -> Result<ServiceOptions> {
+        let calibration = args.setting.predictor.calibration()?;
+        self.refuse_another_meter(calibration.as_deref())?;
         Ok(ServiceOptions {
             device: self.own_device()?,
-            calibration: args.setting.predictor.calibration()?,
+            calibration,
             power_limit_w: self.power_limit,
             precision: args.setting.run.dtype,
             head: args.setting.run.pass.head(),
@@ -99,6 +101,13 @@ impl ServiceArgs {
     /// Those of the energy that is meant.
     pub(in crate::commands) fn meter_flags(&self) -> [(&'static str, bool); 2] {
         [("--meter", self.meter.is_some()), ("--host-power", self.host_power.is_some())]
+    }
+
+    /// Refuses those where the calibration has the machine around the devices in all its energies.
+    pub(in crate::commands) fn refuse_another_meter(&self, calibration: Option<&Calibration>) -> Result<()> {
+        let Some(meter) = calibration.and_then(|known| known.provenance.meter.as_ref()) else { return Ok(()) };
+        let others = format!("another calibration: the energy of this one is what its meter `{meter}` counts");
+        refuse(true, &others, &self.meter_flags())
     }
 
     /// Those of requests.
