@@ -46,6 +46,8 @@ const WITHOUT_HEAD: &str = "the language model's head is left out; head=lm count
 
 /// The mark of a data sheet's energy with the machine around the devices.
 pub(crate) const AT_THE_WALL: &str = "at_the_wall";
+/// That of a calibration by a meter that counts more than the devices.
+pub(crate) const WHOLE_MACHINE: &str = "whole_machine";
 
 /// The figures of a selection, without the tree.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use crate::{Error, Estimate, Result};
 pub struct Bounds {
     /// The most time to the first token, s.
     pub max_ttft_s: Option<f64>,
-    /// The most time between the tokens of a sequence, s.
+    /// The most median time between the tokens of a sequence, s.
     pub max_itl_s: Option<f64>,
     /// The most time of a request, or of a batch, s.
     pub max_latency_s: Option<f64>,

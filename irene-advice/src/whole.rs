@@ -97,7 +97,7 @@ pub struct FigureSet {
     /// Time to the first token, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_s: Option<f64>,
-    /// Time between the tokens of a sequence, s.
+    /// Median time between the tokens of a sequence, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub itl_s: Option<f64>,
     /// Time from start to last token, s: of the whole batch where there is a static one, otherwise of a request.

@@ -107,8 +107,32 @@ fn main() -> ExitCode {
     interrupt::exit_code().map_or(code, ExitCode::from)
 }
 
+/// Options with two names: that of their field, which clap's errors have, and the other.
+const OTHER_NAMES: [(&str, &str); 2] = [("--seq-len", "--prompt"), ("--batch-size", "--sequences")];
+
+/// The error with the names of options as they were typed.
+fn as_typed(mut error: clap::Error) -> clap::Error {
+    let typed: Vec<String> = std::env::args_os().filter_map(|arg| arg.into_string().ok()).collect();
+    let is_typed = |name: &str| typed.iter().any(|arg| arg.split('=').next() == Some(name));
+    for (own, other) in OTHER_NAMES.into_iter().filter(|&(own, other)| is_typed(other) && !is_typed(own)) {
+        let renamed = |text: &str| text.replace(&format!("{own} "), &format!("{other} "));
+        for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
+            let value = match error.get(kind) {
+                Some(ContextValue::String(text)) => ContextValue::String(renamed(text)),
+                Some(ContextValue::Strings(texts)) => {
+                    ContextValue::Strings(texts.iter().map(|text| renamed(text)).collect())
+                }
+                _ => continue,
+            };
+            error.insert(kind, value);
+        }
+    }
+    error
+}
+
 /// The error without clap's tip to write `-- --flag`: no argument of ours begins with a dash. A long value is shown in short.
-fn plain_tips(mut error: clap::Error) -> clap::Error {
+fn plain_tips(error: clap::Error) -> clap::Error {
+    let mut error = as_typed(error);
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
         let value = output::readable(value);
         error.insert(ContextKind::InvalidValue, ContextValue::String(value));

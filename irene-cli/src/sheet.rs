@@ -27,25 +27,28 @@ pub(crate) struct Field {
     rank: u8,
     is_in_text: bool,
     is_in_data: bool,
+    /// Says a cell in the line above the table, for a column that has no place in a table of equal cells.
+    words: Option<fn(&str) -> String>,
 }
 
 impl Field {
     /// A column of words.
     pub(crate) fn word(key: &str, title: &str) -> Self {
-        Self {
-            key: key.into(),
-            title: title.into(),
-            unit: "",
-            is_word: true,
-            rank: 0,
-            is_in_text: true,
-            is_in_data: true,
-        }
+        Self { is_word: true, ..Self::figure(key, title, "") }
     }
 
     /// A column of figures in a unit of [`render::in_unit`].
     pub(crate) fn figure(key: &str, title: &str, unit: &'static str) -> Self {
-        Self { key: key.into(), title: title.into(), unit, is_word: false, rank: 0, is_in_text: true, is_in_data: true }
+        Self {
+            key: key.into(),
+            title: title.into(),
+            unit,
+            is_word: false,
+            rank: 0,
+            is_in_text: true,
+            is_in_data: true,
+            words: None,
+        }
     }
 
     pub(crate) fn of(quantity: Quantity) -> Self {
@@ -65,6 +68,11 @@ impl Field {
     /// For text alone: what stands in other words beside it.
     pub(crate) fn only_text(self) -> Self {
         Self { is_in_data: false, ..self }
+    }
+
+    /// A setting: where several rows have the same, text has it once, in these words ([`Sheet::shared`]), and no column of it.
+    pub(crate) fn setting(self, words: fn(&str) -> String) -> Self {
+        Self { words: Some(words), ..self }
     }
 
     fn title_with_unit(&self) -> String {
@@ -163,11 +171,42 @@ impl Sheet {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// The figures that some row has, as wide as the terminal at most.
+    /// The text of a setting that several rows have in common; empty where none of them has it.
+    fn shared_cell(&self, column: usize) -> Option<String> {
+        let [first, others @ ..] = self.rows.as_slice() else { return None };
+        let Field { words, unit, .. } = &self.fields[column];
+        let text = first[column].text(unit);
+        let is_shared =
+            words.is_some() && !others.is_empty() && others.iter().all(|row| row[column].text(unit) == text);
+        is_shared.then_some(text)
+    }
+
+    /// The settings that several rows have in common, in words: they stand above the table.
+    pub(crate) fn shared(&self) -> String {
+        let words = self.fields.iter().enumerate().filter_map(|(column, field)| {
+            let cell = self.shared_cell(column).filter(|cell| !cell.is_empty())?;
+            field.words.map(|words| words(&cell))
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What tells a row from the others, in words.
+    pub(crate) fn name(&self, row: usize) -> String {
+        let words = self.fields.iter().enumerate().filter_map(|(column, field)| {
+            let words = field.words.filter(|_| self.shared_cell(column).is_none())?;
+            let cell = self.rows[row][column].text(field.unit);
+            (!cell.is_empty()).then(|| words(&cell))
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The figures that some row has, without the [shared](Self::shared) ones, as wide as the terminal at most.
     pub(crate) fn text(&self) -> String {
         let is_known = |column: usize| self.rows.iter().any(|row| !row[column].text("").is_empty());
-        let shown: Vec<usize> =
-            (0..self.fields.len()).filter(|&column| self.fields[column].is_in_text && is_known(column)).collect();
+        let is_shown = |column: &usize| {
+            self.fields[*column].is_in_text && is_known(*column) && self.shared_cell(*column).is_none()
+        };
+        let shown: Vec<usize> = (0..self.fields.len()).filter(is_shown).collect();
         let mut grid = Grid::new(shown.iter().map(|&column| {
             let Field { title, is_word, rank, .. } = &self.fields[column];
             if *is_word { Heading::left(title) } else { Heading::right(title) }.rank(*rank)
@@ -207,5 +246,35 @@ impl Sheet {
             Format::Csv => self.csv(),
             Format::Json => output::json([(name, self.rows())]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_all_rows_share_stand_above_the_table_and_the_others_name_a_row() {
+        let mut sheet = Sheet::new([
+            Field::word("model", "model").setting(str::to_owned),
+            Field::word("device", "device").setting(str::to_owned),
+            Field::figure("batch", "batch", "").setting(|batch| format!("batch {batch}")),
+            Field::figure("past", "past", "").setting(|tokens| format!("{tokens} in the cache")),
+            Field::figure("energy", "energy", "J"),
+        ]);
+        let row = |device: &str| [Cell::from("gpt2"), device.into(), Cell::Count(8), Cell::Absent, Cell::Figure(2.0)];
+        sheet.row(row("l4"));
+        assert!(
+            sheet.shared().is_empty() && sheet.text().starts_with("model  device  batch  energy\n"),
+            "one row shares nothing"
+        );
+        sheet.row(row("t4"));
+        // Equal figures are no settings.
+        assert_eq!(
+            (sheet.shared().as_str(), sheet.text().as_str()),
+            ("gpt2, batch 8", "device  energy\nl4         2 J\nt4         2 J\n")
+        );
+        assert_eq!((sheet.name(0), sheet.name(1)), ("l4".to_owned(), "t4".to_owned()));
+        assert_eq!(sheet.csv().lines().next(), Some("model,device,batch,past,energy (J)"), "files have every column");
     }
 }

@@ -7,7 +7,11 @@ use crate::{Engine, named_operation::operation_names};
 #[non_exhaustive]
 pub enum Error {
     /// An engine that is not known.
-    #[error("unknown engine `{name}`; known are {}", engines())]
+    #[error(
+        "unknown engine `{name}`; known are {}; any other goes by the one that batches most like it (vllm-0.11 with continuous batching), best with \
+         `irene calibrate`",
+        engines()
+    )]
     Engine {
         /// The name.
         name: String,

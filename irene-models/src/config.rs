@@ -224,8 +224,8 @@ impl Config {
         ["torch_dtype", "dtype"].iter().any(|field| self.value(field).is_some_and(|word| word != AUTO))
     }
 
-    /// The number formats that the model is stored and run in, by `torch_dtype` (or `dtype`) and `quantization_config`; 32-bit floats
-    /// where neither says, and bfloat16 beside quantised weights.
+    /// The number formats that the model is stored and run in, by `torch_dtype` (or `dtype`) and `quantization_config`; where neither
+    /// says, those of the weights beside it, 32-bit floats without weights, and bfloat16 beside quantised ones.
     ///
     /// # Errors
     /// [`Error::Config`] for a type or a quantisation that is unknown here; `--dtype` says another.

@@ -19,7 +19,7 @@ mod service;
 mod training;
 mod ways;
 
-pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
+pub use calibration::{Calibration, CalibrationProvenance, LeftOutError, TrialError, try_calibrations};
 pub use evaluation::{
     KernelsLeftOut, Order, PublicData, PublicFile, RequestErrors, Server, TreeErrors, check_trees,
     order_of_configurations, training_steps, try_laws,
@@ -157,7 +157,7 @@ pub enum Error {
     },
     /// More requests arrive than can be served.
     #[error(
-        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (--data-parallel)", rounded_down(*greatest)
+        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (a greater --data-parallel)", rounded_down(*greatest)
     )]
     Overload {
         /// Requests that arrive in a second.

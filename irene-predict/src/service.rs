@@ -223,17 +223,34 @@ impl Setting {
         let mut forecast = forecast_by(model, device, engine, request, &|schedule| self.law(schedule))?;
         if let Some(calibration) = &self.calibration {
             forecast.provenance = calibration.basis(device, engine, forecast.schedule().is_served());
+            if let Some(times) = calibration.token_times(spec.name(), device, self.engine, forecast.schedule()) {
+                forecast = forecast.with_token_times(times);
+            }
+            let beside_w = self.beside_w(forecast.schedule());
+            if let Some((watts, meter)) = beside_w.zip(calibration.provenance.meter.clone()) {
+                return Ok(forecast.by_meter(watts, meter));
+            }
         }
-        match self.host {
+        match self.machine() {
             Some(host) => forecast.at_the_wall(host, device, Law::shipped()),
             None => Ok(forecast),
         }
     }
 
-    /// The power of the machine around the devices, W, where energy is that at the wall.
-    fn host_watts(&self) -> Result<Option<f64>, Error> {
+    /// The power that the meter of the measurements counts beside the devices, W, where that counts more than these.
+    fn beside_w(&self, schedule: &Schedule) -> Option<f64> {
+        self.law(schedule).on(&self.device, self.engine, schedule.is_served()).engine().beside_w
+    }
+
+    /// The machine around the devices, where energy is that at the wall, or that of a machine that was measured with another engine.
+    fn machine(&self) -> Option<Host> {
+        self.host.or_else(|| self.calibration.as_ref()?.host_of(&self.device))
+    }
+
+    /// Its power, W.
+    fn machine_w(&self) -> Result<f64, Error> {
         let gpus = self.request.parallel.gpus() as f64;
-        self.host.map(|host| host.watts(&Law::shipped().host, &self.device, gpus)).transpose()
+        self.machine().map_or(Ok(0.0), |host| host.watts(&Law::shipped().host, &self.device, gpus))
     }
 
     /// Whether its forecast rests on measurements of its device and engine.
@@ -277,7 +294,8 @@ impl Setting {
             let rest = runs.reading(Followed { spec, passes }.pass(request, rest)?);
             all = all.and(rest.added(schedule.gpus, &law).times(runs.times));
         }
-        let joules = all.joules + self.host_watts()?.unwrap_or(0.0) * all.seconds;
+        let beside_w = self.beside_w(schedule).map_or_else(|| self.machine_w(), Ok)?;
+        let joules = all.joules + beside_w * all.seconds;
         Ok(Part { joules: joules / schedule.requests, seconds: all.seconds / all.passes })
     }
 

@@ -138,9 +138,9 @@ const fn define(
 
 /// In the order of the enum.
 const DEFINITIONS: [Definition; 43] = [
-    define(Format::F64, "f64", &["float64", "fp64"], 1, 64),
-    define(Format::F32, "f32", &["float32", "fp32"], 1, 32),
-    define(Format::F16, "f16", &["float16", "fp16"], 1, 16),
+    define(Format::F64, "f64", &["float64", "fp64", "double"], 1, 64),
+    define(Format::F32, "f32", &["float32", "fp32", "float"], 1, 32),
+    define(Format::F16, "f16", &["float16", "fp16", "half"], 1, 16),
     define(Format::BF16, "bf16", &["bfloat16"], 1, 16),
     define(Format::F8E4M3, "f8_e4m3", &["fp8", "float8_e4m3fn"], 1, 8),
     define(Format::F8E5M2, "f8_e5m2", &["float8_e5m2"], 1, 8),

@@ -6,7 +6,7 @@ import { term } from "./term.js";
 const WORDS = {
   max_ttft: ["ttft", "First token within"],
   max_itl: ["itl", "Between tokens at most"],
-  max_latency: ["latency", "Whole answer within"],
+  max_latency: ["latency", "Request within"],
 };
 
 const toSeconds = (text) => (text === "" ? "" : String(Number((Number(text) / 1000).toPrecision(9))));

@@ -4,7 +4,9 @@ import { formatName } from "./changes.js";
 import { figures, words } from "./columns.js";
 import { count, isKnown, joules, number, seconds, watts } from "./format.js";
 
-export const BEST = { energy: "least energy", latency: "shortest whole answer", cost: "cheapest" };
+export const BEST = { energy: "least energy", latency: "least time", cost: "least money" };
+// The money of a million tokens is one of the two.
+export const MONEY_TITLES = { hire: "Hire, a million tokens", electricity: "Electricity, a million tokens" };
 export const usd = (value) => (isKnown(value) ? `${number(value)} USD` : "");
 const kilowattHours = (value) => (isKnown(value) ? `${number(value)} kWh` : "");
 
@@ -31,12 +33,12 @@ export const COLUMNS = [
   figures("energy", "Energy of a token", (plan) => plan.energy_per_token_j, joules, {
     data: (plan) => ({ joules: plan.energy_per_token_j }),
   }),
-  figures("usd", "Cost of a million", (plan) => plan.usd_per_million_tokens, usd, {
+  figures("usd", MONEY_TITLES.hire, (plan) => plan.usd_per_million_tokens, usd, {
     data: (plan) => ({ usd: plan.usd_per_million_tokens }),
   }),
   figures("ttft", "First token", (plan) => plan.ttft_s, seconds, { data: (plan) => ({ seconds: plan.ttft_s }) }),
   figures("itl", "Between tokens", (plan) => plan.itl_s, seconds),
-  figures("latency", "Whole answer", (plan) => plan.figures?.latency_s, seconds),
+  figures("latency", "Time of a request", (plan) => plan.figures?.latency_s, seconds),
   figures("rank", "Rank", (plan) => plan.rank, String),
   words("best", "Best in", (plan) => (plan.best_of ?? []).map((what) => BEST[what] ?? what).join(", ")),
   figures("kwh", "Energy of a million", (plan) => plan.kwh_per_million_tokens, kilowattHours),

@@ -7,14 +7,14 @@ import { make } from "./dom.js";
 import { csv } from "./downloads.js";
 import { labelled } from "./form.js";
 import { joules, number, seconds, tick } from "./format.js";
-import { BEST, COLUMNS, CSV, planName, usd } from "./plan-columns.js";
+import { BEST, COLUMNS, CSV, MONEY_TITLES, planName, usd } from "./plan-columns.js";
 import { DEFAULT_RATE, createPlanForm, hirePrices } from "./planform.js";
 import { createTable } from "./table.js";
 
 const AXES = {
   ttft: { label: "Time to the first token", value: (plan) => plan.ttft_s, format: seconds, unit: "s" },
   itl: { label: "Time between tokens", value: (plan) => plan.itl_s, format: seconds, unit: "s" },
-  latency: { label: "Time of a whole answer", value: (plan) => plan.figures?.latency_s, format: seconds, unit: "s" },
+  latency: { label: "Time of a request", value: (plan) => plan.figures?.latency_s, format: seconds, unit: "s" },
   cost: {
     label: "USD a million tokens",
     value: (plan) => plan.usd_per_million_tokens,
@@ -97,7 +97,7 @@ export function createPlanView(panel, act) {
       `${joules(plan.energy_per_token_j)} a token`,
       costs ? `${costs} a million tokens` : "cost not known",
       plan.ttft_s !== undefined && `first token in ${seconds(plan.ttft_s)}`,
-      plan.figures?.latency_s !== undefined && `whole answer in ${seconds(plan.figures.latency_s)}`,
+      plan.figures?.latency_s !== undefined && `${seconds(plan.figures.latency_s)} a request`,
     ];
     return make(
       "section",
@@ -158,7 +158,8 @@ export function createPlanView(panel, act) {
 
   function say({ problem, rate, considered, fitting, plans: all = [] }, hire) {
     if (problem) return problem;
-    const looked = `For ${rate.toLocaleString("en")} requests a second ${considered.toLocaleString("en")} ways were tried`;
+    const requests = rate === 1 ? "request" : "requests";
+    const looked = `For ${rate.toLocaleString("en")} ${requests} a second ${considered.toLocaleString("en")} ways were tried`;
     if (all.length === 0) return `${looked}, and none fits and keeps the bounds; the reasons are below.`;
     const shown = all.length < fitting ? `, of which the ${all.length} best are shown` : "";
     return `${looked}, ${fitting.toLocaleString("en")} fit and keep the bounds${shown}. ${MONEY[hire] ?? MONEY.own}`;
@@ -194,6 +195,7 @@ export function createPlanView(panel, act) {
       found.hidden = plans.length === 0;
       const bestOf = (what) => plans.find((plan) => plan.best_of?.includes(what));
       best.replaceChildren(...Object.keys(BEST).flatMap((what) => (bestOf(what) ? [card(what, bestOf(what))] : [])));
+      table.rename({ usd: state.plan_hire === "none" ? MONEY_TITLES.electricity : MONEY_TITLES.hire });
       table.show(plans);
       draw();
       const out = answer.left_out ?? [];

@@ -100,7 +100,7 @@ export function createPlanForm(onChange) {
     ["plan_rate", "plan-rate", term("rate", "Requests a second"), { step: "any", placeholder: DEFAULT_RATE }],
     ["seq", "plan-prompt", term("prompt", "Prompt tokens"), { step: 1, min: 1 }],
     ["generate", "plan-generate", term("generated", "Generated tokens"), { step: 1 }],
-    ["plan_max_gpus", "plan-max-gpus", "GPUs at most", { step: 1, min: 1, placeholder: "any" }],
+    ["plan_max_gpus", "plan-max-gpus", "GPUs at most", { step: 1, min: 1, placeholder: "8" }],
   ].map(([key, id, label, options]) => {
     const input = numberInput(id, options);
     input.addEventListener("change", () => onChange({ [key]: input.value.trim() }));

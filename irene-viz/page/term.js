@@ -10,7 +10,7 @@ const GLOSSARY = {
   },
   interval: {
     name: "90% interval",
-    text: "The range in which nine of ten measurements fall, by the errors that the predictor made on measurements it had not seen.",
+    text: "The range that held nine of ten measurements where the predictor was tested. On devices of which nothing was measured it held fewer.",
   },
   measured: {
     name: "Measured machine",
@@ -33,7 +33,10 @@ const GLOSSARY = {
     name: "Time to first token",
     text: "From a request's arrival to its first generated token: reading the prompt, and waiting for others.",
   },
-  itl: { name: "Time between tokens", text: "From one generated token of a request to its next." },
+  itl: {
+    name: "Time between tokens",
+    text: "From one generated token of a request to its next, in the median: steps that also read other requests' prompts take longer.",
+  },
   latency: { name: "Latency", text: "From the start of a run or request to its end." },
   kernels: {
     name: "Kernels",

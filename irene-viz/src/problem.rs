@@ -64,8 +64,17 @@ impl Problem {
 
 /// An error with parameters in place of the command's options: `weights` f8_e4m3 rather than --weights f8_e4m3.
 pub(crate) fn in_parameters(error: &str) -> String {
-    const OPTIONS: [&str; 7] =
-        ["data-parallel", "device", "dtype", "expert-parallel", "pipeline-parallel", "tensor-parallel", "weights"];
+    const OPTIONS: [&str; 9] = [
+        "data-parallel",
+        "device",
+        "dtype",
+        "expert-parallel",
+        "generate",
+        "past",
+        "pipeline-parallel",
+        "tensor-parallel",
+        "weights",
+    ];
     let mut parts = error.split("--");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -134,6 +143,7 @@ mod tests {
         for same in ["--device-spec takes it", "a--b", "---", "no option"] {
             assert_eq!(in_parameters(same), same);
         }
+        assert_eq!(in_parameters("no keys: leave --generate out"), "no keys: leave `generate` out");
         let degrees = in_parameters("--expert-parallel 8 and --pipeline-parallel 2");
         assert_eq!(degrees, "`expert_parallel` 8 and `pipeline_parallel` 2");
     }

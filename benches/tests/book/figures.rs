@@ -52,7 +52,8 @@ fn energy_and_time_with_load_are_predicted_ones() {
         series,
         threshold: None,
     };
-    let panels = [panel("energy of a generated token", "J", joules), panel("time between tokens", "ms", waits)];
+    let panels =
+        [panel("energy of a generated token", "J", joules), panel("time between tokens (median)", "ms", waits)];
     let svg = chart("Llama-3.1-8B, 512 tokens read and 256 written", &DEVICES, &panels, 2, Mark::Lines);
     drawn("pictures/load.svg", &svg);
     shows("requests.md", "load.svg");

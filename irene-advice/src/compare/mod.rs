@@ -6,7 +6,11 @@ mod reason;
 use serde::Serialize;
 
 pub use self::pairs::{ComponentPair, NodePair, TypePair};
-use crate::{Answer, Basis, By, Change, Estimate, Lookup, Result, Selection, Whole, answer::AT_THE_WALL, interval};
+use crate::{
+    Answer, Basis, By, Change, Estimate, Lookup, Result, Selection, Whole,
+    answer::{AT_THE_WALL, WHOLE_MACHINE},
+    interval,
+};
 
 /// Two selections and where they differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -154,10 +158,11 @@ impl EnergyDifference {
 
 /// Measured profiles and data sheets mean different energies, unless the data sheet's has the machine on top.
 fn note(a: &Estimate, b: &Estimate) -> Option<&'static str> {
-    let is_of_wall = |of: &Estimate| of.basis == Basis::Profile || of.marks.contains(&AT_THE_WALL);
+    let has_mark = |of: &Estimate| [AT_THE_WALL, WHOLE_MACHINE].iter().any(|mark| of.marks.contains(mark));
+    let is_of_wall = |of: &Estimate| of.basis == Basis::Profile || has_mark(of);
     (is_of_wall(a) != is_of_wall(b)).then_some(
-        "one figure rests on a measured profile (energy at the wall), the other on a data sheet (energy of the devices' own meters); the \
-         difference is not that of the devices alone",
+        "one figure has the whole machine in it (at the wall, by a measured profile or by the meter of a calibration), the other is of the devices' \
+         own meters (a data sheet); the difference is not that of the devices alone",
     )
 }
 

@@ -126,7 +126,7 @@ pub struct PlanRow {
     /// Time to the first token, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_s: Option<f64>,
-    /// Time between tokens, s.
+    /// Median time between tokens, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub itl_s: Option<f64>,
     /// The changes that make a selection of it.

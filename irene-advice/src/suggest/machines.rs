@@ -7,7 +7,7 @@ use irene_tree::{Parallel, render};
 use rayon::prelude::*;
 
 use super::{Advice, Idea, Kind};
-use crate::{Change, Estimate, Result};
+use crate::{Change, Estimate, Result, answer::WHOLE_MACHINE};
 
 /// Other devices that are shown.
 const DEVICES: usize = 3;
@@ -28,6 +28,11 @@ impl Advice<'_> {
     fn devices(&mut self) {
         if let Some(own) = self.lookup.own_device() {
             let reason = format!("the data sheet of {} answers alone: leave it out to ask for other devices", own.name);
+            return self.leave_out(Kind::Device, reason);
+        }
+        if self.a.marks.contains(&WHOLE_MACHINE) {
+            let reason =
+                "other devices are known without the machine around them, which the meter of the calibration counts";
             return self.leave_out(Kind::Device, reason);
         }
         let names = self.other_devices();

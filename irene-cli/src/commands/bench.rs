@@ -5,6 +5,7 @@ use irene_bench::{
     Bench, Error, FindOptions, Identity, Limits, Measured, Prompts, Server, Setting, SheetFile, Split, Target,
 };
 use irene_devices::{Catalogue, Device, Engine};
+use irene_models::ModelSpec;
 use irene_sampler::{Mean, Sampler, SamplerOptions, sensors::Selection};
 use irene_tree::{
     Format,
@@ -185,6 +186,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         shares_prefix: args.served.shared_prefix,
         ..known
     };
+    let lacking = lacking(&identity);
     let mut sheet = SheetFile::open(&args.output, identity, args.resume)?;
     let left: Vec<Setting> = settings.into_iter().filter(|setting| !sheet.has(*setting)).collect();
     let failed = if left.is_empty() {
@@ -192,6 +194,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         0
     } else {
         tell_meter(&selection);
+        lacking.iter().for_each(|lacking| output::tell(lacking));
         measure(args, (&server, &sampler(args, selection)?, stop), &left, &mut sheet)?
     };
     report(args, &irene_bench::split(sheet.rows()))?;
@@ -200,6 +203,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     output::tell(&format!("error: {failed} of {} without figures", count(left.len(), "setting")));
     Err(Exit::with(1))
+}
+
+/// What the sheet will lack for a calibration, in a line.
+fn lacking(identity: &Identity) -> Option<String> {
+    let unknown = match &identity.model {
+        Some(name) if ModelSpec::find(name).is_ok() => None,
+        Some(name) => Some(format!("`{name}` is no model that irene knows (name it by --model)")),
+        None => Some("the model has no name (--model)".to_owned()),
+    };
+    let absent = |flag: &str, name: &Option<String>| name.is_none().then(|| format!("{flag} is not given"));
+    let all = [unknown, absent("--device", &identity.device), absent("--engine", &identity.engine)];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| format!("for `irene calibrate`: {}", all.join(", ")))
 }
 
 fn target(args: &ServedArgs, url: &str) -> Result<Target> {
@@ -346,7 +362,6 @@ fn table(parts: &[Split]) -> String {
         Heading::right("a request"),
         Heading::right("a token of the prompt"),
         Heading::right("a generated token"),
-        Heading::right("worst miss").rank(1),
     ]);
     let part = |part: Option<Mean>| match part {
         Some(Mean { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
@@ -360,15 +375,15 @@ fn table(parts: &[Split]) -> String {
             part(split.request),
             part(split.prompt_token),
             part(split.token),
-            split.worst.map(|share| format!("{:.1}%", 100.0 * share)).unwrap_or_default(),
         ]);
     }
     let idle = if parts.iter().any(|split| split.includes_idle) { "with that of idling" } else { "above idle power" };
     let table = grid.text(output::width());
     let mut text = format!("Energy of requests, {idle} (± half the 95% interval)\n\n{}\n", table.trim_end());
     for split in parts {
-        if let Some(lacking) = &split.lacking {
-            text += &format!("{} at once: {lacking}\n", split.concurrency);
+        let worst = split.worst.map(|share| format!("the parts miss no setting by more than {:.1}%", 100.0 * share));
+        for words in worst.iter().chain(&split.lacking) {
+            text += &format!("{} at once: {words}\n", split.concurrency);
         }
     }
     text

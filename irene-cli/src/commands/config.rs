@@ -31,7 +31,10 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
                 settings::load()?;
                 writeln!(out, "{}\n\n{}", path.display(), text.trim_end())?;
             }
-            Err(_) => writeln!(out, "{}, which is not there or cannot be read", path.display())?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                writeln!(out, "{}, which is not there", path.display())?;
+            }
+            Err(error) => writeln!(out, "{}, which cannot be read: {error}", path.display())?,
         },
     }
     out += "\nIt may hold these keys; an option on the command line wins. IRENE_CONFIG names another file.\n\n";

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 use irene_devices::{Catalogue, Device};
 use irene_regress::DeviceProfile;
 use irene_tree::{
@@ -9,9 +10,9 @@ use irene_tree::{
 };
 use serde_json::{Value, json};
 
-use super::FormatArgs;
+use super::Usage;
 use crate::{
-    output,
+    output, settings,
     sheet::{Field, Format, Sheet},
 };
 
@@ -24,6 +25,7 @@ use crate::{
   irene devices
   irene devices amd datacenter
   irene devices h100-sxm
+  irene devices h100-sxm --format toml > my-card.toml
   irene devices --format csv > devices.csv")]
 pub(crate) struct Args {
     /// List the devices with all of these words in their names, maker, architecture or class
@@ -31,8 +33,30 @@ pub(crate) struct Args {
     /// Show and check a data sheet of your own, a TOML file
     #[arg(long, value_name = "FILE.toml", conflicts_with = "words")]
     device_spec: Option<PathBuf>,
-    #[command(flatten)]
-    format: FormatArgs,
+    /// How results are printed [default: text]
+    #[arg(long, value_enum)]
+    format: Option<DeviceFormat>,
+}
+
+/// How devices are printed.
+#[derive(Clone, Copy, ValueEnum)]
+enum DeviceFormat {
+    /// For people
+    Text,
+    Json,
+    Csv,
+    /// The data sheet of one device, as --device-spec reads it
+    Toml,
+}
+
+impl From<Format> for DeviceFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+            Format::Csv => Self::Csv,
+        }
+    }
 }
 
 /// The figures of a device: their names in the data, in text, and their units.
@@ -86,13 +110,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => asked(&args.words)?,
     };
     let devices = devices.into_iter().map(Listed::new).collect::<Result<Vec<_>>>()?;
-    let text = match args.format.format() {
-        Format::Text => match &devices[..] {
-            [one] => whole(one),
-            several => table(several),
-        },
-        Format::Csv => sheet(&devices).csv(),
-        Format::Json => output::json([("devices", rows(&devices)?)]),
+    let format = args.format.or(settings::get().format.map(DeviceFormat::from));
+    let text = match (format.unwrap_or(DeviceFormat::Text), &devices[..]) {
+        (DeviceFormat::Text, [one]) => whole(one),
+        (DeviceFormat::Text, several) => table(several),
+        (DeviceFormat::Csv, _) => sheet(&devices).csv(),
+        (DeviceFormat::Json, _) => output::json([("devices", rows(&devices)?)]),
+        (DeviceFormat::Toml, [one]) => toml::to_string(&one.device)?,
+        (DeviceFormat::Toml, several) => {
+            let found = several.len();
+            return Err(Usage(format!(
+                "--format toml is the data sheet of one device, and these are {found}: name one"
+            ))
+            .into());
+        }
     };
     output::print(&text)
 }

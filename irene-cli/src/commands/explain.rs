@@ -11,7 +11,7 @@ use super::{
     FormatArgs, Usage,
     following::{self, RunArgs},
     numbers::size,
-    predictor::{NamedProfile, PredictorArgs},
+    predictor::{NamedProfile, PredictorArgs, measured_alone},
     trees::{self, Completion},
 };
 use crate::{
@@ -21,9 +21,10 @@ use crate::{
 
 /// Shows what makes up the prediction of one node
 ///
-/// The predicted energy and latency, term by term.
+/// The predicted energy and latency, term by term, on a device with a measured profile. `irene predict` with --depth 4
+/// shows the tree of a device that is known by its data sheet.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(mut_args = measured_alone, after_help = "Examples:
   irene explain bert-base-uncased root.encoder.0.attention.self -b 8 -s 128
   irene explain gpt2 root.0.mlp.c_fc -b 1 -s 1024
   irene explain device_1.jsonl root.encoder.0 -b 8 -s 128 --method measured")]

@@ -143,7 +143,7 @@ pub(crate) enum TreeFormat {
     Csv,
     /// Graphviz's language
     Dot,
-    /// Stacks for a flame graph
+    /// Stacks for a flame graph, in nJ; those of `irene trace` in FLOPs
     Folded,
 }
 

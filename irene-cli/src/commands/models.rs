@@ -11,6 +11,8 @@ use crate::{
 /// Lists the built-in models, by family
 ///
 /// Instruct, chat and dated releases have the shape of the model that is listed, and are found by their own names.
+/// Columns: parameters, and those of them that are active for a token (mixtures of experts); the numbers of layers, of
+/// features of a token (width) and inside the feed-forward part (inner); the number format of the config.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene models

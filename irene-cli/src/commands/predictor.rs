@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use clap::ValueEnum;
+use clap::{Arg, ValueEnum};
 use irene_devices::Catalogue;
 use irene_models::{ModelSpec, Run};
 use irene_predict::Calibration;
@@ -20,12 +20,12 @@ pub(crate) const OF_SETTINGS: &str = "device of the configuration file (`irene c
 /// The choice of the predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
-    /// A device of `irene devices`; `irene predict` takes several with commas between, and one without a measured profile is predicted from
-    /// its data sheet [default: gtx-1080-ti]
+    /// A device of `irene devices`. `irene predict` takes several with commas between: those, and one without a measured profile, are
+    /// predicted from their data sheets [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
     pub(crate) device: Option<String>,
-    /// The basis: measurements on the device, or its data sheet alone [default: specs for devices with a measured
-    /// profile, data-sheet for all others]
+    /// The measurements of the model that are needed [default: specs for a device with a measured profile, data-sheet
+    /// for all others]
     #[arg(long, value_enum, conflicts_with = "predictor")]
     method: Option<TrackName>,
     /// A predictor file of `irene train` or `irene calibrate`
@@ -37,13 +37,13 @@ pub(crate) struct PredictorArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum TrackName {
-    /// Every node's own latency and driver energy
+    /// Latency and driver energy of every node
     Measured,
-    /// Latency and driver energy of the primitives; modules and models are inferred
+    /// The same of the primitives; modules and models are inferred
     Primitives,
-    /// Nothing of the model: architecture and input size are enough
+    /// Nothing of the model: the machine was measured, and architecture and input size are enough
     Specs,
-    /// Nothing at all: `irene predict` takes the device's data sheet
+    /// Nothing, not even the machine: `irene predict` takes the device's data sheet
     DataSheet,
 }
 
@@ -62,6 +62,14 @@ impl TrackName {
 pub(crate) struct NamedProfile {
     pub(crate) name: String,
     pub(crate) profile: DeviceProfile,
+}
+
+/// The flags of a command that cannot answer by a data sheet.
+pub(super) fn measured_alone(arg: Arg) -> Arg {
+    match arg.get_id().as_str() {
+        "device" => arg.help("A device with a measured profile: gtx-1080-ti or gtx-1070 [default: gtx-1080-ti]"),
+        _ => arg,
+    }
 }
 
 impl PredictorArgs {
@@ -132,7 +140,8 @@ fn of_requests(path: &Path, calibration: &Calibration) -> anyhow::Error {
 fn with_data_sheet(name: &str, error: irene_regress::Error) -> anyhow::Error {
     match Catalogue::find(name) {
         Ok(device) => anyhow!(
-            "{} has a data sheet and no measured profile: `irene predict`, `whatif`, `suggest` and `plan` take it; measured are {}",
+            "{} has a data sheet and no measured profile: `irene predict` (its --depth 4 shows the tree), `whatif`, `suggest`, `plan` and \
+             `serve` take it; measured are {}",
             device.name,
             DeviceProfile::bundled_names().collect::<Vec<_>>().join(", ")
         ),

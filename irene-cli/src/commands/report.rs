@@ -4,15 +4,16 @@ use anyhow::Result;
 
 use super::{
     following::{self, SizeArgs},
-    predictor::PredictorArgs,
+    predictor::{PredictorArgs, measured_alone},
 };
 use crate::output;
 
 /// Writes the web page of one model at one size as a single file
 ///
-/// The file needs no server.
+/// The file needs no server. It is of a device with a measured profile; `irene serve` shows and saves that of
+/// every device.
 #[derive(clap::Args)]
-#[command(after_help = "Example:
+#[command(mut_args = measured_alone, after_help = "Example:
   irene report bert-base-uncased -b 8 -s 128 -o bert.html")]
 pub(crate) struct Args {
     /// A built-in model's name, a path to a config.json, its directory or a GGUF file, or - for a config on the standard input

@@ -62,5 +62,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         args.output.display()
     ));
     super::tell_of_training(&profile.provenance);
+    if file.is_of_one_model {
+        output::tell(
+            "all trees are of one model; to predict others, `irene calibrate` carries a shipped profile over by these trees",
+        );
+    }
     Ok(())
 }

@@ -143,6 +143,8 @@ pub(crate) struct TreeFile {
     /// Whether every tree is a step of training that has nodes without latencies: `irene profile` measures nothing below a backward
     /// pass and an update.
     pub(crate) has_partly_measured_steps_alone: bool,
+    /// Whether every tree is of the same model.
+    pub(crate) is_of_one_model: bool,
 }
 
 /// Whether a tree is a step of training with nodes that were not measured.
@@ -159,8 +161,9 @@ impl TreeFile {
             spooled: input::spooled(path)?,
             completion: Completion::default(),
             has_partly_measured_steps_alone: false,
+            is_of_one_model: false,
         };
-        let mut are_steps = true;
+        let (mut are_steps, mut models) = (true, HashSet::new());
         let (mut measured, mut completion, mut roots) = (Measured::default(), Completion::default(), HashSet::new());
         let mut alike = Alike::default();
         file.read(&mut |mut tree| {
@@ -175,9 +178,11 @@ impl TreeFile {
             measured.add(&tree);
             alike.add(&tree);
             are_steps &= is_partly_measured_step(&tree);
+            models.insert(hash(&tree.model_name));
             Ok(())
         })?;
         file.has_partly_measured_steps_alone = are_steps;
+        file.is_of_one_model = models.len() == 1;
         anyhow::ensure!(measured.nodes > 0, "{}: no trees", input::name(path));
         completion.tell(path);
         measured.tell(path);

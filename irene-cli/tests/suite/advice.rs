@@ -108,6 +108,11 @@ fn suggestions_are_ranked_with_their_price() {
     for words in ["Weights in int4 instead of bf16", "Limit each GPU", "left out", "why", "assumed"] {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
+    let titles = text.lines().find(|line| line.starts_with("what to do")).unwrap();
+    for title in ["saves", "90% interval", "time", "memory"] {
+        assert!(titles.contains(title), "no `{title}` in 80 columns: {titles}");
+    }
+    assert_eq!(text.matches("(another model)").count(), 3, "two smaller models and fewer layers: {text}");
     let found = json(&args);
     let saved: Vec<f64> =
         found["suggestions"].as_array().unwrap().iter().map(|one| one["saved_share"].as_f64().unwrap()).collect();
@@ -124,7 +129,9 @@ fn suggestions_are_ranked_with_their_price() {
 fn a_plan_has_its_best_ways_first_and_equals_predictions() {
     let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5", "--max-ttft", "0.5"];
     let text = good(&args);
-    for words in ["ways were tried", "least energy", "least time", "first token", "left out"] {
+    for words in
+        ["ways were tried", "least energy", "least time", "least money", "  first  ", "left out", "IrEne's paper"]
+    {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
     let found = json(&[&args[..], &["--device", "h100-sxm,l4", "--gpu-hour-price", "h100-sxm=2.5,l4=0.7"]].concat());
@@ -159,6 +166,27 @@ fn a_plan_has_its_best_ways_first_and_equals_predictions() {
     }
     let csv = good(&[&args[..], &["--device", "l4", "--format", "csv"]].concat());
     assert!(csv.starts_with("front,device,gpus,parallel,weights,running,energy_per_token_j (J)"), "{csv}");
+}
+
+#[test]
+fn ways_of_a_plan_are_told_apart_and_run_as_many_at_once_as_predicted() {
+    let service = ["Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "20"];
+    let plan = [&["plan"], &service[..], &["--device", "l4", "--weights", "fp8", "--top", "40"]].concat();
+    let output = command(&plan).env("COLUMNS", "200").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\nl4, weights in f8_e4m3\n"), "{text}");
+    let rows: Vec<&str> = text.lines().filter(|line| line.contains(" tp2 pp2 dp2 ")).collect();
+    assert_eq!(rows.len(), 1, "{text}");
+    let spread = ["--tensor-parallel", "2", "--pipeline-parallel", "2", "--data-parallel", "2"];
+    let asked = ["--device", "l4", "--weights", "fp8"];
+    let predicted = json(&[&["predict"], &service[..], &asked, &spread].concat());
+    let running = predicted["forecast"]["running"].as_f64().unwrap();
+    let running = format!("  {}  ", irene_tree::render::in_unit(running, ""));
+    assert!(rows[0].contains(&running), "no `{running}` in {}", rows[0]);
+    let narrow = good(&plan);
+    for words in ["8 tp2 pp2 dp2 ", "least time: 8 x l4 (tp2 dp4) with weights in f8_e4m3"] {
+        assert!(narrow.contains(words), "no `{words}` in {narrow}");
+    }
 }
 
 #[test]

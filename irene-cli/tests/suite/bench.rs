@@ -72,6 +72,8 @@ fn a_grid_is_measured_cut_off_resumed_and_calibrated_on() {
     let after = sheet(&folder);
     assert!(after.starts_with(&before) && after.lines().count() == 9, "{after}");
     assert!(text(&stdout).contains("a generated token") && text(&stderr).contains(&format!("1 of {}", 9 - count)));
+    // However narrow the terminal is, it says how well the parts fit.
+    assert!(text(&stdout).contains("\n4 at once: the parts miss no setting by more than "), "{}", text(&stdout));
     assert!(after.lines().skip(1).all(|line| line.starts_with("gpt2,t4,vllm-0.11,,")), "{after}");
 
     let parts: Value = serde_json::from_str(&fs::read_to_string(&split).unwrap()).unwrap();
@@ -129,6 +131,10 @@ fn settings_that_fail_are_named_and_the_others_measured() {
     let Output { status, stderr, .. } = bench(&server, &folder, &grid).output().unwrap();
     assert_eq!(status.code(), Some(1));
     let complaint = text(&stderr);
+    // What `irene calibrate` will ask for is said before the load.
+    let lacking = "is no model that irene knows (name it by --model), --device is not given, --engine is not given";
+    let (before, after) = complaint.split_once(lacking).unwrap();
+    assert!(!before.contains(" at once") && after.contains(" at once"), "{complaint}");
     assert!(
         complaint.contains("1 at once: no figures")
             || complaint.contains("2 at once: ") && complaint.contains("status 503"),

@@ -72,7 +72,10 @@ fn depth_top_price_and_grid_are_honoured() {
     assert!((number("USD, ") - number("kWh, ") / 2.0).abs() < 1e-3, "{cost}");
     assert!(text.ends_with("\nat 1 USD/kWh and 500 g CO2e/kWh\n"), "{text}");
     let in_poland = good(&[&args[..], &["--grid-intensity", "poland"]].concat());
-    assert!(in_poland.ends_with("\nat 1 USD/kWh and 662 g CO2e/kWh\n"), "{in_poland}");
+    let of_poland = "\nat 1 USD/kWh and 662 g CO2e/kWh (Poland, 2023: Ember, as Statista cites it)\n";
+    assert!(in_poland.ends_with(of_poland), "{in_poland}");
+    let usual = good(&["predict", "gpt2", "-b", "1", "-s", "64", "--depth", "0"]);
+    assert!(usual.ends_with("\nat 0.1319 USD/kWh (US average in IrEne's paper)\n"), "{usual}");
     let said = refused(2, &[&args[..], &["--grid-intensity", "Pland"]].concat());
     assert!(said.contains("did you mean `Poland`?"), "{said}");
 }
@@ -243,6 +246,11 @@ fn bad_names_sizes_and_devices_are_named() {
     assert!(near.contains("unknown device `h10-sxm`, did you mean `h100-sxm`"), "{near}");
     let unmeasured = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "1", "--device", "h100"]);
     assert!(unmeasured.contains("h100-sxm has a data sheet and no measured profile"), "{unmeasured}");
+    assert!(unmeasured.contains("`irene predict` (its --depth 4 shows the tree)"), "{unmeasured}");
+    for command in ["explain", "report"] {
+        let help = good(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("--device <NAME> A device with a measured profile: gtx-1080-ti or gtx-1070"), "{help}");
+    }
     let scope = refused(1, &["explain", "bert-base-uncased", "root.encodr.0", "-b", "1", "-s", "8"]);
     assert!(scope.contains("no node `root.encodr.0`, did you mean `root.encoder.0`"), "{scope}");
     assert!(refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).contains("No such file"));

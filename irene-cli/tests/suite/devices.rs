@@ -81,3 +81,19 @@ peaks = { bf16 = 500 }\nbandwidth_gb_s = 2000\nmemory_gib = 64\ntdp_w = 400\n";
     assert!(said.contains("mine.toml, line 10: tdp_w: expected W, from 0.5 to 100000; found 0"), "{said}");
     assert!(refused(2, &["devices", "l4", "--device-spec", &file]).contains("cannot be used with"));
 }
+
+#[test]
+fn a_device_of_the_catalogue_is_printed_as_a_data_sheet_that_is_read_again() {
+    let folder = Folder::new("device-toml");
+    for name in ["h100-sxm", "gtx-1080-ti", "mi300x", "m4-max", "gaudi2"] {
+        let sheet = good(&["devices", name, "--format", "toml"]);
+        let file = folder.write("sheet.toml", &sheet);
+        let read = good(&["devices", "--device-spec", &file, "--format", "json"]);
+        assert_eq!(json(&read), json(&good(&["devices", name, "--format", "json"])), "{sheet}");
+        let request = ["predict", "gpt2", "-b", "1", "-s", "8", "--format", "json"];
+        let by = |more: &[&str]| good(&[&request[..], more].concat());
+        assert_eq!(by(&["--device-spec", &file]), by(&["--device", name, "--method", "data-sheet"]));
+    }
+    let several = refused(2, &["devices", "amd", "--format", "toml"]);
+    assert!(several.contains("--format toml is the data sheet of one device"), "{several}");
+}

@@ -124,6 +124,43 @@ fn an_input_that_is_not_read_is_refused() {
     assert!(error.contains("tensor `token_type_ids`: it is not read"), "{error}");
 }
 
+/// Truth values, numbers of other types, and segments that are all the first.
+#[test]
+fn an_input_is_read_as_tokenizers_write_it() {
+    let folder = Folder::new("written");
+    let (model, input) = (gpt2().display().to_string(), folder.path("in.safetensors"));
+    let row = |numbers: [i64; 3]| Tensor::new(&[numbers], &Device::Cpu).unwrap();
+    let (ids, mask) = (row([5, 7, 20]), row([0, 1, 1]));
+    let hidden = |name: &str| {
+        let out = folder.path(name);
+        good(&["run", &model, "--input", &input, "--output", &out]);
+        load(Path::new(&out)).remove("last_hidden_state").unwrap()
+    };
+    let save = |tensors: &HashMap<&str, Tensor>| safetensors::save(tensors, &input).unwrap();
+    let mut tensors = HashMap::from([("input_ids", ids.clone()), ("attention_mask", mask.clone())]);
+    save(&tensors);
+    let expected = hidden("plain.safetensors");
+    tensors.insert("token_type_ids", row([0, 0, 0]));
+    for (place, [of_ids, of_mask]) in [[DType::I32, DType::F32], [DType::U32, DType::U8]].into_iter().enumerate() {
+        tensors.insert("input_ids", ids.to_dtype(of_ids).unwrap());
+        tensors.insert("attention_mask", mask.to_dtype(of_mask).unwrap());
+        save(&tensors);
+        assert_eq!(difference(&hidden(&format!("{place}.safetensors")), &expected, None), 0.0);
+    }
+    // The last mask is of bytes, as truth values are.
+    let bytes = std::fs::read(&input).unwrap();
+    let word = bytes.windows(4).position(|word| word == br#""U8""#).unwrap();
+    let bytes = [&bytes[..word], br#""BOOL""#, &bytes[word + 4..]].concat();
+    let len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) + 2;
+    std::fs::write(&input, [&len.to_le_bytes()[..], &bytes[8..]].concat()).unwrap();
+    assert_eq!(difference(&hidden("bool.safetensors"), &expected, None), 0.0);
+
+    tensors.insert("attention_mask", Tensor::new(&[[0.0, 0.5, 1.0]], &Device::Cpu).unwrap());
+    save(&tensors);
+    let error = refused(1, &["run", &model, "--input", &input]);
+    assert!(error.contains("tensor `attention_mask`: expected whole numbers, found 0.5"), "{error}");
+}
+
 #[test]
 fn flags_of_another_way_to_run_are_refused() {
     let model = gpt2().display().to_string();

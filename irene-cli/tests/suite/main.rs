@@ -4,12 +4,14 @@
 mod advice;
 #[cfg(unix)]
 mod bench;
+mod calibrating;
 #[path = "../command/mod.rs"]
 mod command;
 mod commands;
 mod devices;
 mod doctor;
 mod explore;
+mod forecasts;
 #[cfg(feature = "candle")]
 mod generate;
 mod imports;
@@ -33,4 +35,5 @@ mod run_training;
 #[cfg(target_os = "linux")]
 mod scraping;
 mod serving;
+mod usage;
 mod widths;

@@ -142,6 +142,27 @@ fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_fro
 }
 
 #[test]
+fn trees_of_one_model_or_of_one_size_are_told_of_calibrating() {
+    let folder = Folder::new("one-model");
+    let data = training_data(&folder);
+    let lines = std::fs::read_to_string(&data).unwrap();
+    let model = folder.path("model.safetensors");
+    let told = |kept: &str| {
+        let lines: String = lines.lines().filter(|line| line.contains(kept)).map(|line| format!("{line}\n")).collect();
+        let part = folder.write("part.jsonl", &lines);
+        String::from_utf8(irene(&["train", &part, "--method", "specs", "-o", &model]).stderr).unwrap()
+    };
+    let one_model = told("\"model_name\":\"gpt2\"");
+    assert!(one_model.contains("all trees are of one model; to predict others, `irene calibrate`"), "{one_model}");
+    let one_size = told("\"batch_size\":8,");
+    assert!(
+        one_size.contains("all trees are of one size, 8x32;") && one_size.contains("`irene calibrate`"),
+        "{one_size}"
+    );
+    assert!(!told("\"model_name\"").contains("calibrate"));
+}
+
+#[test]
 fn a_server_is_not_given_two_predictors_of_one_name() {
     let folder = Folder::new("one-name");
     let data = training_data(&folder);

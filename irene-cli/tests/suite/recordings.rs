@@ -80,12 +80,12 @@ fn sensors_that_overlap_are_taken_once() {
         command
     };
     let all = good(&mut sampled(&[]));
-    assert!(all.contains("hwmon.corsairpsu.power-total is taken\n"), "{all}");
+    assert!(all.contains("the total is that of hwmon.corsairpsu.power-total\n"), "{all}");
     assert!(all.contains("hwmon.corsairpsu.power-+12v is left out: part of hwmon.corsairpsu.power-total\n"), "{all}");
     assert!(line(&all, "hwmon:").ends_with(" J (measured)"), "{all}");
     assert!(line(&all, "hwmon.corsairpsu.power-total ").contains("174 W"), "{all}");
     let one = good(&mut sampled(&["--meter", "hwmon:corsairpsu/power +12v"]));
-    assert!(one.contains("hwmon.corsairpsu.power-+12v is taken\n"), "{one}");
+    assert!(one.contains("the total is that of hwmon.corsairpsu.power-+12v\n"), "{one}");
     let none = refused(1, &mut sampled(&["--meter", "hwmon:corsairpsu/power"]));
     assert!(none.contains("there are hwmon:corsairpsu/power-+12v, hwmon:corsairpsu/power-total"), "{none}");
 }

@@ -16,6 +16,12 @@ pub struct EngineLaw {
     /// The time of its kernels over the law's: 1 unless it was measured on your own machine.
     #[serde(default = "as_the_law_has_it")]
     pub kernels: f64,
+    /// The power of the device over the law's: 1 unless it was measured on your own machine.
+    #[serde(skip, default = "as_the_law_has_it")]
+    pub power: f64,
+    /// The power that a meter of your own machine counts beside the devices, W; None where it counts these alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside_w: Option<f64>,
     /// Starting a kernel, and the gap before it; where the host starts kernels ahead, what the host takes for each; s.
     pub launch_s: f64,
     /// The share of norms, element-wise kernels and moves that is not fused into other kernels.
@@ -82,6 +88,8 @@ impl Default for EngineLaw {
             several_gpus_s: 1e-3,
             sequence_s: 3e-5,
             kernels: as_the_law_has_it(),
+            power: as_the_law_has_it(),
+            beside_w: None,
             launch_s: 3e-6,
             elementwise: 0.5,
             attention: 1.0,

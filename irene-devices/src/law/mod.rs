@@ -190,7 +190,7 @@ impl LawOn<'_> {
             joules += times * of_work;
         }
         let [kernels, beside] = self.times(&busy, pass).map(|seconds| seconds / stages);
-        let cost = self.law.power.whole(kernels, joules / stages, beside, self.device);
+        let cost = self.as_measured(self.law.power.whole(kernels, joules / stages, beside, self.device));
         if waiting == 0.0 {
             return cost;
         }
@@ -208,7 +208,15 @@ impl LawOn<'_> {
     pub fn cost(&self, pass: &Pass, [kernels, beside]: [f64; 2]) -> PassCost {
         let works = pass.works.iter();
         let joules = works.map(|(work, times)| times * self.law.power.dynamic_joules(work, self.device)).sum();
-        self.law.power.whole(kernels, joules, beside, self.device)
+        self.as_measured(self.law.power.whole(kernels, joules, beside, self.device))
+    }
+
+    /// The cost with the power that measurements of one's own machine have. Neither the limit nor the idle power of the data sheet is in their way,
+    /// but a meter of the devices alone sees no more than their limit.
+    fn as_measured(&self, cost: PassCost) -> PassCost {
+        let limit_w = if self.engine.beside_w.is_some() { f64::INFINITY } else { self.device.limit_w() };
+        let most = (limit_w * cost.seconds / cost.joules).max(1.0);
+        cost.with_power(self.engine.power.min(most))
     }
 
     /// The cost of a time, s, with joules beyond what the device draws anyway, kept below its power limit.

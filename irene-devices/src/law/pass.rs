@@ -127,8 +127,21 @@ pub struct PassCost {
     pub dynamic_joules: f64,
     /// The energy of a device that has a model loaded and runs no kernel in this time, J.
     pub loaded_joules: f64,
-    /// The energy over what it would be if the device had no power limit: at most 1.
+    /// The energy over what it would be by the law if the device had no power limit: at most 1, unless your own measurements have it draw more.
     pub kept: f64,
     /// The time of the kernels over what they take without waiting for power: at least 1.
     pub slowed: f64,
+}
+
+impl PassCost {
+    /// The cost at so many times the power.
+    pub(super) fn with_power(self, factor: f64) -> Self {
+        Self {
+            joules: factor * self.joules,
+            dynamic_joules: factor * self.dynamic_joules,
+            loaded_joules: factor * self.loaded_joules,
+            kept: factor * self.kept,
+            ..self
+        }
+    }
 }

@@ -15,11 +15,18 @@ use safetensors::{Dtype, SafeTensors};
 use super::operations::known_format;
 use crate::{Error, ParameterSpec, Result, Tensor, WeightSource, error::reading};
 
+/// Where a checkpoint of text and images or sounds has the trunk of its text model: LLaVA, Gemma 3 and Mistral Small 3.1; Qwen2.5-VL and
+/// later; SmolVLM; Qwen2.5-Omni.
+const TRUNKS_INSIDE: [&str; 4] = ["language_model.model", "model.language_model", "model.text_model", "thinker.model"];
+
+/// Where those have the whole of it, with its head.
+const WHOLES_INSIDE: [&str; 2] = ["language_model", "thinker"];
+
 /// Safetensors files, mapped into memory and read tensor by tensor.
 ///
 /// Public checkpoints name the same parameter in more than one way; it looks for a key with and without the architecture's prefix
-/// (`bert.`), and by its older names (LayerNorm's `gamma` and `beta`). It ignores tensors that the model does not ask for (heads,
-/// `position_ids`, masks).
+/// (`bert.`), by its older names (LayerNorm's `gamma` and `beta`), and where a model of text and images or sounds has its text model. It
+/// ignores tensors that the model does not ask for (heads, `position_ids`, masks).
 #[derive(Debug)]
 pub struct Checkpoint {
     prefix: &'static str,
@@ -35,7 +42,7 @@ struct Mapped {
     map: Mmap,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     file: usize,
     dtype: Dtype,
@@ -91,14 +98,52 @@ impl Checkpoint {
             };
             self.tensors.insert(format!("{before}{key}"), entry);
         }
+        // `save_model` of safetensors keeps one of a tensor's names, and says which of the others it stands for.
+        for (other, key) in metadata.metadata().iter().flatten() {
+            if let Some(entry) = self.tensors.get(&format!("{before}{key}")).cloned() {
+                self.tensors.entry(format!("{before}{other}")).or_insert(entry);
+            }
+        }
         self.files.push(Mapped { path: path.to_owned(), map });
         Ok(())
     }
 
     fn find(&self, key: &str) -> Option<&Entry> {
-        let without = || key.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('.'));
+        let bare = self.without_prefix(key);
         let found = self.tensors.get(key).or_else(|| self.tensors.get(&format!("{}.{key}", self.prefix)));
-        found.or_else(|| self.tensors.get(without()?))
+        let found = found.or_else(|| self.tensors.get(bare));
+        found.or_else(|| {
+            let of_trunk = TRUNKS_INSIDE.iter().map(|place| format!("{place}.{bare}"));
+            let of_whole = WHOLES_INSIDE.iter().map(|place| format!("{place}.{key}"));
+            of_trunk.chain(of_whole).find_map(|key| self.tensors.get(&key))
+        })
+    }
+
+    fn without_prefix<'k>(&self, key: &'k str) -> &'k str {
+        key.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('.')).unwrap_or(key)
+    }
+
+    /// Says what there is in place of a tensor: the same with more before its key, as most others have it too, or another model's.
+    fn instead_of(&self, key: &str) -> String {
+        const SHOWN: usize = 3;
+        let bare = self.without_prefix(key);
+        let mut keys: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let is_common = |before: &str| 2 * keys.iter().filter(|key| key.starts_with(before)).count() > keys.len();
+        let is_module = |before: &&str| before.ends_with('.');
+        let before = |known: &str| {
+            let before = known.strip_suffix(bare).filter(is_module)?;
+            let outer = before.strip_suffix('.')?.strip_suffix(self.prefix).filter(is_module).unwrap_or(before);
+            is_common(outer).then(|| outer.to_owned())
+        };
+        if let Some((known, before)) = keys.iter().find_map(|known| Some((known, before(known)?))) {
+            return format!("no such tensor, but `{known}`: take `{before}` off the keys");
+        }
+        let shown: Vec<String> = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect();
+        match keys.len() {
+            0 => "no tensor at all".into(),
+            len => format!("no such tensor; the first of its {len} are {}", shown.join(", ")),
+        }
     }
 
     fn origin(&self) -> String {
@@ -149,7 +194,7 @@ impl WeightSource for Checkpoint {
             expected: Box::new(shape),
             found,
         };
-        let entry = found.ok_or_else(|| refuse("no such tensor".into()))?;
+        let entry = found.ok_or_else(|| refuse(self.instead_of(key)))?;
         if entry.shape != shape.dims() {
             return Err(refuse(
                 Shape::new(&entry.shape).map_or_else(|| format!("{:?}", entry.shape), |s| s.to_string()),

@@ -17,7 +17,7 @@ use self::{
     text::Text,
     words::{HARMLESS, HARMLESS_FIELDS, KNOWN_CODE, NO_MODEL_CODE, STRUCTURAL, TASKS, WITHOUT_POOLER},
 };
-use crate::{Config, Result, models::DECODERS};
+use crate::{Config, ModelFiles, Result, models::DECODERS};
 
 /// Every family that is followed.
 fn all() -> impl Iterator<Item = &'static Family> {
@@ -111,8 +111,7 @@ fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
         (None, None) if word.is_empty() => {}
         (None, None) => return Err(config.error(FIELD, unknown(word))),
     }
-    let has_its_sizes = |family: &&Family| family.sizes.iter().all(|size| config.value(size).is_some());
-    let alike: Vec<_> = all().filter(has_its_sizes).map(|family| family.model_type).collect();
+    let alike = alike(config);
     Err(config.error(
         FIELD,
         match alike.first() {
@@ -123,6 +122,41 @@ fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
             None => format!("is missing, and the fields are those of none of {}", known()),
         },
     ))
+}
+
+/// The types whose sizes a config gives; those that read all that any family reads of it, if there are such.
+fn alike(config: &Config) -> Vec<&'static str> {
+    let alike: Vec<&Family> = all().filter(|family| family.has_sizes(config)).collect();
+    let reading: Vec<&Family> = alike.iter().copied().filter(|family| family.reads_all(config)).collect();
+    let alike = if reading.is_empty() { alike } else { reading };
+    alike.into_iter().map(|family| family.model_type).collect()
+}
+
+/// The type of a config that names neither a type nor a class, and what tells it: the beginning of its weights' keys, or a word in the
+/// model's name, by which transformers goes.
+pub(crate) fn told_by(config: &Config, files: &ModelFiles, name: &str) -> Option<(&'static str, &'static str)> {
+    if config.value("model_type").is_some() || !classes(config).is_empty() {
+        return None;
+    }
+    let name = name.to_ascii_lowercase();
+    let of_key = |key: String| named(key.split('.').next()?).filter(|family| family.has_sizes(config));
+    let by_keys = files.tensors().into_keys().find_map(of_key);
+    let by_name = || {
+        let meant = all().filter(|family| family.has_sizes(config) && has_word(&name, family.model_type));
+        meant.max_by_key(|family| family.model_type.len())
+    };
+    match by_keys {
+        Some(family) => Some((family.model_type, "the keys of its weights say")),
+        None => Some((by_name()?.model_type, "the model's name says")),
+    }
+}
+
+/// Whether a text has a word that is no part of a longer one.
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(start, found)| {
+        let (before, after) = (&text[..start], &text[start + found.len()..]);
+        !before.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric)
+    })
 }
 
 /// The first of some names, and how many others there are.
@@ -155,6 +189,19 @@ fn is_class(starts: &[&str], class: &str) -> bool {
 }
 
 impl Family {
+    /// Whether a config gives all the sizes that every config of the family gives.
+    fn has_sizes(&self, config: &Config) -> bool {
+        self.sizes.iter().all(|size| config.value(size).is_some())
+    }
+
+    /// Whether the family reads every field of a config that any family reads.
+    fn reads_all(&self, config: &Config) -> bool {
+        let reads =
+            |family: &Self, field: &str| family.reads_by(field) || family.also.iter().any(|(other, _)| *other == field);
+        let mut given = config.fields().filter(|(_, value)| !value.is_null()).map(|(field, _)| field);
+        given.all(|field| reads(self, field) || !all().any(|family| reads(family, field)))
+    }
+
     fn has_own_class(&self, class: &str) -> bool {
         self.classes.first().is_some_and(|own| is_class(&[own], class))
     }

@@ -27,8 +27,8 @@ pub(super) struct Text {
 impl Text {
     /// The one in this config, if its own model is not described beside it.
     pub(super) fn of(config: &Config) -> Option<Self> {
-        let has_its_sizes = |family: &Family| family.sizes.iter().all(|size| config.value(size).is_some());
-        if config.value("model_type").and_then(Value::as_str).and_then(named).is_some_and(has_its_sizes) {
+        let family = config.value("model_type").and_then(Value::as_str).and_then(named);
+        if family.is_some_and(|family| family.has_sizes(config)) {
             return None;
         }
         PLACES.iter().find_map(|place| {

@@ -3,6 +3,7 @@
 mod cache;
 #[cfg(feature = "hub")]
 mod download;
+mod header;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -110,8 +111,12 @@ impl ModelFiles {
         if let Some(file) = self.itself() {
             return Ok(file.clone());
         }
-        let other = || self.dir.as_deref().filter(|_| name == CONFIG).and_then(other_config).unwrap_or_default();
-        self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}{}", other()), name), Ok)
+        let other = || match name {
+            CONFIG => self.dir.as_deref().and_then(other_config),
+            // A hub may have the file that a folder lacks.
+            _ => self.dir.as_deref().filter(|_| self.hub.is_none()).and_then(other_tokenizer),
+        };
+        self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}{}", other().unwrap_or_default()), name), Ok)
     }
 
     /// A further file of the model by its name, if there is one. What lies beside a file that was named itself may be another model's.
@@ -192,9 +197,12 @@ fn other_config(dir: &Path) -> Option<String> {
         "quantize_config.json",
         "quant_config.json",
     ];
-    let entries = std::fs::read_dir(dir).ok()?;
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.sort();
+    const FURTHER: [(&str, &str); 2] = [
+        ("adapter_config.json", "name the model that it adapts, its `base_model_name_or_path`"),
+        // Mistral's own layout, and Meta's.
+        ("params.json", "the same model in transformers' layout has a config.json"),
+    ];
+    let names = names_in(dir);
     let is_config = |name: &&String| name.ends_with("config.json") && !NOT_OF_A_MODEL.contains(&name.as_str());
     if let Some(name) = names.iter().find(is_config) {
         return Some(format!("; there is {name}: name that file if it describes the model"));
@@ -202,9 +210,27 @@ fn other_config(dir: &Path) -> Option<String> {
     if let Some(name) = names.iter().find(|name| is_gguf(Path::new(name))) {
         return Some(format!("; there is {name}: name that file, it holds a whole model"));
     }
-    let is_adapter = names.iter().any(|name| name == "adapter_config.json");
-    is_adapter
-        .then(|| "; there is adapter_config.json: name the model that it adapts, its `base_model_name_or_path`".into())
+    let (name, way) = FURTHER.iter().find(|(name, _)| names.iter().any(|known| known == name))?;
+    Some(format!("; there is {name}: {way}"))
+}
+
+/// A tokenizer's older files in a folder, and what makes a tokenizer.json of them.
+fn other_tokenizer(dir: &Path) -> Option<String> {
+    const OLDER: [&str; 5] = ["vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"];
+    let name = OLDER.into_iter().find(|name| dir.join(name).is_file())?;
+    let dir = dir.display();
+    Some(format!(
+        "; there is {name}, of which one is made, in Python, by \
+         `transformers.AutoTokenizer.from_pretrained('{dir}').save_pretrained('{dir}')`"
+    ))
+}
+
+/// The names of the files in a folder, in order.
+fn names_in(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 #[cfg(test)]

@@ -96,9 +96,9 @@ impl Quantisation {
 #[cfg(feature = "candle")]
 pub(crate) fn refuse_to_run(config: &Config) -> Result<()> {
     let Some(stated) = Stated::of(config) else { return Ok(()) };
+    let method = Some(stated.method).filter(|method| !method.is_empty()).unwrap_or("quantised");
     let reason = format!(
-        "{} weights are followed by shape and not run: take a GGUF file of the model, or the checkpoint that was quantised",
-        stated.method
+        "{method} weights are followed by shape and not run: take a GGUF file of the model, or the checkpoint that was quantised"
     );
     Err(stated.error(reason))
 }
@@ -185,6 +185,19 @@ mod tests {
             alone.contains("beside activations of 16 bits is not followed; --dtype int4_sym_g32,bf16 has"),
             "{alone}"
         );
+    }
+
+    #[test]
+    fn a_quantisation_that_is_switched_off_is_none() {
+        for off in [
+            "{}",
+            r#"{"quant_method":"bitsandbytes","load_in_4bit":false,"load_in_8bit":false}"#,
+            r#"{"quant_method":"bitsandbytes","_load_in_4bit":false,"_load_in_8bit":false}"#,
+        ] {
+            assert!(!is_stated(&config(off)), "{off}");
+            assert_eq!(config(off).precision().unwrap().to_string(), "bf16", "{off}");
+        }
+        assert_eq!(format(r#"{"quant_method":"bitsandbytes","load_in_8bit":true}"#).unwrap(), Format::Int8);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) const FILE: &str = "file";
 const GGUF: &str = "gguf";
 /// The method of MLX's configs, which name none.
 const MLX: &str = "mlx";
+/// The method with a switch for each of its formats.
+const BITSANDBYTES: &str = "bitsandbytes";
 
 /// Modules that every method but MLX's leaves as they are, beside tables: heads and routers.
 pub(super) const KEPT: [&str; 9] = [
@@ -51,10 +53,11 @@ pub(super) struct Stated<'c> {
 }
 
 impl<'c> Stated<'c> {
-    /// None where the config says nothing.
+    /// None where the config says nothing, or nothing is switched on.
     pub(super) fn of(config: &'c Config) -> Option<Self> {
         let mlx = || Some((MLX_FIELD, config.value(MLX_FIELD).filter(|fields| fields.get("bits").is_some())?));
-        let (field, fields) = config.value(FIELD).map(|fields| (FIELD, fields)).or_else(mlx)?;
+        let own = config.value(FIELD).filter(|fields| quantises(fields));
+        let (field, fields) = own.map(|fields| (FIELD, fields)).or_else(mlx)?;
         Some(Self { config, field, fields, method: method_of(fields) })
     }
 
@@ -123,10 +126,10 @@ impl<'c> Stated<'c> {
                 Some(8) => Some(Format::Int8),
                 Some(_) => None,
             },
-            ("bitsandbytes", _) if is_on("load_in_4bit") => {
+            (BITSANDBYTES, _) if is_on("load_in_4bit") => {
                 Some(if is_on("bnb_4bit_use_double_quant") { Format::Nf4Dq } else { Format::Nf4 })
             }
-            ("bitsandbytes", _) => Some(Format::Int8),
+            (BITSANDBYTES, _) => Some(Format::Int8),
             ("fp8" | "fbgemm_fp8", _) => Some(Format::F8E4M3),
             ("modelopt" | "modelopt_fp4", _) => modelopt(word("quant_algo"), fields.get("group_size")),
             (GGUF, _) => word("format").parse().ok(),
@@ -215,9 +218,20 @@ fn words(value: &Value) -> impl Iterator<Item = String> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned)
 }
 
+/// Whether fields quantise anything: an empty object does not, nor does bitsandbytes with both switches off.
+fn quantises(fields: &Value) -> bool {
+    let is_empty = fields.as_object().is_some_and(serde_json::Map::is_empty);
+    !is_empty && (method_of(fields) != BITSANDBYTES || has_switch_on(fields))
+}
+
+/// Whether one of bitsandbytes' switches is on.
+fn has_switch_on(fields: &Value) -> bool {
+    fields["load_in_4bit"] == true || fields["load_in_8bit"] == true
+}
+
 fn method_of(fields: &Value) -> &str {
     match fields["quant_method"].as_str().unwrap_or_default() {
-        "" if fields["load_in_4bit"] == true || fields["load_in_8bit"] == true => "bitsandbytes",
+        "" if has_switch_on(fields) => BITSANDBYTES,
         "" if fields.get("bits").is_some() && fields.get("group_size").is_some() => MLX,
         method => method,
     }

@@ -92,15 +92,26 @@ impl ModelSpec {
     fn of_files(name: String, files: ModelFiles) -> Result<Self> {
         let path = files.config()?;
         let stored = gguf::is_gguf(&path).then(|| Gguf::open(&path)).transpose()?;
-        let config = match &stored {
+        let mut config = match &stored {
             Some(file) => file.config()?,
             None => quantisation::with_file_beside(Config::read(&path)?, &files)?,
         };
-        let spec = Self::from_config(name, config)?;
-        let remarks = stored.as_ref().map_or_else(Vec::new, |file| spec.remarks_on(file));
+        let told = families::told_by(&config, &files, &name);
+        let note = told.map(|(model_type, what)| {
+            config.set("model_type", model_type.into());
+            format!("{} has no `model_type`: taken for {model_type}, as {what}", config.origin())
+        });
+        let mut spec = Self::from_config(name, config)?;
+        spec.notes.extend(note);
+        match &stored {
+            Some(file) => {
+                let remarks = spec.remarks_on(file);
+                spec.notes.extend(remarks);
+            }
+            None => take_dtype(&mut spec.config, &files),
+        }
         let sentence = Sentence::of_files(&files)?.or(spec.sentence);
-        let spec = Self { origin: Origin::Files(files), stored, sentence, ..spec };
-        Ok(remarks.into_iter().fold(spec, Self::noting))
+        Ok(Self { origin: Origin::Files(files), stored, sentence, ..spec })
     }
 
     /// The model with this id in the cache.
@@ -148,6 +159,17 @@ impl ModelSpec {
     fn noting(mut self, note: String) -> Self {
         self.notes.push(note);
         self
+    }
+}
+
+/// Gives a config that says no type the one of the weights beside it, as transformers loads them: that of their first floats.
+fn take_dtype(config: &mut Config, files: &ModelFiles) {
+    const FLOATS: [&str; 4] = ["F64", "F32", "F16", "BF16"];
+    if config.has_precision() || quantisation::is_stated(config) {
+        return;
+    }
+    if let Some(dtype) = files.tensors().into_values().find(|dtype| FLOATS.contains(&dtype.as_str())) {
+        config.set("torch_dtype", dtype.into());
     }
 }
 

@@ -132,8 +132,9 @@ impl ModelSpec {
                 Batch { position_ids, ..batch.after(Cache::of_shape(run.size, &shape, format)) }
             }
             (None, true) => {
-                let ask = if run.size.past > 0 { "for no past" } else { "it to generate nothing" };
-                return Err(self.refuse(format!("it reads whole sequences and keeps no keys and values: ask {ask}")));
+                let option = if run.size.past > 0 { "--past" } else { "--generate" };
+                let reason = format!("it reads whole sequences and keeps no keys and values: leave {option} out");
+                return Err(self.refuse(reason));
             }
         };
         Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })

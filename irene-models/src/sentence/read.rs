@@ -9,6 +9,9 @@ use crate::{Activation, Config, Error, ModelFiles, Result, error::reading};
 
 const MODULES: &str = "modules.json";
 
+/// The way out of modules that are not run.
+const ALONE: &str = "to run the model without its modules, name its config.json under another name";
+
 /// The activations of dense layers, by the ends of PyTorch's class names.
 const ACTIVATIONS: [(&str, Option<Activation>); 6] = [
     ("Identity", None),
@@ -29,6 +32,11 @@ impl Sentence {
         let modules = Modules { path: &path, files };
         let steps = modules.list()?.into_iter().map(|module| modules.step(&module));
         let steps: Vec<Step> = steps.filter_map(Result::transpose).collect::<Result<_>>()?;
+        let is_pooling = |step: &Step| matches!(step.kind, Kind::Pooling(_));
+        let begins = steps.first().is_none_or(is_pooling);
+        if !begins || steps.iter().skip(1).any(is_pooling) {
+            return modules.refuse(format!("expected one Pooling, before all other modules; {ALONE}"));
+        }
         Ok((!steps.is_empty()).then_some(Self { steps }))
     }
 
@@ -104,11 +112,8 @@ impl Modules<'_> {
             "Pooling" => Kind::Pooling(self.modes(&self.config(path)?)?),
             "Dense" => Kind::Dense(self.dense(path)?),
             other => {
-                let reason = format!(
-                    "its module `{other}` is not run here; there are Transformer, Pooling, Dense, Normalize. To run the model without \
-                     its modules, name its config.json under another name"
-                );
-                return self.refuse(reason);
+                let known = "Transformer, Pooling, Dense, Normalize";
+                return self.refuse(format!("its module `{other}` is not run here; there are {known}; {ALONE}"));
             }
         };
         let place = module.get("idx").and_then(Value::as_u64).unwrap_or_default();

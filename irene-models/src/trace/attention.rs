@@ -215,9 +215,15 @@ impl Cx<'_> {
         let mut scores = if is_cast { self.cast(scores, Format::F32)? } else { scores.clone() };
         if let Some(sinks) = how.sinks {
             let sinks = if is_cast { self.cast(sinks, Format::F32)? } else { sinks.clone() };
-            let sinks = sinks.reshape([1, sinks.dim(0), 1, 1].into())?;
-            let sinks = sinks.expand([scores.dim(0), scores.dim(1), scores.dim(2), 1].into())?;
-            scores = self.join(&scores, &sinks, 3)?;
+            let column = sinks.reshape([1, sinks.dim(0), 1, 1].into())?;
+            let column = column.expand([scores.dim(0), scores.dim(1), scores.dim(2), 1].into())?;
+            // It reads each head's own number, however many places that is stretched to: there are no more parameters.
+            scores = self.operate(
+                || label_of(OpKind::Concat),
+                &[&scores, &column],
+                || scores.concat(&column, 3),
+                |output| Operation::new(OpKind::Concat, &[scores.operand(), sinks.operand()], output.operand()),
+            )?;
         }
         let mut probabilities = self.softmax(&scores)?;
         if how.sinks.is_some() {

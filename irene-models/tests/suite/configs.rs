@@ -194,6 +194,9 @@ fn a_config_says_the_formats_that_a_model_is_followed_in() {
     assert_eq!(precision("").unwrap(), "f32");
     assert_eq!(precision(r#","torch_dtype":"bfloat16""#).unwrap(), "bf16");
     assert_eq!(precision(r#","dtype":"float16","quantization_config":null"#).unwrap(), "f16");
+    // Further words of PyTorch's.
+    let words = ["half", "float", "double", "torch.half"].map(|word| format!(",\"torch_dtype\":\"{word}\""));
+    assert_eq!(words.map(|field| precision(&field).unwrap()), ["f16", "f32", "f64", "f16"]);
     // A field of null is as one that is not there.
     assert_eq!(precision(r#","torch_dtype":null,"dtype":"bfloat16""#).unwrap(), "bf16");
     let has_one = |json: &[u8]| Config::from_json("config.json", json).unwrap().has_precision();

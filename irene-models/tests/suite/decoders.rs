@@ -6,7 +6,7 @@ use irene_models::{
     Batch, Cache, Config, Cx, Model, ModelSpec, ParameterSpec, RandomWeights, Result, Run, TaskHead, Tensor,
     TreeVisitor, WeightSource,
 };
-use irene_tree::{Kernels, Node, Operation, Precision, Role, Shape, Size, Tree};
+use irene_tree::{Kernels, Node, Operation, Precision, Quantity, Role, Shape, Size, Tree};
 use proptest::{prelude::*, test_runner::RngSeed};
 
 /// Weights large enough that every part of a model shows in its logits.
@@ -173,6 +173,18 @@ proptest! {
             same_tree(&visitor.finish().unwrap(), &spec.trace(run).unwrap())?;
             (cache, from) = (output.cache.unwrap(), to);
         }
+    }
+
+    #[test]
+    fn parameters_are_the_same_at_every_size(
+        spec in crate::small_decoders::of(&crate::small_decoders::FAMILIES), batch in 1..4usize, tokens in 1..12usize, past in 0..4usize,
+        kernels in kernels(),
+    ) {
+        let parameters = |size: Size| {
+            let run = Run { kernels, head: TaskHead::Lm, ..size.into() };
+            spec.trace(run).unwrap().root().get(Quantity::NumParameters)
+        };
+        prop_assert_eq!(parameters(Size::new(batch, tokens).after(past)), parameters(Size::new(1, 1)));
     }
 
     #[test]

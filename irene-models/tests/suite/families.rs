@@ -297,6 +297,15 @@ fn xlm_roberta_and_camembert_are_robertas_code_under_their_own_names() {
     }
 }
 
+#[test]
+fn a_share_of_a_head_that_cannot_rotate_is_named_by_the_configs_own_word() {
+    let neox = |field: &str| refused(&bert_with(field).replace("\"bert\"", "\"gpt_neox\""));
+    let error = neox("\"rotary_pct\":0.4");
+    assert!(error.contains("field `rotary_pct`: rotates 3 of 8 numbers of a head; expected an even number"), "{error}");
+    let phi = bert_with("\"partial_rotary_factor\":0.4").replace("\"bert\"", "\"phi\"");
+    assert!(refused(&phi).contains("field `partial_rotary_factor`: rotates 3 of 8"));
+}
+
 /// The positions up to the padding's are no token's.
 #[test]
 fn the_longest_sequence_is_what_a_trace_takes() {

@@ -69,6 +69,97 @@ fn shards_give_what_one_file_gives_and_a_missing_one_is_named() {
     assert!(last_hidden_state(&folder.0).unwrap_err().to_string().contains("model.safetensors.index.json: EOF"));
 }
 
+/// A safetensors file's header, without the numbers behind it.
+fn header_of(tensors: &[(&str, &str)]) -> Vec<u8> {
+    let entry = |(name, dtype): &(&str, &str)| {
+        ((*name).to_owned(), serde_json::json!({"dtype": dtype, "shape": [1], "data_offsets": [0, 0]}))
+    };
+    let entries: serde_json::Map<String, serde_json::Value> = tensors.iter().map(entry).collect();
+    let text = serde_json::to_vec(&entries).unwrap();
+    [&(text.len() as u64).to_le_bytes()[..], &text].concat()
+}
+
+#[test]
+fn weights_say_the_dtype_of_a_config_that_says_none() {
+    let folder = Folder::new("dtype");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.0.join(name), bytes).unwrap();
+    let config = |dtype: &str| {
+        let json = format!(
+            r#"{{"model_type":"bert","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,
+            "vocab_size":9,"max_position_embeddings":16{dtype}}}"#
+        );
+        write("config.json", json.as_bytes());
+    };
+    let precision = |place: &Path| {
+        let spec = ModelSpec::find(place.to_str().unwrap()).unwrap();
+        (spec.config().precision().unwrap().to_string(), spec.config().has_precision())
+    };
+    config("");
+    assert_eq!(precision(&folder.0), ("f32".to_owned(), false));
+    write("model.safetensors", &header_of(&[("a.ids", "I64"), ("b.scale", "F8_E4M3"), ("c", "BF16"), ("d", "F32")]));
+    assert_eq!(precision(&folder.0), ("bf16".to_owned(), true));
+    config(r#","dtype":"auto""#);
+    assert_eq!(precision(&folder.0).0, "bf16");
+    config(r#","torch_dtype":"float16""#);
+    assert_eq!(precision(&folder.0).0, "f16");
+    config(r#","quantization_config":{"quant_method":"fp8"}"#);
+    assert_eq!(precision(&folder.0).0, "f8_e4m3 weights, bf16 activations");
+    config("");
+    // Weights beside a config of another name belong to another.
+    std::fs::copy(folder.0.join("config.json"), folder.0.join("other.json")).unwrap();
+    assert_eq!(precision(&folder.0.join("other.json")), ("f32".to_owned(), false));
+    // A damaged file says nothing, until it is loaded.
+    write("model.safetensors", b"PK");
+    assert_eq!(precision(&folder.0), ("f32".to_owned(), false));
+    std::fs::remove_file(folder.0.join("model.safetensors")).unwrap();
+    write("model.safetensors.index.json", br#"{"weight_map":{"x":"2.safetensors","y":"1.safetensors"}}"#);
+    assert_eq!(precision(&folder.0), ("f32".to_owned(), false));
+    write("1.safetensors", &header_of(&[("y", "F16")]));
+    assert_eq!(precision(&folder.0), ("f16".to_owned(), true));
+}
+
+/// Those of the first BERTs on the hub; transformers goes by the name.
+#[test]
+fn a_config_without_a_type_is_taken_by_its_weights_or_its_name() {
+    const SIZES: &str = r#""hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,"vocab_size":9,
+        "max_position_embeddings":16"#;
+    let folder = Folder::new("no-type");
+    let place = |name: &str, config: &str| {
+        let dir = folder.0.join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("config.json"), config).unwrap();
+        dir
+    };
+    let taken = |dir: &Path| {
+        let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
+        (spec.model_type(), spec.notes().join("; "))
+    };
+    let plain = format!("{{{SIZES}}}");
+    let (model_type, note) = taken(&place("xlm-roberta-mine", &plain));
+    assert_eq!(model_type, "xlm-roberta");
+    assert!(
+        note.ends_with("config.json has no `model_type`: taken for xlm-roberta, as the model's name says"),
+        "{note}"
+    );
+    assert_eq!(taken(&place("Bert_uncased", &plain)).0, "bert");
+    // The keys say more than the name.
+    let weights = header_of(&[("electra.embeddings.word_embeddings.weight", "F32")]);
+    std::fs::write(place("bert-of-ours", &plain).join("model.safetensors"), weights).unwrap();
+    let (model_type, note) = taken(&folder.0.join("bert-of-ours"));
+    assert!(model_type == "electra" && note.ends_with("as the keys of its weights say"), "{note}");
+    // A part of a word is another word, and other sizes are those of another model.
+    for (name, config) in
+        [("mobilebert", plain.as_str()), ("gpt2", plain.as_str()), ("bert-other", r#"{"hidden_size":8}"#)]
+    {
+        let error = ModelSpec::find(place(name, config).to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("field `model_type`: is missing"), "{name}: {error}");
+    }
+    // Those that are named read all its fields.
+    let of_llama = place("other", &format!("{{{SIZES},\"rms_norm_eps\":1e-6,\"rope_theta\":1e4}}"));
+    let error = ModelSpec::find(of_llama.to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("the fields are those of llama, mistral, "), "{error}");
+}
+
 /// Words are tokens; the file asks for padding and truncation, which would change the input unsaid.
 #[cfg(feature = "text")]
 const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,"post_processor":null,"decoder":null,
@@ -139,6 +230,32 @@ fn a_directory_without_weights_or_tokenizer_says_so() {
     let error = files.weights().unwrap_err().to_string();
     assert!(error.contains("no model.safetensors and no model.safetensors.index.json"), "{error}");
     assert!(files.tokenizer().unwrap_err().to_string().ends_with("no tokenizer.json"));
+    for older in ["tokenizer.model", "vocab.txt"] {
+        std::fs::write(folder.0.join(older), "").unwrap();
+        let error = files.tokenizer().unwrap_err().to_string();
+        assert!(error.contains(&format!("no tokenizer.json; there is {older}, of which one is made")), "{error}");
+        assert!(error.ends_with(&format!("').save_pretrained('{}')`", folder.0.display())), "{error}");
+    }
+}
+
+#[test]
+fn shards_without_an_index_are_taken_if_all_are_there() {
+    let folder = Folder::new("no-index");
+    let shard = |place: usize| folder.0.join(format!("model-{place:05}-of-00003.safetensors"));
+    let weights = |place: &Path| ModelFiles::find(place.to_str().unwrap()).unwrap().weights();
+    std::fs::write(shard(3), header_of(&[])).unwrap();
+    std::fs::write(shard(1), header_of(&[])).unwrap();
+    let error = weights(&folder.0).unwrap_err().to_string();
+    assert!(error.ends_with("; of 3 shards it lacks model-00002-of-00003.safetensors"), "{error}");
+    std::fs::write(shard(2), header_of(&[])).unwrap();
+    assert_eq!(weights(&folder.0).unwrap(), [1, 2, 3].map(shard));
+    let error = weights(&shard(2)).unwrap_err().to_string();
+    assert!(error.ends_with("model-00002-of-00003.safetensors: is a part of 3: name its folder"), "{error}");
+    // One that is the whole.
+    let whole = folder.0.join("model-00001-of-00001.safetensors");
+    std::fs::write(&whole, header_of(&[])).unwrap();
+    let found = weights(&whole).unwrap();
+    assert_eq!(found, [whole]);
 }
 
 /// The cache's place comes from the environment, which a test may not change for its neighbours: it runs itself again.

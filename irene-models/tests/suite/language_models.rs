@@ -193,6 +193,49 @@ fixtures!(
     starcoder2,
 );
 
+/// A copy of a fixture with these fields in its config.
+fn with_fields(name: &str, copy: &str, fields: &[(&str, &str)]) -> PathBuf {
+    let (from, to) = (fixtures().join(name), PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(copy));
+    std::fs::create_dir_all(&to).unwrap();
+    for file in ["model.safetensors", "io.safetensors"] {
+        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let config = std::fs::read(from.join("config.json")).unwrap();
+    let mut config: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&config).unwrap();
+    config.extend(fields.iter().map(|(field, word)| ((*field).to_owned(), (*word).into())));
+    std::fs::write(to.join("config.json"), serde_json::to_vec(&config).unwrap()).unwrap();
+    to
+}
+
+/// transformers reads the word of Google's first configs so.
+#[test]
+fn gelu_in_a_gemma_config_means_the_tanh_formula() {
+    Fixture::at(&with_fields("gemma", "gemma_of_2024", &[("hidden_act", "gelu")])).agrees_at_every_module();
+}
+
+/// Checkpoints of text and images or sounds have the text model below other keys, by their family and by the age of the code.
+#[test]
+fn the_text_model_is_found_in_a_checkpoint_of_a_larger_one() {
+    let layouts = [
+        ("language_model.model", "language_model.lm_head"),
+        ("model.language_model", "lm_head"),
+        ("model.text_model", "lm_head"),
+        ("thinker.model", "thinker.lm_head"),
+    ];
+    for (place, (trunk, head)) in layouts.into_iter().enumerate() {
+        let folder = with_fields("mistral", &format!("text_inside_{place}"), &[]);
+        let file = folder.join("model.safetensors");
+        let renamed = |key: String| match key.strip_prefix("model.") {
+            Some(rest) => format!("{trunk}.{rest}"),
+            None => key.replace("lm_head", head),
+        };
+        let tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+        let tensors: HashMap<_, _> = tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
+        candle_core::safetensors::save(&tensors, &file).unwrap();
+        Fixture::at(&folder).agrees_at_every_module();
+    }
+}
+
 /// 8 bits, added up over layers; a mixture may choose other experts for some tokens.
 #[test]
 fn every_family_runs_in_bf16() {

@@ -99,6 +99,63 @@ fn a_named_config_does_not_take_its_neighbours_files() {
     assert!(error.contains("pytorch_model.bin: PyTorch's, which is not read: convert it to safetensors"), "{error}");
 }
 
+/// The weights of the BERT fixture with another header.
+fn with_header(change: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) -> Vec<u8> {
+    let bytes = std::fs::read(fixture("bert/model.safetensors")).unwrap();
+    let (len, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (text, numbers) = rest.split_at(u64::from_le_bytes(*len) as usize);
+    let mut header = serde_json::from_slice(text).unwrap();
+    change(&mut header);
+    let mut text = serde_json::to_vec(&header).unwrap();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    [&(text.len() as u64).to_le_bytes()[..], &text, numbers].concat()
+}
+
+/// The same with other keys.
+fn renamed(name: impl Fn(&str) -> String) -> Vec<u8> {
+    with_header(|header| {
+        let tensors = std::mem::take(header).into_iter().filter(|(key, _)| key != "__metadata__");
+        *header = tensors.map(|(key, tensor)| (name(&key), tensor)).collect();
+    })
+}
+
+/// `save_model` of safetensors keeps one of a tensor's names.
+#[test]
+fn a_tensor_is_found_by_the_names_that_it_stands_for() {
+    let folder = Folder::new("stands-for");
+    folder.copy("bert/config.json", "config.json");
+    let weights = with_header(|header| {
+        let key = header.keys().find(|key| key.ends_with("word_embeddings.weight")).unwrap().clone();
+        let table = header.remove(&key).unwrap();
+        header.insert("cls.decoder.weight".to_owned(), table);
+        header.insert("__metadata__".to_owned(), serde_json::json!({"format": "pt", key: "cls.decoder.weight"}));
+    });
+    folder.write("model.safetensors", weights);
+    let numbers = |place: &str| {
+        let hidden = run(place).unwrap().last_hidden_state;
+        hidden.candle().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert_eq!(numbers(&folder.place()), numbers(fixture("bert").to_str().unwrap()));
+}
+
+#[test]
+fn a_checkpoint_with_other_keys_is_told_what_it_has() {
+    let folder = Folder::new("other-keys");
+    folder.copy("bert/config.json", "config.json");
+    let told = |weights: Vec<u8>| {
+        folder.write("model.safetensors", weights);
+        refused(run(&folder.place()))
+    };
+    let start = "tensor `embeddings.word_embeddings.weight`: expected 96x32, found no such tensor";
+    for before in ["module.", "_orig_mod.", "base_model.model.", "0.auto_model.", "bert.bert.model."] {
+        let error = told(renamed(|key| format!("{before}{key}")));
+        let end = format!("`: take `{before}` off the keys");
+        assert!(error.contains(start) && error.ends_with(&end), "{error}");
+    }
+    let error = told(renamed(|key| format!("{key}.packed")));
+    assert!(error.contains(start) && error.contains("; the first of its "), "{error}");
+}
+
 #[test]
 fn a_checkpoint_without_pooler_runs_without_it_if_its_class_has_none() {
     let whole = candle_core::safetensors::load(fixture("bert/model.safetensors"), &Device::Cpu).unwrap();
@@ -225,6 +282,12 @@ fn a_folder_without_config_names_the_file_that_may_be_meant() {
     folder.write("llama.q4_k_m.gguf", "GGUF");
     assert!(find().ends_with("no config.json; there is llama.q4_k_m.gguf: name that file, it holds a whole model"));
     std::fs::remove_file(folder.0.join("llama.q4_k_m.gguf")).unwrap();
+    folder.write("params.json", "{}");
+    assert!(
+        find().ends_with(
+            "no config.json; there is params.json: the same model in transformers' layout has a config.json"
+        )
+    );
     folder.write("adapter_config.json", "{}");
     assert!(find().contains("no config.json; there is adapter_config.json: name the model that it adapts"));
     folder.write("bert_config.json", "{}");

@@ -208,7 +208,13 @@ fn modules_that_are_not_run_are_refused_by_name() {
             .contains("`median` is not supported here; there are cls")
     );
     assert!(refused(&[("1_Pooling", "")]).contains("there is no 1_Pooling/config.json beside it"));
-    assert!(refused(&[("1_Normalize", "")]).contains("expected one Pooling, before all other modules"));
+    // Vectors of tokens, as ColBERT's are.
+    let order = refused(&[("1_Normalize", "")]);
+    assert!(
+        order.contains("modules.json: expected one Pooling, before all other modules; to run the model"),
+        "{order}"
+    );
+    assert!(refused(&[MEAN, ("2_Pooling", MEAN.1)]).contains("expected one Pooling, before all"));
     let dense = r#"{"in_features":32,"out_features":6,"activation_function":"mine.Odd"}"#;
     assert!(
         refused(&[MEAN, ("2_Dense", dense)]).contains("`mine.Odd` is not supported here; there are Identity, Tanh")

@@ -1,11 +1,17 @@
 //! The constants of a law that measurements of one engine on one device move, and how far.
 
-use irene_devices::{Device, Engine, EngineModes, FigureSpread, Law, MakerLaw, constants_of, with_constants};
+use irene_devices::{
+    Device, Engine, EngineLaw, EngineModes, FigureSpread, Law, MakerLaw, constants_of, with_constants,
+};
 
-/// The standard deviation of a constant's logarithm among devices with the same data sheet and engine.
+use super::likeness::Freedom;
+
+/// The standard deviation of a constant's logarithm among devices with the same data sheet and engine, where the law is known as well as is typical.
 const SPREAD: f64 = 0.12;
 /// The spread of the overhead of an engine that the law was not fitted to.
 const UNKNOWN_OVERHEAD: f64 = 0.5;
+/// The spread of the power beside the devices, of which the measurements give a first guess.
+const BESIDE: f64 = 0.5;
 
 /// Constants of kernels and of power that devices and engines differ in; those of an engine and of a maker do so all.
 const SHARED: [&str; 14] = [
@@ -28,41 +34,38 @@ const SHARED: [&str; 14] = [
 /// The part of a law that one engine on one device needs, with constants of its own for both, and the spreads of those that move.
 pub(super) fn law_for_engine(
     law: &Law,
-    device: &Device,
-    engine: &Engine,
-    is_served: bool,
+    (device, engine, is_served): (&Device, &Engine, bool),
+    beside_w: Option<f64>,
+    freedom: Freedom,
 ) -> (Law, Vec<(String, f64)>) {
     let on = law.on(device, engine, is_served);
-    let own = Some(on.engine());
+    let own = Some(EngineLaw { beside_w, ..on.engine() });
     let modes = match is_served {
         true => EngineModes { served: own, offline: None },
         false => EngineModes { offline: own, served: None },
     };
     let is_measured = law.engines.contains_key(engine.name);
-    let maker = on.maker();
     let own_law = Law {
         engines: [(engine.name.to_owned(), modes)].into(),
-        makers: [(device.architecture.clone(), maker)].into(),
+        makers: [(device.architecture.clone(), on.maker())].into(),
         ..law.clone()
     };
-    let spread = |name: &str| {
-        if name.contains(".spread.") {
-            return None;
-        }
+    let [time, power] = freedom.scale.map(|scale| scale * SPREAD);
+    let spread = |name: &str| match name {
+        name if name.contains(".spread.") => None,
+        name if name.ends_with(".beside_w") => Some(BESIDE),
         // No maker's kernels are faster than the law's; those of your own machine may be.
-        if name.starts_with("makers.") {
-            return name.ends_with(".launches").then(|| SPREAD.hypot(maker.spread.time));
-        }
-        if name.starts_with("engines.") && name.ends_with(".kernels") {
-            return Some(SPREAD.hypot(maker.spread.time));
-        }
-        if name.starts_with("engines.") {
-            return Some(if is_measured || !name.ends_with("_s") { SPREAD } else { UNKNOWN_OVERHEAD });
-        }
-        let of_power = if name.starts_with("power.") { maker.spread.power } else { 0.0 };
-        SHARED.contains(&name).then(|| SPREAD.hypot(of_power))
+        name if name.starts_with("makers.") => name.ends_with(".launches").then_some(time),
+        name if name.starts_with("engines.") && name.ends_with("_s") && !is_measured => Some(UNKNOWN_OVERHEAD),
+        name if name.starts_with("engines.") => Some(time),
+        name if name.starts_with("power.") => SHARED.contains(&name).then_some(power),
+        name => SHARED.contains(&name).then_some(time),
     };
-    let spreads = constants_of(&own_law).into_keys().filter_map(|name| Some((name.clone(), spread(&name)?))).collect();
+    let spread = |name: String| {
+        let spread = freedom.constants * spread(&name)?;
+        Some((name, spread))
+    };
+    let spreads = constants_of(&own_law).into_keys().filter_map(spread).collect();
     (own_law, spreads)
 }
 
@@ -77,31 +80,18 @@ pub(super) fn perturbed<'a>(law: &Law, logarithms: impl IntoIterator<Item = (&'a
 }
 
 /// The law of a part ([`law_for_engine`]) with all times and all power multiplied, and with other spreads.
-pub(super) fn scaled(law: &Law, time: f64, power: f64, spread: FigureSpread) -> Law {
+pub(super) fn scaled(law: &Law, [time, power]: [f64; 2], spread: FigureSpread) -> Law {
     let mut law = law.clone();
     for maker in law.makers.values_mut() {
-        *maker = MakerLaw {
-            launches: time * maker.launches,
-            spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 },
-            ..*maker
-        };
+        let spread = FigureSpread { time: 0.0, power: 0.0, energy: 0.0 };
+        *maker = MakerLaw { launches: time * maker.launches, spread, ..*maker };
     }
     for engine in law.engines.values_mut().flat_map(|modes| [&mut modes.offline, &mut modes.served]).flatten() {
         engine.kernels *= time;
+        engine.power *= power;
+        engine.beside_w = engine.beside_w.map(|watts| power * watts);
         engine.spread = spread;
         engine.covers_encoders = true;
-    }
-    let shares = &mut law.power;
-    for share in [
-        &mut shares.loaded_share,
-        &mut shares.running_share,
-        &mut shares.arithmetic_share,
-        &mut shares.link_share,
-        &mut shares.weight_pj,
-        &mut shares.cache_pj,
-        &mut shares.elementwise_pj,
-    ] {
-        *share *= power;
     }
     law
 }

@@ -1,6 +1,7 @@
 //! The figures of measured requests that a calibration rests on.
 
 use irene_devices::{BusyTimes, Law};
+use irene_numerics::median;
 
 use super::likeness::{Mixture, POWER, Place, REPEATED, TIME};
 use crate::fit::{Measured, Serving, longer};
@@ -22,6 +23,21 @@ pub(super) fn logarithms(serving: &Serving, law: &Law, busy: &[BusyTimes]) -> [f
     let times = serving.times(law, busy);
     let seconds = serving.seconds(&times);
     [seconds.ln(), (serving.power(law, &times) * seconds).ln()]
+}
+
+/// A first guess of the power that the meter of measurements counts beside the devices, W: by how much most of them exceed the law. None where it
+/// counts the devices alone.
+pub(super) fn beside_w(measured: &[&Measured], law: &Law) -> Option<f64> {
+    measured.iter().find_map(|one| one.meter.as_ref())?;
+    let beyond = |one: &&Measured| {
+        let serving = &one.serving;
+        let times = serving.times(law, &serving.busy(&law.pass));
+        let predicted = serving.seconds(&times);
+        let seconds = one.seconds.unwrap_or(predicted);
+        let watts = one.joules.map(|joules| joules / seconds).or(one.watts)?;
+        Some(watts - serving.power(law, &longer(&times, seconds / predicted)))
+    };
+    median(measured.iter().filter_map(beyond)).map(|watts| watts.max(0.0))
 }
 
 /// The figures of measurements that count. Repeats of one setting say how well measurements repeat, and nothing more of the machine: they are

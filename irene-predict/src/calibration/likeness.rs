@@ -1,14 +1,26 @@
 //! How much the law's errors in two settings have in common.
 
+use irene_devices::FigureSpread;
 use serde::{Deserialize, Serialize};
 
 use crate::Schedule;
 
 /// Standard deviations of the logarithms of time and of power at a given time, which no constant of the law explains: of errors that
-/// settings like each other share, of those that settings of one model share beside, and of the measurements' own.
+/// settings like each other share, of those that settings of one model share beside, and of the measurements' own. All are those of an engine and
+/// a device that are known as well as [`TYPICAL`].
 const OF_SETTINGS: [f64; 2] = [0.1, 0.06];
 const OF_MODELS: [f64; 2] = [0.15, 0.1];
 const OF_MEASUREMENTS: [f64; 2] = [0.05, 0.04];
+
+/// The standard deviations that these make together with those of the constants.
+const TYPICAL: [f64; 2] = [0.215, 0.135];
+
+/// How far off the law is known to be in time and in power, over what is typical.
+pub(super) fn scale(known: &FigureSpread) -> [f64; 2] {
+    /// No law is known better.
+    const LEAST: f64 = 0.1;
+    [known.time / TYPICAL[0], known.power / TYPICAL[1]].map(|scale| scale.max(LEAST))
+}
 
 /// Settings whose logarithms are this near are one that was measured again.
 pub(super) const REPEATED: f64 = 0.05;
@@ -42,7 +54,7 @@ impl Place {
         let (near, far) = ((-apart / 2.0).exp(), (-apart / 8.0).exp());
         let of_model = if self.model == other.model { far } else { 0.0 };
         let shared = |figure: usize| near * OF_SETTINGS[figure].powi(2) + of_model * OF_MODELS[figure].powi(2);
-        [0, 1].map(|figure| freedom.form.powi(2) * shared(figure))
+        [0, 1].map(|figure| (freedom.form * freedom.scale[figure]).powi(2) * shared(figure))
     }
 }
 
@@ -56,20 +68,35 @@ pub(super) struct Freedom {
     pub(super) form: f64,
     /// Multiplies the measurements' own errors.
     pub(super) measurement: f64,
+    /// How far off the law is known to be in time and in power: [`scale`]. Older files have what is typical.
+    #[serde(default = "typical")]
+    pub(super) scale: [f64; 2],
+}
+
+fn typical() -> [f64; 2] {
+    [1.0, 1.0]
 }
 
 /// A machine like those that the law was fitted to.
-pub(super) const USUAL: Freedom = Freedom { constants: 1.0, form: 1.0, measurement: 1.0 };
+pub(super) const USUAL: Freedom = Freedom { constants: 1.0, form: 1.0, measurement: 1.0, scale: [1.0, 1.0] };
 
-/// A machine with constants of its own, on which the law's form holds better than on others: many repeatable measurements show it.
-pub(super) const OF_ITS_OWN: Freedom = Freedom { constants: 10.0, form: 0.2, measurement: 0.5 };
+/// Machines that are another than the usual one, those first that say least of other settings than the measured ones.
+pub(super) const OTHERS: [Freedom; 3] = [
+    // What was measured departs from the law for reasons of its own.
+    Freedom { form: 10.0, ..USUAL },
+    // A machine with constants of its own, on which the law's form holds better than on others: many repeatable measurements show it.
+    Freedom { constants: 10.0, form: 0.2, measurement: 0.5, ..USUAL },
+    // A machine or a server that does otherwise than the law in ways of its own, which settings like each other share.
+    Freedom { constants: 10.0, form: 3.0, ..USUAL },
+];
 
-/// A machine or a server that does otherwise than the law in ways of its own, which settings like each other share.
-pub(super) const OF_ANOTHER_FORM: Freedom = Freedom { constants: 10.0, form: 3.0, measurement: 1.0 };
+/// The times of tokens, by a law that was moved by the time of the whole.
+pub(super) const OF_TOKENS: Freedom = Freedom { form: 2.0, ..USUAL };
 
-/// Variances of the measurements' own errors of time and of power.
+/// Variances of the measurements' own errors of time and of power, which are no greater where the law is known less well.
 pub(super) fn noise(freedom: Freedom) -> [f64; 2] {
-    OF_MEASUREMENTS.map(|spread| (freedom.measurement * spread).powi(2))
+    let own = |figure: usize| freedom.measurement * freedom.scale[figure].min(1.0) * OF_MEASUREMENTS[figure];
+    [0, 1].map(|figure| own(figure).powi(2))
 }
 
 /// The errors of time and of power, at a given time, that make up that of a figure.

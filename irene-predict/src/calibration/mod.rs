@@ -2,24 +2,29 @@
 
 mod constants;
 mod figures;
+mod left_out;
 mod likeness;
 mod part;
+mod tokens;
 mod trial;
 
 use std::{borrow::Cow, collections::BTreeSet, path::Path};
 
 use irene_devices::{Device, Engine, FROM_DATA_SHEET, Law};
-use irene_numerics::drawn;
+use irene_numerics::{drawn, median};
 use irene_regress::Store;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-pub use self::trial::{TrialError, try_calibrations};
+pub use self::{
+    left_out::LeftOutError,
+    trial::{TrialError, try_calibrations},
+};
 use self::{
     likeness::Place,
     part::{Part, PartData},
 };
-use crate::{Error, Measured, Schedule, fit::Serving};
+use crate::{Error, Host, Measured, Schedule, fit::Serving};
 
 /// The law of a device, moved by requests that were measured on it: each engine by its own.
 ///
@@ -65,6 +70,9 @@ pub struct CalibrationProvenance {
     /// Whether some of their energies are a power model's estimates.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
+    /// The meter of their energies, if it counts more than the devices: so do predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meter: Option<String>,
     /// SHA-256 of settings and measured figures.
     pub digest: String,
     /// The program that made it.
@@ -95,7 +103,7 @@ impl Calibration {
     /// The law of the data sheet, moved by measurements of one device.
     ///
     /// # Errors
-    /// [`Error::Calibration`] for no measurements, or those of several devices.
+    /// [`Error::Calibration`] for no measurements, or those of several devices or of meters that count different things.
     pub fn of(measured: &[Measured]) -> Result<Self, Error> {
         Self::from_law(Law::shipped(), measured)
     }
@@ -110,6 +118,7 @@ impl Calibration {
         if measured.iter().any(|one| one.device != *device) {
             return Err(fault("measurements of several devices; calibrate each by itself"));
         }
+        let meter = meter(measured).map_err(|reason| fault(&reason))?;
         let key = |one: &Measured| (one.engine.name, one.is_served());
         let keys: BTreeSet<_> = measured.iter().map(key).collect();
         let part = |of: (&str, bool)| {
@@ -127,6 +136,7 @@ impl Calibration {
             models: words(measured.iter().map(|one| one.model.as_str()).collect()),
             engines: words(keys.iter().map(|(engine, _)| *engine).collect()),
             estimated: measured.iter().any(|one| one.is_estimated),
+            meter,
             digest: digest(measured),
             made_by: concat!("irene-predict ", env!("CARGO_PKG_VERSION")).into(),
         };
@@ -144,10 +154,38 @@ impl Calibration {
         self.part(device, engine, is_served).is_some()
     }
 
-    /// How far off calibrations on all other measurements are on each: logarithms of predicted over measured time, power at the measured time, and
-    /// energy. Repeats of one setting are left out together and count once. A calibration that was read from a file does not know.
-    pub fn left_out(&self) -> [Vec<f64>; 3] {
-        [0, 1, 2].map(|figure| self.parts.iter().flat_map(|part| part.left_out[figure].iter().copied()).collect())
+    /// How far off calibrations on all other measurements are on each: on the time, the power at the measured time, the energy, the time to the
+    /// first token and that between tokens. Repeats of one setting are left out together and count once. A calibration that was read from a file
+    /// does not know.
+    pub fn left_out(&self) -> [Vec<LeftOutError>; 5] {
+        [0, 1, 2, 3, 4].map(|figure| self.parts.iter().flat_map(|part| part.left_out[figure].iter().copied()).collect())
+    }
+
+    /// The power that the meter of the measurements counts beside the devices, W: the median of the engines. None where it counts these alone.
+    pub fn beside_w(&self) -> Option<f64> {
+        let of = |part: &Part| {
+            let modes = part.data.law.engines.get(&part.data.engine)?;
+            modes.of(part.data.is_served)?.beside_w
+        };
+        median(self.parts.iter().filter_map(of))
+    }
+
+    /// The machine around a device that was measured with it, for what was not: its energy is of the same then.
+    pub(crate) fn host_of(&self, device: &Device) -> Option<Host> {
+        self.beside_w().filter(|_| device.name == self.device.name).map(Host::Watts)
+    }
+
+    /// The times to the first token and between tokens of a setting, over those of its law ([`law`](Self::law)), and the standard deviations of
+    /// their logarithms; None where nothing was measured of its engine.
+    pub(crate) fn token_times(
+        &self,
+        model: &str,
+        device: &Device,
+        engine: &'static Engine,
+        schedule: &Schedule,
+    ) -> Option<[[f64; 2]; 2]> {
+        let part = self.part(device, engine, schedule.is_served())?;
+        Some(part.token_times(&Serving::of(schedule.clone(), device, engine), &Place::of(model, schedule)))
     }
 
     /// The law of a measured request's setting: that of the data sheet where nothing was measured of its engine.
@@ -227,6 +265,22 @@ impl Calibration {
     }
 }
 
+/// The meter of energies that count more than the devices; an error for meters that count different things.
+fn meter(measured: &[Measured]) -> Result<Option<String>, String> {
+    let metered = measured.iter().filter(|one| one.watts.or(one.joules).is_some());
+    let meters: BTreeSet<Option<&String>> = metered.map(|one| one.meter.as_ref()).collect();
+    let name =
+        |meter: &Option<&String>| meter.map_or_else(|| "one of the GPUs alone".to_owned(), |name| format!("`{name}`"));
+    if meters.len() > 1 {
+        let names: Vec<String> = meters.iter().map(name).collect();
+        return Err(format!(
+            "the energies are of meters that count different things ({}): calibrate on the rows of each by itself",
+            names.join(", ")
+        ));
+    }
+    Ok(meters.into_iter().flatten().next().cloned())
+}
+
 fn set(store: &mut Store, name: &str, value: &impl Serialize) -> Result<(), Error> {
     let value = serde_json::to_value(value).map_err(|error| store.error(error.to_string()))?;
     store.set(name, value);
@@ -242,7 +296,7 @@ fn digest(measured: &[Measured]) -> String {
     let mut hash = Sha256::new();
     for one in measured {
         hash.update(format!("{} {} {} {}\n", one.model, one.engine.name, one.is_served(), one.label()));
-        for figure in [one.seconds, one.watts, one.joules] {
+        for figure in [one.seconds, one.watts, one.joules].into_iter().chain(one.token_times) {
             hash.update(figure.unwrap_or(f64::NAN).to_le_bytes());
         }
     }

@@ -13,7 +13,7 @@
 //! | ½ rᵀ K⁻¹ r + ½ (θ − θ₀)ᵀ S⁻¹ (θ − θ₀) | least for the likeliest logarithms θ; a figure that is far off counts less than by its square |
 //! | w = K⁻¹ r | [`Part::weights`] |
 //! | A = Hᵀ K⁻¹ H + S⁻¹ | the precision of the constants, with the factor [`Part::of_constants`] |
-//! | m = max(1, √(rᵀ w / figures)) | [`Part::misfit`] |
+//! | m = max(1, √(rᵀ w / figures)) | [`Part::misfit`]; more where settings that are left out need it |
 //!
 //! For a figure of another setting, with the slopes h and the covariances k with those that were measured:
 //!
@@ -29,28 +29,34 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     constants::{law_for_engine, perturbed, scaled},
-    figures::{Figure, STEP, figures, logarithms, time_in_energy},
-    likeness::{Freedom, Mixture, OF_ANOTHER_FORM, OF_ITS_OWN, POWER, Place, TIME, USUAL, covariance_of, noise},
+    figures::{Figure, STEP, beside_w, figures, logarithms, time_in_energy},
+    left_out::{LeftOutError, Miss, errors, widths},
+    likeness::{Freedom, Mixture, OTHERS, POWER, Place, TIME, USUAL, covariance_of, noise, scale},
+    tokens::{Seen, TokenTime, seen},
 };
 use crate::fit::{Busy, Measured, Serving};
 
 /// A figure of a measured request, or of repeats of one: where it was measured, and how far the calibrated law is off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Observation {
+pub(super) struct Observation {
     place: Place,
     mixture: Mixture,
     /// The logarithm of the law's figure over the measured one.
-    residual: f64,
+    pub(super) residual: f64,
     /// Its slopes by the logarithms of the constants.
     slopes: Vec<f64>,
     /// How many measurements it counts as, in its own error. Older files have no repeats apart.
     #[serde(default = "once")]
-    worth: f64,
+    pub(super) worth: f64,
 }
 
 fn once() -> f64 {
     1.0
+}
+
+fn no_wider() -> [f64; 3] {
+    [1.0; 3]
 }
 
 /// The calibration of one engine, as files hold it.
@@ -60,7 +66,7 @@ pub(super) struct PartData {
     pub(super) engine: String,
     pub(super) is_served: bool,
     pub(super) rows: usize,
-    law: Law,
+    pub(super) law: Law,
     /// How far the law may be off.
     freedom: Freedom,
     /// The negative logarithm of the prior density of the constants' logarithms, but for what is the same for all. Only the choice of the
@@ -69,10 +75,16 @@ pub(super) struct PartData {
     unlikeliness: f64,
     /// The constants that measurements move, with the standard deviations of their logarithms before.
     constants: Vec<(String, f64)>,
-    observations: Vec<Observation>,
+    pub(super) observations: Vec<Observation>,
     /// The figures behind the observations; files do not have them.
     #[serde(skip)]
-    figures: Vec<Figure>,
+    pub(super) figures: Vec<Figure>,
+    /// How much wider the intervals of time, power and energy are for the settings that were left out: 1 at least. Older files do not know.
+    #[serde(default = "no_wider")]
+    widths: [f64; 3],
+    /// The settings whose time to the first token, and between tokens, was measured.
+    #[serde(default)]
+    tokens: [Vec<Seen>; 2],
 }
 
 /// The calibration of one engine.
@@ -81,24 +93,27 @@ pub(super) struct Part {
     pub(super) data: PartData,
     /// The laws with one constant moved by a [`STEP`] each.
     perturbed: Vec<Law>,
-    covariance: CovarianceFactor,
+    pub(super) covariance: CovarianceFactor,
     /// The inverse of the covariance times the residuals, and times the slopes.
-    weights: DVector<f64>,
-    weighted_slopes: DMatrix<f64>,
+    pub(super) weights: DVector<f64>,
+    pub(super) weighted_slopes: DMatrix<f64>,
     /// The root of what is left of the errors over what was expected, at least 1: intervals are wider by it.
     misfit: f64,
     /// The covariance of the constants' logarithms.
-    of_constants: CovarianceFactor,
+    pub(super) of_constants: CovarianceFactor,
+    /// The times to the first token and between tokens, where they were measured.
+    tokens: [Option<TokenTime>; 2],
     /// As [`Calibration::left_out`](super::Calibration::left_out).
-    pub(super) left_out: [Vec<f64>; 3],
+    pub(super) left_out: [Vec<LeftOutError>; 5],
 }
 
 impl PartData {
     /// The calibration by requests of one engine on one device, of which there is one at least. Figures that are doubted hardly count.
     fn of(law: &Law, measured: &[&Measured], freedom: Freedom, doubted: &[usize]) -> Option<Self> {
         let first = measured.first()?;
-        let (law, mut constants) = law_for_engine(law, &first.device, first.engine, first.is_served());
-        constants.iter_mut().for_each(|(_, spread)| *spread *= freedom.constants);
+        let served = (&first.device, first.engine, first.is_served());
+        let freedom = Freedom { scale: scale_of(law, measured)?, ..freedom };
+        let (law, constants) = law_for_engine(law, served, beside_w(measured, law), freedom);
         let places: Vec<Place> = measured.iter().map(|one| Place::of(&one.model, &one.serving.schedule)).collect();
         let figures = figures(measured, &places, &law);
         let worths: Vec<f64> = (0..figures.len()).map(|at| figures[at].worth(doubted.contains(&at))).collect();
@@ -152,28 +167,27 @@ impl PartData {
             constants,
             observations,
             figures,
+            widths: no_wider(),
+            tokens: Default::default(),
         })
     }
+}
 
-    /// The errors of time, power at the measured time, and energy, from those of the figures.
-    fn left_out(&self, errors_of_figures: &[[f64; 2]]) -> [Vec<f64>; 3] {
-        let mut errors: [Vec<f64>; 3] = Default::default();
-        for (at, (figure, [residual, _])) in self.figures.iter().zip(errors_of_figures).enumerate() {
-            match figure.mixture {
-                TIME => {
-                    errors[0].push(*residual);
-                    let power = self.figures.get(at + 1).filter(|next| next.mixture == POWER);
-                    let of_power = power.map(|_| errors_of_figures[at + 1][0]);
-                    errors[2].extend(of_power.map(|of_power| of_power + figure.time_in_energy * residual));
-                }
-                POWER => errors[1].push(*residual),
-                // Energy alone; power alone has less of the time in it.
-                [time, _] if time > figure.time_in_energy - 0.5 => errors[2].push(*residual),
-                _ => {}
-            }
-        }
-        errors
-    }
+/// More than any machine draws.
+const MOST_W: f64 = 1e9;
+
+/// The exponential, which is a number that others can be multiplied by.
+pub(super) fn factor(logarithm: f64) -> f64 {
+    const MOST: f64 = 30.0;
+    logarithm.clamp(-MOST, MOST).exp()
+}
+
+/// How far off a law is known to be for these measurements, over what is typical. An engine's constants come from language models.
+fn scale_of(law: &Law, measured: &[&Measured]) -> Option<[f64; 2]> {
+    let first = measured.first()?;
+    let on = law.on(&first.device, first.engine, first.is_served());
+    let is_generating = measured.iter().all(|one| one.serving.schedule.generated > 0.0);
+    Some(scale(&if is_generating { on.spread() } else { on.spread_of_encoders() }))
 }
 
 /// The covariance of figures' errors, from their places, mixtures and worths.
@@ -206,11 +220,7 @@ impl Part {
                 .max_by(|a, b| sizes[*a].total_cmp(&sizes[*b]));
             match farthest.filter(|at| sizes[*at] > FAR * usual && FEW * (doubted.len() + 1) <= sizes.len()) {
                 Some(at) => doubted.push(at),
-                None => {
-                    let mut part = Self::likeliest(law, measured, &doubted)?;
-                    part.left_out = part.data.left_out(&part.errors_left_out());
-                    return Some(part);
-                }
+                None => return Some(Self::likeliest(law, measured, &doubted)?.judged(measured)),
             }
         }
     }
@@ -220,27 +230,30 @@ impl Part {
         /// The logarithm of how much likelier.
         const CLEARLY: f64 = 6.0;
         let by = |freedom: Freedom| PartData::of(law, measured, freedom, doubted).and_then(Self::new);
-        let usual = by(USUAL)?;
-        let others = [OF_ITS_OWN, OF_ANOTHER_FORM].into_iter().filter_map(by);
-        let likeliest = others.max_by(|a, b| a.evidence().total_cmp(&b.evidence()));
-        let is_clear = |other: &Self| other.evidence() > usual.evidence() + CLEARLY;
-        Some(likeliest.filter(is_clear).unwrap_or(usual))
+        let mut likeliest = by(USUAL)?;
+        for other in OTHERS {
+            let evidence = likeliest.evidence() + CLEARLY;
+            likeliest = by(other).filter(|other| other.evidence() > evidence).unwrap_or(likeliest);
+        }
+        Some(likeliest)
     }
 
-    /// For each figure, how far off a calibration on all others is, and how far that expects to be (in the form and with the freedom of this one;
-    /// Rasmussen and Williams, 2006, section 5.4.2).
-    fn errors_left_out(&self) -> Vec<[f64; 2]> {
-        let count = self.weights.len();
-        let mut inverse = DMatrix::identity(count, count);
-        self.covariance.whiten(&mut inverse);
-        let of = |at: usize| {
-            let row = self.weighted_slopes.row(at);
-            let slopes = DVector::from_iterator(row.len(), row.iter().copied());
-            // The constants are found again without it.
-            let precision = inverse.column(at).norm_squared() - slopes.dot(&self.of_constants.solve(&slopes));
-            [self.weights[at] / precision, precision.sqrt().recip()]
-        };
-        (0..count).map(of).collect()
+    /// With the times of tokens, and with what settings that are left out say of how wide intervals have to be.
+    fn judged(mut self, measured: &[&Measured]) -> Self {
+        let places: Vec<Place> = measured.iter().map(|one| Place::of(&one.model, &one.serving.schedule)).collect();
+        let moved = |place: &Place| scaled(&self.data.law, self.factors(place), FigureSpread::default());
+        let tokens = seen(measured, &places, moved);
+        self.tokens = [0, 1].map(|time| TokenTime::new(&tokens[time]));
+        self.data.tokens = tokens;
+        let missed = self.missed(measured);
+        self.data.widths = widths(&missed);
+        let [time, power, energy] = missed.map(|missed| errors(&missed, self.misfit));
+        let [first, between] = [0, 1].map(|time| {
+            let missed: Vec<Miss> = self.tokens[time].as_ref().map(TokenTime::missed).unwrap_or_default();
+            errors(&missed, 1.0)
+        });
+        self.left_out = [time, power, energy, first, between];
+        self
     }
 
     /// The logarithm of the likelihood of the measurements over all constants (Laplace's approximation), but for what is the same for all.
@@ -263,7 +276,14 @@ impl Part {
                 && one.worth.is_finite()
                 && one.worth > 0.0
         };
-        if !figures.iter().all(is_sound) || constants.iter().any(|(_, spread)| *spread <= 0.0 || spread.is_nan()) {
+        let is_wide = |width: &f64| width.is_finite() && *width >= 1.0;
+        let engines = data.law.engines.values().flat_map(|modes| [modes.offline, modes.served]).flatten();
+        let mut beside = engines.filter_map(|engine| engine.beside_w);
+        if !figures.iter().all(is_sound)
+            || constants.iter().any(|(_, spread)| *spread <= 0.0 || spread.is_nan())
+            || !data.widths.iter().all(is_wide)
+            || !beside.all(|watts| (0.0..=MOST_W).contains(&watts))
+        {
             return None;
         }
         let places: Vec<_> = figures.iter().map(|one| (&one.place, one.mixture, one.worth)).collect();
@@ -283,8 +303,21 @@ impl Part {
         let perturbed = constants.iter().map(|(name, _)| perturbed(&data.law, [(name.as_str(), STEP)]));
         let perturbed = perturbed.collect::<Option<_>>()?;
         let of_constants = CovarianceFactor::new(precision)?;
+        let tokens = [0, 1].map(|time| TokenTime::new(&data.tokens[time]));
         let left_out = Default::default();
-        Some(Self { perturbed, covariance, weights, weighted_slopes, misfit, of_constants, left_out, data })
+        Some(Self { perturbed, covariance, weights, weighted_slopes, misfit, of_constants, tokens, left_out, data })
+    }
+
+    /// The covariances of the error of a setting's figure with those that were measured.
+    fn covariances(&self, place: &Place, mixture: Mixture) -> DVector<f64> {
+        let shared =
+            |other: &Observation| covariance_of(place.shared(&other.place, self.data.freedom), mixture, other.mixture);
+        DVector::from_iterator(self.weights.len(), self.data.observations.iter().map(shared))
+    }
+
+    /// The factors of the time and of the power of a setting, as measurements of settings like it have them.
+    fn factors(&self, place: &Place) -> [f64; 2] {
+        [TIME, POWER].map(|mixture| factor(-self.covariances(place, mixture).dot(&self.weights)))
     }
 
     /// The law of a setting: the constants as calibrated, times and power as measurements of settings like it have them, and how far off they may be.
@@ -296,28 +329,32 @@ impl Part {
         let slopes: Vec<[f64; 2]> = self.perturbed.iter().map(slope).collect();
         let slopes = |figure: usize| DVector::from_iterator(slopes.len(), slopes.iter().map(|slope| slope[figure]));
         let (of_time, of_energy) = (slopes(0), slopes(1));
-        let covariances = |mixture: Mixture| {
-            let figures = self.data.observations.iter();
-            let shared =
-                figures.map(|other| covariance_of(place.shared(&other.place, freedom), mixture, other.mixture));
-            DVector::from_iterator(self.weights.len(), shared)
-        };
-        let [time, power] = [TIME, POWER].map(|mixture| (-covariances(mixture).dot(&self.weights)).exp());
         let in_energy = time_in_energy(serving, law);
-        let spread = |mixture: Mixture, slopes: DVector<f64>| {
-            let covariances = covariances(mixture);
+        let spread = |mixture: Mixture, slopes: DVector<f64>, width: f64| {
+            let covariances = self.covariances(place, mixture);
             let shared = covariance_of(place.shared(place, freedom), mixture, mixture);
             let mut variance = shared + covariance_of(noise(freedom), mixture, mixture);
             variance -= covariances.dot(&self.covariance.solve(&covariances));
             let slopes = slopes - self.weighted_slopes.tr_mul(&covariances);
-            self.misfit * (variance + slopes.dot(&self.of_constants.solve(&slopes))).max(0.0).sqrt()
+            let variance = variance + slopes.dot(&self.of_constants.solve(&slopes));
+            width.max(self.misfit) * variance.max(0.0).sqrt()
         };
+        let [time, power, energy] = self.data.widths;
         let spread = FigureSpread {
-            power: spread([in_energy - 1.0, 1.0], &of_energy - &of_time),
-            energy: spread([in_energy, 1.0], of_energy),
-            time: spread(TIME, of_time),
+            power: spread([in_energy - 1.0, 1.0], &of_energy - &of_time, power),
+            energy: spread([in_energy, 1.0], of_energy, energy),
+            time: spread(TIME, of_time, time),
         };
-        scaled(law, time, power, spread)
+        scaled(law, self.factors(place), spread)
+    }
+
+    /// The factors of the times to the first token and between tokens, by the moved law of a setting, and the standard deviations of their
+    /// logarithms: those of the data sheet where they were not measured.
+    pub(super) fn token_times(&self, serving: &Serving, place: &Place) -> [[f64; 2]; 2] {
+        [0, 1].map(|time| match &self.tokens[time] {
+            Some(known) => known.at(place),
+            None => [1.0, serving.spread(&self.data.law).time],
+        })
     }
 
     /// The slopes of the logarithms of time and energy by that of one constant.

@@ -1,5 +1,7 @@
-use irene_devices::{BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, LawOn, Pass, PassLaw, Work};
-use irene_requests::{Figure, Figures, Load, RequestRow};
+use irene_devices::{
+    BusyTimes, Device, DeviceClass, Engine, FigureSpread, KernelLaw, KernelTime, Law, LawOn, Pass, PassLaw, Work,
+};
+use irene_requests::{Figure, Figures, Load, METER, RequestRow};
 
 use crate::{Error, PassesCost, Schedule, Service, service::Fault};
 
@@ -68,15 +70,28 @@ impl Serving {
         self.passes.iter().zip(times).map(|(of, [kernels, beside])| of.times * (kernels + beside)).sum()
     }
 
-    /// The mean power of all GPUs, W, if passes take these times, however long a limit would have them. It is that of a forecast: a limit holds
-    /// for each pass.
+    /// The mean power of all GPUs, W, if passes take these times, however long a limit would have them, and what the law's meter counts beside
+    /// them. It is that of a forecast: a limit holds for each pass.
     pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
         let on = self.on(law);
         let joules = |(of, times): (&ServedPass, &PassSeconds)| {
             let spent = PassesCost::of(&on.cost(&of.pass, *times), of.filled, self.schedule.gpus);
             of.times * (times[0] + times[1]) * spent.joules / spent.seconds
         };
-        self.passes.iter().zip(times).map(joules).sum::<f64>() / self.seconds(times)
+        let of_devices = self.passes.iter().zip(times).map(joules).sum::<f64>() / self.seconds(times);
+        of_devices + on.engine().beside_w.unwrap_or(0.0)
+    }
+
+    /// The error that a law itself expects.
+    pub(crate) fn spread(&self, law: &Law) -> FigureSpread {
+        self.on(law).spread()
+    }
+
+    /// The times to the first token and between tokens, s.
+    pub(crate) fn token_times(&self, law: &Law) -> [Option<f64>; 2] {
+        let cost = self.schedule.cost(&self.on(law));
+        let figures = self.schedule.figures(&cost);
+        [figures.ttft_s, figures.itl_s]
     }
 }
 
@@ -99,6 +114,10 @@ pub struct Measured {
     pub watts: Option<f64>,
     /// The energy of its schedule, J.
     pub joules: Option<f64>,
+    /// The times to the first token and between tokens, s.
+    pub token_times: [Option<f64>; 2],
+    /// The meter of its energy, where that counts more than the GPUs.
+    pub meter: Option<String>,
     /// Whether its energy or power is a power model's estimate.
     pub is_estimated: bool,
     /// How much its residuals count.
@@ -148,6 +167,8 @@ impl Measured {
             seconds,
             watts,
             joules,
+            token_times: [figures.ttft_s, figures.itl_s].map(|time| time.filter(|seconds| is_measurable(*seconds))),
+            meter: whole_machine(row, &setting.device).map(str::to_owned),
             is_estimated: watts.or(joules).is_some() && row.further("provenance") == Some("estimated"),
             weight: 1.0,
             serving: Serving::of(schedule, &setting.device, setting.engine),
@@ -162,7 +183,7 @@ impl Measured {
 
     /// The error that a law itself expects for it.
     pub fn spread(&self, law: &Law) -> FigureSpread {
-        law.on(&self.device, self.engine, self.is_served()).spread()
+        self.serving.spread(law)
     }
 
     /// The measured energy of a generated token, J.
@@ -170,6 +191,20 @@ impl Measured {
         let schedule = &self.serving.schedule;
         let joules = self.joules.or_else(|| Some(self.watts? * self.seconds?))?;
         Some(joules / (schedule.requests * schedule.generated)).filter(|joules| joules.is_finite())
+    }
+
+    /// Logarithms of predicted over measured times: to the first token, between tokens.
+    pub fn token_residuals(&self, law: &Law) -> [Option<f64>; 2] {
+        if self.token_times == [None; 2] {
+            return [None; 2];
+        }
+        let predicted = self.serving.token_times(law);
+        [0, 1].map(|time| Some((predicted[time]? / self.token_times[time]?).ln()))
+    }
+
+    /// Whether tokens follow the first.
+    pub fn generates(&self) -> bool {
+        self.serving.schedule.gaps > 0.0
     }
 
     /// The number of its GPUs.
@@ -181,6 +216,18 @@ impl Measured {
     pub fn is_served(&self) -> bool {
         self.serving.schedule.is_served()
     }
+}
+
+/// The meter of a row's energies, if it counts more than the GPUs. A chip that is a machine of its own has no other meter.
+fn whole_machine<'a>(row: &'a RequestRow, device: &Device) -> Option<&'a str> {
+    /// Each channel and each meter of GPUs alone has one of these in its name.
+    const OF_GPUS: [&str; 3] = ["gpu", "card", "nvml"];
+    let is_card = matches!(device.class, DeviceClass::Datacenter | DeviceClass::Workstation | DeviceClass::Consumer);
+    let Figures { energy_per_request_j, energy_per_token_j, power_w, .. } = row.figures;
+    let has_energy = energy_per_request_j.or(energy_per_token_j).or(power_w).is_some();
+    let is_of_gpus = |part: &str| OF_GPUS.iter().any(|word| part.to_lowercase().contains(word));
+    let meter = row.further(METER).filter(|meter| is_card && has_energy && !meter.is_empty())?;
+    (!meter.split(" + ").all(is_of_gpus)).then_some(meter)
 }
 
 fn is_measurable(figure: f64) -> bool {

@@ -43,21 +43,43 @@ impl Forecast {
     ///
     /// # Errors
     /// [`Error::NoHost`] for a usual machine around a device that is no card; [`Error::Request`] for watts that no machine draws.
-    pub fn at_the_wall(mut self, host: Host, device: &Device, law: &Law) -> Result<Self, Error> {
+    pub fn at_the_wall(self, host: Host, device: &Device, law: &Law) -> Result<Self, Error> {
         let watts = host.watts(&law.host, device, self.request.parallel.gpus() as f64)?;
+        let (of_gpus, ends) = (self.figures, self.interval);
+        let mut wall = self.with_machine(watts);
+        let host_share = watts / wall.figures.power_w;
+        let (figures, of_host) = ([&of_gpus, &wall.figures], NORMAL_90 * law.host.spread);
+        wall.interval = at_the_wall(&ends, figures, host_share, of_host, wall.rate.is_some());
+        wall.notes.push(Note::Host { watts });
+        Ok(wall)
+    }
+
+    /// The forecast by a meter that counts `watts` beside the devices, by a law that knows how far off the whole is.
+    #[must_use]
+    pub(crate) fn by_meter(self, watts: f64, meter: String) -> Self {
+        let of_gpus = self.figures;
+        let mut whole = self.with_machine(watts);
+        let energy = whole.figures.energy_per_request_j / of_gpus.energy_per_request_j;
+        let power = whole.figures.power_w / of_gpus.power_w;
+        for end in &mut whole.interval {
+            end.energy_per_request_j *= energy;
+            end.energy_per_token_j = end.energy_per_token_j.map(|joules| energy * joules);
+            end.power_w *= power;
+        }
+        whole.notes.push(Note::Meter { meter });
+        whole
+    }
+
+    /// The forecast and its parts with a machine around the devices, whose interval is still theirs.
+    fn with_machine(mut self, watts: f64) -> Self {
         let of_prompts: f64 = self.schedule.prompts.iter().map(|runs| runs.times).sum();
         let steps: f64 = self.schedule.token_passes().map(|(.., runs)| runs.times).sum();
         self.prompt.joules += watts * self.prompt.seconds * of_prompts / self.schedule.requests;
         if let Some(token) = &mut self.token {
             token.joules += watts * token.seconds * steps / (self.schedule.requests * self.schedule.gaps);
         }
-        let of_gpus = self.figures;
-        self.figures = with_host(&of_gpus, watts);
-        let host_share = watts / self.figures.power_w;
-        let (figures, of_host) = ([&of_gpus, &self.figures], NORMAL_90 * law.host.spread);
-        self.interval = at_the_wall(&self.interval, figures, host_share, of_host, self.rate.is_some());
-        self.notes.push(Note::Host { watts });
-        Ok(self)
+        self.figures = with_host(&self.figures, watts);
+        self
     }
 }
 

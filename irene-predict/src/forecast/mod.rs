@@ -10,7 +10,7 @@ use std::{borrow::Cow, cell::RefCell};
 
 use irene_devices::{Device, Engine, FROM_DATA_SHEET, FigureSpread, Law, LawOn};
 use irene_models::ModelSpec;
-use irene_numerics::GIB;
+use irene_numerics::{GIB, NORMAL_90};
 use irene_tree::{Format, Kernels, Parallel, Precision, Size};
 
 use self::{arrivals::Settled, memory::Needs};
@@ -48,6 +48,8 @@ pub struct Forecast {
     request: Request,
     /// Requests that arrive in a second.
     rate: Option<f64>,
+    /// The time that a request waits for those before it, s.
+    wait_s: f64,
     schedule: Schedule,
 }
 
@@ -66,6 +68,22 @@ impl Forecast {
     /// The schedule alone.
     pub(crate) fn into_schedule(self) -> Schedule {
         self.schedule
+    }
+
+    /// The same with other times of tokens: to the first and between them, each by a factor, and with the standard deviation of its logarithm. A
+    /// wait for other requests stays as it is, and so does the time of a single token, which is that of the whole.
+    #[must_use]
+    pub(crate) fn with_token_times(mut self, [first, between]: [[f64; 2]; 2]) -> Self {
+        let Figures { ttft_s, itl_s: Some(itl_s), .. } = self.figures else { return self };
+        let wait_s = self.wait_s;
+        let [low, high] = &mut self.interval;
+        for (bound, figures) in [(-NORMAL_90, low), (0.0, &mut self.figures), (NORMAL_90, high)] {
+            let moved = |[factor, spread]: [f64; 2], seconds: f64| factor * (bound * spread).exp() * seconds;
+            let first_s = ttft_s.map(|seconds| wait_s + moved(first, seconds - wait_s));
+            figures.ttft_s = first_s.map(|seconds| seconds.min(figures.latency_s));
+            figures.itl_s = Some(moved(between, itl_s));
+        }
+        self
     }
 }
 
@@ -139,7 +157,8 @@ pub(crate) fn forecast_by<'a>(
     let tokens = schedule.requests * schedule.gaps;
     let is_decoder = model.spec.cache(Kernels::Fused)?.is_some();
     let spread = if is_decoder { law.spread() } else { law.spread_of_encoders() };
-    let limit_w = device.limit_w() * schedule.gpus;
+    // A meter that counts more than the devices knows no limit.
+    let limit_w = law.engine().beside_w.map_or(device.limit_w() * schedule.gpus, |_| f64::INFINITY);
     let mut interval = interval(&figures, &spread, limit_w);
     if let Some(rate) = rate {
         interval.iter_mut().for_each(|end| at_a_rate(end, &figures, idle_j, rate, limit_w));
@@ -156,6 +175,7 @@ pub(crate) fn forecast_by<'a>(
         provenance: FROM_DATA_SHEET.to_owned(),
         request: Request { load, ..*request },
         rate,
+        wait_s: settled.map_or(0.0, |settled| settled.wait_s),
         schedule,
     })
 }

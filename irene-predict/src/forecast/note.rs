@@ -44,6 +44,11 @@ pub enum Note {
         /// The power of the machine around the devices, W.
         watts: f64,
     },
+    /// The energy is that of the meter of the measurements behind it, which counts more than the devices.
+    Meter {
+        /// The meter.
+        meter: String,
+    },
 }
 
 impl Note {
@@ -57,6 +62,7 @@ impl Note {
             Self::TightMemory { .. } => "tight_memory",
             Self::IdlePower { .. } => "idle_assumed",
             Self::Host { .. } => "at_the_wall",
+            Self::Meter { .. } => "whole_machine",
         }
     }
 }
@@ -97,6 +103,9 @@ impl fmt::Display for Note {
             }
             Self::Host { watts } => {
                 write!(f, "energy and power are those at the wall: the machine around the devices draws {watts:.0} W")
+            }
+            Self::Meter { meter } => {
+                write!(f, "energy and power are what the meter `{meter}` counts, which is more than the devices")
             }
             Self::IdlePower { watts } => {
                 write!(

@@ -12,7 +12,7 @@ use irene_requests::{Figures, Load, RequestRow};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn row(model: &str, engine: &str, load: Load, figures: Figures) -> RequestRow {
+pub(crate) fn row(model: &str, engine: &str, load: Load, figures: Figures) -> RequestRow {
     RequestRow {
         model: Some(model.into()),
         device: Some("h100-sxm".into()),
@@ -25,13 +25,13 @@ fn row(model: &str, engine: &str, load: Load, figures: Figures) -> RequestRow {
     }
 }
 
-const MODELS: [&str; 3] = ["Llama-3.1-8B", "Qwen3-30B-A3B", "gemma-2-2b"];
+pub(crate) const MODELS: [&str; 3] = ["Llama-3.1-8B", "Qwen3-30B-A3B", "gemma-2-2b"];
 
-fn plain() -> Service {
+pub(crate) fn plain() -> Service {
     Service::new(ServiceOptions::default())
 }
 
-fn forecast(service: &Service, row: &RequestRow) -> Forecast {
+pub(crate) fn forecast(service: &Service, row: &RequestRow) -> Forecast {
     service.setting(row).unwrap().forecast().unwrap()
 }
 
@@ -51,17 +51,17 @@ fn slower(time: f64, power: f64, count: usize) -> Vec<RequestRow> {
     (0..count).map(of).collect()
 }
 
-fn calibration(rows: &[RequestRow]) -> Calibration {
+pub(crate) fn calibration(rows: &[RequestRow]) -> Calibration {
     let service = plain();
     let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &service).unwrap()).collect();
     Calibration::of(&measured).unwrap()
 }
 
-fn with(calibration: &Calibration) -> Service {
+pub(crate) fn with(calibration: &Calibration) -> Service {
     Service::new(ServiceOptions { calibration: Some(Arc::new(calibration.clone())), ..ServiceOptions::default() })
 }
 
-fn other(engine: &str) -> RequestRow {
+pub(crate) fn other(engine: &str) -> RequestRow {
     row(MODELS[0], engine, Load::Concurrency(24.0), Figures::default())
 }
 
@@ -202,13 +202,13 @@ fn errors_of_rows_that_are_left_out_are_those_of_calibrations_on_the_others() {
     let service = plain();
     let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &service).unwrap()).collect();
     let all = Calibration::of(&measured).unwrap().left_out();
-    for (figure, found) in all.iter().enumerate() {
-        assert_eq!(found.len(), 6);
+    assert_eq!(all.each_ref().map(Vec::len), [6, 6, 6, 0, 6]);
+    for (figure, found) in all.iter().take(3).enumerate() {
         for (place, found) in found.iter().enumerate() {
             let others = [&measured[..place], &measured[place + 1..]].concat();
             let law = Calibration::of(&others).unwrap();
             let expected = measured[place].residuals(&law.law_of(&measured[place]))[figure].unwrap();
-            assert!((found - expected).abs() < 0.04, "{figure} {place}: {found} {expected}");
+            assert!((found.residual - expected).abs() < 0.04, "{figure} {place}: {found:?} {expected}");
         }
     }
 }
@@ -415,6 +415,7 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
         Some(Law::shipped()),
         &|| (),
     );
+    let laws = laws.clone().with_spreads(&everything, &[laws]);
     // Median and mean of absolute percentage errors of energy a token, and the share of them in the intervals.
     for (requests, median, mean) in [(1, 11.5, 14.0), (3, 10.0, 13.0), (10, 8.3, 11.0), (30, 6.0, 8.5)] {
         let errors = try_calibrations(&of_file, |one| laws.law(one).unwrap(), requests, 10).unwrap();
@@ -423,6 +424,6 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
         let inside = found.energy.coverage().unwrap();
         println!("{requests} requests: {figures:.1?}, {:.1}% inside", 100.0 * inside);
         assert!(figures[0] < median && figures[1] < mean, "{requests}: {figures:?}");
-        assert!((0.85..0.97).contains(&inside), "{requests}: {inside}");
+        assert!((0.85..0.99).contains(&inside), "{requests}: {inside}");
     }
 }

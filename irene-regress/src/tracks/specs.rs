@@ -227,7 +227,9 @@ fn check(trees: &[&Tree], samples: &[Sample]) -> Result<()> {
     if let Some(size) = all_sizes.next()
         && all_sizes.all(|other| other == size)
     {
-        let reason = format!("all trees are of one size, {size}; trees of two sizes are the least for method specs");
+        let reason = format!(
+            "all trees are of one size, {size}; trees of two sizes are the least for method specs, and one is enough for `irene calibrate`"
+        );
         return Err(Error::Training(reason));
     }
     for (name, figure) in [("times_mean", 0), ("ground_truth_energy", 1)] {

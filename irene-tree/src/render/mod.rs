@@ -11,7 +11,7 @@ mod table;
 pub use csv::csv;
 pub use dot::dot;
 pub use folded::folded;
-pub use number::{bytes, in_unit, quantity, range, si};
+pub use number::{bytes, in_unit, quantity, range, range_beside, si};
 pub use table::{Column, Row, Table, TableOptions};
 
 // For irene's own crates alone: they may change with any version.

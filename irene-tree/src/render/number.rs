@@ -17,13 +17,27 @@ const PREFIXES: [&str; 10] = ["n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
 /// The place of no prefix.
 const UNITY: usize = 3;
 
+/// A smaller share of the other end is far from it.
+const FAR: f64 = 0.1;
+
 /// A range in one unit: `880 to 969 mJ`; in two where its ends are far apart: `3.40 mJ to 1.20 J`.
 pub fn range(low: f64, high: f64, unit: &str) -> String {
-    const FAR: f64 = 0.1;
     if high == 0.0 || low.abs() < FAR * high.abs() {
         return format!("{} to {}", si(low, unit), si(high, unit));
     }
     let index = prefix_index(high, 1000.0, UNITY, PREFIXES.len());
+    let [low, high] = [low, high].map(|end| digits(shifted(end, 1000.0, UNITY, index)));
+    format!("{low} to {high} {}{unit}", PREFIXES[index])
+}
+
+/// A range in the unit of the figure that it stands beside: `626 to 1291 J` beside `902 J`; in two units where its ends are far apart.
+pub fn range_beside(figure: f64, low: f64, high: f64, unit: &str) -> String {
+    let index = |value| prefix_index(value, 1000.0, UNITY, PREFIXES.len());
+    let is_far = low.abs() < FAR * high.abs() && index(low) != index(high);
+    if high == 0.0 || is_far {
+        return format!("{} to {}", si(low, unit), si(high, unit));
+    }
+    let index = index(figure);
     let [low, high] = [low, high].map(|end| digits(shifted(end, 1000.0, UNITY, index)));
     format!("{low} to {high} {}{unit}", PREFIXES[index])
 }
@@ -110,6 +124,16 @@ mod tests {
         assert_eq!(range(0.0, 0.0, "J"), "0 J to 0 J");
         assert_eq!(range(-0.2, 0.5, "J"), "-200 to 500 mJ");
         assert_eq!((range(20.0, 100.0, "J"), range(20.0, 1000.0, "J")), ("20 to 100 J".into(), "20 J to 1 kJ".into()));
+    }
+
+    #[test]
+    fn a_range_beside_a_figure_has_the_unit_of_the_figure() {
+        assert_eq!(range_beside(902.0, 626.4, 1291.0, "J"), "626 to 1291 J");
+        assert_eq!(range_beside(1050.0, 630.0, 1290.0, "J"), "0.63 to 1.29 kJ");
+        assert_eq!(range_beside(0.999, 0.98, 1.02, "J"), "980 to 1020 mJ");
+        assert_eq!(range_beside(74.2, 15.0, 366.0, "J"), "15 to 366 J");
+        assert_eq!(range_beside(0.29, 0.0587, 1.43, "J"), "58.7 mJ to 1.43 J");
+        assert_eq!(range_beside(0.0, 0.0, 0.0, "J"), "0 J to 0 J");
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Fields<'_> {
         let mut bound = |name, about| self.optional(name, about, Above0 { most: MOST_SECONDS });
         Ok(Bounds {
             max_ttft_s: bound("max_ttft_s", "The most time to the first token, s; any by default.")?,
-            max_itl_s: bound("max_itl_s", "The most time between the tokens of a sequence, s; any by default.")?,
+            max_itl_s: bound("max_itl_s", "The most median time between the tokens of a sequence, s; any by default.")?,
             max_latency_s: bound("max_latency_s", "The most time of a request or of a batch, s; any by default.")?,
         })
     }

@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
+
 use anyhow::{Result, anyhow, ensure};
-use irene_advice::{LeftOutDevice, Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices};
+use irene_advice::{Hire, LeftOutDevice, Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices};
 use irene_predict::Load;
 use irene_regress::PRICE_PER_KWH;
 use irene_requests::RequestRow;
@@ -21,7 +23,7 @@ use crate::{
 ///
 /// Tries every device, number of GPUs, kind of parallelism and weight format, and lists the combinations that keep up
 /// with the rate, which also decides how many requests run at once. First come those that no other beats in energy,
-/// latency and money; the rest follow by energy. Money is electricity, or the hire of the GPUs if you give prices.
+/// times and money; the rest follow by energy. Money is electricity, or the hire of the GPUs if you give prices.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20
@@ -42,7 +44,7 @@ pub(crate) struct Args {
     /// Requests that arrive in a second
     #[arg(long, value_name = "R", value_parser = positive)]
     rate: f64,
-    /// Formats of the weights that may be taken; several with commas between [default: the model's own, f8_e4m3, int4]
+    /// Formats of the weights that may be taken; several with commas between [default: the model's own, f8_e4m3 (fp8), int4]
     #[arg(long, alias = "formats", value_name = "FORMAT", value_delimiter = ',')]
     weights: Vec<Numbers>,
     /// The engine [default: as for `irene predict`]
@@ -85,9 +87,13 @@ impl Args {
                 .transpose()
                 .map_err(as_flag)?
                 .unwrap_or_default(),
-            price_per_kwh: self.price_per_kwh.or(settings::get().price_per_kwh).unwrap_or(PRICE_PER_KWH),
+            price_per_kwh: self.own_price().unwrap_or(PRICE_PER_KWH),
             most_rows: usual.most_rows,
         })
+    }
+
+    fn own_price(&self) -> Option<f64> {
+        self.price_per_kwh.or(settings::get().price_per_kwh)
     }
 
     fn selection(&self) -> Selection {
@@ -146,29 +152,63 @@ fn text(args: &Args, plan: &Plan) -> String {
     let shown = plan.plans.len().min(args.top.unwrap_or(TOP));
     let front = plan.plans.iter().filter(|row| row.is_on_front).count();
     if shown > 0 {
-        let best = |name: &str| plan.plans.iter().find(|row| row.best_of.contains(&name));
-        for (name, what) in [("energy", "least energy"), ("latency", "least time"), ("cost", "least money")] {
-            if let Some(row) = best(name) {
-                out += &format!("{what}: {}\n", in_words(row));
+        for name in ["energy", "latency", "cost"] {
+            if let Some(row) = plan.plans.iter().find(|row| row.best_of.contains(&name)) {
+                out += &format!("least {}: {}\n", word(name), in_words(row));
             }
         }
-        out += &format!("\n{}", sheet(&plan.plans[..shown]).text());
+        let table = sheet(&plan.plans[..shown]);
+        let shared = table.shared();
+        let shared = if shared.is_empty() { shared } else { format!("\n{shared}\n") };
+        out += &format!("{shared}\n{}", table.text());
         out += &format!(
-            "\nno other way beats {front} of them in energy, time and money (marked *); energy is of a token that is {}, money {}\n",
+            "\nno other way beats {front} of them in energy, times and money (marked *); energy is of a token that is {}, money {}\n",
             plan.tokens,
-            if args.gpu_hour_price.is_some() { "hire, electricity included" } else { "electricity alone" }
+            money_of(args)
         );
     }
     out + &left_out(plan)
 }
 
+/// The word for a figure in which a way is the best.
+fn word(name: &str) -> &str {
+    match name {
+        "latency" => "time",
+        "cost" => "money",
+        other => other,
+    }
+}
+
+/// The money, with where its prices are from.
+fn money_of(args: &Args) -> String {
+    let Some(prices) = &args.gpu_hour_price else {
+        return match args.own_price() {
+            Some(price) => format!("electricity alone at {price} USD/kWh"),
+            None => format!("electricity alone at {PRICE_PER_KWH} USD/kWh (US average in IrEne's paper)"),
+        };
+    };
+    let is_public = prices.split(',').any(|price| price.trim() == "public");
+    let sellers: BTreeSet<&str> = Hire::all().iter().filter_map(|hire| hire.source.split(',').next()).collect();
+    let sellers = sellers.into_iter().collect::<Vec<_>>().join(", ");
+    let public = if is_public { format!(" (public prices of {sellers})") } else { String::new() };
+    format!("hire, electricity included{public}")
+}
+
+/// How the model is spread over GPUs: `tp2 dp4`.
+fn spread(row: &PlanRow) -> String {
+    let degrees = [("tp", row.parallel.tensor), ("pp", row.parallel.pipeline), ("dp", row.parallel.data)];
+    let several = degrees.into_iter().filter(|(_, degree)| *degree > 1);
+    several.map(|(name, degree)| format!("{name}{degree}")).collect::<Vec<_>>().join(" ")
+}
+
 fn in_words(row: &PlanRow) -> String {
     let count = if row.gpus == 1 { String::new() } else { format!("{} x ", row.gpus) };
+    let spread = if row.gpus == 1 { String::new() } else { format!(" ({})", spread(row)) };
     let money = row.usd_per_million_tokens.map_or_else(String::new, |usd| format!(", {} a million tokens", money(usd)));
     let latency =
         row.figures.latency_s.map_or_else(String::new, |seconds| format!(", {} a request", render::si(seconds, "s")));
     format!(
-        "{count}{} with weights in {}: {} a token{latency}{money}",
+        "{count}{}{spread} with weights in {}: {} a token{latency}{money}",
         row.device,
         row.weights,
         render::si(row.energy_per_token_j, "J")
@@ -219,35 +259,36 @@ fn left_out(plan: &Plan) -> String {
 fn sheet(rows: &[PlanRow]) -> Sheet {
     let mut sheet = Sheet::new([
         Field::word("front", ""),
-        Field::word("device", "device"),
-        Field::figure("gpus", "GPUs", ""),
-        Field::word("parallel", "spread").rank(3),
-        Field::word("weights", "weights"),
-        Field::figure("running", "at once", "").rank(4),
+        Field::word("device", "device").setting(str::to_owned),
+        Field::word("", "GPUs").only_text(),
+        Field::figure("gpus", "", "").only_data(),
+        Field::word("parallel", "").only_data(),
+        Field::word("weights", "weights").setting(|format| format!("weights in {format}")),
+        Field::figure("", "at once", "").rank(5).only_text(),
+        Field::figure("running", "", "").only_data(),
         Field::figure("energy_per_token_j", "a token", "J"),
-        Field::figure("ttft_s", "first token", "s").rank(1),
-        Field::figure("itl_s", "between", "s").rank(1),
-        Field::figure("latency_s", "a request", "s").rank(5),
-        Field::figure("power_w", "power", "W").rank(5),
-        Field::word("usd", "a million").rank(2).only_text(),
-        Field::figure("usd_per_million_tokens", "a million", "USD").only_data(),
-        Field::figure("kwh_per_million_tokens", "a million", "kWh").only_data(),
-        Field::word("best_of", "best of").rank(6),
-        Field::word("set", "set").only_data(),
+        Field::figure("ttft_s", "first", "s").rank(2),
+        Field::figure("itl_s", "between", "s").rank(3),
+        Field::figure("latency_s", "whole", "s").rank(4),
+        Field::figure("power_w", "power", "W").rank(6),
+        Field::word("usd", "a million").rank(1).only_text(),
+        Field::figure("usd_per_million_tokens", "", "USD").only_data(),
+        Field::figure("kwh_per_million_tokens", "", "kWh").only_data(),
+        Field::word("", "least").rank(7).only_text(),
+        Field::word("best_of", "").only_data(),
+        Field::word("set", "").only_data(),
     ]);
     for row in rows {
-        let spread: Vec<String> =
-            [("tp", row.parallel.tensor), ("pp", row.parallel.pipeline), ("dp", row.parallel.data)]
-                .into_iter()
-                .filter(|(_, degree)| *degree > 1)
-                .map(|(name, degree)| format!("{name}{degree}"))
-                .collect();
+        let least: Vec<&str> = row.best_of.iter().map(|name| word(name)).collect();
         sheet.row([
             Cell::from(if row.is_on_front { "*" } else { "" }),
             row.device.as_str().into(),
+            format!("{} {}", row.gpus, spread(row)).trim_end().into(),
             row.gpus.into(),
-            spread.join(" ").into(),
+            spread(row).into(),
             row.weights.into(),
+            // In all copies, as `irene predict` counts them.
+            (row.running * row.parallel.data as f64).into(),
             row.running.into(),
             row.energy_per_token_j.into(),
             row.ttft_s.into(),
@@ -257,6 +298,7 @@ fn sheet(rows: &[PlanRow]) -> Sheet {
             row.usd_per_million_tokens.map(money).into(),
             row.usd_per_million_tokens.into(),
             row.kwh_per_million_tokens.into(),
+            least.join(", ").into(),
             row.best_of.join(" ").into(),
             row.set.as_str().into(),
         ]);

@@ -44,7 +44,7 @@ pub(super) struct BoundsArgs {
     /// The most time to the first token
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     max_ttft: Option<f64>,
-    /// The most time between the tokens of a sequence
+    /// The most median time between the tokens of a sequence
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     max_itl: Option<f64>,
     /// The most time of a request, or of a batch
@@ -93,6 +93,7 @@ impl SelectionArgs {
         refuse(true, "irene predict", &refused)?;
         let spec = following::model(&self.model)?;
         let calibration = self.setting.predictor.calibration()?;
+        self.setting.service.refuse_another_meter(calibration.as_deref())?;
         let mut lookup = Lookup::new(LookupOptions {
             finds_files: true,
             device: self.setting.service.own_device()?,
@@ -131,7 +132,7 @@ impl SelectionArgs {
                 cache: service.cache,
                 kernels: run.pass.kernels(),
                 load: one(&self.setting.loads(), "--batch-size, --concurrency or --rate")?,
-                prompt: one(&self.setting.sizes.seq_len, "--seq-len")?.map(|tokens| tokens as f64),
+                prompt: one(&self.setting.sizes.seq_len, "--prompt (--seq-len)")?.map(|tokens| tokens as f64),
                 generated: run.generate.map(|tokens| tokens as f64),
                 parallel: self.setting.parallel.parallel(),
                 ..RequestRow::default()

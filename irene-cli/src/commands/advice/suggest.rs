@@ -1,5 +1,5 @@
 use anyhow::Result;
-use irene_advice::{Accuracy, By, Suggestion, Suggestions};
+use irene_advice::{Accuracy, By, Kind, Suggestion, Suggestions};
 use irene_tree::render::{self, Grid, Heading};
 
 use super::{BoundsArgs, Selected, SelectionArgs, change, json};
@@ -56,11 +56,10 @@ fn text(found: &Suggestions) -> String {
     let mut grid = Grid::new([
         Heading::left("what to do"),
         Heading::right("saves"),
-        Heading::right("likely").rank(1),
-        Heading::right("time").rank(2),
-        Heading::right("memory").rank(3),
-        Heading::left("accuracy").rank(4),
-        Heading::left("--set").rank(5),
+        Heading::right("90% interval"),
+        Heading::right("time"),
+        Heading::right("memory"),
+        Heading::left("--set").rank(1),
     ]);
     for one in &found.suggestions {
         grid.row(row(one));
@@ -84,17 +83,21 @@ fn text(found: &Suggestions) -> String {
     out
 }
 
-fn row(one: &Suggestion) -> [String; 7] {
+fn row(one: &Suggestion) -> [String; 6] {
     let ratio = |ratio: Option<f64>| ratio.map_or_else(String::new, change);
-    let likely = one.saved_share_low.zip(one.saved_share_high);
+    let interval = one.saved_share_low.zip(one.saved_share_high);
     let percent = |share: f64| format!("{:.0}", 100.0 * share).replace('-', "−");
+    let of_answers = match one.kind {
+        Kind::SmallerModel | Kind::FewerLayers => " (another model)",
+        _ if one.price.accuracy == Accuracy::Unknown => " (accuracy unknown)",
+        _ => "",
+    };
     [
-        one.title.clone(),
+        format!("{}{of_answers}", one.title),
         format!("{:.1}%", 100.0 * one.saved_share),
-        likely.map_or_else(String::new, |(low, high)| format!("{} to {}%", percent(low), percent(high))),
+        interval.map_or_else(String::new, |(low, high)| format!("{} to {}%", percent(low), percent(high))),
         ratio(one.price.latency_ratio.or(one.price.ttft_ratio)),
         ratio(one.price.memory_ratio),
-        if one.price.accuracy == Accuracy::Unknown { "unknown".into() } else { "the same".into() },
         one.set.clone().unwrap_or_default(),
     ]
 }

@@ -2,7 +2,7 @@ use anyhow::Result;
 use irene_advice::{By, Change, Comparison, Direction, Effect};
 use irene_tree::render::{self, Grid, Heading};
 
-use super::{Selected, SelectionArgs, change, json, signed};
+use super::{Selected, SelectionArgs, change, difference, json};
 use crate::{
     commands::{FormatArgs, Usage},
     output,
@@ -77,7 +77,7 @@ fn figures(comparison: &Comparison) -> String {
             title.to_owned(),
             render::in_unit(a, unit),
             render::in_unit(b, unit),
-            signed(b - a, unit),
+            difference(a, b, |value| render::si(value, unit)),
             change(b / a),
         ]);
     };
@@ -86,17 +86,17 @@ fn figures(comparison: &Comparison) -> String {
         row("time", "s", latency.a_s, latency.b_s);
     }
     let figures = [&comparison.a, &comparison.b].map(|whole| &whole.figures);
-    for (title, [a, b]) in
-        [("time to the first token", figures.map(|of| of.ttft_s)), ("time between tokens", figures.map(|of| of.itl_s))]
-    {
+    for (title, [a, b]) in [
+        ("time to the first token", figures.map(|of| of.ttft_s)),
+        ("time between tokens (median)", figures.map(|of| of.itl_s)),
+    ] {
         if let Some((a, b)) = a.zip(b) {
             row(title, "s", a, b);
         }
     }
     if let Some(memory) = &comparison.memory {
         let (a, b) = (memory.a_bytes, memory.b_bytes);
-        let sign = if b < a { "−" } else { "+" };
-        let difference = format!("{sign}{}", render::bytes((b - a).abs()));
+        let difference = difference(a, b, render::bytes);
         grid.row(["memory of each GPU".to_owned(), render::bytes(a), render::bytes(b), difference, change(b / a)]);
     }
     grid.text(output::width())
@@ -132,7 +132,7 @@ fn parts(comparison: &Comparison) -> String {
             part.component.replace('_', "-"),
             joules(part.a_j),
             joules(part.b_j),
-            signed(part.difference_j, "J"),
+            difference(part.a_j, part.b_j, joules),
             ratio,
         ]);
     }

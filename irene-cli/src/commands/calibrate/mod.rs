@@ -17,9 +17,9 @@ use crate::output;
 
 /// Makes a predictor for your machine from a few measurements
 ///
-/// From trees that were measured on it, or from whole requests. Trees carry the profile of another machine over.
-/// Requests (--requests) move what the device's data sheet says, for the engines that served them; `irene predict`
-/// takes the file for models with --prompt, and for sheets of requests.
+/// From trees that were measured on it, or from whole requests. Trees carry the profile of another machine over. Requests
+/// (--requests) move what the device's data sheet says, for the engines that served them, and energy is that of the rows'
+/// meter. `irene predict`, `whatif`, `suggest` and `serve` take either file; `explain` and `report` one from trees.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene calibrate --device gtx-1080-ti mine.jsonl -o mine.safetensors

@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use irene_bench::Mark;
-use irene_devices::{Catalogue, Device, DeviceClass, Engine};
+use irene_devices::{Catalogue, Device, Engine};
 use irene_numerics::median;
-use irene_predict::{Calibration, Forecast, Law, Measured, Service, ServiceOptions};
-use irene_requests::{ASSUMED, Figures, METER, RequestReader, RequestRow};
+use irene_predict::{Calibration, Forecast, Law, LeftOutError, Measured, Service, ServiceOptions};
+use irene_requests::{ASSUMED, METER, RequestReader, RequestRow};
 
 use super::Args;
 use crate::{
@@ -76,8 +76,8 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
     faults.extend(of_rows);
     faults.iter().for_each(|fault| output::tell(fault));
     ensure!(!measured.is_empty(), "{origin}: no measured request to calibrate on");
-    for ([before, after], count) in remarks {
-        output::tell(&format!("{origin}: {before}{}{after}", trees::count(count, "row")));
+    for (remark, count) in remarks {
+        output::tell(&format!("{origin}: {}{remark}", trees::count(count, "row")));
     }
     let calibration = Calibration::of(&measured)?;
     output::write_bytes(&args.output, &calibration.to_bytes()?)?;
@@ -127,8 +127,8 @@ fn is_named(device: &Device, name: &str) -> bool {
 struct Learned {
     measured: Vec<Measured>,
     faults: Vec<String>,
-    /// The number of rows stands in the middle.
-    remarks: BTreeMap<[String; 2], usize>,
+    /// The number of rows stands before.
+    remarks: BTreeMap<String, usize>,
 }
 
 impl Learned {
@@ -147,7 +147,7 @@ impl Learned {
                         continue;
                     }
                     tell_if_far_off(origin, &row, &one);
-                    for remark in remarks(&row, &one.device) {
+                    for remark in remarks(&row) {
                         *learned.remarks.entry(remark).or_default() += 1;
                     }
                     learned.measured.push(one);
@@ -177,29 +177,12 @@ fn unfit(row: &RequestRow) -> Option<(&'static str, &'static str)> {
     refused.into_iter().find(|(mark, _)| has_mark(row, *mark)).map(|(_, reason)| ("marks", reason))
 }
 
-/// Remarks on a row that counts, each without the number of rows in its middle.
-fn remarks(row: &RequestRow, device: &Device) -> Vec<[String; 2]> {
+/// Remarks on a row that counts, each without the number of rows before it.
+fn remarks(row: &RequestRow) -> Vec<String> {
     let marks = [Mark::NotSteady, Mark::EndedEarly, Mark::Failures].into_iter().filter(|mark| has_mark(row, *mark));
     let marks = marks.map(|mark| format!(" with the mark `{}`, learned from like any other", mark.name()));
     let is_assumed = row.further(ASSUMED).is_some_and(|names| !names.is_empty());
-    let assumed = is_assumed.then(|| format!(" with settings that are assumed (the column `{ASSUMED}`)"));
-    let whole = whole_machine(row, device).map(|meter| {
-        let why = " counts more than the GPUs, and all of it is taken for theirs: predict without --meter wall, or measure with --meter nvml";
-        [format!("the meter `{meter}` of "), why.to_owned()]
-    });
-    marks.chain(assumed).map(|after| [String::new(), after]).chain(whole).collect()
-}
-
-/// The meter of a row's energies, if it counts more than the GPUs. A chip that is a machine of its own has no other meter.
-fn whole_machine<'a>(row: &'a RequestRow, device: &Device) -> Option<&'a str> {
-    /// Each channel and each meter of GPUs alone has one of these in its name.
-    const OF_GPUS: [&str; 3] = ["gpu", "card", "nvml"];
-    let is_card = matches!(device.class, DeviceClass::Datacenter | DeviceClass::Workstation | DeviceClass::Consumer);
-    let Figures { energy_per_request_j, energy_per_token_j, power_w, .. } = row.figures;
-    let has_energy = energy_per_request_j.or(energy_per_token_j).or(power_w).is_some();
-    let is_of_gpus = |part: &str| OF_GPUS.iter().any(|word| part.to_lowercase().contains(word));
-    let meter = row.further(METER).filter(|meter| is_card && has_energy && !meter.is_empty())?;
-    (!meter.split(" + ").all(is_of_gpus)).then_some(meter)
+    marks.chain(is_assumed.then(|| format!(" with settings that are assumed (the column `{ASSUMED}`)"))).collect()
 }
 
 /// The fault of a row whose GPUs drew more than they can.
@@ -207,7 +190,7 @@ fn beyond_limit(origin: &str, row: &RequestRow, one: &Measured) -> Option<String
     /// Meters and the edges of a run exceed a limit that is kept by up to this factor.
     const ABOVE: f64 = 1.1;
     let limit = one.device.limit_w() * row.parallel.gpus() as f64;
-    let watts = one.watts.filter(|watts| *watts > ABOVE * limit && whole_machine(row, &one.device).is_none())?;
+    let watts = one.watts.filter(|watts| *watts > ABOVE * limit && one.meter.is_none())?;
     let reason = format!(
         "the measured power is {watts:.0} W, and the limit of the GPUs {limit:.0} W; check the units, how many GPUs there were, and whether the meter \
          (column `{METER}`) counts more than these"
@@ -215,14 +198,27 @@ fn beyond_limit(origin: &str, row: &RequestRow, one: &Measured) -> Option<String
     Some(row.fault(origin, "", reason).to_string())
 }
 
+/// The figures that a calibration moves.
+const FIGURES: [&str; 5] =
+    ["time", "power at the measured time", "energy", "time to the first token", "time between tokens"];
+
+/// How far off the data sheet is on each figure.
+fn by_data_sheet(one: &Measured) -> [Option<f64>; 5] {
+    let [time, power, energy] = one.residuals(Law::shipped());
+    let [first, between] = one.token_residuals(Law::shipped());
+    [time, power, energy, first, between]
+}
+
 /// Units go wrong easily.
 fn tell_if_far_off(origin: &str, row: &RequestRow, one: &Measured) {
-    const FAR: f64 = 5.0;
-    let names = ["time", "power", "energy"];
-    let far = one.residuals(Law::shipped()).into_iter().zip(names);
-    let far =
-        far.filter_map(|(residual, name)| Some((residual?, name))).find(|(residual, _)| residual.abs() > FAR.ln());
-    if let Some((residual, name)) = far {
+    /// Times of tokens are known less well.
+    const FAR: [f64; 5] = [5.0, 5.0, 5.0, 20.0, 20.0];
+    let residuals = by_data_sheet(one).into_iter().zip(FIGURES).zip(FAR);
+    // Another meter counts as much more as it likes.
+    let is_comparable = |name: &str| one.meter.is_none() || name.starts_with("time");
+    let known = residuals.filter_map(|((residual, name), far)| Some((residual?, name, far)));
+    let mut known = known.filter(|(_, name, _)| is_comparable(name));
+    if let Some((residual, name, _)) = known.find(|(residual, _, far)| residual.abs() > far.ln()) {
         let times = (-residual).exp();
         output::tell(&format!(
             "{origin}, line {}: the measured {name} is {times:.2} times that of the data sheet; check its unit",
@@ -248,14 +244,39 @@ fn tell(args: &Args, calibration: &Calibration, measured: &[Measured], others: u
     if others > 0 {
         output::tell(&format!("{} of other devices left out", trees::count(others, "row")));
     }
-    let left_out = calibration.left_out();
-    for (place, name) in ["time", "power at the measured time", "energy"].into_iter().enumerate() {
-        let percent = |log: f64| 100.0 * log.exp_m1().abs();
-        let before = median(measured.iter().filter_map(|one| one.residuals(Law::shipped())[place]).map(percent));
-        let others = median(left_out[place].iter().copied().map(percent)).filter(|_| left_out[place].len() > 1);
-        let others = others.map_or_else(String::new, |off| format!(", {off:.1}% by a calibration on the others"));
-        if let Some(before) = before {
-            output::tell(&format!("{name} of these requests: off by {before:.1}% (median) by the data sheet{others}"));
+    if let Some((meter, watts)) = provenance.meter.as_ref().zip(calibration.beside_w()) {
+        output::tell(&format!(
+            "the meter `{meter}` counts more than the GPUs ({watts:.0} W beside them), and so do energy and power of what this file predicts; for \
+             those of the GPUs alone measure with --meter nvml"
+        ));
+    }
+    tell_errors(calibration, measured);
+}
+
+/// Tells how far off the data sheet is, and a calibration on the others.
+fn tell_errors(calibration: &Calibration, measured: &[Measured]) {
+    let before: Vec<[Option<f64>; 5]> = measured.iter().map(by_data_sheet).collect();
+    let percent = |log: f64| 100.0 * log.exp_m1().abs();
+    for (place, (name, others)) in FIGURES.into_iter().zip(calibration.left_out()).enumerate() {
+        let is_of_tokens = place > 2;
+        match median(before.iter().filter_map(|residuals| residuals[place]).map(percent)) {
+            Some(off) => output::tell(&format!(
+                "{name} of these requests: off by {off:.1}% (median) by the data sheet{}{}",
+                if calibration.provenance.meter.is_some() && matches!(place, 1 | 2) { " (the GPUs alone)" } else { "" },
+                by_the_others(&others)
+            )),
+            None if is_of_tokens && measured.iter().any(Measured::generates) => {
+                output::tell(&format!("{name}: in no row, so that it is still known by the data sheet alone"));
+            }
+            None => {}
         }
     }
+}
+
+/// How far off calibrations on all other settings are; nothing where there are none.
+fn by_the_others(errors: &[LeftOutError]) -> String {
+    let off = median(errors.iter().map(|error| 100.0 * error.residual.exp_m1().abs()));
+    let Some(off) = off.filter(|_| errors.len() > 1) else { return String::new() };
+    let within = errors.iter().filter(|error| error.is_within).count();
+    format!(", {off:.1}% by a calibration on the others, whose 90% intervals hold {within} of {}", errors.len())
 }

@@ -1,11 +1,11 @@
 //! Forecasts from data sheets, for people and for programs.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
 use anyhow::Result;
 use irene_devices::Device;
-use irene_predict::{Load, Note, Part};
-use irene_regress::{CONFIDENCE, kwh_per_million};
+use irene_predict::{Forecast, Load, Note, Part};
+use irene_regress::CONFIDENCE;
 use irene_requests::{Figure, RequestRow};
 use irene_tree::{
     Parallel, Tree,
@@ -16,14 +16,10 @@ use serde_json::{Map, Value, json};
 use super::{
     Args,
     answered::{self, Answered},
-    one,
+    compared, of_devices, one,
     service::{self, Answer},
 };
-use crate::{
-    commands::trees::count,
-    output::width,
-    sheet::{Cell, Field, Sheet},
-};
+use crate::{commands::trees::count, output::width};
 
 /// Forecasts the rows of the command line, and prints them.
 pub(super) fn run(args: &Args, rows: Vec<RequestRow>) -> Result<()> {
@@ -46,7 +42,7 @@ impl Answered for Answer {
     }
 
     fn table(args: &Args, several: &[Self]) -> String {
-        format!("{}\n\n{}", bases(several), table(args, several))
+        compared::text(args, several)
     }
 
     fn csv(_: &Args, several: &[Self]) -> Result<String> {
@@ -57,12 +53,6 @@ impl Answered for Answer {
     }
 }
 
-/// Where the figures of several forecasts come from.
-fn bases(answers: &[Answer]) -> String {
-    let bases: BTreeSet<&str> = answers.iter().map(|answer| answer.forecast.provenance.as_str()).collect();
-    bases.into_iter().collect::<Vec<_>>().join("; ")
-}
-
 /// Each figure, in words and with its unit.
 fn named(figure: Figure, load: Load) -> (&'static str, &'static str) {
     match figure {
@@ -70,7 +60,7 @@ fn named(figure: Figure, load: Load) -> (&'static str, &'static str) {
         Figure::EnergyPerToken => ("energy of a generated token", "J"),
         Figure::Power => ("mean power", "W"),
         Figure::Ttft => ("time to the first token", "s"),
-        Figure::Itl => ("time between tokens", "s"),
+        Figure::Itl => ("time between tokens (median)", "s"),
         Figure::Latency if matches!(load, Load::Sequences(_)) => ("time of the batch", "s"),
         Figure::Latency => ("time of a request", "s"),
         _ => ("generated in a second", "tokens"),
@@ -97,7 +87,9 @@ fn text(args: &Args, answer: &Answer) -> Result<String> {
     let parts =
         [Some(part("prompt", &forecast.prompt)), forecast.token.as_ref().map(|token| part("each token", token))];
     writeln!(out, "\n{}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))?;
-    out += &memory(answer);
+    for line in [mean_between(answer), Some(memory(answer)), whose(answer).map(str::to_owned)].into_iter().flatten() {
+        writeln!(out, "{line}")?;
+    }
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
     }
@@ -107,6 +99,41 @@ fn text(args: &Args, answer: &Answer) -> Result<String> {
     out += &one::bottleneck_table(args, &tree);
     out += &cost(args, row);
     Ok(out)
+}
+
+/// The meter of the energy, where that counts more than the devices: a note says so.
+fn meter(forecast: &Forecast) -> Option<&str> {
+    forecast.notes.iter().find_map(|note| match note {
+        Note::Host { .. } => Some("wall"),
+        Note::Meter { meter } => Some(meter.as_str()),
+        _ => None,
+    })
+}
+
+/// Whose energy it is, where no note says it.
+pub(super) fn whose(answer: &Answer) -> Option<&'static str> {
+    let Answer { setting, forecast, .. } = answer;
+    match meter(forecast) {
+        Some(_) => None,
+        None if setting.is_calibrated(forecast) => Some("energy is what the meter of the measured requests counts"),
+        None => Some(of_devices(setting.request.parallel)),
+    }
+}
+
+/// The mean time between tokens, where it is longer than the median in the table.
+fn mean_between(answer: &Answer) -> Option<String> {
+    /// As far apart as three digits show.
+    const APART: f64 = 1.01;
+    let (request, figures) = (&answer.setting.request, &answer.row.figures);
+    // The time of a batch may have several waves in it.
+    if request.load.sequences().is_some() || !answer.setting.engine.is_continuous || request.generated < 2 {
+        return None;
+    }
+    let mean = (figures.latency_s? - figures.ttft_s?) / (request.generated - 1) as f64;
+    (mean > APART * figures.itl_s?).then(|| {
+        let mean = render::si(mean, "s");
+        format!("mean time between tokens: {mean}; steps that read others' prompts take longer")
+    })
 }
 
 /// `4 x h100-sxm limited to 400 W`.
@@ -140,20 +167,21 @@ fn figures(row: &RequestRow, load: Load) -> String {
         let Some(value) = row.figures.get(figure) else { continue };
         let (name, unit) = named(figure, load);
         let mut cells = vec![name.to_owned(), render::in_unit(value, unit)];
-        let ends = row.low.get(figure).zip(row.high.get(figure));
-        cells.extend(has_interval.then(|| ends.map_or_else(String::new, |(low, high)| range(low, high, unit))));
+        // As many tokens as arrive are known.
+        let ends = row.low.get(figure).zip(row.high.get(figure)).filter(|(low, high)| low < high);
+        cells.extend(has_interval.then(|| ends.map_or_else(String::new, |ends| range(value, ends, unit))));
         grid.row(cells);
     }
     grid.text(width())
 }
 
-fn range(low: f64, high: f64, unit: &str) -> String {
+fn range(value: f64, (low, high): (f64, f64), unit: &str) -> String {
     match unit {
         // Whole ones need no prefix.
         "tokens" => {
             format!("{} to {}", render::in_unit(low, unit).trim_end_matches(" tokens"), render::in_unit(high, unit))
         }
-        unit => render::range(low, high, unit),
+        unit => render::range_beside(value, low, high, unit),
     }
 }
 
@@ -161,21 +189,26 @@ fn memory(answer: &Answer) -> String {
     let memory = &answer.forecast.memory;
     let bytes = render::bytes;
     let cache = if memory.cache > 0.0 { format!("cache {}, ", bytes(memory.cache)) } else { String::new() };
+    // One sequence may have more.
+    let is_part = (memory.total()..memory.card).contains(&memory.usable);
+    let room = match is_part {
+        true => format!("{} that the engine takes of its {}", bytes(memory.usable), bytes(memory.card)),
+        false => bytes(memory.card),
+    };
     format!(
-        "memory of {}: weights {}, {cache}activations {}, workspace {}: {} of {}; room for {} sequence{}\n",
+        "memory of {}: weights {}, {cache}activations {}, workspace {}: {} of {room}; room for {} sequence{}",
         if answer.setting.request.parallel.is_single() { "the device" } else { "each GPU" },
         bytes(memory.weights),
         bytes(memory.activations),
         bytes(memory.workspace),
         bytes(memory.total()),
-        bytes(memory.card),
         memory.most_sequences,
         if memory.most_sequences == 1 { "" } else { "s" },
     )
 }
 
 /// A mean number of requests.
-fn mean(requests: f64) -> String {
+pub(super) fn mean(requests: f64) -> String {
     if requests.fract() == 0.0 { format!("{requests}") } else { format!("{requests:.1}") }
 }
 
@@ -246,83 +279,14 @@ fn object(args: &Args, answer: &Answer) -> Value {
     let million = |joules: Option<f64>| joules.map_or(Value::Null, |joules| super::cost(args, joules));
     set("cost_per_million_tokens", million(row.figures.energy_per_token_j));
     set(super::COST_OF_REQUESTS, million(row.figures.energy_per_request_j));
+    match meter(forecast) {
+        Some(meter) => set("meter", meter.into()),
+        // That of a calibration may have been any.
+        None if setting.is_calibrated(forecast) => {}
+        None => set("meter", "gpu".into()),
+    }
     set("provenance", forecast.provenance.as_str().into());
     set("marks", forecast.notes.iter().map(Note::mark).collect());
     set("notes", forecast.notes.iter().map(ToString::to_string).collect());
     Value::Object(object)
-}
-
-/// A row a forecast.
-fn table(args: &Args, answers: &[Answer]) -> String {
-    let mut sheet = Sheet::new(titles());
-    for answer in answers {
-        sheet.row(cells(args, answer));
-    }
-    sheet.text()
-}
-
-fn titles() -> [Field; 20] {
-    let figure = |title: &str, unit| Field::figure("", title, unit);
-    [
-        Field::word("", "model"),
-        Field::word("", "device"),
-        Field::word("", "engine").rank(5),
-        figure("batch", ""),
-        figure("at once", ""),
-        figure("a second", ""),
-        figure("prompt", "").rank(3),
-        figure("new", "").rank(3),
-        figure("a request", "J"),
-        figure("a token", "J"),
-        figure("at least", "J").rank(4),
-        figure("at most", "J").rank(4),
-        figure("first", "s").rank(1),
-        figure("between", "s").rank(1),
-        figure("whole", "s").rank(2),
-        figure("tokens/s", "").rank(1),
-        figure("power", "W").rank(1),
-        figure("a million", "").rank(2),
-        figure("CO2e", "").rank(2),
-        Field::word("", ""),
-    ]
-}
-
-/// The cells of a forecast, in the order of [`titles`].
-fn cells(args: &Args, answer: &Answer) -> [Cell; 20] {
-    let Answer { row, setting, forecast } = answer;
-    let request = &setting.request;
-    let [sequences, concurrency, rate] = match request.load {
-        Load::Sequences(sequences) => [Some(sequences as f64), None, None],
-        Load::Concurrency(running) => [None, Some(running), None],
-        Load::Rate(rate) => [None, Some(forecast.running), Some(rate)],
-    };
-    let (figures, token) = (&row.figures, row.figures.energy_per_token_j);
-    let ends = |figures: &irene_requests::Figures| {
-        figures.energy_per_token_j.or(figures.energy_per_request_j.filter(|_| token.is_none()))
-    };
-    let kwh = token.or(figures.energy_per_request_j).map(kwh_per_million);
-    let grams = kwh.zip(args.grid_intensity()).map(|(kwh, grams)| kwh * grams);
-    let marks: Vec<&str> = forecast.notes.iter().map(Note::mark).collect();
-    [
-        setting.spec.name().into(),
-        counted(&setting.device, setting.request.parallel).into(),
-        setting.engine.name.into(),
-        sequences.into(),
-        concurrency.map(mean).into(),
-        rate.map(|rate| rate.to_string()).into(),
-        request.prompt.into(),
-        Some(request.generated).filter(|generated| *generated > 0).into(),
-        figures.energy_per_request_j.into(),
-        token.into(),
-        ends(&row.low).into(),
-        ends(&row.high).into(),
-        figures.ttft_s.into(),
-        figures.itl_s.into(),
-        figures.latency_s.into(),
-        figures.tokens_per_s.into(),
-        figures.power_w.into(),
-        kwh.map(|kwh| format!("{} USD", one::decimals(kwh * args.price_per_kwh()))).into(),
-        grams.map(|grams| render::si(grams, "g")).into(),
-        marks.join(" ").into(),
-    ]
 }

@@ -1,6 +1,7 @@
 //! `irene predict`: one tree or one forecast in full, or a row for each of several settings.
 
 mod answered;
+mod compared;
 mod forecasts;
 mod one;
 mod rows;
@@ -14,7 +15,7 @@ use anyhow::{Result, ensure};
 use irene_advice::Grid;
 use irene_models::{ModelSpec, Run};
 use irene_regress::{PRICE_PER_KWH, kwh_per_million};
-use irene_tree::{Quantity, Size, Tree, render};
+use irene_tree::{Parallel, Quantity, Size, Tree, render};
 use serde_json::{Value, json};
 
 pub(super) use self::service::ServiceArgs;
@@ -77,13 +78,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "USD", value_parser = not_negative, allow_negative_numbers = true)]
     price_per_kwh: Option<f64>,
     /// Carbon intensity of the grid: g CO2e per kWh, or a country by its name, or `world`; emissions are shown where it is given
-    #[arg(long, value_name = "GRAMS_OR_COUNTRY", value_parser = grams, allow_negative_numbers = true)]
-    grid_intensity: Option<f64>,
+    #[arg(long, value_name = "GRAMS_OR_COUNTRY", value_parser = intensity, allow_negative_numbers = true)]
+    grid_intensity: Option<Intensity>,
     #[command(flatten)]
     output: TreeOutputArgs,
     /// Show this many instance types in the table of bottlenecks (text) [default: 10]
     #[arg(long, value_name = "N", value_parser = size_or_zero)]
     top: Option<usize>,
+}
+
+/// g CO2e per kWh, by a number or by the name of a grid.
+#[derive(Clone, Copy)]
+struct Intensity {
+    grams: f64,
+    grid: Option<&'static Grid>,
 }
 
 /// The fields of a tree in json that tell its cost.
@@ -92,11 +100,25 @@ const COST_OF_REQUESTS: &str = "cost_per_million_requests";
 
 impl Args {
     fn price_per_kwh(&self) -> f64 {
-        self.price_per_kwh.or(settings::get().price_per_kwh).unwrap_or(PRICE_PER_KWH)
+        self.own_price().unwrap_or(PRICE_PER_KWH)
+    }
+
+    fn own_price(&self) -> Option<f64> {
+        self.price_per_kwh.or(settings::get().price_per_kwh)
     }
 
     fn grid_intensity(&self) -> Option<f64> {
-        self.grid_intensity.or(settings::get().grid_intensity)
+        self.grid_intensity.map(|intensity| intensity.grams).or(settings::get().grid_intensity)
+    }
+
+    /// The price and the emissions of a kWh, with where they are from.
+    fn rates(&self) -> String {
+        let source = if self.own_price().is_some() { "" } else { " (US average in IrEne's paper)" };
+        let of_grid = self.grid_intensity.and_then(|intensity| intensity.grid);
+        let of_grid =
+            of_grid.map_or_else(String::new, |Grid { name, year, source, .. }| format!(" ({name}, {year}: {source})"));
+        let grid = self.grid_intensity().map(|grams| format!(" and {grams} g CO2e/kWh{of_grid}"));
+        format!("at {} USD/kWh{source}{}", self.price_per_kwh(), grid.unwrap_or_default())
     }
 
     fn unfolds(&self) -> bool {
@@ -147,12 +169,21 @@ impl Args {
     }
 }
 
-/// g CO2e per kWh, as a number or by the name of a grid.
-fn grams(text: &str) -> Result<f64, String> {
+/// A number, or the name of a grid.
+fn intensity(text: &str) -> Result<Intensity, String> {
     if text.parse::<f64>().is_ok() {
-        return not_negative(text);
+        return not_negative(text).map(|grams| Intensity { grams, grid: None });
     }
-    Grid::find(text).map(|grid| grid.g_co2e_per_kwh).map_err(|error| error.to_string())
+    let grid = Grid::find(text).map_err(|error| error.to_string())?;
+    Ok(Intensity { grams: grid.g_co2e_per_kwh, grid: Some(grid) })
+}
+
+/// Whose energy a data sheet predicts, where no machine is added to it.
+fn of_devices(parallel: Parallel) -> &'static str {
+    match parallel.is_single() {
+        true => "energy is that of the device alone; --meter wall adds the machine around it",
+        false => "energy is that of the devices alone; --meter wall adds the machine around them",
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -219,7 +250,9 @@ fn text(args: &Args, subject: &Subject<'_>, format: TreeFormat) -> Result<String
         (TreeFormat::Text, Some(tree)) if count == 1 => one::text(args, predictor, &tree)?,
         (TreeFormat::Text, _) => {
             let basis = predictor.profile.provenance.basis();
-            format!("on {} ({basis})\n\n{}", predictor.name, rows.printed(Format::Text))
+            let shared = rows.shared();
+            let shared = if shared.is_empty() { shared } else { shared + ", " };
+            format!("{shared}on {} ({basis})\n\n{}", predictor.name, rows.printed(Format::Text))
         }
         (TreeFormat::Csv, Some(tree)) if count == 1 && !asks_for_cost => render::csv(&tree),
         (TreeFormat::Csv, _) => rows.printed(Format::Csv),

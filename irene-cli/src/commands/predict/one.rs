@@ -148,9 +148,8 @@ pub(super) fn cost(args: &Args, each: &[(&str, f64)]) -> String {
         let emissions = emissions.unwrap_or_default();
         format!("a million {what}: {} kWh, {} USD{emissions}\n", decimals(kwh), decimals(kwh * price))
     };
-    let grid = args.grid_intensity().map_or_else(String::new, |grams| format!(" and {grams} g CO2e/kWh"));
     let lines: String = each.iter().map(line).collect();
-    format!("\n{lines}at {price} USD/kWh{grid}\n")
+    format!("\n{lines}{}\n", args.rates())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use irene_devices::{Catalogue, Device, Engine};
-use irene_predict::{Forecast, Host, Service, ServiceOptions, Setting};
+use irene_predict::{Calibration, Forecast, Host, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
 use irene_tree::{Format, Precision};
@@ -23,8 +23,8 @@ use crate::{
 /// How a device serves requests.
 #[derive(clap::Args, Clone)]
 pub(crate) struct ServiceArgs {
-    /// The engine, with its generation (vllm-0.11, vllm-0.5, tensorrt-llm, transformers, llama.cpp, deepspeed, candle)
-    /// [default: vllm; llama.cpp on processors and Apple's chips; transformers for models that generate nothing]
+    /// The engine, with its generation (vllm-0.11, vllm-0.5, vllm-0.2, tensorrt-llm, transformers, llama.cpp, deepspeed, candle)
+    /// [default: vllm-0.11; llama.cpp on processors and Apple's chips; transformers for models that generate nothing]
     #[arg(long, value_name = "NAME")]
     pub(crate) engine: Option<String>,
     /// Mean number of requests running at once (others wait their turn); several with commas between
@@ -42,13 +42,13 @@ pub(crate) struct ServiceArgs {
     /// A limit on the power of each GPU
     #[arg(long, value_name = "WATTS", value_parser = positive)]
     pub(crate) power_limit: Option<f64>,
-    /// Whose energy: that of the devices, as their own meters have it, or that at the wall, with the machine around them [default: gpu]
+    /// Whose energy [default: gpu]
     #[arg(long, value_enum, value_name = "METER")]
     meter: Option<Meter>,
     /// The power of the machine around the devices, for energy at the wall [default: that of a usual server or desktop]
     #[arg(long, value_name = "WATTS", value_parser = not_negative, allow_negative_numbers = true)]
     host_power: Option<f64>,
-    /// A data sheet of your own, in place of --device (`irene devices` shows what one holds)
+    /// A data sheet of your own, in place of --device (`irene devices h100-sxm --format toml` prints one to start from)
     #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["device", "predictor"])]
     device_spec: Option<PathBuf>,
 }
@@ -56,9 +56,9 @@ pub(crate) struct ServiceArgs {
 /// Whose energy a forecast is of.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Meter {
-    /// The devices'
+    /// The devices alone, as their own sensors would read
     Gpu,
-    /// The whole machine's
+    /// The whole machine at the wall
     Wall,
 }
 
@@ -86,9 +86,11 @@ impl ServiceArgs {
 
     /// The options of all rows.
     pub(super) fn options(&self, args: &Args) -> Result<ServiceOptions> {
+        let calibration = args.setting.predictor.calibration()?;
+        self.refuse_another_meter(calibration.as_deref())?;
         Ok(ServiceOptions {
             device: self.own_device()?,
-            calibration: args.setting.predictor.calibration()?,
+            calibration,
             power_limit_w: self.power_limit,
             precision: args.setting.run.dtype,
             head: args.setting.run.pass.head(),
@@ -99,6 +101,13 @@ impl ServiceArgs {
     /// Those of the energy that is meant.
     pub(in crate::commands) fn meter_flags(&self) -> [(&'static str, bool); 2] {
         [("--meter", self.meter.is_some()), ("--host-power", self.host_power.is_some())]
+    }
+
+    /// Refuses those where the calibration has the machine around the devices in all its energies.
+    pub(in crate::commands) fn refuse_another_meter(&self, calibration: Option<&Calibration>) -> Result<()> {
+        let Some(meter) = calibration.and_then(|known| known.provenance.meter.as_ref()) else { return Ok(()) };
+        let others = format!("another calibration: the energy of this one is what its meter `{meter}` counts");
+        refuse(true, &others, &self.meter_flags())
     }
 
     /// Those of requests.
@@ -155,7 +164,22 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
         true => found?,
         false => found.context(OF_SETTINGS)?,
     }
+    if !args.setting.predictor.is_of_data_sheet() {
+        tell_of_profiles(&names);
+    }
     Ok(Some(names))
+}
+
+/// Tells which of the devices have a measured profile: their figures are others than the same command gives for one alone.
+fn tell_of_profiles(names: &[String]) {
+    let measured: Vec<&str> = names.iter().map(String::as_str).filter(|name| DeviceProfile::is_bundled(name)).collect();
+    let (has, here) = match (measured.as_slice(), names) {
+        ([], _) => return,
+        ([_], [_]) => ("has a measured profile", "it is predicted from its data sheet"),
+        ([_], _) => ("has a measured profile", "all are predicted from their data sheets"),
+        _ => ("have measured profiles", "all are predicted from their data sheets"),
+    };
+    output::tell(&format!("{} {has}, with energy at the wall; here {here}", measured.join(" and ")));
 }
 
 /// A row for each request: every model on every device with every load and prompt, in this order.
@@ -256,15 +280,21 @@ pub(super) fn answers(args: &Args, rows: Vec<RequestRow>) -> Result<(Vec<Answer>
     let count = rows.len();
     let mut answers = Vec::new();
     for row in rows {
-        let names = [&row.model, &row.device].into_iter().flatten().cloned().collect::<Vec<_>>().join(" on ");
+        let names: Vec<String> = [&row.model, &row.device].into_iter().flatten().cloned().collect();
         match answer(&service, row) {
             Ok(answer) => answers.push(answer),
             Err(error) if count == 1 => return Err(error.into()),
-            Err(error) => output::complain(&anyhow::Error::from(error).context(names)),
+            Err(error) => output::complain(&named(error.into(), names)),
         }
     }
     let lacking = count - answers.len();
     Ok((answers, lacking))
+}
+
+/// The error with what it is of, unless it says that itself.
+fn named(error: anyhow::Error, names: Vec<String>) -> anyhow::Error {
+    let text = error.to_string();
+    if names.iter().all(|name| text.contains(name)) { error } else { error.context(names.join(" on ")) }
 }
 
 fn answer(service: &Service, mut row: RequestRow) -> Result<Answer, irene_predict::Error> {

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device, Engine, Law};
 use irene_models::{ModelSpec, Run};
-use irene_predict::{TrainingForecast, TrainingLength, forecast_training};
+use irene_predict::{TrainingForecast, TrainingLength, TrainingNote, forecast_training};
 use irene_tree::{Training, Tree};
 use serde_json::Value;
 
 use super::{
     Args,
     answered::{self, Answered},
-    refuse,
+    of_devices, refuse,
 };
 use crate::{
     commands::{Usage, following, numbers::many, predictor::OF_SETTINGS},
@@ -64,7 +64,11 @@ impl Answered for Answer {
 
     fn table(args: &Args, several: &[Self]) -> String {
         let provenance = several.first().map_or("", |first| first.forecast.provenance.as_str());
-        format!("{provenance}\n\n{}", rows::table(args, several).printed(Format::Text, ""))
+        let whose = several.first().and_then(Self::whose).unwrap_or("energy and power are those at the wall");
+        let sheet = rows::table(args, several);
+        let shared = sheet.shared();
+        let shared = if shared.is_empty() { shared } else { shared + "\n" };
+        format!("{shared}{provenance}\n{whose}\n\n{}", sheet.text())
     }
 
     fn csv(args: &Args, several: &[Self]) -> Result<String> {
@@ -73,6 +77,12 @@ impl Answered for Answer {
 }
 
 impl Answer {
+    /// Whose energy it is, where no note says that it is at the wall.
+    fn whose(&self) -> Option<&'static str> {
+        let is_at_the_wall = self.forecast.notes.iter().any(|note| matches!(note, TrainingNote::Host { .. }));
+        (!is_at_the_wall).then(|| of_devices(self.forecast.run().parallel))
+    }
+
     /// `8 x h100-sxm limited to 400 W`.
     fn devices(&self) -> String {
         super::forecasts::counted(&self.device, self.forecast.run().parallel)

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor as Candle, safetensors::Load};
 use irene_models::{Batch, ChatTemplate, Message, ModelFiles, ModelSpec, Tensor, TextEncoder};
 use irene_tree::{Size, file_fault};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
     commands::{Usage, numbers::size, refuse, text},
@@ -20,7 +21,7 @@ pub(super) struct InputArgs {
     /// A file with a text a line
     #[arg(long, value_name = "FILE", conflicts_with = "seq_len")]
     text_file: Option<PathBuf>,
-    /// A file with input_ids (i64) and, if there is padding, attention_mask
+    /// A file with input_ids (whole numbers) and, if there is padding, attention_mask
     #[arg(long, value_name = "IN.safetensors", conflicts_with_all = ["text", "text_file", "batch_size", "seq_len"])]
     input: Option<PathBuf>,
     /// Made-up sequences, or copies of each text [default: 1]
@@ -139,28 +140,39 @@ impl InputArgs {
     }
 }
 
+/// The numbers of each token's segment.
+const SEGMENTS: &str = "token_type_ids";
+
 /// Inputs that transformers knows and nothing here reads.
-const UNREAD: [&str; 3] = ["token_type_ids", "position_ids", "inputs_embeds"];
+const UNREAD: [&str; 3] = [SEGMENTS, "position_ids", "inputs_embeds"];
 
 /// The batch in a safetensors file. A decoder's positions skip padding on the left, as `generate` of transformers counts them.
 fn in_file(path: &Path, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let origin = || path.display().to_string();
     let fault = || file_fault(path).map_or_else(origin, |fault| format!("{}: {fault}", origin()));
-    let mut tensors = candle_core::safetensors::load(path, device).with_context(fault)?;
-    let mut take = |name: &str| -> Result<Option<Tensor>> {
-        let Some(tensor) = tensors.remove(name) else { return Ok(None) };
-        let (dims, dtype) = (tensor.dims().to_vec(), tensor.dtype());
+    let bytes = std::fs::read(path).with_context(fault)?;
+    let file = SafeTensors::deserialize(&bytes).with_context(fault)?;
+    let take = |name: &str| -> Result<Option<(Vec<i64>, Tensor)>> {
+        let Ok(view) = file.tensor(name) else { return Ok(None) };
+        let dims = view.shape().to_vec();
         ensure!(dims.len() == 2, "{}, tensor `{name}`: expected (batch, sequence), found {dims:?}", origin());
-        ensure!(dtype == DType::I64, "{}, tensor `{name}`: expected I64, found {dtype:?}", origin());
-        Ok(Some(Tensor::from_candle(tensor)?))
+        let numbers = whole(&view).with_context(|| format!("{}, tensor `{name}`", origin()))?;
+        let tensor = Tensor::from_candle(Candle::from_slice(&numbers, dims, device)?)?;
+        Ok(Some((numbers, tensor)))
     };
-    let input_ids = take("input_ids")?.with_context(|| format!("{}: no tensor `input_ids`", origin()))?;
-    let attention_mask = take("attention_mask")?;
-    if let Some(name) = UNREAD.into_iter().find(|name| tensors.contains_key(*name)) {
-        bail!("{}, tensor `{name}`: it is not read, so what it asks for would not be computed; leave it out", origin());
+    let (_, input_ids) = take("input_ids")?.with_context(|| format!("{}: no tensor `input_ids`", origin()))?;
+    for name in UNREAD.into_iter().filter(|name| file.tensor(name).is_ok()) {
+        // Where nothing is said of segments, every token is of the first.
+        let is_of_first =
+            name == SEGMENTS && take(name)?.is_some_and(|(numbers, _)| numbers.iter().all(|number| *number == 0));
+        ensure!(
+            is_of_first,
+            "{}, tensor `{name}`: it is not read, so what it asks for would not be computed; leave it out",
+            origin()
+        );
     }
-    if let Some(mask) = &attention_mask {
-        let numbers = mask.candle().map(|mask| mask.flatten_all()?.to_vec1::<i64>()).transpose()?.unwrap_or_default();
+    let attention_mask = take("attention_mask")?;
+    if let Some((numbers, mask)) = &attention_mask {
         let other = numbers.iter().find(|number| !matches!(number, 0 | 1));
         ensure!(
             other.is_none(),
@@ -176,7 +188,25 @@ fn in_file(path: &Path, spec: &ModelSpec, device: &Device) -> Result<Batch> {
             mask.shape()
         );
     }
-    let batch = Batch { attention_mask, ..Batch::of(input_ids) };
+    let batch = Batch { attention_mask: attention_mask.map(|(_, mask)| mask), ..Batch::of(input_ids) };
     let counts = spec.cache(irene_tree::Kernels::Fused)?.is_some() && batch.is_padded_left()?;
     Ok(if counts { batch.with_counted_positions()? } else { batch })
+}
+
+/// The numbers of a tensor of any type, which have to be whole.
+fn whole(view: &TensorView<'_>) -> Result<Vec<i64>> {
+    let tensor = match view.dtype() {
+        // Bytes of 0 and 1.
+        Dtype::BOOL => Candle::from_raw_buffer(view.data(), DType::U8, view.shape(), &Device::Cpu)?,
+        _ => view.load(&Device::Cpu)?,
+    }
+    .flatten_all()?;
+    if tensor.dtype() == DType::I64 {
+        return Ok(tensor.to_vec1()?);
+    }
+    let numbers = tensor.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    match numbers.iter().find(|number| number.fract() != 0.0) {
+        Some(number) => bail!("expected whole numbers, found {number}"),
+        None => Ok(numbers.into_iter().map(|number| number as i64).collect()),
+    }
 }

@@ -17,15 +17,33 @@ pub(super) struct Source {
     /// The kinds that make up the meter, with a plus between.
     pub(super) meter: String,
     pub(super) part: Option<Part>,
+    /// The joules of each channel at the start: a log's first lines are of the time before.
+    before: Vec<f64>,
 }
 
 impl Source {
-    /// The count of the process tree begins here.
+    /// The counts begin here.
     pub(super) fn new(sampler: Arc<Sampler>, meter: String, mut part: Option<Part>) -> Self {
         if let Some(part) = &mut part {
             sampler.look(|recording| part.begin(recording));
         }
-        Self { sampler, meter, part }
+        let before: Vec<f64> = sampler.look(|recording| {
+            let series = (0..recording.channels().len()).map(|place| recording.series(place));
+            series.map(|series| series.joules().unwrap_or(0.0)).collect()
+        });
+        Self { sampler, meter, part, before }
+    }
+
+    /// The joules of a channel since the start.
+    pub(super) fn joules(&self, recording: &Recording, place: usize) -> Option<f64> {
+        Some(recording.series(place).joules()? - self.before[place])
+    }
+
+    /// The meter's joules since the start; None without a meter, or if one of its sensors was never read.
+    pub(super) fn total(&self, recording: &Recording) -> Option<f64> {
+        let mut parts = recording.totals().iter().map(|&place| self.joules(recording, place));
+        let first = parts.next()??;
+        parts.try_fold(first, |sum, joules| Some(sum + joules?))
     }
 
     /// The kinds of the sensors that make up a total, with a plus between: others of the meter are in it twice, or cannot be right.
@@ -147,7 +165,7 @@ impl<'a> Exposition<'a> {
             let mut labels = self.labels(channel);
             labels.push(("provenance", channel.provenance.name().to_owned()));
             labels.push(("in_total", self.recording.totals().contains(&place).to_string()));
-            Some((labels, self.recording.series(place).joules()?))
+            Some((labels, self.source.joules(self.recording, place)?))
         })
     }
 
@@ -159,7 +177,7 @@ impl<'a> Exposition<'a> {
             ("provenance", provenance.to_owned()),
             ("lacks", total.lacks().join(",")),
         ];
-        let joules = total.joules(self.recording).filter(|_| self.silent().is_empty());
+        let joules = self.source.total(self.recording).filter(|_| self.silent().is_empty());
         joules.map(|joules| (labels, joules)).into_iter().collect()
     }
 
@@ -174,7 +192,7 @@ impl<'a> Exposition<'a> {
                 ("idle", part.idle.to_owned()),
                 ("provenance", Provenance::Estimated.name().to_owned()),
             ];
-            Some((labels, self.recording.series(place).joules()?))
+            Some((labels, self.source.joules(self.recording, place)?))
         };
         places.filter_map(sample).collect()
     }
@@ -244,4 +262,62 @@ fn family(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use irene_sampler::{Readings, Resource, SamplerOptions, Sensor};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::commands::sample::json::Lines;
+
+    const WATTS: f64 = 90.0;
+
+    /// A log with a line a second of the minute before it was opened.
+    struct Log {
+        channels: [Channel; 1],
+        is_open: bool,
+    }
+
+    impl Sensor for Log {
+        fn channels(&self) -> &[Channel] {
+            &self.channels
+        }
+
+        fn sample(&mut self, readings: &mut Readings<'_>) {
+            let wall = readings.stamp().wall;
+            let first = if self.is_open { 0 } else { 60 };
+            (0..=first).rev().for_each(|second| readings.push_at_wall(0, wall - f64::from(second), WATTS));
+            self.is_open = true;
+        }
+    }
+
+    #[test]
+    fn lines_of_a_log_from_before_the_start_are_not_counted() {
+        let channels = [Channel::new(Resource::Meter("log".into()), Metric::Power)];
+        let log = Box::new(Log { channels, is_open: false }) as Box<dyn Sensor>;
+        let options = SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 8 };
+        let sampler = Arc::new(Sampler::start(vec![log], options).unwrap());
+        let clock = sampler.clock();
+        let is_read = || sampler.wait_past(clock.now(), Duration::from_secs(60));
+        let newest = || sampler.look(|recording| recording.series(0).points().next_back().unwrap().0);
+        assert!(is_read());
+        let start = newest();
+        let source = Source::new(Arc::clone(&sampler), "log".into(), None);
+        assert!(is_read());
+        let recording = sampler.look(Recording::clone);
+        assert!(recording.series(0).joules().unwrap() > 59.0 * WATTS);
+        let joules = source.joules(&recording, 0).unwrap();
+        assert!(joules > 0.0 && joules <= WATTS * (newest() - start) + 1e-6, "{joules} J");
+        let exposition = Exposition::of(&source, &recording);
+        assert_eq!((exposition.energies()[0].1, exposition.total()[0].1), (joules, joules));
+        let line = Lines::new(recording.channels(), 0.0, start).line(&recording, &source).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        for field in ["log_j", "total_j"] {
+            assert!((line[field].as_f64().unwrap() - joules).abs() < 1e-6, "{field}: {line}");
+        }
+    }
 }

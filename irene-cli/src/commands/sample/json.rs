@@ -3,7 +3,7 @@
 use irene_sampler::{Channel, Metric, Recording};
 use serde_json::{Map, Value};
 
-use super::{Span, exposition::Source, processes::Part};
+use super::{Span, exposition::Source};
 use crate::output;
 
 /// Writes lines, each with what is new since the last one.
@@ -14,8 +14,6 @@ pub(super) struct Lines {
     /// The offset from the clock's times to those since 1970, s.
     epoch: f64,
     start: f64,
-    /// The meter's joules at the start.
-    before: f64,
     /// The time of the newest reading of each channel that was written: a log comes later than what is read here.
     written: Vec<f64>,
 }
@@ -39,7 +37,7 @@ fn field(channel: &Channel) -> String {
 }
 
 impl Lines {
-    pub(super) fn new(channels: &[Channel], epoch: f64, start: f64, before: f64) -> Self {
+    pub(super) fn new(channels: &[Channel], epoch: f64, start: f64) -> Self {
         let mut fields: Vec<(String, Option<String>)> = Vec::new();
         for channel in channels {
             let mut name = field(channel);
@@ -51,11 +49,11 @@ impl Lines {
             fields.push((name, joules));
         }
         let written = vec![f64::NEG_INFINITY; fields.len()];
-        Self { fields, epoch, start, before, written }
+        Self { fields, epoch, start, written }
     }
 
     /// The line of what was read since the last one; None if nothing was.
-    pub(super) fn line(&mut self, recording: &Recording, part: Option<&Part>) -> Option<String> {
+    pub(super) fn line(&mut self, recording: &Recording, source: &Source) -> Option<String> {
         let newest = |place: usize| recording.series(place).points().next_back();
         let newest: Vec<_> = (0..self.fields.len()).map(newest).collect();
         let is_new = |(&reading, &written): (&Option<(f64, f64)>, &f64)| reading.filter(|(time, _)| *time > written);
@@ -71,14 +69,14 @@ impl Lines {
             let (name, joules) = &self.fields[place];
             line.insert(name.clone(), value.into());
             if let Some(name) = joules {
-                line.insert(name.clone(), recording.series(place).joules().into());
+                line.insert(name.clone(), source.joules(recording, place).into());
             }
             self.written[place] = time;
         }
-        if let Some(joules) = recording.total().joules(recording) {
-            line.insert("total_j".into(), (joules - self.before).into());
+        if let Some(joules) = source.total(recording) {
+            line.insert("total_j".into(), joules.into());
         }
-        if let Some(joules) = part.and_then(|part| part.total_now(recording)) {
+        if let Some(joules) = source.part.as_ref().and_then(|part| part.total_now(recording)) {
             line.insert("process_j".into(), joules.into());
         }
         Some(output::json(line))

@@ -281,10 +281,7 @@ impl Args {
         let gaps_before = sampler.look(gaps);
         let mut before = sampler.look(|recording| Before::new(start, recording));
         let server = listener.map(|listener| Server::start(listener, Arc::clone(source))).transpose()?;
-        let new_lines = |recording: &Recording| {
-            let joules = recording.total().joules(recording);
-            Lines::new(recording.channels(), epoch, start, joules.unwrap_or(0.0))
-        };
+        let new_lines = |recording: &Recording| Lines::new(recording.channels(), epoch, start);
         let mut lines = self.is_json().then(|| sampler.look(new_lines));
         let mut next = start;
         let tell = || {
@@ -292,7 +289,7 @@ impl Args {
                 sampler.look(|recording| before.look(recording));
             }
             let Some(lines) = lines.as_mut().filter(|_| clock.now() >= next) else { return Ok(()) };
-            if let Some(line) = sampler.look(|recording| lines.line(recording, source.part.as_ref())) {
+            if let Some(line) = sampler.look(|recording| lines.line(recording, source)) {
                 output::print(&line)?;
                 // A line that came late does not make the next ones early.
                 next = (next + self.every.unwrap_or(0.0)).max(clock.now() - self.every.unwrap_or(0.0));

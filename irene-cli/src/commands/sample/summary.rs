@@ -32,11 +32,15 @@ pub(super) fn text(recording: &Recording, span: &Span, source: &Source, no_meter
     out += &channels(recording, span)?;
     out.push('\n');
     let total = span.total(recording);
+    let mut taken = Vec::new();
     for (id, left_out) in total.sensors().filter(|(id, _)| !super::processes::is_part(id)) {
         match left_out {
-            None => writeln!(out, "{id} is taken")?,
+            None => taken.push(id.to_string()),
             Some(left_out) => writeln!(out, "{id} is left out: {left_out}")?,
         }
+    }
+    if !taken.is_empty() {
+        writeln!(out, "the total is that of {}", taken.join(" + "))?;
     }
     for missing in total.missing().iter().filter(|missing| missing.need != Need::Spare) {
         writeln!(out, "{} is lacking: {}", missing.resource, missing.why)?;
@@ -187,14 +191,14 @@ mod tests {
         let source = Source::new(Arc::new(sampler), "nvml".into(), None);
         let long = Span { start: 0.0, from: oldest(recording), end: 19.0, joules: Some(1234.0), gaps: 0, silent: None };
         let summary = text(recording, &long, &source, "").unwrap();
-        assert!(summary.contains("gpu0.energy is taken\n"), "{summary}");
-        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &long, &source);
+        assert!(summary.contains("the total is that of gpu0.energy\n"), "{summary}");
+        let line = Lines::new(recording.channels(), 0.0, 0.0).summary(recording, &long, &source);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["taken"], &line["total_j"]), (&json!(["gpu0.energy"]), &json!(1234.0)));
         // Where all readings are kept, they tell that the counter stands still.
         let short = Span { start: long.from, ..long };
         let summary = text(recording, &short, &source, "").unwrap();
-        assert!(summary.contains("gpu0.power is taken\n") && summary.contains("nvml: 350 J"), "{summary}");
+        assert!(summary.contains("the total is that of gpu0.power\n") && summary.contains("nvml: 350 J"), "{summary}");
     }
 
     /// The log of an outlet, and a processor behind it.
@@ -224,7 +228,7 @@ mod tests {
         let mut span = Span { start: 1.0, from: 1.0, end: 11.0, joules: None, gaps: 0, silent: None };
         let summary = text(recording, &span, &source, "").unwrap();
         assert!(summary.ends_with("\nlog: 2 kJ (measured)\n"), "{summary}");
-        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &span, &source);
+        let line = Lines::new(recording.channels(), 0.0, 0.0).summary(recording, &span, &source);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["meter"], &line["mean_log_w"]), (&json!("log"), &json!(200.0)));
 
@@ -233,7 +237,7 @@ mod tests {
         let why = "no figure: log: the newest is 20 s in the future\n";
         assert!(summary.contains("log: no figure: the newest is 20 s in the future\n"), "{summary}");
         assert!(summary.ends_with(why) && !summary.contains("2 kJ"), "{summary}");
-        let line = Lines::new(recording.channels(), 0.0, 0.0, 0.0).summary(recording, &span, &source);
+        let line = Lines::new(recording.channels(), 0.0, 0.0).summary(recording, &span, &source);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["total_j"], &line["mean_log_w"]), (&Value::Null, &Value::Null));
     }

@@ -165,7 +165,9 @@ impl Rotary {
         let rotated = (defaults.width as f64 * share) as usize;
         if rotated == 0 || !rotated.is_multiple_of(2) || rotated > defaults.width {
             let reason = format!("rotates {rotated} of {} numbers of a head; expected an even number", defaults.width);
-            return Err(config.error("partial_rotary_factor", reason));
+            // GPT-NeoX has a word of its own.
+            let word = if config.has_field("rotary_pct") { "rotary_pct" } else { "partial_rotary_factor" };
+            return Err(config.error(word, reason));
         }
         let (scaling, factor) = Scaling::read(&fields, rotated, defaults.positions)?;
         let RotaryDefaults { pairing, gives, positions, .. } = defaults;

@@ -143,7 +143,9 @@ fn config(family: &str, draw: &Draw) -> Value {
         "minimax_m2" => {
             json!({"head_dim": width, "rotary_dim": width / 2, "num_local_experts": 4, "num_experts_per_tok": 2})
         }
-        "smollm3" => json!({"no_rope_layer_interval": 2, "use_sliding_window": on[2], "sliding_window": window}),
+        "smollm3" => {
+            json!({"head_dim": width + 2, "no_rope_layer_interval": 2, "use_sliding_window": on[2], "sliding_window": window})
+        }
         "qwen2" => json!({"sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 1}),
         "qwen3" => {
             json!({"head_dim": width + 2, "sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 0})
@@ -195,7 +197,7 @@ fn config(family: &str, draw: &Draw) -> Value {
         }
     };
     let rotated = match family {
-        "qwen3" | "gemma" => width + 2,
+        "qwen3" | "gemma" | "smollm3" => width + 2,
         family if HALF_ROTATED.contains(&family) => width / 2,
         _ => width,
     };

@@ -33,6 +33,9 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     );
     out += &rates(answer);
     out += &memory(answer);
+    if let Some(whose) = answer.whose() {
+        writeln!(out, "{whose}")?;
+    }
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
     }
@@ -83,7 +86,9 @@ fn figures(figures: &StepFigures, [low, high]: &[StepFigures; 2]) -> String {
     let interval = format!("{}% interval", 100.0 * CONFIDENCE);
     let mut grid = Grid::new([Heading::left(""), Heading::right(""), Heading::right(&interval)]);
     let mut row = |name: &str, unit, of: fn(&StepFigures) -> f64| {
-        grid.row([name.to_owned(), render::si(of(figures), unit), render::range(of(low), of(high), unit)]);
+        let figure = of(figures);
+        let interval = render::range_beside(figure, of(low), of(high), unit);
+        grid.row([name.to_owned(), render::si(figure, unit), interval]);
     };
     row("time of a step", "s", |figures| figures.seconds);
     row("energy of a step", "J", |figures| figures.joules);
@@ -123,9 +128,8 @@ fn whole(args: &Args, run: &TrainingRun) -> String {
     let watt_hours = |joules: f64| render::si(joules / SECONDS_PER_HOUR, "Wh");
     let (kwh, price) = (kwh(run), args.price_per_kwh());
     let emissions = args.grid_intensity().map(|grams| format!(", {} CO2e", mass(kwh * grams)));
-    let grid = args.grid_intensity().map_or_else(String::new, |grams| format!(" and {grams} g CO2e/kWh"));
     format!(
-        "\n{} steps, {} tokens: {} ({}), {}\n{} ({}), {}{}\nFLOPs in products: {}; 6 N D: {}\nat {price} USD/kWh{grid}\n",
+        "\n{} steps, {} tokens: {} ({}), {}\n{} ({}), {}{}\nFLOPs in products: {}; 6 N D: {}\n{}\n",
         render::in_unit(run.steps, ""),
         render::in_unit(run.tokens, ""),
         spell(run.seconds),
@@ -137,6 +141,7 @@ fn whole(args: &Args, run: &TrainingRun) -> String {
         emissions.unwrap_or_default(),
         render::si(run.flops, ""),
         render::si(run.rule_flops, ""),
+        args.rates(),
     )
 }
 

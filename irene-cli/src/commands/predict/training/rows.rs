@@ -1,6 +1,7 @@
 //! A row a step.
 
-use irene_predict::TrainingNote;
+use irene_predict::{TrainingForecast, TrainingNote};
+use irene_tree::render;
 
 use super::{
     Answer,
@@ -15,27 +16,28 @@ use crate::{
 pub(super) fn table(args: &Args, answers: &[Answer]) -> Sheet {
     let figure = Field::figure;
     let mut sheet = Sheet::new([
-        Field::word("model_name", "model"),
-        Field::word("device", "device"),
-        Field::word("precision", "dtype").rank(5),
-        Field::word("training", "training").rank(6),
-        figure("batch_size", "batch", ""),
-        figure("seq_len", "seq", ""),
+        Field::word("model_name", "model").setting(str::to_owned),
+        Field::word("device", "device").setting(str::to_owned),
+        Field::word("precision", "dtype").rank(9).setting(str::to_owned),
+        Field::word("training", "training").rank(10).setting(str::to_owned),
+        figure("batch_size", "batch", "").setting(|batch| format!("batch {batch}")),
+        figure("seq_len", "seq", "").setting(|tokens| format!("sequence {tokens}")),
         figure("step_s", "a step", "s"),
         figure("energy_of_step", "a step", "J"),
-        figure("energy_low", "at least", "J").rank(4),
-        figure("energy_high", "at most", "J").rank(4),
-        figure("power", "power", "W").rank(3),
-        figure("tokens_per_s", "tokens/s", "").rank(1),
-        figure("mfu", "of peak", "%").rank(1),
-        figure("memory", "memory", "MiB").rank(2),
-        figure("steps", "steps", "").rank(3),
-        figure("tokens", "tokens", "").rank(4),
+        figure("", "90% interval", "").rank(1).only_text(),
+        figure("energy_low", "", "J").only_data(),
+        figure("energy_high", "", "J").only_data(),
+        figure("power", "power", "W").rank(7),
+        figure("tokens_per_s", "tokens/s", "").rank(3),
+        figure("mfu", "of peak", "%").rank(4),
+        figure("memory", "memory", "MiB").rank(5),
+        figure("steps", "steps", "").rank(8),
+        figure("tokens", "tokens", "").rank(8),
         figure("time", "whole", "s"),
-        figure("gpu_time", "of GPUs", "GPU-hours").rank(2),
+        figure("gpu_time", "of GPUs", "GPU-hours").rank(6),
         figure("energy", "whole", "Wh"),
-        figure("price", "price", "USD").rank(1),
-        figure("emissions", "emissions", "kg CO2e").rank(1),
+        figure("price", "price", "USD").rank(2),
+        figure("emissions", "emissions", "kg CO2e"),
         Field::word("marks", "").only_data(),
     ]);
     for answer in answers {
@@ -52,6 +54,7 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> Sheet {
             step.size.new.into(),
             forecast.figures.seconds.into(),
             forecast.figures.joules.into(),
+            interval(forecast).into(),
             forecast.interval[0].joules.into(),
             forecast.interval[1].joules.into(),
             forecast.figures.watts.into(),
@@ -69,4 +72,10 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> Sheet {
         ]);
     }
     sheet
+}
+
+/// The interval of the energy of a step.
+fn interval(forecast: &TrainingForecast) -> String {
+    let [low, high] = &forecast.interval;
+    render::range_beside(forecast.figures.joules, low.joules, high.joules, "J")
 }

@@ -134,7 +134,7 @@ pub(super) fn by_model(machines: &[Machine<'_>]) -> Section {
         machines,
         "at the model level much depends on the weights that training begins from (the spread above). The paper's sum cannot reach the modules \
          of GPTs, which spend a fifth to a quarter of their energy between their primitives, while α is bound to 1 ± 0.1. The paper gives the \
-         ml level by primitive alone.",
+         ml level by primitive alone, and its average over the models of the GTX 1070 as 5.50 in table 5 and as 5.52 in table 8.",
     )
 }
 

@@ -21,7 +21,10 @@ const READS: &[&str] = &[
 
 /// The parts that all three share.
 fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
-    let field = if config.value("hidden_activation").is_some() { "hidden_activation" } else { "hidden_act" };
+    // Google's first configs have no `hidden_activation`, and say `gelu` where they mean the tanh formula.
+    let has_own = config.value("hidden_activation").is_some();
+    let means_tanh = config.value("hidden_act").is_some_and(|word| word == "gelu");
+    let field = if has_own || means_tanh { "hidden_activation" } else { "hidden_act" };
     let activation = (field, "gelu_pytorch_tanh");
     let rotary = Some(Turn { theta, ..Turn::PLAIN });
     let defaults = Defaults { rotary, is_tied: true, width: Some(256), activation, ..Defaults::of(classes) };

@@ -7,6 +7,7 @@ use super::{
 use crate::{families::Family, models::decoder::recipe::classes};
 
 const READS: &[&str] = &[
+    "head_dim",
     "rms_norm_eps",
     "attention_bias",
     "mlp_bias",
