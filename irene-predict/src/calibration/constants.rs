@@ -51,7 +51,8 @@ pub(super) fn law_for_engine(
         }
         // No maker's kernels are faster than the law's; those of your own machine may be.
         if name.starts_with("makers.") {
-            return name.ends_with(".launches").then(|| SPREAD.hypot(maker.spread.time));
+            let is_moved = name.ends_with(".launches") || name.ends_with(".several_gpus");
+            return is_moved.then(|| SPREAD.hypot(maker.spread.time));
         }
         if name.starts_with("engines.") && name.ends_with(".kernels") {
             return Some(SPREAD.hypot(maker.spread.time));
@@ -82,6 +83,7 @@ pub(super) fn scaled(law: &Law, time: f64, power: f64, spread: FigureSpread) -> 
     for maker in law.makers.values_mut() {
         *maker = MakerLaw {
             launches: time * maker.launches,
+            several_gpus: time * maker.several_gpus,
             spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 },
             ..*maker
         };
