@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, error::Error, path::Path};
 
 use irene_devices::Vendor;
+use irene_numerics::NORMAL_90;
 use irene_predict::{
     Key, Law, LawsWithout, Measured, PublicData, PublicFile, RequestErrors, TrialError, fit_law,
     order_of_configurations, prior_law, try_calibrations, try_laws, with_spreads,
@@ -24,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prior = prior_law(&all);
     let mut law = fit_law(&all, &prior, None);
     report("in sample", &try_laws(all.iter().copied(), |_| Some(&law)));
+    first_tokens("in sample", &all, |_| &law);
     if let Some(path) = arguments.get(1) {
         let device: Key = |one| &one.device.name;
         let model: Key = |one| if is_left_out(one) { &one.model } else { "" };
@@ -34,6 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let [devices, models] = both.clone().map(|left_out| left_out.with_spreads(&all, &both));
         for (title, left_out) in [("device left out", &devices), ("model left out", &models)] {
             report(title, &try_laws(all.iter().copied(), |one| Some(left_out.law(one).unwrap_or(&law))));
+            first_tokens(title, &all, |one| left_out.law(one).unwrap_or(&law));
         }
         calibrated(&measured, &devices)?;
         std::fs::write(path, serde_json::to_string_pretty(&law)? + "\n")?;
@@ -60,14 +63,16 @@ fn read(folder: &Path) -> Result<Vec<Measured>, Box<dyn Error>> {
     Ok(measured)
 }
 
-/// Prints the errors of each file, of each engine, of each of its devices, and the order of each model's configurations.
+/// Prints the errors of each file, of each engine, of each device, and the order of each model's configurations.
 fn report(title: &str, tried: &[(&Measured, TrialError)]) {
     let mut groups: BTreeMap<String, RequestErrors> = BTreeMap::new();
     for (one, error) in tried {
         let group = format!("{} {} {}", one.source, one.engine.name, one.device.name);
         let on_nvidia = format!("{} {} on NVIDIA's", one.source, one.engine.name);
         let on_nvidia = Some(on_nvidia).filter(|_| one.device.vendor == Vendor::Nvidia);
-        for name in ["all", &one.source, one.engine.name, &group].into_iter().chain(on_nvidia.as_deref()) {
+        let served = Some(format!("{}, served", one.source)).filter(|_| one.is_served());
+        let names = ["all", &one.source, one.engine.name, &one.device.name, &group];
+        for name in names.into_iter().chain(on_nvidia.as_deref()).chain(served.as_deref()) {
             groups.entry(name.to_owned()).or_default().add(error);
         }
     }
@@ -82,6 +87,22 @@ fn report(title: &str, tried: &[(&Measured, TrialError)]) {
         let orders = order_of_configurations(&of_file, is_by_task);
         let mean = orders.iter().map(|order| order.tau).sum::<f64>() / orders.len() as f64;
         println!("{title}: Kendall's tau of energy a token over {} {over}: mean {mean:.3}", orders.len());
+    }
+}
+
+/// Prints the errors of the time to the first token, by device, within the engine's intervals of times.
+fn first_tokens<'l>(title: &str, measured: &[&Measured], law: impl Fn(&Measured) -> &'l Law) {
+    let mut groups: BTreeMap<String, PercentErrors> = BTreeMap::new();
+    for one in measured {
+        let law = law(one);
+        let Some(residual) = one.residual_of_first_token(law) else { continue };
+        let is_inside = residual.abs() <= NORMAL_90 * one.spread(law).time;
+        let group = format!("{} {} {}", one.source, one.engine.name, one.device.name);
+        groups.entry(group).or_default().add_with_interval(residual.exp(), is_inside);
+    }
+    println!("\n{title}: time to the first token");
+    for (name, errors) in &groups {
+        println!("{name:60} {}", summary(errors));
     }
 }
 

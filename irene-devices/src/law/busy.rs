@@ -10,8 +10,10 @@ pub struct BusyTimes {
     pub(super) queries: f64,
     /// Reading the cache for it at the bandwidth, which no engine is faster than.
     pub(super) cache_reads: f64,
-    /// Exchanges between GPUs.
+    /// What exchanges between GPUs send, at the link's bandwidth.
     pub(super) exchanges: f64,
+    /// Starting exchanges.
+    pub(super) exchange_starts: f64,
     /// Norms, element-wise kernels and moves.
     pub(super) elementwise: f64,
     /// Kernels other than norms, element-wise ones and moves.
@@ -45,7 +47,10 @@ impl BusyTimes {
                 self.elementwise += busy;
                 return;
             }
-            WorkKind::Exchange => &mut self.exchanges,
+            WorkKind::Exchange => {
+                self.exchange_starts += times * alone.launch_s;
+                &mut self.exchanges
+            }
             WorkKind::Attention if work.reads_cache() => {
                 // The first query of each sequence reads the cache; further ones cost only what they add.
                 let one = times * law.one_query(work, device);
@@ -68,6 +73,7 @@ impl BusyTimes {
         self.queries += times * of_one.queries;
         self.cache_reads += times * of_one.cache_reads;
         self.exchanges += times * of_one.exchanges;
+        self.exchange_starts += times * of_one.exchange_starts;
         self.elementwise += times * of_one.elementwise;
         self.launches += times * of_one.launches;
         self.elementwise_launches += times * of_one.elementwise_launches;
@@ -79,10 +85,11 @@ impl BusyTimes {
     pub(super) fn seconds(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
         let busy = self.products
             + (engine.attention * self.queries).max(self.cache_reads)
-            + engine.exchange * self.exchanges
+            + self.exchanges
             + engine.elementwise * self.elementwise;
         let launches = self.launches + engine.elementwise * self.elementwise_launches;
-        maker.kernels.max(1.0) * engine.kernels * busy + maker.launches * engine.launch_s * launches
+        let starts = engine.launch_s * launches + engine.exchange_start * self.exchange_starts;
+        maker.kernels.max(1.0) * engine.kernels * busy + maker.launches * starts
     }
 
     /// The time that the host takes to launch all kernels one by one, s.

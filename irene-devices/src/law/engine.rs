@@ -1,7 +1,7 @@
 use irene_numerics::NORMAL_90;
 use serde::{Deserialize, Serialize};
 
-use super::Pass;
+use super::{MakerLaw, Pass};
 
 /// An engine's constants: the time it adds to the kernels, and how its own kernels differ from a library's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +28,8 @@ pub struct EngineLaw {
     pub elementwise: f64,
     /// The time of attention by few queries over that of [`PassLaw`](super::PassLaw).
     pub attention: f64,
-    /// The time of exchanges between GPUs over that of the libraries that were measured alone.
-    pub exchange: f64,
+    /// The time of starting an exchange between GPUs over that of the libraries that were measured alone; what it sends takes as long as theirs.
+    pub exchange_start: f64,
     /// How far off predictions are.
     pub spread: FigureSpread,
     /// Whether that holds for encoders, too: the engines' constants come from language models alone, but a calibration knows how far off it is.
@@ -93,7 +93,7 @@ impl Default for EngineLaw {
             launch_s: 3e-6,
             elementwise: 0.5,
             attention: 1.0,
-            exchange: 1.0,
+            exchange_start: 1.0,
             spread: FigureSpread::default(),
             covers_encoders: false,
         }
@@ -134,8 +134,8 @@ impl EngineLaw {
     }
 
     /// Seconds that a pass takes beside its kernels.
-    pub fn seconds(&self, pass: &Pass) -> f64 {
-        let several = if pass.gpus > 1.0 { self.several_gpus_s } else { 0.0 };
-        self.pass_s + several + self.sequence_s * pass.sequences
+    pub fn seconds(&self, pass: &Pass, maker: &MakerLaw) -> f64 {
+        let several = if pass.gpus > 1.0 { maker.several_gpus * self.several_gpus_s } else { 0.0 };
+        maker.launches * (self.pass_s + self.sequence_s * pass.sequences) + several
     }
 }

@@ -11,6 +11,8 @@ pub struct MakerLaw {
     pub kernels: f64,
     /// The time of starting them, and of the engine, as a factor.
     pub launches: f64,
+    /// The time that an engine takes more on several GPUs, as a factor.
+    pub several_gpus: f64,
     /// The error of predictions beyond that for NVIDIA's.
     pub spread: FigureSpread,
 }
@@ -18,7 +20,12 @@ pub struct MakerLaw {
 /// No different, and none measured.
 impl Default for MakerLaw {
     fn default() -> Self {
-        Self { kernels: 1.0, launches: 1.0, spread: FigureSpread { time: 0.4, power: 0.3, energy: 0.5 } }
+        Self {
+            kernels: 1.0,
+            launches: 1.0,
+            several_gpus: 1.0,
+            spread: FigureSpread { time: 0.4, power: 0.3, energy: 0.5 },
+        }
     }
 }
 

@@ -226,7 +226,7 @@ impl LawOn<'_> {
 
     /// The times of a pass's kernels and of what the device waits for beside them, s.
     pub fn times(&self, busy: &BusyTimes, pass: &Pass) -> [f64; 2] {
-        let (kernels, beside) = (self.on_device(busy), self.maker.launches * self.engine.seconds(pass));
+        let (kernels, beside) = (self.on_device(busy), self.engine.seconds(pass, &self.maker));
         if !self.starts_ahead {
             return [kernels, beside];
         }

@@ -120,3 +120,33 @@ fn an_engine_in_a_mode_that_was_not_measured_is_less_sure() {
     let encoders = law.on(device("h100-sxm"), engine("vllm"), true).spread_of_encoders();
     assert_eq!(encoders.time, FigureSpread::default().time, "its constants are of language models");
 }
+
+#[test]
+fn an_engine_starts_exchanges_in_its_own_time_and_sends_at_the_link_s_bandwidth() {
+    let exchange = |numbers: usize| {
+        let tensor = Operand::activation(Shape::new(&[1, numbers]).unwrap(), Format::BF16);
+        let mut operation = Operation::new(OpKind::AllReduce, &[tensor], tensor);
+        operation.gpus = 4;
+        Work::of(&operation)
+    };
+    let seconds = |numbers: usize, exchange_start: f64| {
+        let mut law = Law::shipped().clone();
+        law.engines.get_mut("vllm-0.11").unwrap().served.as_mut().unwrap().exchange_start = exchange_start;
+        law.pass(&pass(exchange(numbers), 1.0), device("h100-sxm"), engine("vllm-0.11")).seconds
+    };
+    let added = |numbers: usize| seconds(numbers, 3.0) - seconds(numbers, 1.0);
+    assert!(added(1) > 1e-5, "{}", added(1));
+    assert!((added(1 << 26) / added(1) - 1.0).abs() < 1e-6, "{} {}", added(1 << 26), added(1));
+}
+
+#[test]
+fn several_gpus_take_as_much_longer_however_long_a_maker_s_launches_take() {
+    let seconds = |gpus: f64, launches: f64| {
+        let mut law = Law::shipped().clone();
+        law.makers.get_mut("xe-hpc").unwrap().launches = launches;
+        let pass = Pass { gpus, ..pass(layer(1, Format::F16, Format::F16), 32.0) };
+        law.pass(&pass, device("max-1550"), engine("llama.cpp")).seconds
+    };
+    let [one, ten] = [1.0, 10.0].map(|launches| seconds(2.0, launches) - seconds(1.0, launches));
+    assert!(one > 0.0 && (ten / one - 1.0).abs() < 1e-9, "{one} {ten}");
+}

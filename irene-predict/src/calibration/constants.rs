@@ -55,7 +55,9 @@ pub(super) fn law_for_engine(
         name if name.contains(".spread.") => None,
         name if name.ends_with(".beside_w") => Some(BESIDE),
         // No maker's kernels are faster than the law's; those of your own machine may be.
-        name if name.starts_with("makers.") => name.ends_with(".launches").then_some(time),
+        name if name.starts_with("makers.") => {
+            (name.ends_with(".launches") || name.ends_with(".several_gpus")).then_some(time)
+        }
         name if name.starts_with("engines.") && name.ends_with("_s") && !is_measured => Some(UNKNOWN_OVERHEAD),
         name if name.starts_with("engines.") => Some(time),
         name if name.starts_with("power.") => SHARED.contains(&name).then_some(power),
@@ -83,8 +85,12 @@ pub(super) fn perturbed<'a>(law: &Law, logarithms: impl IntoIterator<Item = (&'a
 pub(super) fn scaled(law: &Law, [time, power]: [f64; 2], spread: FigureSpread) -> Law {
     let mut law = law.clone();
     for maker in law.makers.values_mut() {
-        let spread = FigureSpread { time: 0.0, power: 0.0, energy: 0.0 };
-        *maker = MakerLaw { launches: time * maker.launches, spread, ..*maker };
+        *maker = MakerLaw {
+            launches: time * maker.launches,
+            several_gpus: time * maker.several_gpus,
+            spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 },
+            ..*maker
+        };
     }
     for engine in law.engines.values_mut().flat_map(|modes| [&mut modes.offline, &mut modes.served]).flatten() {
         engine.kernels *= time;

@@ -8,6 +8,7 @@ use irene_devices::{
     Catalogue, Device, KernelMeasurement, SheetCheck, read_data_sheets, read_neusight_ops, read_vidur_collectives,
     read_vidur_layers,
 };
+use irene_requests::RequestRow;
 
 use super::servers::{Server, read_servers};
 use crate::{Error, Measured, Service, ServiceOptions, neusight::read_neusight_models};
@@ -106,9 +107,8 @@ fn read_requests(path: &Path) -> Result<Option<PublicFile>, Error> {
     let (mut measured, mut left_out) = (Vec::new(), BTreeMap::<String, usize>::new());
     let rows = imported.rows.len();
     for mut row in imported.rows {
-        // A prompt that was read token by token is no prompt of a request.
-        if row.further("prompt_chunk") == Some("1") {
-            *left_out.entry("the prompt was read token by token".into()).or_default() += 1;
+        if let Some(reason) = says_nothing(&row) {
+            *left_out.entry(reason.into()).or_default() += 1;
             continue;
         }
         row.prompt = row.prompt.or(Some(SHORT_PROMPT));
@@ -118,4 +118,29 @@ fn read_requests(path: &Path) -> Result<Option<PublicFile>, Error> {
         }
     }
     Ok(Some(PublicFile { name, rows, data: PublicData::Requests(measured, left_out) }))
+}
+
+/// Why the time of a row is not that of its request.
+fn says_nothing(row: &RequestRow) -> Option<&'static str> {
+    if row.further("prompt_chunk") == Some("1") {
+        return Some("the prompt was read token by token");
+    }
+    row.further("includes_start_up").map(|_| "the latency includes some 17 s of the engine's start-up")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_whose_time_is_not_that_of_their_request_say_nothing() {
+        let with = |name: &str, value: &str| {
+            let mut row = RequestRow::default();
+            row.set_further(name, value.to_owned());
+            row
+        };
+        assert!(says_nothing(&with("prompt_chunk", "1")).is_some());
+        assert!(says_nothing(&with("includes_start_up", "true")).is_some());
+        assert_eq!(says_nothing(&with("prompt_chunk", "32")), None);
+    }
 }

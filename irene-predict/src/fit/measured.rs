@@ -70,6 +70,13 @@ impl Serving {
         self.passes.iter().zip(times).map(|(of, [kernels, beside])| of.times * (kernels + beside)).sum()
     }
 
+    /// The time to the first token, s, if no request waits for others.
+    pub(crate) fn first_seconds(&self, times: &[PassSeconds]) -> Option<f64> {
+        let [of_all] = self.schedule.prompts.as_slice() else { return None };
+        let waits = self.schedule.is_steady || of_all.times > 1.0;
+        times.first().filter(|_| !waits).map(|[kernels, beside]| kernels + beside)
+    }
+
     /// The mean power of all GPUs, W, if passes take these times, however long a limit would have them, and what the law's meter counts beside
     /// them. It is that of a forecast: a limit holds for each pass.
     pub(crate) fn power(&self, law: &Law, times: &[PassSeconds]) -> f64 {
@@ -110,6 +117,8 @@ pub struct Measured {
     pub engine: &'static Engine,
     /// The time of its schedule, s.
     pub seconds: Option<f64>,
+    /// The time to the first token of a batch that runs at once, s.
+    pub first_s: Option<f64>,
     /// The mean power of all GPUs, W.
     pub watts: Option<f64>,
     /// The energy of its schedule, J.
@@ -165,6 +174,7 @@ impl Measured {
             device: Device::clone(&setting.device),
             engine: setting.engine,
             seconds,
+            first_s: figures.ttft_s.filter(|seconds| schedule.generated > 0.0 && is_measurable(*seconds)),
             watts,
             joules,
             token_times: [figures.ttft_s, figures.itl_s].map(|time| time.filter(|seconds| is_measurable(*seconds))),

@@ -19,7 +19,7 @@ pub(crate) use self::measured::{PassSeconds, Serving, longer};
 const NOISE: f64 = 0.1;
 
 /// The spread of a constant's logarithm before anything is measured, by the end of its name; others have [`SPREAD`].
-const SPREADS: [(&str, f64); 21] = [
+const SPREADS: [(&str, f64); 22] = [
     ("pass.overlap", 0.1),
     ("pass.grouped", 0.3),
     ("pass.narrow_kernels", 0.7),
@@ -41,7 +41,8 @@ const SPREADS: [(&str, f64); 21] = [
     ("power.limit_sharpness", 0.3),
     (".elementwise", 0.3),
     (".attention", 0.5),
-    (".exchange", 0.7),
+    (".exchange_start", 0.7),
+    (".several_gpus", 1.0),
     ("makers.", 0.5),
 ];
 const SPREAD: f64 = 0.5;
@@ -94,8 +95,8 @@ pub fn fit_law(measured: &[&Measured], prior: &Law, start: Option<&Law>) -> Law 
 }
 
 /// The law with what a maker's other architectures may be taken for: kernels half-way between no difference and the mean of those that were
-/// measured. Starting kernels is a matter of each architecture's software: those of one maker's two differ sixtyfold, and each is nearer to
-/// no difference than to the other.
+/// measured. Starting kernels and several GPUs are a matter of each architecture's software: launches of one maker's two differ by a factor of
+/// 26, and each is nearer to no difference than to the other.
 fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
     for vendor in measured.iter().map(|one| one.device.vendor).filter(|vendor| *vendor != Vendor::Nvidia) {
         let of_vendor = measured.iter().filter(|one| one.device.vendor == vendor);
@@ -142,7 +143,13 @@ fn fit_times(measured: &[&Measured], prior: &Law, start: &Law, is_chosen: impl F
                 let seconds = one.serving.seconds(&one.serving.times(law, busy));
                 one.weight * (seconds / one.seconds.unwrap_or(f64::NAN)).ln() / NOISE
             };
-            timed.iter().zip(busy).map(of).collect()
+            let first = |(one, busy): (&&Measured, &Vec<BusyTimes>)| {
+                let measured = one.first_s?;
+                let first_s = one.serving.first_seconds(&one.serving.times(law, busy))?;
+                Some(one.weight * (first_s / measured).ln() / NOISE)
+            };
+            let whole = timed.iter().zip(busy).map(of);
+            whole.chain(timed.iter().zip(busy).filter_map(first)).collect()
         })
     };
     fit(prior, start, |name| !name.starts_with("power.") && is_chosen(name), residuals)
@@ -181,6 +188,12 @@ impl Measured {
     fn measured_times(&self, law: &Law) -> Vec<PassSeconds> {
         let times = self.serving.times(law, &self.serving.busy(&law.pass));
         longer(&times, self.seconds.unwrap_or(f64::NAN) / self.serving.seconds(&times))
+    }
+
+    /// The logarithm of the predicted over the measured time to the first token, where that was measured beside the whole.
+    pub fn residual_of_first_token(&self, law: &Law) -> Option<f64> {
+        let times = self.serving.times(law, &self.serving.busy(&law.pass));
+        Some((self.serving.first_seconds(&times)? / self.first_s?).ln())
     }
 
     /// Logarithms of predicted over measured figures: the time, the power at the measured time, the energy.

@@ -292,6 +292,21 @@ fn a_limit_on_the_power_takes_as_long_in_a_measurement_as_in_a_forecast() {
 }
 
 #[test]
+fn the_first_token_of_a_batch_is_off_by_itself() {
+    let asked = row(MODELS[0], "vllm-0.11", Load::Sequences(8), Figures::default());
+    let predicted = forecast(&plain(), &asked).figures;
+    let ttft_s = predicted.ttft_s.map(|seconds| 2.0 * seconds);
+    let figures = Figures { latency_s: Some(predicted.latency_s), ttft_s, ..Figures::default() };
+    let with_load = |load: Load| RequestRow { load: Some(load), figures, ..asked.clone() };
+    let of = |load: Load| Measured::of("", &with_load(load), &plain()).unwrap();
+    let batch = of(Load::Sequences(8));
+    let [time, ..] = batch.residuals(Law::shipped());
+    let first = batch.residual_of_first_token(Law::shipped()).unwrap();
+    assert!(time.unwrap().abs() < 1e-6 && (first + 2f64.ln()).abs() < 1e-6, "{time:?} {first}");
+    assert_eq!(of(Load::Concurrency(8.0)).residual_of_first_token(Law::shipped()), None);
+}
+
+#[test]
 fn passes_of_a_server_are_calibrated_apart_from_a_batch() {
     let with_load =
         |load: Load| RequestRow { generated: None, ..row(MODELS[0], "vllm-0.11", load, Figures::default()) };

@@ -97,6 +97,9 @@ fn argonnes_batches_are_sequences_but_for_llama_bench() {
     let ours = "file,hardware,n_hw,framework,model,length,batch,latency_s,throughput_tok_s,power_w
 a.csv,Nvidia A100 GPU,4,vLLM,meta-llama/Llama-2-7b-hf,128,16,2.0,2048,200
 a.csv,AMD MI250 GPU,2,llama.cpp,meta-llama/Llama-2-7b-hf,128,32,4.0,64,
+a.csv,Intel PVC GPU,1,vLLM,meta-llama/Llama-2-7b-hf,128,1,18.7,14,
+a.csv,Intel PVC GPU,2,vLLM,meta-llama/Llama-2-7b-hf,128,1,7.5,34,
+a.csv,Intel Max 1550,1,vLLM,meta-llama/Llama-2-7b-hf,128,1,2.0,128,
 ";
     let rows = of(ours).rows;
     assert_eq!(names(&rows[0]), ["meta-llama/Llama-2-7b-hf", "a100-sxm-40gb", "vllm-0.5"]);
@@ -109,6 +112,10 @@ a.csv,AMD MI250 GPU,2,llama.cpp,meta-llama/Llama-2-7b-hf,128,32,4.0,64,
     assert_eq!((rows[1].load, rows[1].further("prompt_chunk")), (Some(Load::Sequences(1)), Some("32")));
     assert_eq!((rows[1].parallel.pipeline, rows[1].parallel.tensor, rows[1].weights), (2, 1, Some(Format::F16)));
     assert_eq!(rows[1].figures.power_w, None);
+    // Its latency has the engine's start-up in it.
+    let included: Vec<Option<&str>> = rows[2..].iter().map(|row| row.further("includes_start_up")).collect();
+    assert_eq!(included, [Some("true"), None, None]);
+    assert!(rows[2..].iter().all(|row| row.device.as_deref() == Some("max-1550")));
     let upstream =
         "Hardware,Num of Hardware,Framework,Model,Input Output Length,Batch Size,Latency,Throughput,avg_power
 
