@@ -434,3 +434,36 @@ fn significant(number: f64) -> String {
     let digits = if number > 0.0 { (3.0 - number.log10().floor()).clamp(0.0, 9.0) as usize } else { 0 };
     format!("{number:.digits$}")
 }
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{Size, TreeBuilder};
+
+    use super::*;
+
+    /// Primitives of 100 W, measured with energies that are off by these e-folds.
+    fn tree(noise: impl Fn(usize) -> f64) -> Tree {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        builder.enter("root", "M", Level::Model);
+        for place in 0..200 {
+            let seconds = 1e-3 * (1 + place % 9) as f64;
+            let leaf = builder.leaf(&place.to_string(), "Linear", Level::Ml, None);
+            leaf.set(Quantity::Latency, seconds);
+            leaf.set(Quantity::GroundTruthEnergy, 100.0 * seconds * noise(place).exp());
+        }
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn energies_that_are_off_alike_above_and_below_leave_the_law_where_it_is() {
+        let trees = [tree(|place| if place % 2 == 0 { 0.3 } else { -0.3 })];
+        let power = |law: &WallEnergy| law.coefficients[0].unwrap();
+        let rows = all_rows(&[&trees[0]], &[Level::Ml]).unwrap();
+        let law = least_squares(&[&rows[0]], 1, &[0]);
+        // Divided by the measured energies alone it is 88 W.
+        assert!((power(&law) - 100.0).abs() < 1.0, "{law:?}");
+        let on_all = law.on_all(&trees, &[Level::Ml]).unwrap();
+        assert!((power(&on_all) / power(&law) - 1.0).abs() < 1e-3, "{on_all:?}");
+    }
+}
