@@ -15,10 +15,28 @@ pub(crate) struct PredictedCost {
 }
 
 impl PredictedCost {
+    pub(crate) const NONE: Self = Self { latency: Some(0.0), energy: 0.0, gpu_energy: Some(0.0) };
+
+    /// Latency, energy and GPU energy; NaN for one that is not known.
+    pub(crate) fn figures(self) -> [f64; 3] {
+        [self.latency.unwrap_or(f64::NAN), self.energy, self.gpu_energy.unwrap_or(f64::NAN)]
+    }
+
+    /// The cost with these figures.
+    pub(crate) fn of([latency, energy, gpu_energy]: [f64; 3]) -> Self {
+        let known = |figure: f64| Some(figure).filter(|figure| !figure.is_nan());
+        Self { latency: known(latency), energy, gpu_energy: known(gpu_energy) }
+    }
+
+    /// The cost with each figure times its factor.
+    pub(crate) fn scaled(self, factors: [f64; 3]) -> Self {
+        let figures = self.figures();
+        Self::of(std::array::from_fn(|figure| factors[figure] * figures[figure]))
+    }
+
     /// The cost of this many runs.
     fn times(self, times: f64) -> Self {
-        let scaled = |figure: f64| times * figure;
-        Self { latency: self.latency.map(scaled), energy: scaled(self.energy), gpu_energy: self.gpu_energy.map(scaled) }
+        self.scaled([times; 3])
     }
 
     /// The sum with a part.
@@ -85,14 +103,14 @@ fn sum(a: Option<PredictedCost>, b: Option<PredictedCost>) -> Option<PredictedCo
 }
 
 /// Predicts a tree whose modules cost the sum of their children and an own part: `part` gives the cost of a leaf, or of a module's own
-/// part.
+/// part, and sees what is predicted below it.
 pub(crate) fn sum_up(
     tree: &Tree,
-    mut part: impl FnMut(NodeId) -> Result<NodePrediction>,
+    mut part: impl FnMut(NodeId, &mut [NodePrediction]) -> Result<NodePrediction>,
 ) -> Result<Vec<NodePrediction>> {
     let mut predictions = vec![NodePrediction::default(); tree.nodes().len()];
     for id in tree.ids().rev() {
-        let own = part(id)?;
+        let own = part(id, &mut predictions)?;
         let below = &mut predictions[id.index()];
         (below.cost, below.own) = (sum(below.cost, own.cost), own.own);
         (below.uncertainty, below.is_sum) = (own.uncertainty, true);

@@ -207,7 +207,7 @@ mod tests {
             let uncertainty = Uncertainty { kind, group, deviation: 1.0, is_seen: true, ..Uncertainty::default() };
             Ok(NodePrediction::of(PredictedCost { energy, ..PredictedCost::default() }, uncertainty))
         };
-        HeldOut { tree, predictions: prediction::sum_up(tree, part).unwrap() }
+        HeldOut { tree, predictions: prediction::sum_up(tree, |id, _| part(id)).unwrap() }
     }
 
     #[test]

@@ -92,7 +92,9 @@ impl Spread {
 
     fn part(&self, uncertainty: &Uncertainty, is_of_new_family: bool) -> Option<Part> {
         let Part { within, beyond } = self.reaches.part(uncertainty)?;
-        let growth = match (is_of_new_family, self.growths[uncertainty.kind]) {
+        // A module that is like none that was measured may be as far off as those of a new family.
+        let is_new = is_of_new_family || uncertainty.kind == Kind::Own && !uncertainty.is_seen;
+        let growth = match (is_new, self.growths[uncertainty.kind]) {
             (false, _) => 0.0,
             (true, Some(more)) => more,
             (true, None) => (WIDER - 1.0) * within,

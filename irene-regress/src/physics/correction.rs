@@ -118,8 +118,17 @@ impl Correction {
         tried.max_by(by_evidence).unwrap_or_else(|| Self::none(0)).weighted(samples, residuals)
     }
 
+    /// With what is left of the samples' departures after this correction, in e-folds.
+    pub(crate) fn learning(self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
+        if self.is_empty() {
+            return Self::fit(samples, residuals);
+        }
+        let on_top = self.refitted(samples, residuals);
+        self.with(on_top)
+    }
+
     /// Learns from other samples with the same kernels.
-    pub(crate) fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
+    fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
         let (samples, residuals) = &thinned(samples, residuals);
         Self::unweighted(self.kernels, samples).weighted(samples, residuals)
     }
@@ -216,20 +225,33 @@ impl Correction {
     /// The correction at a shape.
     pub(crate) fn at(&self, shape: &Shape) -> Factors {
         let (here, kernels) = (coordinates(shape), KERNELS[self.kernels]);
-        let covariances = self.points.iter().map(|point| covariance(kernels, &here, point));
-        let mut covariances = DVector::from_iterator(self.points.len(), covariances);
-        let factor = |(figure, weights): (usize, &Vec<f64>)| {
-            let scale = if figure == 0 { 1.0 } else { ENERGY_SCALE };
-            let terms = weights.iter().zip(covariances.iter()).map(|(weight, covariance)| weight * covariance);
-            (scale * scale * terms.sum::<f64>()).exp()
-        };
-        let of = self.weights.iter().enumerate().map(factor).collect();
+        let mut covariances = self.covariances(&here);
+        let of = self.logs(&covariances).into_iter().map(f64::exp).collect();
         let mut variance = covariance(kernels, &here, &here);
         if let Some(factors) = &self.factors {
             factors.whiten(&mut covariances);
             variance -= covariances.norm_squared();
         }
         Factors { of, deviation: (variance.max(0.0) + NOISE * NOISE).sqrt() }
+    }
+
+    /// The logarithms of the factors at a shape alone, without the deviation, which takes longer.
+    pub(crate) fn log_factors(&self, shape: &Shape) -> Vec<f64> {
+        self.logs(&self.covariances(&coordinates(shape)))
+    }
+
+    fn covariances(&self, here: &Shape) -> DVector<f64> {
+        let covariances = self.points.iter().map(|point| covariance(KERNELS[self.kernels], here, point));
+        DVector::from_iterator(self.points.len(), covariances)
+    }
+
+    fn logs(&self, covariances: &DVector<f64>) -> Vec<f64> {
+        let log = |(figure, weights): (usize, &Vec<f64>)| {
+            let scale = if figure == 0 { 1.0 } else { ENERGY_SCALE };
+            let terms = weights.iter().zip(covariances.iter()).map(|(weight, covariance)| weight * covariance);
+            scale * scale * terms.sum::<f64>()
+        };
+        self.weights.iter().enumerate().map(log).collect()
     }
 
     pub(crate) fn write(&self, name: &str, store: &mut Store) {

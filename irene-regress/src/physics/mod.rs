@@ -2,11 +2,13 @@
 //!
 //! A [`TimeCurve`] gives the latency of a primitive: that of a launch, or of its FLOPs and bytes if they take longer. An [`EnergyLaw`] gives
 //! its energy: power for as long as it runs, and energy for each FLOP and byte. A smooth [`Correction`] follows the training data where it
-//! departs from these laws. A module costs the sum of its children and an [`OwnPart`].
+//! departs from these laws. A module costs the sum of its children and an [`OwnPart`], with [`Departures`] like those of modules that run the
+//! same.
 
 mod adapt;
 mod carry;
 mod correction;
+mod departures;
 mod energy;
 mod key;
 mod own_part;
@@ -17,6 +19,7 @@ use irene_tree::{NodeId, Quantity, Tree};
 
 pub(crate) use carry::carried_over;
 pub(crate) use correction::Correction;
+use departures::Departures;
 pub(crate) use energy::EnergyLaw;
 pub(crate) use key::{keys, kind, without_formats};
 pub(crate) use own_part::OwnPart;

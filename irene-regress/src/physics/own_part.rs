@@ -6,7 +6,7 @@ use std::{
 use irene_numerics::NormalEquations;
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
-use super::number;
+use super::{Departures, number};
 use crate::{
     Error, Explanation, Result, Store, Term, TreeSource,
     interval::{Kind, Uncertainty},
@@ -25,6 +25,8 @@ pub(crate) struct OwnPart {
     pub(crate) gpu_energy: Option<Coefficients>,
     /// The amounts of the training data's modules; None in older files.
     range: Option<Range<{ TERMS.len() }>>,
+    /// How modules depart from the sum of their children and this law.
+    departures: Departures,
 }
 
 pub(crate) type Coefficients = [f64; TERMS.len()];
@@ -73,7 +75,9 @@ impl OwnPart {
         let modules = Modules::of(trees)?;
         let fit = |figure: usize| modules.equations(figure).nonnegative();
         let gpu_energy = modules.have_gpu_energy().then(|| fit(2));
-        Ok(Self { latency: fit(0), energy: fit(1), gpu_energy, range: modules.range.clone() })
+        let departures = Departures::default();
+        let law = Self { latency: fit(0), energy: fit(1), gpu_energy, range: modules.range.clone(), departures };
+        Ok(Self { departures: Departures::fit(&law, trees)?, ..law })
     }
 
     /// The own part on another machine, from trees that were measured there: all coefficients are scaled alike, and each then departs from
@@ -95,28 +99,48 @@ impl OwnPart {
             equations.nonnegative()
         };
         let gpu_energy = self.gpu_energy.as_ref().filter(|_| modules.have_gpu_energy());
-        Ok(Self {
+        let law = Self {
             latency: fit(0, &self.latency),
             energy: fit(1, &self.energy),
             gpu_energy: gpu_energy.map(|here| fit(2, here)),
             range: self.range.as_ref().zip(modules.range.as_ref()).map(|(before, here)| before.union(here)),
-        })
+            departures: Departures::default(),
+        };
+        Ok(Self { departures: self.departures.adapted(&law, &trees)?, ..law })
     }
 
-    /// Predicts a module's own part, or a single operation.
-    pub(crate) fn predict(&self, tree: &Tree, id: NodeId) -> Result<NodePrediction> {
-        let terms = terms(tree, id)?;
+    /// The number of its figures.
+    pub(super) fn figure_count(&self) -> usize {
+        2 + usize::from(self.gpu_energy.is_some())
+    }
+
+    /// The cost of these amounts of [`TERMS`] by the law.
+    pub(super) fn cost(&self, terms: &Coefficients) -> PredictedCost {
         let sum = |coefficients: &Coefficients| terms.iter().zip(coefficients).map(|(term, each)| term * each).sum();
-        let cost = PredictedCost {
+        PredictedCost {
             latency: Some(sum(&self.latency)),
             energy: sum(&self.energy),
             gpu_energy: self.gpu_energy.as_ref().map(sum),
-        };
+        }
+    }
+
+    /// Predicts a module's own part, or a single operation. A module's children are predicted already and added up; where it departs from
+    /// the law, its operations do as its own part does.
+    pub(crate) fn predict(
+        &self,
+        tree: &Tree,
+        id: NodeId,
+        predictions: &mut [NodePrediction],
+    ) -> Result<NodePrediction> {
         // An operation is as uncertain as all of its module's together: how far off they are does not depend on whether a tree shows them.
         let module = tree.parent(id).filter(|_| tree.node(id).level() == Level::Math).unwrap_or(id);
         let together = terms_with_operations(tree, module)?;
+        let (mut cost, mut is_seen) = (self.cost(&terms(tree, id)?), true);
+        if module == id {
+            (cost, is_seen) = self.departures.apply(tree, id, [cost, self.cost(&together)], predictions);
+        }
         let distances = self.range.iter().flat_map(|range| FEATURES.into_iter().zip(range.beyond(&together)));
-        Ok(NodePrediction::of(cost, Uncertainty { group: group(&together), ..UNCERTAINTY }).beyond(distances))
+        Ok(NodePrediction::of(cost, Uncertainty { group: group(&together), is_seen, ..UNCERTAINTY }).beyond(distances))
     }
 
     /// Explains a predicted module by its children and its own part, and a single operation by its cost.
@@ -131,6 +155,9 @@ impl OwnPart {
         let mut explanation = Explanation::of_children(tree, id);
         explanation.energy.extend(own(&self.energy));
         explanation.latency.extend(own(&self.latency));
+        let node = tree.node(id);
+        explanation.energy.extend(departure(&explanation.energy, node.get(Quantity::PredictedEnergy), "J"));
+        explanation.latency.extend(departure(&explanation.latency, node.get(Quantity::PredictedLatency), "s"));
         Ok(explanation)
     }
 
@@ -143,17 +170,29 @@ impl OwnPart {
         if let Some(range) = &self.range {
             range.write("own_part.range", store);
         }
+        self.departures.write(store);
     }
 
     pub(crate) fn read(store: &Store) -> Result<Self> {
         let (gpu_energy, range) = ("own_part.gpu_energy", "own_part.range");
-        Ok(Self {
+        let law = Self {
             latency: store.take_coefficients("own_part.latency")?,
             energy: store.take_coefficients("own_part.energy")?,
             gpu_energy: if store.has(gpu_energy) { Some(store.take_coefficients(gpu_energy)?) } else { None },
             range: if store.has(range) { Some(Range::read(range, store)?) } else { None },
-        })
+            departures: Departures::default(),
+        };
+        Ok(Self { departures: Departures::read(law.figure_count(), store)?, ..law })
     }
+}
+
+/// The term by which a predicted figure departs from the sum of its terms, if it does.
+fn departure(terms: &[Term], predicted: Option<f64>, unit: &'static str) -> Option<Term> {
+    /// The last bits of a sum are nothing.
+    const NOTHING: f64 = 1e-12;
+    let sum: f64 = terms.iter().map(Term::value).sum();
+    let departure = predicted.filter(|_| sum > 0.0)? / sum - 1.0;
+    (departure.abs() > NOTHING).then(|| Term::new("departure from the law, as measured", sum, unit, departure))
 }
 
 /// The penalty on a coefficient that doubles from one machine to another, beside the sum of the squares of the relative errors that one
@@ -276,7 +315,7 @@ pub(crate) fn terms(tree: &Tree, id: NodeId) -> Result<Coefficients> {
 }
 
 /// The amounts of [`TERMS`] of all that a module runs itself, whether or not the tree shows its operations.
-fn terms_with_operations(tree: &Tree, module: NodeId) -> Result<Coefficients> {
+pub(super) fn terms_with_operations(tree: &Tree, module: NodeId) -> Result<Coefficients> {
     let mut sum = terms(tree, module)?;
     for operation in tree.children(module).filter(|child| tree.node(*child).level() == Level::Math) {
         add(&mut sum, &terms(tree, operation)?, tree.node(operation).times());

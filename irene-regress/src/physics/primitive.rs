@@ -42,7 +42,7 @@ type Sums = [[f64; 2]; 3];
 
 /// The measurements of one primitive's shapes.
 #[derive(Default)]
-struct Measurements {
+pub(super) struct Measurements {
     of: BTreeMap<Bits, Sums>,
     /// The shapes by their ranks.
     ranks: BTreeSet<(u64, Bits)>,
@@ -62,7 +62,16 @@ impl Measurements {
         self.of.get_mut(&shape)
     }
 
-    fn samples(self) -> Vec<Sample> {
+    /// Adds the figures of a measurement, each as often as it counts; those of a shape that is not kept are left out.
+    pub(super) fn add(&mut self, shape: &Shape, figures: [f64; 3], worths: [f64; 3]) {
+        let Some(sums) = self.at(shape.map(f64::to_bits)) else { return };
+        for ([logs, count], (figure, worth)) in sums.iter_mut().zip(figures.into_iter().zip(worths)) {
+            *logs += worth * figure.ln();
+            *count += worth;
+        }
+    }
+
+    pub(super) fn samples(self) -> Vec<Sample> {
         let sample = |(shape, sums): (Bits, Sums)| {
             let [log_time, log_energy, log_gpu_energy] = sums.map(|[logs, count]| logs / count);
             let log_gpu_energy = Some(log_gpu_energy).filter(|log| log.is_finite());
@@ -85,20 +94,15 @@ fn add_samples(tree: &Tree, measured: &mut BTreeMap<String, Measurements>) -> Re
     // Layers repeat their measurement; models measure anew.
     let mut of_tree = HashSet::new();
     for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
-        let shape = shape(tree, id)?.map(f64::to_bits);
+        let shape = shape(tree, id)?;
         let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
         // One that is absent or not above 0 leaves its shape without a finite logarithm.
         let figures = [seconds, joules, tree.node(id).get(Quantity::GpuEnergy).unwrap_or(f64::NAN)];
         let worth = |quantity| noise::worth(tree.node(id), quantity, NOISE);
         let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
         let Some(name) = keys(tree, id).next() else { continue };
-        if !of_tree.insert((name.clone(), shape, figures.map(f64::to_bits))) {
-            continue;
-        }
-        let Some(sums) = measured.entry(name).or_default().at(shape) else { continue };
-        for ([logs, count], (figure, worth)) in sums.iter_mut().zip(figures.iter().zip([time, energy, time])) {
-            *logs += worth * figure.ln();
-            *count += worth;
+        if of_tree.insert((name.clone(), shape.map(f64::to_bits), figures.map(f64::to_bits))) {
+            measured.entry(name).or_default().add(&shape, figures, [time, energy, time]);
         }
     }
     Ok(())
@@ -195,12 +199,7 @@ impl Primitive {
             }
         }
         let before = std::mem::replace(&mut self.correction, Correction::none(0));
-        self.correction = if before.is_empty() {
-            Correction::fit(samples, &residuals)
-        } else {
-            let on_top = before.refitted(samples, &residuals);
-            before.with(on_top)
-        };
+        self.correction = before.learning(samples, &residuals);
         self.range = self.range.union(&Range::of(samples.iter().map(|sample| sample.shape)));
     }
 

@@ -30,9 +30,9 @@ impl Method for Primitives {
     }
 
     fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {
-        prediction::sum_up(tree, |id| match tree.node(id).level() {
+        prediction::sum_up(tree, |id, predictions| match tree.node(id).level() {
             Level::Ml => self.law.predict(tree, id),
-            _ => self.own_part.predict(tree, id),
+            _ => self.own_part.predict(tree, id, predictions),
         })
     }
 

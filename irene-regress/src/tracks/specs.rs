@@ -125,9 +125,9 @@ impl Method for Specs {
     fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {
         // Most leaves of a model have equal shapes.
         let mut known: HashMap<(*const Primitive, Kinship, [u64; SHAPE.len()]), NodePrediction> = HashMap::new();
-        prediction::sum_up(tree, |id| {
+        prediction::sum_up(tree, |id, predictions| {
             if tree.node(id).level() != Level::Ml {
-                return self.own_part.predict(tree, id);
+                return self.own_part.predict(tree, id, predictions);
             }
             let (found, shape) = (self.find(tree, id), shape(tree, id)?);
             let key = (std::ptr::from_ref(found.primitive), found.kinship, shape.map(f64::to_bits));
