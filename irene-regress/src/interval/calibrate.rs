@@ -1,6 +1,9 @@
 //! Calibration on trees that were left out: without each model, without some sizes, without each family.
 
-use std::{collections::HashMap, iter::repeat_n};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    iter::repeat_n,
+};
 
 use irene_numerics::mean;
 use irene_tree::{Level, Tree};
@@ -10,7 +13,7 @@ use super::{
     Spread,
     conformal::multiple,
     held_out::{HeldOut, Miss},
-    reach::{Kind, MOST, Reach, Reaches, filled},
+    reach::{Kind, MOST, Reach, Reaches, STANDINGS, Standings, filled},
     sum::{Sum, WHOLES},
 };
 use crate::{
@@ -27,6 +30,9 @@ const CORRELATIONS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
 /// Mismatches that are tried.
 const MISMATCHES: [f64; 4] = [0.0, 0.01, 0.02, 0.04];
+
+/// The least number of splits that held a class of primitives out, for it to have a reach of its own.
+const LEAST_SPLITS: usize = 3;
 
 /// The held-out trees of one split.
 #[derive(Default)]
@@ -80,15 +86,23 @@ impl Spread {
     /// The reaches of what is predicted at once.
     fn learn_reaches(&mut self, folds: &[Vec<Fold<'_>>]) {
         for kind in [Kind::Leaf, Kind::Whole] {
-            let reach = |standing: usize| {
-                let misses = |fold: &Fold<'_>| -> Vec<Miss> {
-                    let misses = fold.known.iter().flat_map(|held_out| held_out.misses(kind));
-                    misses.filter(|miss| miss.uncertainty.standing() == standing).collect()
-                };
-                narrowest(&folds.iter().flatten().map(misses).collect::<Vec<_>>())
-            };
-            self.reaches[kind] = filled(std::array::from_fn(reach));
+            self.reaches[kind] = filled(STANDINGS.map(|standing| narrowest(&misses(folds, kind, standing))));
         }
+        let mut by_class: BTreeMap<String, Standings> = BTreeMap::new();
+        for standing in STANDINGS {
+            let misses = misses(folds, Kind::Leaf, standing);
+            let classes: BTreeSet<String> =
+                misses.iter().flatten().map(|miss| miss.class.to_ascii_lowercase()).collect();
+            for class in classes {
+                let is_of = |miss: &&Miss<'_>| miss.class.eq_ignore_ascii_case(&class);
+                let of_class = misses.iter().map(|misses| misses.iter().filter(is_of).copied().collect::<Vec<_>>());
+                let of_class: Vec<_> = of_class.filter(|misses| !misses.is_empty()).collect();
+                if of_class.len() >= LEAST_SPLITS {
+                    by_class.entry(class).or_default()[standing] = narrowest(&of_class);
+                }
+            }
+        }
+        by_class.into_iter().for_each(|(class, reaches)| self.reaches.set_class(class, reaches));
     }
 
     /// The reach of own parts, the mismatch and the correlation: of those with which composed intervals hold by each protocol at each level,
@@ -144,6 +158,15 @@ impl Spread {
     }
 }
 
+/// The misses of each split, of parts of a kind that stand to its training data like this.
+fn misses<'t>(folds: &[Vec<Fold<'t>>], kind: Kind, standing: usize) -> Vec<Vec<Miss<'t>>> {
+    let of_fold = |fold: &Fold<'t>| -> Vec<Miss<'t>> {
+        let misses = fold.known.iter().flat_map(|held_out| held_out.misses(kind));
+        misses.filter(|miss| miss.uncertainty.standing() == standing).collect()
+    };
+    folds.iter().flatten().map(of_fold).collect()
+}
+
 /// The greatest multiple of a score, of the sums of each protocol at each level.
 fn greatest(protocols: &[Vec<Vec<Sum>>], score: impl Fn(&Sum) -> f64) -> Option<f64> {
     let scores = |sums: &Vec<Sum>, level: Level| -> Vec<f64> {
@@ -158,11 +181,11 @@ fn greatest(protocols: &[Vec<Vec<Sum>>], score: impl Fn(&Sum) -> f64) -> Option<
 
 /// Among the reaches that hold, the one with the narrowest intervals on average, and of those that are as good as narrowest the one that trusts the
 /// guesses least: it depends least on which sizes were held out. None without held-out nodes.
-fn narrowest(splits: &[Vec<Miss>]) -> Option<Reach> {
+fn narrowest(splits: &[Vec<Miss<'_>>]) -> Option<Reach> {
     /// The factor on the least width that is as good.
     const AS_GOOD: f64 = 1.02;
     let tried = POWERS.into_iter().filter_map(|power| {
-        let scores = |misses: &Vec<Miss>| {
+        let scores = |misses: &Vec<Miss<'_>>| {
             let unit = Reach { multiple: 1.0, power };
             misses.iter().map(|miss| miss.error / unit.of(&miss.uncertainty)).collect()
         };
@@ -182,6 +205,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        Store,
         interval::Uncertainty,
         prediction::{self, PredictedCost},
     };
@@ -208,6 +232,35 @@ mod tests {
             Ok(NodePrediction::of(PredictedCost { energy, ..PredictedCost::default() }, uncertainty))
         };
         HeldOut { tree, predictions: prediction::sum_up(tree, |id, _| part(id)).unwrap() }
+    }
+
+    #[test]
+    fn a_class_that_is_predicted_worse_than_most_reaches_farther_and_leaves_the_others_as_they_are() {
+        let tree = |name: &str| {
+            let mut builder = TreeBuilder::new(name, Size::new(1, 1));
+            builder.enter("root", "M", Level::Model);
+            for place in 0..20 {
+                let (class, more) = if place == 0 { ("MatMul", 0.2) } else { ("Linear", 0.01) };
+                let leaf = builder.leaf(&place.to_string(), class, Level::Ml, None);
+                leaf.set(Quantity::GroundTruthEnergy, 1.0 + more);
+            }
+            builder.leave();
+            builder.finish().unwrap()
+        };
+        let trees: Vec<Tree> = ["a", "b", "c"].map(tree).into();
+        let fold = |tree| Fold { known: vec![held_out_of(tree)], of_new_families: Vec::new() };
+        let mut spread = Spread::default();
+        spread.learn_reaches(&[trees.iter().map(fold).collect()]);
+        let uncertainty = Uncertainty { deviation: 0.01, is_seen: true, ..Uncertainty::default() };
+        let reach = |place: usize| {
+            let id = trees[0].find(&format!("root.{place}")).unwrap();
+            spread.reaches.part(&trees[0], id, &uncertainty).unwrap().within
+        };
+        assert!((reach(0) - 1.2f64.ln()).abs() < 1e-9 && (reach(1) - 1.01f64.ln()).abs() < 1e-9);
+        // Files keep it, and those without classes are read.
+        let mut store = Store::new("specs");
+        spread.reaches.write(&mut store);
+        assert_eq!(Reaches::read(&store).unwrap(), spread.reaches);
     }
 
     #[test]

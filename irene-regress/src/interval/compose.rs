@@ -2,10 +2,7 @@ use std::collections::HashMap;
 
 use irene_tree::{Level, NodeId, Tree};
 
-use super::{
-    Spread,
-    reach::{Part, Uncertainty},
-};
+use super::{Spread, reach::Part};
 use crate::prediction::NodePrediction;
 
 /// How far energies may be off below and above, J.
@@ -71,7 +68,7 @@ struct Open {
 
 impl Composition {
     /// `part` gives the reach of a part, if it is known.
-    pub(super) fn of(tree: &Tree, predictions: &[NodePrediction], part: impl Fn(&Uncertainty) -> Option<Part>) -> Self {
+    pub(super) fn of(tree: &Tree, predictions: &[NodePrediction], part: impl Fn(NodeId) -> Option<Part>) -> Self {
         let mut groups: HashMap<u64, usize> = HashMap::new();
         for prediction in predictions {
             let next = groups.len();
@@ -85,7 +82,7 @@ impl Composition {
             let prediction = &predictions[id.index()];
             let mut below = open.remove(&id.index()).unwrap_or_else(new);
             let energy = if prediction.is_sum { prediction.own } else { prediction.cost.map(|cost| cost.energy) };
-            match (energy, part(&prediction.uncertainty)) {
+            match (energy, part(id)) {
                 (Some(energy), Some(Part { within, beyond })) => {
                     let (inside, whole) = (sides(energy, within), sides(energy, within + beyond));
                     add(&mut below.within[groups[&prediction.uncertainty.group]], inside, 1.0);

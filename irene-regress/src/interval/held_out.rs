@@ -17,27 +17,30 @@ pub(super) struct HeldOut<'t> {
 
 /// A held-out node that is predicted at once.
 #[derive(Clone, Copy)]
-pub(super) struct Miss {
+pub(super) struct Miss<'t> {
+    /// The class of its node.
+    pub(super) class: &'t str,
     /// The error of its prediction, e-folds.
     pub(super) error: f64,
     pub(super) uncertainty: Uncertainty,
 }
 
-impl HeldOut<'_> {
+impl<'t> HeldOut<'t> {
     /// The measured energy of a node, J.
     pub(super) fn measured(&self, id: NodeId) -> Option<f64> {
         self.tree.node(id).get(Quantity::GroundTruthEnergy).filter(|joules| *joules > 0.0)
     }
 
     /// The primitives, or the wholes, that are predicted at once.
-    pub(super) fn misses(&self, kind: Kind) -> impl Iterator<Item = Miss> + '_ {
+    pub(super) fn misses(&self, kind: Kind) -> impl Iterator<Item = Miss<'t>> + '_ {
         let miss = move |id: NodeId| {
             let NodePrediction { cost, uncertainty, .. } = &self.predictions[id.index()];
             if uncertainty.kind != kind || kind == Kind::Leaf && self.tree.node(id).level() != Level::Ml {
                 return None;
             }
             let error = (self.measured(id)? / (*cost)?.energy).ln().abs();
-            error.is_finite().then_some(Miss { error, uncertainty: *uncertainty })
+            let class = self.tree.node(id).instance_type();
+            error.is_finite().then_some(Miss { class, error, uncertainty: *uncertainty })
         };
         self.tree.ids().filter_map(miss)
     }
@@ -45,7 +48,7 @@ impl HeldOut<'_> {
     /// How much farther parts of these kinds must reach, e-folds, for each node's interval to hold the truth. Only nodes count that are such a
     /// part, or have one as own part somewhere below.
     pub(super) fn missing_reaches(&self, spread: &Spread, kinds: &[Kind]) -> Vec<(Level, f64)> {
-        let part = |uncertainty: &Uncertainty| spread.part(uncertainty, true);
+        let part = |id: NodeId| spread.part(self.tree, id, &self.predictions[id.index()].uncertainty, true);
         let composition = Composition::of(self.tree, &self.predictions, part);
         let mut energies = vec![0.0; self.predictions.len()];
         for id in self.tree.ids().rev() {

@@ -18,6 +18,8 @@ mod held_out;
 mod reach;
 mod sum;
 
+use std::collections::BTreeSet;
+
 use irene_tree::{NodeId, Tree};
 
 pub(crate) use self::reach::{Kind, SEEN_DEVIATION, Uncertainty};
@@ -32,6 +34,9 @@ pub const CONFIDENCE: f64 = 0.9;
 
 /// The factor on a reach where it was not calibrated: no such node was held out, or another machine.
 const WIDER: f64 = 2.0;
+
+/// The factor on a reach in a tree of another family, where only one was ever known.
+const STRANGER: f64 = 3.0;
 
 /// The list of [`Spread::unexplained`] in files.
 const UNEXPLAINED: &str = "interval.unexplained";
@@ -74,7 +79,7 @@ impl Spread {
     /// Lower and upper end of each node's interval, J; None where no node like it was held out.
     pub(crate) fn intervals(&self, tree: &Tree, predictions: &[NodePrediction]) -> Vec<Option<[f64; 2]>> {
         let is_of_new_family = self.is_of_new_family(tree);
-        let part = |uncertainty: &Uncertainty| self.part(uncertainty, is_of_new_family);
+        let part = |id: NodeId| self.part(tree, id, &predictions[id.index()].uncertainty, is_of_new_family);
         let composition = Composition::of(tree, predictions, part);
         let interval = |(id, prediction): (NodeId, &NodePrediction)| {
             let ([down, up], energy) = (composition.reach(tree, id, predictions, self)?, prediction.cost?.energy);
@@ -90,16 +95,24 @@ impl Spread {
         !self.families.is_empty() && self.families.iter().all(|known| known != family(tree))
     }
 
-    fn part(&self, uncertainty: &Uncertainty, is_of_new_family: bool) -> Option<Part> {
-        let Part { within, beyond } = self.reaches.part(uncertainty)?;
+    fn part(&self, tree: &Tree, id: NodeId, uncertainty: &Uncertainty, is_of_new_family: bool) -> Option<Part> {
+        let Part { within, beyond } = self.reaches.part(tree, id, uncertainty)?;
         // A module that is like none that was measured may be as far off as those of a new family.
         let is_new = is_of_new_family || uncertainty.kind == Kind::Own && !uncertainty.is_seen;
         let growth = match (is_new, self.growths[uncertainty.kind]) {
             (false, _) => 0.0,
             (true, Some(more)) => more,
-            (true, None) => (WIDER - 1.0) * within,
+            (true, None) => (STRANGER - 1.0) * within,
         };
         Some(Part { within, beyond: beyond + growth + self.noise })
+    }
+
+    /// What few trees left out says little of what others do: the fewer settings (models at a size) they have, the farther it reaches.
+    pub(crate) fn of_few(self, trees: &[&Tree]) -> Self {
+        /// With so many settings, twice as far.
+        const FEW: f64 = 3.0;
+        let settings: BTreeSet<String> = trees.iter().map(ToString::to_string).collect();
+        self.times(1.0 + (FEW / settings.len().max(1) as f64).powi(2))
     }
 
     /// With what the measurement uncertainty of the trees adds that it was learned from.
@@ -124,7 +137,11 @@ impl Spread {
     /// The reaches for a machine that they were not calibrated on, of which so many trees are known.
     pub(crate) fn widened(&self, trees: usize) -> Self {
         // Less with each more, so that intervals hardly jump where these reaches no longer count.
-        let factor = 1.0 + (WIDER - 1.0) / (trees.max(1) as f64).sqrt();
+        self.times(1.0 + (WIDER - 1.0) / (trees.max(1) as f64).sqrt())
+    }
+
+    /// With parts that reach so many times as far.
+    fn times(&self, factor: f64) -> Self {
         Self {
             reaches: self.reaches.times(factor),
             mismatch: factor * self.mismatch,
@@ -173,7 +190,34 @@ impl Spread {
 
 #[cfg(test)]
 mod tests {
+    use irene_tree::{Level, Size, TreeBuilder};
+
     use super::*;
+
+    #[test]
+    fn what_few_trees_left_out_reaches_farther_and_repeats_count_once() {
+        let trees: Vec<Tree> = [1, 2, 3, 3, 4, 5, 6].map(tree).into();
+        let trees: Vec<&Tree> = trees.iter().collect();
+        for (trees, factor) in [(&trees[..3], 2.0), (&trees[..4], 2.0), (&trees[..], 1.25)] {
+            let spread = Spread { mismatch: 0.01, ..Spread::default() }.of_few(trees);
+            assert!((spread.mismatch / 0.01 - factor).abs() < 1e-9, "{} {}", trees.len(), spread.mismatch);
+        }
+    }
+
+    fn tree(batch: usize) -> Tree {
+        let mut builder = TreeBuilder::new("m", Size::new(batch, 8));
+        builder.leaf("root", "Linear", Level::Ml, None);
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn trees_of_another_family_reach_three_times_as_far_where_only_one_was_known() {
+        let mut spread = Spread { families: vec!["GPT-like".into()], ..Spread::default() };
+        spread.reaches[Kind::Own] = [Some(reach::Reach { multiple: 0.1, power: 0.0 }); 3];
+        let uncertainty = Uncertainty { kind: Kind::Own, deviation: 1.0, is_seen: true, ..Uncertainty::default() };
+        let part = spread.part(&tree(1), NodeId::ROOT, &uncertainty, true).unwrap();
+        assert!((part.within - 0.1).abs() < 1e-9 && (part.beyond - 0.2).abs() < 1e-9, "{part:?}");
+    }
 
     #[test]
     fn what_is_carried_over_is_widened_less_the_more_trees_of_the_machine_are_known() {

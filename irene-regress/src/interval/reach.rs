@@ -1,10 +1,16 @@
 use std::{
     array::from_fn,
+    collections::BTreeMap,
     ops::{Index, IndexMut},
 };
 
+use irene_tree::{NodeId, Tree};
+
 use super::WIDER;
-use crate::{Result, Store};
+use crate::{
+    Result, Store,
+    physics::{keys, kind},
+};
 
 /// The kind of a part whose energy is predicted at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +57,7 @@ pub(crate) const SEEN_DEVIATION: f64 = 0.0142;
 const SEEN: usize = 0;
 const NEW: usize = 1;
 const OUTSIDE: usize = 2;
+pub(super) const STANDINGS: [usize; 3] = [SEEN, NEW, OUTSIDE];
 
 /// The reach of a part, e-folds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -59,6 +66,14 @@ pub(crate) struct Part {
     pub(crate) within: f64,
     /// The part on top.
     pub(crate) beyond: f64,
+}
+
+impl Part {
+    fn or_wider(self, other: Self) -> Self {
+        let within = self.within.max(other.within);
+        let whole = (self.within + self.beyond).max(other.within + other.beyond);
+        Self { within, beyond: whole - within }
+    }
 }
 
 /// The reach of an interval, in e-folds: a multiple of a power of the guessed deviation.
@@ -112,10 +127,35 @@ impl<T> ByKind<T> {
 }
 
 /// The reaches of one kind of part: seen in training, inside the range, outside; None if no node like it was held out.
-type Standings = [Option<Reach>; 3];
+pub(crate) type Standings = [Option<Reach>; 3];
 
 /// The reaches by kind of part.
-pub(crate) type Reaches = ByKind<Standings>;
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Reaches {
+    of: ByKind<Standings>,
+    /// Those of primitives by their class, where it was held out often enough. A class that is predicted worse than most reaches farther than
+    /// all primitives together, and none less far: then what lies above them, which is calibrated next, would need wider intervals.
+    by_class: BTreeMap<String, Standings>,
+}
+
+impl Index<Kind> for Reaches {
+    type Output = Standings;
+
+    fn index(&self, kind: Kind) -> &Standings {
+        &self.of[kind]
+    }
+}
+
+impl IndexMut<Kind> for Reaches {
+    fn index_mut(&mut self, kind: Kind) -> &mut Standings {
+        &mut self.of[kind]
+    }
+}
+
+/// The classes that a primitive is known by: its kind, whatever its format and what its kernel does besides.
+pub(super) fn classes(tree: &Tree, id: NodeId) -> impl Iterator<Item = String> {
+    keys(tree, id).map(|key| kind(&key).to_owned())
+}
 
 /// How much farther parts reach in a tree of a family that was not in the training data, e-folds; None if no family was held out.
 pub(crate) type Growths = ByKind<Option<f64>>;
@@ -124,28 +164,55 @@ pub(crate) type Growths = ByKind<Option<f64>>;
 const NAMES: [(&str, Kind); 3] =
     [("interval.leaf", Kind::Leaf), ("interval.own", Kind::Own), ("interval.whole", Kind::Whole)];
 
+/// The field of the header with the classes that have reaches of their own.
+const CLASSES: &str = "interval.classes";
+
+/// The list of a class.
+fn list_of(class: &str) -> String {
+    format!("interval.class.{class}")
+}
+
+fn write(name: &str, reaches: &Standings, store: &mut Store) {
+    if let [Some(seen), Some(new), Some(outside)] = *reaches {
+        let numbers = [seen, new, outside].map(|reach| [reach.multiple, reach.power]);
+        store.put(name, numbers.as_flattened());
+    }
+}
+
+fn read(name: &str, store: &Store) -> Result<Standings> {
+    let numbers: [f64; 6] = store.take_coefficients(name)?;
+    Ok(from_fn(|place| Some(Reach { multiple: numbers[2 * place], power: numbers[2 * place + 1] })))
+}
+
+/// The reach of a part. What the training data tells less of never reaches less far.
+fn part(reaches: &Standings, uncertainty: &Uncertainty) -> Option<Part> {
+    let standing = uncertainty.standing();
+    let inside = Uncertainty { distance: 0.0, ..*uncertainty };
+    // The reach of parts that were seen was learned at small deviations alone, and says nothing of greater ones.
+    let of_seen = if uncertainty.kind == Kind::Leaf { SEEN_DEVIATION } else { f64::INFINITY };
+    let of = |standing: usize, uncertainty: &Uncertainty| {
+        let most = if standing == SEEN { of_seen } else { f64::INFINITY };
+        let deviation = uncertainty.deviation.min(most);
+        Some(reaches[standing]?.of(&Uncertainty { deviation, ..*uncertainty }))
+    };
+    let up_to = |last: usize, uncertainty: &Uncertainty| {
+        (0..=last).filter_map(|standing| of(standing, uncertainty)).fold(0.0, f64::max)
+    };
+    if reaches[..=standing].iter().all(Option::is_none) {
+        return None;
+    }
+    let within = up_to(standing.min(NEW), &inside);
+    let whole = up_to(standing, uncertainty).max(uncertainty.least_reach);
+    Some(Part { within, beyond: (whole - within).max(0.0) })
+}
+
 impl Reaches {
-    /// The reach of a part. What the training data tells less of never reaches less far.
-    pub(crate) fn part(&self, uncertainty: &Uncertainty) -> Option<Part> {
-        let standing = uncertainty.standing();
-        let reaches = &self[uncertainty.kind];
-        let inside = Uncertainty { distance: 0.0, ..*uncertainty };
-        // The reach of parts that were seen was learned at small deviations alone, and says nothing of greater ones.
-        let of_seen = if uncertainty.kind == Kind::Leaf { SEEN_DEVIATION } else { f64::INFINITY };
-        let of = |standing: usize, uncertainty: &Uncertainty| {
-            let most = if standing == SEEN { of_seen } else { f64::INFINITY };
-            let deviation = uncertainty.deviation.min(most);
-            Some(reaches[standing]?.of(&Uncertainty { deviation, ..*uncertainty }))
-        };
-        let up_to = |last: usize, uncertainty: &Uncertainty| {
-            (0..=last).filter_map(|standing| of(standing, uncertainty)).fold(0.0, f64::max)
-        };
-        if reaches[..=standing].iter().all(Option::is_none) {
-            return None;
-        }
-        let within = up_to(standing.min(NEW), &inside);
-        let whole = up_to(standing, uncertainty).max(uncertainty.least_reach);
-        Some(Part { within, beyond: (whole - within).max(0.0) })
+    /// The reach of a node's part.
+    pub(crate) fn part(&self, tree: &Tree, id: NodeId, uncertainty: &Uncertainty) -> Option<Part> {
+        let of_class = || classes(tree, id).find_map(|class| self.by_class.get(&class));
+        let of_class = if uncertainty.kind == Kind::Leaf { of_class() } else { None };
+        let of_all = part(&self[uncertainty.kind], uncertainty)?;
+        Some(of_class.and_then(|class| part(class, uncertainty)).map_or(of_all, |class| of_all.or_wider(class)))
     }
 
     /// The wider of both where both have one.
@@ -155,28 +222,48 @@ impl Reaches {
             (Some(a), Some(b)) => Some(if a.of(&typical) >= b.of(&typical) { a } else { b }),
             (a, b) => a.or(b),
         };
-        self.with(other, |a, b| from_fn(|standing| wider(a[standing], b[standing])))
+        let both = |a: &Standings, b: &Standings| from_fn(|standing| wider(a[standing], b[standing]));
+        let mut by_class = self.by_class.clone();
+        for (class, reaches) in &other.by_class {
+            by_class.entry(class.clone()).and_modify(|known| *known = both(known, reaches)).or_insert(*reaches);
+        }
+        Self { of: self.of.with(&other.of, both), by_class }
     }
 
     pub(crate) fn times(&self, factor: f64) -> Self {
-        Self(self.0.map(|reaches| reaches.map(|reach| Some(reach?.times(factor)))))
+        let times = |reaches: Standings| reaches.map(|reach| Some(reach?.times(factor)));
+        let by_class = self.by_class.iter().map(|(class, reaches)| (class.clone(), times(*reaches)));
+        Self { of: ByKind(self.of.0.map(times)), by_class: by_class.collect() }
+    }
+
+    /// Sets the reaches of a class of primitives; where it has none, those of all primitives are its own.
+    pub(super) fn set_class(&mut self, class: String, reaches: Standings) {
+        let of_all = self[Kind::Leaf];
+        self.by_class.insert(class, from_fn(|standing| reaches[standing].or(of_all[standing])));
     }
 
     pub(crate) fn write(&self, store: &mut Store) {
         for (name, kind) in NAMES {
-            if let [Some(seen), Some(new), Some(outside)] = self[kind] {
-                let numbers = [seen, new, outside].map(|reach| [reach.multiple, reach.power]);
-                store.put(name, numbers.as_flattened());
-            }
+            write(name, &self[kind], store);
+        }
+        if !self.by_class.is_empty() {
+            store.set_list(CLASSES, self.by_class.keys());
+        }
+        for (class, reaches) in &self.by_class {
+            write(&list_of(class), reaches, store);
         }
     }
 
     pub(crate) fn read(store: &Store) -> Result<Self> {
         let mut reaches = Self::default();
         for (name, kind) in NAMES.into_iter().filter(|(name, _)| store.has(name)) {
-            let numbers: [f64; 6] = store.take_coefficients(name)?;
-            let reach = |place: usize| Some(Reach { multiple: numbers[2 * place], power: numbers[2 * place + 1] });
-            reaches[kind] = from_fn(reach);
+            reaches[kind] = read(name, store)?;
+        }
+        // Older files have none.
+        let classes = if store.has_field(CLASSES) { store.get_list(CLASSES)? } else { Vec::new() };
+        for class in classes {
+            let of_class = read(&list_of(&class), store)?;
+            reaches.by_class.insert(class, of_class);
         }
         Ok(reaches)
     }
@@ -260,13 +347,12 @@ mod tests {
     #[test]
     fn what_was_learned_of_shapes_that_were_seen_says_nothing_of_far_ones() {
         let (seen, new) = (Reach { multiple: 7.5, power: 1.0 }, Reach { multiple: 0.1, power: 0.0 });
-        let mut reaches = Reaches::default();
-        reaches[Kind::Leaf] = [Some(seen), Some(new), Some(new)];
-        let part = |deviation: f64, is_seen: bool| {
-            reaches.part(&Uncertainty { deviation, is_seen, ..Uncertainty::default() }).unwrap().within
+        let reaches = [Some(seen), Some(new), Some(new)];
+        let reach = |deviation: f64, is_seen: bool| {
+            part(&reaches, &Uncertainty { deviation, is_seen, ..Uncertainty::default() }).unwrap().within
         };
-        assert!((part(0.01, true) - 0.075).abs() < 1e-12);
+        assert!((reach(0.01, true) - 0.075).abs() < 1e-12);
         // As far as the widest that was seen, at least; not 1.5 e-folds.
-        assert!((part(0.2, false) - 7.5 * SEEN_DEVIATION).abs() < 1e-12);
+        assert!((reach(0.2, false) - 7.5 * SEEN_DEVIATION).abs() < 1e-12);
     }
 }

@@ -7,7 +7,7 @@ use irene_tree::Level;
 use super::{
     compose::{Below, Composition, runs_alone, sides},
     held_out::HeldOut,
-    reach::{Kind, MOST, Part, Reach, Reaches},
+    reach::{Kind, MOST, Part, Reach, Reaches, Uncertainty},
 };
 
 /// Levels whose energies are composed, or predicted as a whole.
@@ -55,12 +55,12 @@ impl Sum {
     /// The sums of a tree.
     pub(super) fn all(of: &HeldOut<'_>, reaches: &Reaches) -> Vec<Self> {
         let (tree, predictions) = (of.tree, &of.predictions);
-        let leaves = Composition::of(tree, predictions, |uncertainty| match uncertainty.kind {
-            Kind::Own => Some(Part::default()),
-            _ => reaches.part(uncertainty),
+        let leaves = Composition::of(tree, predictions, |id| match &predictions[id.index()].uncertainty {
+            Uncertainty { kind: Kind::Own, .. } => Some(Part::default()),
+            uncertainty => reaches.part(tree, id, uncertainty),
         });
         // A reach of a factor of two makes the upper side equal to the energy.
-        let own = Composition::of(tree, predictions, |uncertainty| match uncertainty.kind {
+        let own = Composition::of(tree, predictions, |id| match predictions[id.index()].uncertainty.kind {
             Kind::Own => Some(Part { within: std::f64::consts::LN_2, beyond: 0.0 }),
             _ => Some(Part::default()),
         });

@@ -160,7 +160,12 @@ impl Launch {
 impl Primitive {
     /// Fits a primitive to its samples, of which there is at least one.
     pub(crate) fn fit(samples: &[Sample]) -> Self {
-        let mut primitive = Self::of_laws(samples);
+        Self::with_time(samples, TimeCurve::fit(samples))
+    }
+
+    /// The same with a law of latency that was fitted to them.
+    pub(crate) fn with_time(samples: &[Sample], time: TimeCurve) -> Self {
+        let mut primitive = Self { time, ..Self::of_laws(samples) };
         primitive.learn_correction(samples);
         primitive
     }

@@ -26,6 +26,9 @@ pub(crate) struct TimeCurve {
 /// p of the curve. From 2 to 8 the errors on the public data are nearly the same, leaving models or sizes out.
 const SHARPNESS: f64 = 4.0;
 
+/// The share of a launch in the latency of at least one sample, for it to be known.
+const LEAST_SHARE: f64 = 0.5;
+
 /// The relative deviation beyond which a sample counts less: some shapes suit the tiles badly.
 const OUTLYING: f64 = 0.05;
 
@@ -33,9 +36,31 @@ impl TimeCurve {
     /// Fits ln t by least squares in which deviations beyond [`OUTLYING`] weigh less (Huber), by Levenberg and Marquardt over the
     /// coefficients' logarithms, which keeps them above 0.
     pub(crate) fn fit(samples: &[Sample]) -> Self {
+        Self::search(samples, Self::guess(samples), [1.0; 3])
+    }
+
+    /// Fits several primitives of one machine. Samples that a launch hardly bounds do not tell how long it takes: then it takes no longer
+    /// than the shortest of the others, for smaller work would be predicted too long.
+    pub(crate) fn fit_together<'s>(primitives: impl Iterator<Item = &'s [Sample]>) -> Vec<Self> {
+        let fits: Vec<(&[Sample], Self)> = primitives.map(|samples| (samples, Self::fit(samples))).collect();
+        let share = |(samples, curve): &(&[Sample], Self)| {
+            samples.iter().map(|sample| curve.shares(&sample.shape)[0]).fold(0.0, f64::max)
+        };
+        let known = |fit: &&(&[Sample], Self)| share(fit) >= LEAST_SHARE;
+        let shortest = fits.iter().filter(known).map(|(_, curve)| curve.launch).fold(f64::INFINITY, f64::min);
+        let curve = |fit: &(&[Sample], Self)| {
+            let (samples, curve) = *fit;
+            let is_free = share(fit) >= LEAST_SHARE || curve.launch <= shortest;
+            if is_free { curve } else { Self::search(samples, Self { launch: shortest, ..curve }, [0.0, 1.0, 1.0]) }
+        };
+        fits.iter().map(curve).collect()
+    }
+
+    /// Coefficients that are not free (0) stay as they are.
+    fn search(samples: &[Sample], from: Self, free: [f64; 3]) -> Self {
         const SEARCH: LevenbergMarquardt = LevenbergMarquardt { rounds: 200, tolerance: 1e-12, most_damping: 1e12 };
-        let step = |curve: &Self, damping: f64| Some(curve.stepped(samples, damping));
-        SEARCH.minimise(Self::guess(samples), |curve| curve.loss(samples), step)
+        let step = |curve: &Self, damping: f64| Some(curve.stepped(samples, damping, free));
+        SEARCH.minimise(from, |curve| curve.loss(samples), step)
     }
 
     /// The latency of a shape, s.
@@ -71,13 +96,13 @@ impl TimeCurve {
     }
 
     /// One damped Gauss-Newton step in ln L, ln f, ln b.
-    fn stepped(&self, samples: &[Sample], damping: f64) -> Self {
+    fn stepped(&self, samples: &[Sample], damping: f64, free: [f64; 3]) -> Self {
         let mut gram = Matrix3::zeros();
         let mut right = Vector3::zeros();
         for sample in samples {
             let residual = self.residual(sample);
             let weight = sample.count * (OUTLYING / residual.abs()).min(1.0);
-            let slope = Vector3::from(self.shares(&sample.shape));
+            let slope = Vector3::from(self.shares(&sample.shape)).component_mul(&Vector3::from(free));
             gram += weight * slope * slope.transpose();
             right -= weight * residual * slope;
         }
@@ -163,6 +188,24 @@ mod tests {
     }
 
     #[test]
+    fn where_no_sample_is_bound_by_a_launch_it_takes_no_longer_than_the_shortest_of_the_others() {
+        let small = samples();
+        // Times of large work that grow a little less than the work.
+        let large: Vec<Sample> = (0..20)
+            .map(|place| {
+                let size = 1e3 * 1.2f64.powi(place);
+                let seconds = 1e-3 * size * (1.0 + 100.0 / size);
+                super::super::tests::sample([0.0, size, 0.0, 1.0], seconds, 1.0)
+            })
+            .collect();
+        let alone = TimeCurve::fit(&large);
+        let curves = TimeCurve::fit_together([&small[..], &large[..]].into_iter());
+        let (of_small, of_large) = (curves[0], curves[1]);
+        assert_eq!(of_small, TimeCurve::fit(&small));
+        assert!(alone.launch > 10.0 * of_small.launch && of_large.launch == of_small.launch, "{alone:?} {of_large:?}");
+    }
+
+    #[test]
     fn the_shares_agree_with_finite_differences() {
         let shape = [50.0, 2.0, 0.0, 1.0];
         let moved = |place: usize, by: f64| {
@@ -208,7 +251,7 @@ mod tests {
 
     /// The steps of launch, FLOPs and bytes from the law, in e-folds.
     fn step(samples: &[Sample], damping: f64) -> [f64; 3] {
-        let stepped = TRUTH.stepped(samples, damping).coefficients();
+        let stepped = TRUTH.stepped(samples, damping, [1.0; 3]).coefficients();
         std::array::from_fn(|i| (stepped[i] / TRUTH.coefficients()[i]).ln())
     }
 

@@ -140,7 +140,8 @@ impl<M: Method> Calibrated<M> {
             None => method,
         };
         let spread = Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict);
-        Ok(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)), wholes })
+        let spread = spread.map(|spread| spread.of_few(trees).with_noise_of(trees));
+        Ok(Self { method, spread, wholes })
     }
 
     /// The prediction and the interval of every node.

@@ -11,7 +11,8 @@ use crate::{
     Error, Explanation, Result, Store, TreeSource,
     interval::{CONFIDENCE, Kind, SEEN_DEVIATION, Uncertainty},
     physics::{
-        OwnPart, Primitive, SHAPE, Sample, Samples, Shape, carried_over, keys, kind, samples, shape, without_formats,
+        OwnPart, Primitive, SHAPE, Sample, Samples, Shape, TimeCurve, carried_over, keys, kind, samples, shape,
+        without_formats,
     },
     prediction::{self, NodePrediction},
     provenance::sizes,
@@ -50,7 +51,9 @@ enum Kinship {
 
 impl Specs {
     fn of(samples: &Samples, own_part: OwnPart) -> Self {
-        let primitives = samples.iter().map(|(name, samples)| (name.clone(), Primitive::fit(samples)));
+        let curves: Vec<TimeCurve> = TimeCurve::fit_together(samples.values().map(Vec::as_slice));
+        let primitives = samples.iter().zip(curves);
+        let primitives = primitives.map(|((name, samples), time)| (name.clone(), Primitive::with_time(samples, time)));
         let any = Primitive::of_laws(&all(samples));
         Self { primitives: primitives.collect(), any, unseen_reach: 0.0, own_part }
     }

@@ -266,7 +266,7 @@ fn predicted(own: &OwnPart, tree: &Tree, id: NodeId) -> NodePrediction {
     let mut predictions = vec![NodePrediction::default(); tree.nodes().len()];
     let sum = |quantity: Quantity| tree.children(id).filter_map(|child| tree.node(child).get(quantity)).sum::<f64>();
     let [energy, latency, gpu_energy] =
-        [Quantity::GroundTruthEnergy, Quantity::Latency, Quantity::GpuEnergy].map(|quantity| sum(quantity));
+        [Quantity::GroundTruthEnergy, Quantity::Latency, Quantity::GpuEnergy].map(sum);
     predictions[id.index()].cost = Some(PredictedCost { latency: Some(latency), energy, gpu_energy: Some(gpu_energy) });
     own.predict(tree, id, &mut predictions).unwrap()
 }
