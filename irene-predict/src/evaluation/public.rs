@@ -125,6 +125,11 @@ fn says_nothing(row: &RequestRow) -> Option<&'static str> {
     if row.further("prompt_chunk") == Some("1") {
         return Some("the prompt was read token by token");
     }
+    if row.device.as_deref() == Some("max-1550") && row.engine.as_deref() == Some("llama.cpp") {
+        return Some(
+            "llama.cpp on the Max 1550 took ten times as long as it takes to read the weights, and 50 times on several",
+        );
+    }
     row.further("includes_start_up").map(|_| "the latency includes some 17 s of the engine's start-up")
 }
 

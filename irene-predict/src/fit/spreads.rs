@@ -6,7 +6,7 @@ use irene_devices::{FigureSpread, Law, MakerLaw, Vendor};
 use irene_numerics::{NORMAL_90, rank_quantile};
 use rayon::prelude::*;
 
-use super::{Measured, fit_law};
+use super::{HELD, Measured, fit_law};
 
 /// Fewer residuals say nothing of a spread.
 const LEAST: usize = 20;
@@ -135,7 +135,9 @@ fn spread_by<'a>(mut law: Law, all: impl Iterator<Item = &'a Off<'a>>) -> Law {
         let Some(modes) = law.engines.get_mut(engine) else { continue };
         let mode = if is_served { &mut modes.served } else { &mut modes.offline };
         if let Some(mode) = mode {
-            mode.spread = spread(residuals, mode.spread);
+            let found = spread(residuals, mode.spread);
+            // Prior constants are as little known as those of an engine without measurements.
+            mode.spread = if engine == HELD { wider(found, FigureSpread::default()) } else { found };
         }
     }
     let mut makers = BTreeMap::<&str, FigureSpread>::new();
