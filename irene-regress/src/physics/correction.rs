@@ -59,9 +59,9 @@ const MOST: usize = 1024;
 /// The most of one that was carried over: what it brought along, and what was measured there.
 const MOST_IN_ALL: usize = 2 * MOST;
 
-/// At most [`MOST`] of the samples, with their residuals.
-fn thinned(samples: &[Sample], residuals: &[Vec<f64>]) -> (Vec<Sample>, Vec<Vec<f64>>) {
-    let kept = drawn(samples.len(), MOST);
+/// At most so many of the samples, with their residuals.
+fn thinned(samples: &[Sample], residuals: &[Vec<f64>], most: usize) -> (Vec<Sample>, Vec<Vec<f64>>) {
+    let kept = drawn(samples.len(), most);
     let residuals = residuals.iter().map(|of| kept.iter().map(|&sample| of[sample]).collect());
     (kept.iter().map(|&sample| samples[sample]).collect(), residuals.collect())
 }
@@ -94,6 +94,14 @@ fn covariance(kernels: &[Kernel], x: &Shape, y: &Shape) -> f64 {
     kernels.iter().map(kernel).sum()
 }
 
+/// The logarithm of the marginal likelihood of residuals, but for a constant.
+fn evidence(factor: Option<&CovarianceFactor>, residuals: &[f64]) -> f64 {
+    let Some(factor) = factor else { return f64::NEG_INFINITY };
+    let mut whitened = DVector::from_column_slice(residuals);
+    factor.whiten(&mut whitened);
+    -0.5 * whitened.norm_squared() - factor.half_log_determinant()
+}
+
 /// Weights that explain departures: none where there is no factor.
 fn weights(factor: Option<&CovarianceFactor>, departures: &DVector<f64>) -> Vec<f64> {
     factor.map_or_else(|| vec![0.0; departures.len()], |factor| factor.solve(departures).as_slice().to_vec())
@@ -111,25 +119,47 @@ pub(crate) struct Factors {
 impl Correction {
     /// Learns from each sample's departures from the laws, in e-folds: first of latency, then of each energy.
     pub(crate) fn fit(samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
-        let (samples, residuals) = &thinned(samples, residuals);
+        let (samples, residuals) = &thinned(samples, residuals, MOST);
         let of_latency = residuals.first().map_or(&[][..], Vec::as_slice);
         let tried = (0..KERNELS.len()).map(|kernels| Self::unweighted(kernels, samples));
-        let by_evidence = |a: &Self, b: &Self| a.evidence(of_latency).total_cmp(&b.evidence(of_latency));
+        let evidence = |of: &Self| evidence(of.factors.as_ref(), of_latency);
+        let by_evidence = |a: &Self, b: &Self| evidence(a).total_cmp(&evidence(b));
         tried.max_by(by_evidence).unwrap_or_else(|| Self::none(0)).weighted(samples, residuals)
     }
 
-    /// With what is left of the samples' departures after this correction, in e-folds.
-    pub(crate) fn learning(self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
-        if self.is_empty() {
-            return Self::fit(samples, residuals);
-        }
-        let on_top = self.refitted(samples, residuals);
-        self.with(on_top)
+    /// The samples as they count where measurements may scatter by more than [`NOISE`]: for latencies and for energies by the multiple of it that
+    /// explains their departures best.
+    pub(crate) fn with_their_noise(samples: &[Sample], residuals: &[Vec<f64>]) -> Vec<Sample> {
+        const MULTIPLES: [f64; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
+        /// So many tell it.
+        const ENOUGH: usize = 128;
+        let (some, of_some) = thinned(samples, residuals, ENOUGH);
+        let times = |multiple: f64| multiple.powi(-2);
+        let best = |figure: usize, scale: f64| {
+            let Some(residuals) = of_some.get(figure) else { return 1.0 };
+            let likelihood = |multiple: f64| {
+                let counts: Vec<f64> =
+                    some.iter().map(|sample| times(multiple) * [sample.count, sample.energy_count][figure]).collect();
+                let kernels = (0..KERNELS.len()).map(|kernels| Self::unweighted(kernels, &some));
+                kernels
+                    .map(|of| evidence(of.factorised(scale, &counts).as_ref(), residuals))
+                    .fold(f64::NEG_INFINITY, f64::max)
+            };
+            let tried = MULTIPLES.map(|multiple| (likelihood(multiple), multiple));
+            tried.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b)).map_or(1.0, |(_, multiple)| times(multiple))
+        };
+        let (latency, energy) = (best(0, 1.0), best(1, ENERGY_SCALE));
+        let counted = |sample: &Sample| Sample {
+            count: latency * sample.count,
+            energy_count: energy * sample.energy_count,
+            ..*sample
+        };
+        samples.iter().map(counted).collect()
     }
 
     /// Learns from other samples with the same kernels.
-    fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
-        let (samples, residuals) = &thinned(samples, residuals);
+    pub(crate) fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
+        let (samples, residuals) = &thinned(samples, residuals, MOST);
         Self::unweighted(self.kernels, samples).weighted(samples, residuals)
     }
 
@@ -205,14 +235,6 @@ impl Correction {
             self.weights.push(weights(factors, &DVector::from_column_slice(residuals)));
         }
         self
-    }
-
-    /// The logarithm of the marginal likelihood of residuals of latency, but for a constant.
-    fn evidence(&self, residuals: &[f64]) -> f64 {
-        let Some(factors) = &self.factors else { return f64::NEG_INFINITY };
-        let mut whitened = DVector::from_column_slice(residuals);
-        factors.whiten(&mut whitened);
-        -0.5 * whitened.norm_squared() - factors.half_log_determinant()
     }
 
     /// The covariance of the training data, with deviations times `scale`. The noise on the diagonal keeps it positive definite.

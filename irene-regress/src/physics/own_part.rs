@@ -106,7 +106,8 @@ impl OwnPart {
             range: self.range.as_ref().zip(modules.range.as_ref()).map(|(before, here)| before.union(here)),
             departures: Departures::default(),
         };
-        Ok(Self { departures: self.departures.adapted(&law, &trees)?, ..law })
+        // Those of another machine were no better than none.
+        Ok(Self { departures: Departures::fit(&law, &trees)?, ..law })
     }
 
     /// The number of its figures.

@@ -204,7 +204,12 @@ impl Primitive {
             }
         }
         let before = std::mem::replace(&mut self.correction, Correction::none(0));
-        self.correction = before.learning(samples, &residuals);
+        self.correction = if before.is_empty() {
+            Correction::fit(samples, &residuals)
+        } else {
+            let on_top = before.refitted(samples, &residuals);
+            before.with(on_top)
+        };
         self.range = self.range.union(&Range::of(samples.iter().map(|sample| sample.shape)));
     }
 

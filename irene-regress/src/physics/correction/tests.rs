@@ -27,7 +27,7 @@ fn too_many_samples_are_thinned_evenly() {
         energy_count: 1.0,
     };
     let samples: Vec<Sample> = (1..=3000).map(sample).collect();
-    let (thin, residuals) = thinned(&samples, &[(1..=3000).map(f64::from).collect()]);
+    let (thin, residuals) = thinned(&samples, &[(1..=3000).map(f64::from).collect()], MOST);
     assert!(thin.len() <= MOST && thin.len() > MOST / 2, "{}", thin.len());
     assert!(thin.iter().zip(&residuals[0]).all(|(sample, residual)| sample.shape[0] == *residual));
 }
@@ -209,10 +209,10 @@ fn a_file_of_what_no_correction_can_be_is_refused() {
 #[test]
 fn the_evidence_of_one_departure_is_its_density() {
     let variance = AT_ONCE + NOISE * NOISE;
-    let evidence = |residual: f64| Correction::unweighted(0, &[at(SHAPE)]).evidence(&[residual]);
+    let evidence = |residual: f64| evidence(Correction::unweighted(0, &[at(SHAPE)]).factors.as_ref(), &[residual]);
     close(evidence(0.0), -0.5 * variance.ln());
     close(evidence(0.2), -0.5 * (0.04 / variance + variance.ln()));
-    assert_eq!(Correction::none(1).evidence(&[]), f64::NEG_INFINITY);
+    assert_eq!(super::evidence(None, &[]), f64::NEG_INFINITY);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn an_operation_has_an_intensity_from_a_hundredth_of_a_mflop_on() {
 #[test]
 fn of_samples_that_alternate_both_kinds_are_kept() {
     let samples: Vec<Sample> = (0..=MOST).map(|i| at([200.0, 50.0, (i % 2) as f64, 32.0])).collect();
-    let (thin, _) = thinned(&samples, &[]);
+    let (thin, _) = thinned(&samples, &[], MOST);
     let first = thin.iter().filter(|sample| sample.shape[2] == 0.0).count();
     assert!(thin.len() == MOST && (MOST / 4..3 * MOST / 4).contains(&first), "{first} of {}", thin.len());
 }
