@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn modules_that_scatter_by_chance_hardly_depart() {
-        let more = |place: usize| if place % 2 == 0 { 0.2 } else { -0.2 };
+        let more = |place: usize| if place.is_multiple_of(2) { 0.2 } else { -0.2 };
         let trees: Vec<Tree> = (1..=24).map(|size| tree(size, &[("M", 20, more(size))], false)).collect();
         let departures = Departures::fit(&law(), &trees).unwrap();
         for size in [3, 12] {
