@@ -187,7 +187,7 @@ impl DeviceProfile {
     }
 
     /// Warnings about a tree's predictions beside the marks of its nodes, a sentence each: they rest on estimates, the training energies are
-    /// themselves uncertain, the model does not fit the device's memory.
+    /// themselves uncertain, the model does not fit the device's memory, there is no interval.
     pub fn notes(&self, tree: &Tree) -> Vec<String> {
         let estimated = self.provenance.estimated.then(|| {
             "the energies rest on estimates: a power model stood in for a meter in the training data".to_owned()
@@ -203,7 +203,15 @@ impl DeviceProfile {
                 bytes(available)
             )
         });
-        estimated.into_iter().chain(self.provenance.warning()).chain(memory).collect()
+        let is_ours = Track::ALL.iter().any(|track| track.name() == self.predictor.method());
+        let [energy, low] =
+            [Quantity::PredictedEnergy, Quantity::PredictedLow].map(|quantity| tree.root().get(quantity));
+        let without_interval = (is_ours && energy.is_some() && low.is_none()).then(|| {
+            "no interval: the training data has too few models and sizes to leave some out; train on more trees, or carry a \
+             device's predictor over to these (irene calibrate)"
+                .to_owned()
+        });
+        estimated.into_iter().chain(self.provenance.warning()).chain(memory).chain(without_interval).collect()
     }
 
     /// If a run of the tree does not fit the device's memory: its need and the memory there is, bytes.

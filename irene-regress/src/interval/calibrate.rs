@@ -135,6 +135,10 @@ impl Spread {
     /// own parts, where composed intervals are still too short.
     fn learn_growths(&mut self, folds: &[Vec<Fold<'_>>]) {
         for kinds in [&[Kind::Leaf, Kind::Whole][..], &[Kind::Own]] {
+            if folds.iter().flatten().any(|fold| !fold.of_new_families.is_empty()) {
+                // Beyond the reaches alone, not beyond those that stand in where no family was held out.
+                kinds.iter().for_each(|&kind| self.growths[kind] = Some(0.0));
+            }
             let mut missing: HashMap<(Level, &str), Vec<f64>> = HashMap::new();
             for held_out in folds.iter().flatten().flat_map(|fold| &fold.of_new_families) {
                 for (level, reach) in held_out.missing_reaches(self, kinds) {

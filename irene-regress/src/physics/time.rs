@@ -27,7 +27,7 @@ pub(crate) struct TimeCurve {
 const SHARPNESS: f64 = 4.0;
 
 /// The share of a launch in the latency of at least one sample, for it to be known.
-const LEAST_SHARE: f64 = 0.5;
+const LEAST_SHARE: f64 = 0.45;
 
 /// The relative deviation beyond which a sample counts less: some shapes suit the tiles badly.
 const OUTLYING: f64 = 0.05;

@@ -19,7 +19,7 @@ fn holds(leave_out: LeaveOut) {
         for track in Track::ALL {
             for (level, inside) in LEVELS.into_iter().zip(inside(device, &trees, track, leave_out)) {
                 let what = format!("{device} {} {} {level:?}: {inside:.1} %", track.name(), leave_out.name());
-                assert!((85.0..=98.0).contains(&inside), "{what}");
+                assert!((85.0..=99.5).contains(&inside), "{what}");
             }
         }
     }

@@ -279,6 +279,20 @@ fn noisy_trees_count_little_beside_good_ones() {
     assert!(weighted < 0.5 * blind && weighted < alone + 3.0, "{alone} {weighted} {blind}");
 }
 
+#[test]
+fn where_too_little_could_be_left_out_for_an_interval_a_note_says_so() {
+    let few = &data()[..2];
+    let predictor = Track::Specs.train(&few.iter().collect::<Vec<_>>()).unwrap();
+    let profile = DeviceProfile { predictor, provenance: Provenance::new("two trees", few) };
+    let mut tree = data()[2].clone();
+    profile.predict(&mut tree).unwrap();
+    assert_eq!(tree.root().get(Quantity::PredictedLow), None);
+    assert!(tree.extra["predictor"]["notes"].to_string().contains("irene calibrate"), "{}", tree.extra["predictor"]);
+    let mut tree = data()[2].clone();
+    train(&Track::Specs).predict(&mut tree).unwrap();
+    assert_eq!(tree.extra["predictor"].get("notes"), None);
+}
+
 /// Half of what training leaves out is predicted as well as its intervals say.
 #[test]
 fn intervals_of_made_up_models_that_were_left_out_hold() {
