@@ -265,8 +265,7 @@ fn an_own_part_survives_its_file_and_older_ones_lack_a_range() {
 fn predicted(own: &OwnPart, tree: &Tree, id: NodeId) -> NodePrediction {
     let mut predictions = vec![NodePrediction::default(); tree.nodes().len()];
     let sum = |quantity: Quantity| tree.children(id).filter_map(|child| tree.node(child).get(quantity)).sum::<f64>();
-    let [energy, latency, gpu_energy] =
-        [Quantity::GroundTruthEnergy, Quantity::Latency, Quantity::GpuEnergy].map(|quantity| sum(quantity));
+    let [energy, latency, gpu_energy] = [Quantity::GroundTruthEnergy, Quantity::Latency, Quantity::GpuEnergy].map(sum);
     predictions[id.index()].cost = Some(PredictedCost { latency: Some(latency), energy, gpu_energy: Some(gpu_energy) });
     own.predict(tree, id, &mut predictions).unwrap()
 }
