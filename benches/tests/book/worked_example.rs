@@ -291,11 +291,16 @@ fn up_the_tree(page: &mut Page, example: &Example) {
         let sum: f64 = of_class().map(|node| node.get(Quantity::PredictedEnergy).unwrap()).sum();
         rows.push(format!("| {class} | {} | {} | {} |", of_class().count(), joules(each), joules(sum)));
     }
-    for term in &own {
+    let (departures, law): (Vec<&Term>, Vec<&Term>) = own.iter().partition(|term| term.unit == "J");
+    for term in law {
         let each = format!("{}/{}", joules(term.coefficient), term.unit);
         let amount = (1e4 * term.amount).round() / 1e4;
         let unit = if term.unit == "kernel" { "kernels" } else { term.unit };
         rows.push(format!("| own: {} | {amount} {unit} | {each} | {} |", term.name, joules(term.value())));
+    }
+    for Term { name, amount, coefficient, .. } in departures {
+        let share = 100.0 * coefficient;
+        rows.push(format!("| {name} | {} | {share:.3}% | {} |", joules(*amount), joules(coefficient * amount)));
     }
     rows.push(format!("| sum | | | {} |", joules(example.energy(scope))));
     let sum: f64 = explanation.energy.iter().map(Term::value).sum();

@@ -85,7 +85,8 @@ impl Departures {
     }
 
     /// A module's own part, from that by the law and the same with its operations, so that its whole departs. Its children are predicted and
-    /// added up. At least [`LEAST`] of the own part is left. Operations that the tree shows change as the own part does, and with them the sum of the children.
+    /// added up. At least [`LEAST`] of the own part is left. Operations that the tree shows take less with it, and with them the sum of the
+    /// children; what it takes more is the module's own.
     /// Also whether a module like it was measured.
     pub(crate) fn apply(
         &self,
@@ -97,23 +98,23 @@ impl Departures {
         let (factors, is_seen) = self.at(tree, id).map_or(([1.0; 3], false), |factors| (factors, true));
         let below = predictions[id.index()].cost.unwrap_or(PredictedCost::NONE);
         let [own, all, below] = [own, all, below].map(PredictedCost::figures);
+        // An unknown figure stays one.
+        let at_least = |least: f64, figure: f64| if figure < least { least } else { figure };
         let departed: [f64; 3] = std::array::from_fn(|figure| {
             let departed = all[figure] + (factors[figure] - 1.0) * (below[figure] + own[figure]);
-            let least = LEAST * all[figure];
-            // An unknown figure stays one.
-            if departed < least { least } else { departed }
+            at_least(LEAST * all[figure], departed)
         });
-        let has_law: [bool; 3] = std::array::from_fn(|figure| all[figure] > 0.0);
-        let scales = std::array::from_fn(|figure| if has_law[figure] { departed[figure] / all[figure] } else { 1.0 });
+        let scales = std::array::from_fn(|figure| (departed[figure] / all[figure]).min(1.0));
         for operation in tree.children(id).filter(|child| tree.node(*child).level() == Level::Math) {
             let operation = &mut predictions[operation.index()];
             operation.cost = operation.cost.map(|cost| cost.scaled(scales));
             operation.own = operation.cost.map(|cost| cost.energy);
             operation.uncertainty.is_seen = is_seen;
         }
-        let more = |figure: usize| below[figure] + (scales[figure] - 1.0) * (all[figure] - own[figure]);
-        predictions[id.index()].cost = Some(PredictedCost::of(std::array::from_fn(more)));
-        let own = |figure: usize| if has_law[figure] { scales[figure] * own[figure] } else { departed[figure] };
+        let operations = |figure: usize| all[figure] - own[figure];
+        let sum = |figure: usize| below[figure] + (scales[figure] - 1.0) * operations(figure);
+        predictions[id.index()].cost = Some(PredictedCost::of(std::array::from_fn(sum)));
+        let own = |figure: usize| at_least(0.0, departed[figure] - scales[figure] * operations(figure));
         (PredictedCost::of(std::array::from_fn(own)), is_seen)
     }
 
