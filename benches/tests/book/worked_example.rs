@@ -291,7 +291,7 @@ fn up_the_tree(page: &mut Page, example: &Example) {
         let sum: f64 = of_class().map(|node| node.get(Quantity::PredictedEnergy).unwrap()).sum();
         rows.push(format!("| {class} | {} | {} | {} |", of_class().count(), joules(each), joules(sum)));
     }
-    let (departures, law): (Vec<&Term>, Vec<&Term>) = own.iter().partition(|term| term.unit == "J");
+    let (departures, law): (Vec<&Term>, Vec<&Term>) = own.iter().copied().partition(|term| term.unit == "J");
     for term in law {
         let each = format!("{}/{}", joules(term.coefficient), term.unit);
         let amount = (1e4 * term.amount).round() / 1e4;
