@@ -26,17 +26,17 @@ fn the_readme_shows_what_its_first_command_prints() {
 fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
     let text = good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128"]);
     assert!(
-        text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti (predicted)\n11.1 J a run"),
+        text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti (predicted)\n11.7 J a run"),
         "{text}"
     );
     // A request is one sequence of the batch.
-    assert!(text.contains("11.1 J a run, 1.39 J a request, 10.9 mJ a token"), "{text}");
+    assert!(text.contains("11.7 J a run, 1.46 J a request, 11.4 mJ a token"), "{text}");
     assert!(text.contains("│  └─ 0-11 BertLayer x12") && text.contains("where it goes"), "{text}");
     assert!(
-        text.contains("90% interval 1") && text.contains("latency 33.9") && text.contains("mean power 328"),
+        text.contains("90% interval 1") && text.contains("latency 34.4") && text.contains("mean power 339"),
         "{text}"
     );
-    assert!(text.contains("a million requests: 0.387 kWh") && text.contains("a million runs: 3.09"), "{text}");
+    assert!(text.contains("a million requests: 0.405 kWh") && text.contains("a million runs: 3.238"), "{text}");
     assert!(text.contains("at 0.1319 USD/kWh"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours outside a terminal");
     assert!(!text.contains("CO2e"), "emissions without a grid intensity");
