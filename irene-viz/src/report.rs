@@ -68,7 +68,12 @@ const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'";
 
 /// The answers by the address that the page would ask for.
-fn answers(app: &App, device: &str, spec: &ModelSpec, size: Size) -> Result<Map<String, Value>, crate::problem::Problem> {
+fn answers(
+    app: &App,
+    device: &str,
+    spec: &ModelSpec,
+    size: Size,
+) -> Result<Map<String, Value>, crate::problem::Problem> {
     let device = app.device(Some(device))?;
     let (model, on) = (&encoded(spec.name()), &encoded(&device.name));
     let at = format!("batch_size={}&seq_len={}", size.sequences, size.new);

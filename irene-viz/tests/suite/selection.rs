@@ -193,7 +193,12 @@ fn a_selection_has_exactly_one_load_and_problems_name_their_parameter() {
     refused(&format!("{one}&set=num_hiden_layers=6"), 422, "num_hiden_layers", "did you mean `num_hidden_layers`");
     refused(&format!("{one}&set=batch_size=5000"), 400, "set", "batch_size: 5000 is more than 4096");
     refused("model=gpt2&batch_size=1&seq_len=8&device=h200-sxn", 404, "device", "did you mean `h200-sxm`");
-    refused("model=gpt2&device=l4&seq_len=64&generate=8&rate=1e6", 422, "rate", "give it more GPUs (a greater `data_parallel`)");
+    refused(
+        "model=gpt2&device=l4&seq_len=64&generate=8&rate=1e6",
+        422,
+        "rate",
+        "give it more GPUs (a greater `data_parallel`)",
+    );
     // A model that does not fit is told by how much, and what would do.
     let large = "model=Llama-3.1-70B&device=a100-sxm-80gb&concurrency=1&seq_len=512&generate=64";
     let answer = server.get(&format!("/api/v1/predict?{large}"));
