@@ -190,7 +190,7 @@ impl Sheet {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    /// What tells a row from the others, in words.
+    /// The settings that tell a row from the others, in words.
     pub(crate) fn name(&self, row: usize) -> String {
         let words = self.fields.iter().enumerate().filter_map(|(column, field)| {
             let words = field.words.filter(|_| self.shared_cell(column).is_none())?;

@@ -1,4 +1,4 @@
-//! What the shapes tell of the built-in models: `cargo run -p irene-models --example shapes -- BATCH_SIZE SEQ_LEN`
+//! Counts the built-in models by their shapes alone: `cargo run -p irene-models --example shapes -- BATCH_SIZE SEQ_LEN`
 //! follows each by shape alone, without weights and without an ML framework.
 #![allow(clippy::print_stdout)] // what it is for
 

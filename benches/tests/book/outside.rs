@@ -1,4 +1,4 @@
-//! What irene says of figures that others published is what it predicts now.
+//! The book counts figures that others published as irene predicts them now.
 
 use std::{collections::BTreeSet, fs::File};
 

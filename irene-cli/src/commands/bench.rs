@@ -205,7 +205,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Err(Exit::with(1))
 }
 
-/// What the sheet will lack for a calibration, in a line.
+/// Names in a line the settings that a calibration needs and the sheet will lack.
 fn lacking(identity: &Identity) -> Option<String> {
     let unknown = match &identity.model {
         Some(name) if ModelSpec::find(name).is_ok() => None,

@@ -10,7 +10,7 @@ pub struct BusyTimes {
     pub(super) queries: f64,
     /// Reading the cache for it at the bandwidth, which no engine is faster than.
     pub(super) cache_reads: f64,
-    /// What exchanges between GPUs send, at the link's bandwidth.
+    /// The time that exchanges between GPUs take to send their bytes at the link's bandwidth, s.
     pub(super) exchanges: f64,
     /// Starting exchanges.
     pub(super) exchange_starts: f64,

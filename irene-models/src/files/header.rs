@@ -1,4 +1,4 @@
-//! What the header of a safetensors file says of its tensors, without their numbers.
+//! The header of a safetensors file: its tensors without their numbers.
 
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 

@@ -16,7 +16,7 @@ impl ModelSpec {
         if built.is_ok() { shapes.left_out() } else { Vec::new() }
     }
 
-    /// What is to be known of a file that this model is followed of.
+    /// Remarks on the file that this model was read from.
     pub(crate) fn remarks_on(&self, file: &Gguf) -> Vec<String> {
         let (origin, model_type) = (file.origin(), self.model_type());
         let mut remarks = Vec::new();

@@ -1,4 +1,4 @@
-//! What the metadata of a GGUF file says beside its sizes: windows, scalings of positions, ends of texts, classes.
+//! The metadata of a GGUF file beside its sizes are read: windows, scalings of positions, ends of texts, classes.
 
 use irene_models::{Config, FileHead, ModelSpec};
 use irene_tree::Kernels;
