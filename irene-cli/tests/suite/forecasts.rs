@@ -1,18 +1,9 @@
 //! How `irene predict` prints forecasts: whose energy it is, which time is a median, and tables that say what was asked for.
 
-use serde_json::Value;
-
-use crate::command::{good, irene};
-
-const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
-
-fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    [&LLAMA[..], more].concat()
-}
-
-fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
-}
+use crate::{
+    command::{good, irene},
+    serving::{json, of},
+};
 
 #[test]
 fn it_is_told_where_a_measured_profile_is_passed_over() {

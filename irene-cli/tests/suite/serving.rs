@@ -6,11 +6,11 @@ use crate::command::{Folder, command, good, irene, refused};
 
 const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
 
-fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&LLAMA[..], more].concat()
 }
 
-fn json(args: &[&str]) -> Value {
+pub(crate) fn json(args: &[&str]) -> Value {
     serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
 }
 
