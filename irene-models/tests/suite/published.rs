@@ -115,12 +115,31 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         "norm_topk_prob": true, "rope_scaling": {"rope_type": "default", "mrope_interleaved": true, "mrope_section": [24, 20, 20]}});
     let vision = config("qwen3_vl_moe_text", [2048, 48, 32, 4, 6144, 151_936], vision);
     let olmoe = config("olmoe", [2048, 16, 16, 16, 1024, 50_304], json!({}));
+    let dots = json!({"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6, "moe_intermediate_size": 1408,
+        "first_k_dense_replace": 1, "moe_layer_freq": 1, "sliding_window": null, "scoring_func": "noaux_tc"});
+    let dots = config("dots1", [4096, 62, 32, 32, 10944, 152_064], dots);
+    let solar = json!({"head_dim": 128, "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 8,
+        "moe_intermediate_size": 1280, "first_k_dense_replace": 0, "use_qk_norm": false});
+    let solar = config("solar_open", [4096, 48, 64, 8, 0, 196_608], solar);
+    let exaone = json!({"head_dim": 128, "num_experts": 128, "num_shared_experts": 1, "num_experts_per_tok": 8,
+        "moe_intermediate_size": 2048, "sliding_window": 128, "sliding_window_pattern": "LLLG"});
+    let exaone = config("exaone_moe", [6144, 48, 64, 8, 18432, 153_600], exaone);
+    let ernie = json!({"moe_num_experts": 64, "moe_num_shared_experts": 2, "moe_k": 6, "moe_intermediate_size": 1536,
+        "moe_layer_start_index": 1, "moe_layer_end_index": -1, "moe_capacity": [64, 64, 64], "moe_use_aux_free": true,
+        "auto_map": {"AutoModelForCausalLM": "modeling_ernie4_5_moe.Ernie4_5_MoeForCausalLM"}});
+    let ernie = config("ernie4_5_moe", [2560, 28, 20, 4, 12288, 103_424], ernie);
+    let flex = config("flex_olmo", [4096, 32, 32, 32, 11008, 100_352], json!({}));
     are_published([
         ("Kimi K2", kimi, [1_026_408_232_448, 32_861_500_928], 70_272),
         ("GLM-4.7-Flash", flash, [29_943_393_920, 3_896_766_080], 54_144),
         ("GLM-4.5-Air", air, [106_852_251_264, 13_424_129_664], 188_416),
         ("MiniMax-M2", minimax, [228_689_764_864, 11_030_553_088], 253_952),
         ("OLMoE", olmoe, [6_919_161_856, 1_282_017_280], 131_072),
+        ("dots.llm1", dots, [142_774_381_696, 14_016_588_928], 1_015_808),
+        ("Solar Open 100B", solar, [102_651_799_552, 12_054_833_152], 196_608),
+        ("K-EXAONE", exaone, [236_571_156_352, 23_668_285_312], 49_152),
+        ("ERNIE 4.5 21B-A3B", ernie, [21_825_437_888, 3_352_150_208], 57_344),
+        ("FlexOlmo 7x7B", flex, [33_270_665_216, 24_613_621_760], 524_288),
         ("Qwen3-VL-30B-A3B", vision, [30_532_122_624, 3_353_032_704], 98_304),
     ]);
 }

@@ -387,12 +387,24 @@ pub(super) struct Router {
     pub(super) scale: f64,
     /// Groups of experts, and how many of them a token may choose from.
     pub(super) groups: Option<[usize; 2]>,
-    /// The key of numbers that are added to the scores for the choice alone (DeepSeek-V3).
-    pub(super) correction: Option<&'static str>,
-    /// Whether these stand beside the router's module, not in it (MiniMax).
-    pub(super) is_correction_beside: bool,
+    pub(super) correction: Option<Correction>,
     /// Whether the weight of a token's one expert scales what the expert gets, not what it gives (Llama 4).
     pub(super) scales_input: bool,
+}
+
+/// Numbers that are added to the scores for the choice alone (DeepSeek-V3).
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Correction {
+    pub(super) key: &'static str,
+    /// Whether they stand beside the router's module, not in it (MiniMax).
+    pub(super) is_beside: bool,
+    /// Whether they are a matrix of one row (ERNIE 4.5).
+    pub(super) is_row: bool,
+}
+
+impl Correction {
+    /// That of DeepSeek-V3.
+    pub(super) const PLAIN: Self = Self { key: "e_score_correction_bias", is_beside: false, is_row: false };
 }
 
 /// The numbers that experts are chosen by.

@@ -89,6 +89,11 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::DEEPSEEK_V3,
     &latent::KIMI_K2,
     &latent::GLM4_MOE_LITE,
+    &mixtures::FLEX_OLMO,
+    &mixtures::ERNIE4_5_MOE,
+    &glm::DOTS1,
+    &glm::SOLAR_OPEN,
+    &exaone4::EXAONE_MOE,
 ];
 
 /// The fields that nearly every family reads beside its sizes.
