@@ -59,6 +59,8 @@ fn dense_models_have_their_published_parameters() {
     let next = json!({"linear_num_value_heads": 48, "attn_output_gate": true, "output_gate_type": "swish"});
     let micro = json!({"shared_intermediate_size": 8192, "num_local_experts": 0, "position_embedding_type": "rope",
         "tie_word_embeddings": true, "layer_types": (0..40).map(|_| "attention").collect::<Vec<_>>()});
+    let convolved = json!({"block_ff_dim": 12288, "block_use_swiglu": true, "conv_dim": 2048, "conv_dim_out": 2048, "conv_L_cache": 3,
+        "num_heads": 32, "full_attn_idxs": [2, 5, 8, 10, 12, 14]});
     // Windows of 4096 tokens are full.
     let models = [
         ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
@@ -73,6 +75,7 @@ fn dense_models_have_their_published_parameters() {
         ("GLM-4-9B-0414", "glm4", [4096, 40, 32, 2, 13696, 151_552], json!({}), 9_400_279_040, 40_960),
         ("Command R", "cohere", [8192, 40, 64, 64, 22528, 256_000], json!({}), 34_980_831_232, 1_310_720),
         ("Command A", "cohere2", [12288, 64, 96, 8, 36864, 256_000], json!({}), 111_057_580_032, 65_536),
+        ("LFM2-1.2B", "lfm2", [2048, 16, 32, 8, 0, 65_536], convolved, 1_170_340_608, 12_288),
         ("Granite 4 Micro", "granitemoehybrid", [2560, 40, 40, 8, 8192, 100_352], micro, 3_402_836_480, 81_920),
     ];
     are_published(models.map(|(name, model_type, sizes, further, parameters, bytes)| {
@@ -121,8 +124,10 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     let solar = json!({"head_dim": 128, "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 8,
         "moe_intermediate_size": 1280, "first_k_dense_replace": 0, "use_qk_norm": false});
     let solar = config("solar_open", [4096, 48, 64, 8, 0, 196_608], solar);
+    let is_sparse: Vec<bool> = (0..48).map(|place| place > 0).collect();
     let exaone = json!({"head_dim": 128, "num_experts": 128, "num_shared_experts": 1, "num_experts_per_tok": 8,
-        "moe_intermediate_size": 2048, "sliding_window": 128, "sliding_window_pattern": "LLLG"});
+        "moe_intermediate_size": 2048, "is_moe_layer": is_sparse, "sliding_window": 128, "sliding_window_pattern": "LLLG",
+        "architectures": ["ExaoneMoEForCausalLM"]});
     let exaone = config("exaone_moe", [6144, 48, 64, 8, 18432, 153_600], exaone);
     let ernie = json!({"moe_num_experts": 64, "moe_num_shared_experts": 2, "moe_k": 6, "moe_intermediate_size": 1536,
         "moe_layer_start_index": 1, "moe_layer_end_index": -1, "moe_capacity": [64, 64, 64], "moe_use_aux_free": true,
@@ -156,6 +161,10 @@ fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token()
     let of_35b = json!({"num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
         "shared_expert_intermediate_size": 512, "mlp_only_layers": [], "output_gate_type": "swish"});
     let of_35b = config("qwen3_5_moe_text", [2048, 40, 16, 2, 0, 248_320], of_35b);
+    let kinds = |place: usize| if [2, 6, 10, 14, 18, 21].contains(&place) { "full_attention" } else { "conv" };
+    let lfm2 = json!({"num_dense_layers": 2, "num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 1792,
+        "conv_L_cache": 3, "conv_bias": false, "use_expert_bias": true, "layer_types": (0..24).map(kinds).collect::<Vec<_>>()});
+    let lfm2 = config("lfm2_moe", [2048, 24, 32, 8, 7168, 65_536], lfm2);
     let kinds = |place: usize| if place % 10 == 5 { "attention" } else { "mamba" };
     let granite = json!({"shared_intermediate_size": 1536, "num_local_experts": 72, "num_experts_per_tok": 10, "mamba_d_state": 128,
         "position_embedding_type": "nope", "tie_word_embeddings": true, "layer_types": (0..40).map(kinds).collect::<Vec<_>>()});
@@ -164,6 +173,7 @@ fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token()
         ("Nemotron 3 Nano", nemotron, [31_577_940_288, 3_580_076_352], 6144),
         ("Qwen3-Next", next, [79_674_391_296, 3_874_929_408], 24_576),
         ("Qwen3.5-35B-A3B", of_35b, [34_660_610_688, 3_454_988_928], 20_480),
+        ("LFM2-8B-A1B", lfm2, [8_339_930_560, 1_557_740_992], 12_288),
         ("Granite 4 H Small", granite, [32_207_337_984, 8_803_121_664], 16_384),
     ]);
 }
@@ -176,8 +186,8 @@ fn small_next() -> ModelSpec {
     spec(&config("qwen3_next", [32, 4, 4, 2, 16, 64], linear))
 }
 
-fn of_scope(run: Run, scope: &str, quantity: Quantity) -> f64 {
-    let tree = small_next().trace(run).unwrap();
+fn of_scope(spec: &ModelSpec, run: Run, scope: &str, quantity: Quantity) -> f64 {
+    let tree = spec.trace(run).unwrap();
     tree.nodes().iter().find(|node| node.scope() == scope).unwrap().get(quantity).unwrap()
 }
 
@@ -185,7 +195,7 @@ fn of_scope(run: Run, scope: &str, quantity: Quantity) -> f64 {
 fn a_step_of_deltanet_costs_the_same_whatever_came_before() {
     let bytes = |past: usize, scope: &str| {
         let run = Run { kernels: Kernels::Fused, ..Size::new(3, 1).after(past).into() };
-        of_scope(run, scope, Quantity::MovedBytes)
+        of_scope(&small_next(), run, scope, Quantity::MovedBytes)
     };
     for layer in ["root.0", "root.1", "root.2"] {
         assert_eq!(bytes(10, layer), bytes(1000, layer), "{layer}");
@@ -197,7 +207,7 @@ fn a_step_of_deltanet_costs_the_same_whatever_came_before() {
 fn a_prompt_of_deltanet_costs_its_chunks() {
     let flops = |tokens: usize| {
         let run = Run { kernels: Kernels::Fused, ..Size::new(1, tokens).into() };
-        (of_scope(run, "root.0.linear_attn", Quantity::Flops) * 1e6).round()
+        (of_scope(&small_next(), run, "root.0.linear_attn", Quantity::Flops) * 1e6).round()
     };
     assert_eq!(flops(128), 2.0 * flops(64));
     // A chunk of 64 tokens: the triangle of keys and its inverse, what they make of values and keys, what that leaves beside the state, the
@@ -212,4 +222,19 @@ fn a_prompt_of_deltanet_costs_its_chunks() {
     let (convolution, norm) = ((2 * 4 + 5) * 64 * chunk, (4 + 5 + 1 + 1) * 32 * chunk);
     let all = triangles + made + left + states + results + projections + convolution + norm;
     assert_eq!(flops(64), f64::from(all));
+}
+
+#[test]
+fn a_short_convolution_costs_a_token_the_same_whatever_came_before() {
+    let layers = json!({"layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": false});
+    let lfm2 = spec(&config("lfm2", [32, 2, 4, 2, 24, 64], layers));
+    let run = |size: Size| Run { kernels: Kernels::Fused, ..size.into() };
+    let bytes =
+        |past: usize, scope: &str| of_scope(&lfm2, run(Size::new(3, 1).after(past)), scope, Quantity::MovedBytes);
+    assert_eq!(bytes(10, "root.0"), bytes(1000, "root.0"));
+    assert!(bytes(1000, "root.1") > bytes(10, "root.1"));
+    // Both projections, the products with gates, and three taps.
+    let of_token = 2 * 32 * 96 + 2 * 32 * 32 + 2 * 32 + 2 * 3 * 32;
+    let flops = of_scope(&lfm2, run(Size::new(1, 5)), "root.0.conv", Quantity::Flops) * 1e6;
+    assert_eq!(flops.round(), f64::from(5 * of_token));
 }

@@ -23,7 +23,7 @@ const INNER_OF_SHARED: &[&str] = &[
     "n_shared_experts",
     "moe_num_shared_experts",
 ];
-const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads"];
+const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "hidden_size"];
 const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
 
 impl Recipe {

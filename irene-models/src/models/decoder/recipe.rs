@@ -243,6 +243,8 @@ pub(super) enum StateKind {
     Mamba2,
     /// It also loses what it had under the token's key (gated DeltaNet: Yang et al., 2025). Qwen3-Next joins its projections.
     Delta { is_joint: bool },
+    /// There is none: a convolution of the last tokens alone, with a gate before it and one behind it (LFM2).
+    Convolution,
 }
 
 /// No keys and no values.
@@ -400,11 +402,6 @@ pub(super) struct Correction {
     pub(super) is_beside: bool,
     /// Whether they are a matrix of one row (ERNIE 4.5).
     pub(super) is_row: bool,
-}
-
-impl Correction {
-    /// That of DeepSeek-V3.
-    pub(super) const PLAIN: Self = Self { key: "e_score_correction_bias", is_beside: false, is_row: false };
 }
 
 /// The numbers that experts are chosen by.

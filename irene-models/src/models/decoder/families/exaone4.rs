@@ -6,6 +6,7 @@ use super::{
     Block, Config, Decoder, Defaults, Recipe, Result, SHARED,
     latent::{DENSE, MIXTURE_READS, experts, sigmoid_router},
     llama_like,
+    mixtures::CORRECTION,
     windows::{WINDOWS, window},
 };
 use crate::{
@@ -37,8 +38,9 @@ pub(super) const EXAONE4: Decoder = Decoder {
 pub(super) const EXAONE_MOE: Decoder = Decoder {
     family: Family {
         model_type: "exaone_moe",
-        classes: &["ExaoneMoe"],
-        reads: &[SHARED, WINDOWS, MIXTURE_READS, READS, &["mlp_layer_types"]],
+        // The first configs have another name.
+        classes: &["ExaoneMoe", "ExaoneMoE"],
+        reads: &[SHARED, WINDOWS, MIXTURE_READS, READS, &["mlp_layer_types", "is_moe_layer"]],
         also: &[("num_experts", "n_routed_experts"), ("num_shared_experts", "n_shared_experts")],
         // Its code has no other way to choose.
         plain: &[("topk_method", Plain::Word("noaux_tc")), ("scoring_func", Plain::Word("sigmoid"))],
@@ -48,12 +50,22 @@ pub(super) const EXAONE_MOE: Decoder = Decoder {
     recipe: |config| {
         let (mixture, router) = ("ExaoneMoeSparseMoEBlock", "ExaoneMoeTopkRouter");
         let mut recipe = exaone(config, Classes { mixture, router, ..classes!("ExaoneMoe") })?;
-        let config = &config.with_default(DENSE, 1).with_default("n_shared_experts", 1);
-        let correction = Some(Correction { is_beside: true, ..Correction::PLAIN });
+        let config = &with_words(config).with_default(DENSE, 1).with_default("n_shared_experts", 1);
+        let correction = Some(Correction { is_beside: true, ..CORRECTION });
         experts(&mut recipe, config, Router { correction, scale: 2.5, ..sigmoid_router(config)? })?;
         Ok(recipe)
     },
 };
+
+/// The config with the words of today in place of the first configs' switches.
+fn with_words(config: &Config) -> Config {
+    let mut own = config.clone();
+    if let (Some(Value::Array(switches)), None) = (config.value("is_moe_layer"), config.value("mlp_layer_types")) {
+        let word = |has_experts: &Value| if *has_experts == Value::Bool(true) { "sparse" } else { "dense" };
+        own.set("mlp_layer_types", switches.iter().map(word).collect());
+    }
+    own
+}
 
 const READS: &[&str] = &["head_dim", "rms_norm_eps", "sliding_window_pattern"];
 

@@ -2,13 +2,13 @@
 
 use super::{
     Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, NormKind, Recipe, Result, SHARED, Turn, hidden_act, llama_like,
-    mixtures::{ROUTER, mixture},
+    mixtures::{CORRECTION, ROUTER, mixture},
     windows::kinds,
 };
 use crate::{
     Pairing,
     families::{Family, Plain},
-    models::decoder::recipe::{Classes, Correction, Latent, Mixture, Router, Scores, Shared, classes},
+    models::decoder::recipe::{Classes, Latent, Mixture, Router, Scores, Shared, classes},
 };
 
 /// The fields of the experts.
@@ -131,7 +131,7 @@ pub(super) fn sigmoid_router(config: &Config) -> Result<Router> {
         scores: Scores::Sigmoid,
         groups: groups(config)?,
         normalised: config.flag_or("norm_topk_prob", true)?,
-        correction: Some(Correction::PLAIN),
+        correction: Some(CORRECTION),
         ..ROUTER
     })
 }

@@ -43,6 +43,10 @@ pub(super) const ROUTER: Router = Router {
     scales_input: false,
 };
 
+/// The numbers that DeepSeek-V3 adds for the choice.
+pub(super) const CORRECTION: Correction =
+    Correction { key: "e_score_correction_bias", is_beside: false, is_row: false };
+
 /// The fields of the number of experts, and of those of a token.
 const EXPERT_READS: &[&str] = &["num_local_experts", "num_experts_per_tok"];
 
@@ -265,7 +269,7 @@ fn minimax_m2(config: &Config) -> Result<Recipe> {
         key: "block_sparse_moe",
         router: Router {
             scores: Scores::Sigmoid,
-            correction: Some(Correction { is_beside: true, ..Correction::PLAIN }),
+            correction: Some(Correction { is_beside: true, ..CORRECTION }),
             ..ROUTER
         },
         weights: ExpertKeys { apart: Some(["w1", "w3", "w2"]), ..EXPERTS },

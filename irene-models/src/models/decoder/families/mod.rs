@@ -13,6 +13,7 @@ mod glm;
 mod gpt;
 mod granite_hybrid;
 mod latent;
+mod lfm2;
 mod llama;
 mod llama4;
 mod mixtures;
@@ -94,6 +95,8 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &glm::DOTS1,
     &glm::SOLAR_OPEN,
     &exaone4::EXAONE_MOE,
+    &lfm2::LFM2,
+    &lfm2::LFM2_MOE,
 ];
 
 /// The fields that nearly every family reads beside its sizes.
