@@ -59,8 +59,6 @@ fn dense_models_have_their_published_parameters() {
     let next = json!({"linear_num_value_heads": 48, "attn_output_gate": true, "output_gate_type": "swish"});
     let micro = json!({"shared_intermediate_size": 8192, "num_local_experts": 0, "position_embedding_type": "rope",
         "tie_word_embeddings": true, "layer_types": (0..40).map(|_| "attention").collect::<Vec<_>>()});
-    let convolved = json!({"block_ff_dim": 12288, "block_use_swiglu": true, "conv_dim": 2048, "conv_dim_out": 2048, "conv_L_cache": 3,
-        "num_heads": 32, "full_attn_idxs": [2, 5, 8, 10, 12, 14]});
     // Windows of 4096 tokens are full.
     let models = [
         ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
@@ -75,7 +73,6 @@ fn dense_models_have_their_published_parameters() {
         ("GLM-4-9B-0414", "glm4", [4096, 40, 32, 2, 13696, 151_552], json!({}), 9_400_279_040, 40_960),
         ("Command R", "cohere", [8192, 40, 64, 64, 22528, 256_000], json!({}), 34_980_831_232, 1_310_720),
         ("Command A", "cohere2", [12288, 64, 96, 8, 36864, 256_000], json!({}), 111_057_580_032, 65_536),
-        ("LFM2-1.2B", "lfm2", [2048, 16, 32, 8, 0, 65_536], convolved, 1_170_340_608, 12_288),
         ("Granite 4 Micro", "granitemoehybrid", [2560, 40, 40, 8, 8192, 100_352], micro, 3_402_836_480, 81_920),
     ];
     are_published(models.map(|(name, model_type, sizes, further, parameters, bytes)| {
@@ -150,7 +147,7 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
 }
 
 #[test]
-fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token() {
+fn models_with_states_have_their_published_parameters_in_all_and_for_a_token() {
     let nemotron = json!({"head_dim": 128, "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
         "mamba_num_heads": 64, "moe_intermediate_size": 1856, "moe_shared_expert_intermediate_size": 3712, "n_routed_experts": 128,
         "num_experts_per_tok": 6, "rope_theta": 10000});
@@ -161,6 +158,9 @@ fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token()
     let of_35b = json!({"num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
         "shared_expert_intermediate_size": 512, "mlp_only_layers": [], "output_gate_type": "swish"});
     let of_35b = config("qwen3_5_moe_text", [2048, 40, 16, 2, 0, 248_320], of_35b);
+    let dense = json!({"block_ff_dim": 12288, "block_use_swiglu": true, "conv_dim": 2048, "conv_dim_out": 2048, "conv_L_cache": 3,
+        "num_heads": 32, "full_attn_idxs": [2, 5, 8, 10, 12, 14]});
+    let dense = config("lfm2", [2048, 16, 32, 8, 0, 65_536], dense);
     let kinds = |place: usize| if [2, 6, 10, 14, 18, 21].contains(&place) { "full_attention" } else { "conv" };
     let lfm2 = json!({"num_dense_layers": 2, "num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 1792,
         "conv_L_cache": 3, "conv_bias": false, "use_expert_bias": true, "layer_types": (0..24).map(kinds).collect::<Vec<_>>()});
@@ -173,6 +173,7 @@ fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token()
         ("Nemotron 3 Nano", nemotron, [31_577_940_288, 3_580_076_352], 6144),
         ("Qwen3-Next", next, [79_674_391_296, 3_874_929_408], 24_576),
         ("Qwen3.5-35B-A3B", of_35b, [34_660_610_688, 3_454_988_928], 20_480),
+        ("LFM2-1.2B", dense, [1_170_340_608; 2], 12_288),
         ("LFM2-8B-A1B", lfm2, [8_339_930_560, 1_557_740_992], 12_288),
         ("Granite 4 H Small", granite, [32_207_337_984, 8_803_121_664], 16_384),
     ]);
