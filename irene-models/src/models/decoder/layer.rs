@@ -92,6 +92,8 @@ impl NormKind {
         Ok(match self {
             Self::Layer { eps } => Norm::Layer(LayerNorm::load(weights, width, eps)?),
             Self::LayerWithoutBias { eps } => Norm::Layer(LayerNorm::load_without_bias(weights, width, eps)?),
+            Self::LayerAroundOne { eps } => Norm::Layer(LayerNorm::load_around_one(weights, class, width, eps)?),
+            Self::PlainLayer { eps } => Norm::Layer(LayerNorm::plain(weights, class, eps)),
             Self::Rms { eps } => Norm::Rms(RmsNorm::load(weights, class, width, eps)?),
             Self::RmsAroundOne { eps } => Norm::Rms(RmsNorm::load_around_one(weights, class, width, eps)?),
         })
