@@ -64,6 +64,10 @@ fn dense_models_have_their_published_parameters() {
         "alpha": 1000.0, "factor": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0}});
     let starcoder = json!({"n_positions": 8192, "n_inner": 24576, "activation_function": "gelu", "multi_query": true,
         "pre_allocate_kv_cache": false, "attention_softmax_in_fp32": true});
+    let mpt = json!({"architectures": ["MPTForCausalLM"], "max_seq_len": 2048, "expansion_ratio": 4, "no_bias": true,
+        "auto_map": {"AutoModelForCausalLM": "mosaicml/mpt-7b--modeling_mpt.MPTForCausalLM"}, "attn_config": {"alibi": true,
+        "alibi_bias_max": 8, "attn_impl": "torch", "attn_type": "multihead_attention", "clip_qkv": null, "qk_ln": false},
+        "embedding_fraction": 1.0, "learned_pos_emb": true, "logit_scale": null, "norm_type": "low_precision_layernorm"});
     // Windows of 4096 tokens are full.
     let models = [
         ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
@@ -87,6 +91,7 @@ fn dense_models_have_their_published_parameters() {
         ("StableLM 3B", "stablelm", [2560, 32, 32, 32, 6912, 50_304], json!({}), 2_795_443_200, 327_680),
         ("Minitron 4B", "nemotron", [3072, 32, 24, 8, 9216, 256_000], json!({}), 4_190_509_056, 131_072),
         ("VaultGemma 1B", "vaultgemma", [1152, 26, 4, 4, 6912, 256_000], json!({}), 1_038_741_120, 53_248),
+        ("MPT 7B", "mpt", [4096, 32, 32, 0, 0, 50_432], mpt, 6_649_286_656, 524_288),
         ("StarCoder", "gpt_bigcode", [6144, 40, 48, 0, 0, 49_152], starcoder, 15_517_456_384, 20_480),
     ];
     are_published(models.map(|(name, model_type, sizes, further, parameters, bytes)| {

@@ -107,7 +107,7 @@ pub(super) struct DecoderLayer {
     block: Block<Norm>,
     residual_scale: Option<f64>,
     dropouts: Dropouts,
-    adds_inside: bool,
+    adds_inside: [bool; 2],
 }
 
 enum SelfAttention {
@@ -188,11 +188,11 @@ impl Module for DecoderLayer {
         match &self.block {
             Block::PreNorm { attention, feed_forward } => {
                 let (normed, stream) = stream.normed(cx, attention)?;
-                let inside = stream.added_inside(cx, self.adds_inside.then_some(self.dropouts.attention));
+                let inside = stream.added_inside(cx, self.adds_inside[0].then_some(self.dropouts.attention));
                 let (attended, kept) = self.attend(cx, ((&normed, inside), around))?;
                 let stream = if inside.is_some() { Stream::new(attended) } else { stream.with(cx, attended)? };
                 let (normed, stream) = stream.normed(cx, feed_forward)?;
-                let inside = stream.added_inside(cx, self.adds_inside.then_some(self.dropouts.feed_forward));
+                let inside = stream.added_inside(cx, self.adds_inside[1].then_some(self.dropouts.feed_forward));
                 let fed = self.feed(cx, &normed, inside)?;
                 Ok((if inside.is_some() { Stream::new(fed) } else { stream.with(cx, fed)? }, kept))
             }

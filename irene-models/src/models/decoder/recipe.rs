@@ -28,8 +28,8 @@ pub(crate) struct Recipe {
     pub(super) norm: NormKind,
     pub(super) attention: AttentionRecipe,
     pub(super) block: Block,
-    /// Whether the modules of both branches add the stream to their results themselves (BLOOM).
-    pub(super) adds_inside: bool,
+    /// Whether the modules of attention and feed-forward part add the stream to their results themselves (BLOOM).
+    pub(super) adds_inside: [bool; 2],
     /// The factor of each branch before it is added.
     pub(super) residual_scale: Option<f64>,
     pub(super) dropouts: Dropouts,

@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 50] = [
+pub(crate) const FAMILIES: [&str; 51] = [
     "llama",
     "mistral",
     "ministral3",
@@ -106,6 +106,7 @@ pub(crate) const FAMILIES: [&str; 50] = [
     "nemotron",
     "vaultgemma",
     "gpt_bigcode",
+    "mpt",
     "mixtral",
     "qwen2_moe",
     "qwen3_moe",
@@ -195,6 +196,10 @@ fn config(family: &str, draw: &Draw) -> Value {
             json!({"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_positions": POSITIONS, "n_inner": inner,
             "multi_query": on[2]})
         }
+        "mpt" => {
+            json!({"d_model": hidden, "n_layers": layers, "n_heads": heads, "max_seq_len": POSITIONS,
+            "attn_config": {"clip_qkv": on[2].then_some(1.0), "softmax_scale": on[3].then_some(0.3)}})
+        }
         "gptj" => {
             json!({"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_positions": POSITIONS, "n_inner": inner,
             "rotary_dim": 2})
@@ -231,11 +236,11 @@ fn config(family: &str, draw: &Draw) -> Value {
         _ => width,
     };
     let mut fields = match family {
-        "gptj" | "gpt_bigcode" => json!({"vocab_size": 30}).as_object().cloned().unwrap_or_default(),
+        "gptj" | "gpt_bigcode" | "mpt" => json!({"vocab_size": 30}).as_object().cloned().unwrap_or_default(),
         _ => draw.llama(),
     };
     let is_by_distance = family == "bloom" || family == "falcon" && window.is_some();
-    if !is_by_distance && !["gptj", "gpt_bigcode", "opt", "phi3small"].contains(&family) {
+    if !is_by_distance && !["gptj", "gpt_bigcode", "mpt", "opt", "phi3small"].contains(&family) {
         fields.extend(draw.rope(rotated));
     }
     if ["phi", "gpt_neox", "opt", "bloom", "falcon"].contains(&family) {
