@@ -255,7 +255,7 @@ impl SelfAttention {
                 Self::States(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
             }
             (_, _, Some(latent)) => {
-                Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *norm, *hidden, layer)?))
+                Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))
             }
             (_, _, None) => {
                 Self::Heads(Box::new(DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?))

@@ -141,20 +141,6 @@ pub(super) enum NormKind {
     },
 }
 
-impl NormKind {
-    /// The same with another epsilon.
-    pub(super) fn with_eps(mut self, other: f64) -> Self {
-        let (Self::Layer { eps }
-        | Self::LayerWithoutBias { eps }
-        | Self::LayerAroundOne { eps }
-        | Self::PlainLayer { eps }
-        | Self::Rms { eps }
-        | Self::RmsAroundOne { eps }) = &mut self;
-        *eps = other;
-        self
-    }
-}
-
 /// How a layer adds its two branches to the stream x: the names of its norms in a recipe, the norms themselves in a layer.
 #[derive(Clone, Copy)]
 pub(super) enum Block<N = &'static str> {
