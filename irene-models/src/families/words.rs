@@ -128,6 +128,7 @@ pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
     ("phi3", "_phi3.Phi3"),
     ("phi3small", "phi3_small.Phi3Small"),
     ("falcon", "_falcon.Falcon"),
+    ("mpt", "modeling_mpt.MPT"),
     ("nemotron_h", "nemotron_h.NemotronH"),
     ("deepseek_v2", "_deepseek.DeepseekV2"),
     ("deepseek_v3", "_deepseek.DeepseekV3"),

@@ -59,6 +59,15 @@ fn dense_models_have_their_published_parameters() {
     let next = json!({"linear_num_value_heads": 48, "attn_output_gate": true, "output_gate_type": "swish"});
     let micro = json!({"shared_intermediate_size": 8192, "num_local_experts": 0, "position_embedding_type": "rope",
         "tie_word_embeddings": true, "layer_types": (0..40).map(|_| "attention").collect::<Vec<_>>()});
+    let hunyuan = json!({"attention_head_dim": 128, "head_dim": 128, "use_qk_norm": true, "norm_type": "rms",
+        "use_rotary_pos_emb": true, "use_cla": false, "tie_word_embeddings": true, "rope_scaling": {"type": "dynamic",
+        "alpha": 1000.0, "factor": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0}});
+    let starcoder = json!({"n_positions": 8192, "n_inner": 24576, "activation_function": "gelu", "multi_query": true,
+        "pre_allocate_kv_cache": false, "attention_softmax_in_fp32": true});
+    let mpt = json!({"architectures": ["MPTForCausalLM"], "max_seq_len": 2048, "expansion_ratio": 4, "no_bias": true,
+        "auto_map": {"AutoModelForCausalLM": "mosaicml/mpt-7b--modeling_mpt.MPTForCausalLM"}, "attn_config": {"alibi": true,
+        "alibi_bias_max": 8, "attn_impl": "torch", "attn_type": "multihead_attention", "clip_qkv": null, "qk_ln": false},
+        "embedding_fraction": 1.0, "learned_pos_emb": true, "logit_scale": null, "norm_type": "low_precision_layernorm"});
     // Windows of 4096 tokens are full.
     let models = [
         ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
@@ -74,6 +83,16 @@ fn dense_models_have_their_published_parameters() {
         ("Command R", "cohere", [8192, 40, 64, 64, 22528, 256_000], json!({}), 34_980_831_232, 1_310_720),
         ("Command A", "cohere2", [12288, 64, 96, 8, 36864, 256_000], json!({}), 111_057_580_032, 65_536),
         ("Granite 4 Micro", "granitemoehybrid", [2560, 40, 40, 8, 8192, 100_352], micro, 3_402_836_480, 81_920),
+        ("AFM 4.5B", "arcee", [2560, 36, 20, 4, 18432, 128_004], json!({}), 4_619_184_640, 73_728),
+        ("CWM", "cwm", [6144, 64, 48, 8, 21504, 128_256], json!({}), 32_581_097_472, 65_536),
+        ("Helium 1", "helium", [2560, 24, 20, 20, 7040, 48_000], json!({}), 2_172_643_840, 245_760),
+        ("Hunyuan 7B", "hunyuan_v1_dense", [4096, 32, 32, 8, 14336, 128_167], hunyuan, 7_504_568_320, 131_072),
+        ("OLMo 7B", "olmo", [4096, 32, 32, 32, 11008, 50_304], json!({}), 6_888_095_744, 524_288),
+        ("StableLM 3B", "stablelm", [2560, 32, 32, 32, 6912, 50_304], json!({}), 2_795_443_200, 327_680),
+        ("Minitron 4B", "nemotron", [3072, 32, 24, 8, 9216, 256_000], json!({}), 4_190_509_056, 131_072),
+        ("VaultGemma 1B", "vaultgemma", [1152, 26, 4, 4, 6912, 256_000], json!({}), 1_038_741_120, 53_248),
+        ("MPT 7B", "mpt", [4096, 32, 32, 0, 0, 50_432], mpt, 6_649_286_656, 524_288),
+        ("StarCoder", "gpt_bigcode", [6144, 40, 48, 0, 0, 49_152], starcoder, 15_517_456_384, 20_480),
     ];
     are_published(models.map(|(name, model_type, sizes, further, parameters, bytes)| {
         (name, config(model_type, sizes, further), [parameters, parameters], bytes)
