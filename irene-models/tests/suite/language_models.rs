@@ -204,6 +204,7 @@ fixtures!(
     starcoder2,
     flex_olmo,
     ernie4_5_moe,
+    hunyuan_v1_moe,
     dots1,
     solar_open,
     exaone_moe,

@@ -149,6 +149,10 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         "moe_layer_start_index": 1, "moe_layer_end_index": -1, "moe_capacity": [64, 64, 64], "moe_use_aux_free": true,
         "auto_map": {"AutoModelForCausalLM": "modeling_ernie4_5_moe.Ernie4_5_MoeForCausalLM"}});
     let ernie = config("ernie4_5_moe", [2560, 28, 20, 4, 12288, 103_424], ernie);
+    let hunyuan = json!({"attention_head_dim": 128, "num_experts": 64, "moe_topk": vec![8; 32], "num_shared_expert": vec![1; 32],
+        "moe_intermediate_size": vec![3072; 32], "use_mixed_mlp_moe": true, "use_qk_norm": true, "tie_word_embeddings": true,
+        "rope_scaling": {"type": "dynamic", "alpha": 1000.0, "factor": 1.0}});
+    let hunyuan = config("hunyuan_v1_moe", [4096, 32, 32, 8, 3072, 128_167], hunyuan);
     let flex = config("flex_olmo", [4096, 32, 32, 32, 11008, 100_352], json!({}));
     are_published([
         ("Kimi K2", kimi, [1_026_408_232_448, 32_861_500_928], 70_272),
@@ -160,6 +164,7 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         ("Solar Open 100B", solar, [102_651_799_552, 12_054_833_152], 196_608),
         ("K-EXAONE", exaone, [236_571_156_352, 23_668_285_312], 49_152),
         ("ERNIE 4.5 21B-A3B", ernie, [21_825_437_888, 3_352_150_208], 57_344),
+        ("Hunyuan A13B", hunyuan, [80_393_183_232, 12_747_448_320], 131_072),
         ("FlexOlmo 7x7B", flex, [33_270_665_216, 24_613_621_760], 524_288),
         ("Qwen3-VL-30B-A3B", vision, [30_532_122_624, 3_353_032_704], 98_304),
     ]);

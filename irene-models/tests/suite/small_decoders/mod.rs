@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 56] = [
+pub(crate) const FAMILIES: [&str; 57] = [
     "llama",
     "mistral",
     "ministral3",
@@ -122,6 +122,7 @@ pub(crate) const FAMILIES: [&str; 56] = [
     "glm4_moe_lite",
     "flex_olmo",
     "ernie4_5_moe",
+    "hunyuan_v1_moe",
     "dots1",
     "solar_open",
     "exaone_moe",
@@ -162,6 +163,9 @@ fn config(family: &str, draw: &Draw) -> Value {
         "ernie4_5_moe" => {
             json!({"moe_num_experts": 5, "moe_k": 2, "moe_intermediate_size": 6, "moe_num_shared_experts": usize::from(on[2]),
             "moe_layer_interval": if on[3] { 1 } else { 2 }})
+        }
+        "hunyuan_v1_moe" => {
+            json!({"num_experts": 5, "moe_topk": vec![2; layers], "num_shared_expert": vec![1; layers], "attention_bias": on[2]})
         }
         "dots1" => {
             json!({"attention_bias": on[2], "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 3,

@@ -104,6 +104,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::GLM4_MOE_LITE,
     &mixtures::FLEX_OLMO,
     &mixtures::ERNIE4_5_MOE,
+    &mixtures::HUNYUAN_MOE,
     &glm::DOTS1,
     &glm::SOLAR_OPEN,
     &exaone4::EXAONE_MOE,
