@@ -20,6 +20,11 @@ fn json(answer: &impl Serialize) -> Result<String> {
     }
 }
 
+/// The name of a kind in files.
+fn name_in_files(kind: &impl Serialize) -> String {
+    serde_json::to_value(kind).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 /// Where nothing is said to have changed.
 const SAME: &str = "same";
 
