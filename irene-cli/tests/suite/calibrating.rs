@@ -266,9 +266,12 @@ fn a_calibration_by_requests_answers_for_requests_alone() {
     let folder = Folder::new("requests-alone");
     let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
     good(&["calibrate", "--requests", &sheet, "--device", "h100-sxm", "-o", &mine]);
-    let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--predictor", &mine]);
+    let explained = ["explain", "gpt2", "root", "--concurrency", "8", "--prompt", "64", "--generate", "8"];
+    let text = good(&[&explained[..], &["--predictor", &mine]].concat());
+    assert!(text.contains(", on h100-sxm: ") && text.contains("(calibrated on 3 measured requests"), "{text}");
+    let error = refused(1, &["explain", &training_data(&folder), "root", "--predictor", &mine]);
     assert!(
-        error.contains("calibrated on 3 measured requests of h100-sxm and knows nothing of single nodes"),
+        error.contains("calibrated on 3 measured requests of h100-sxm and knows nothing of measured trees"),
         "{error}"
     );
     let error = refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]);

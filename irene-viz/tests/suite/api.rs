@@ -3,9 +3,11 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use irene_advice::{Change, Lookup, Selection};
 use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
@@ -193,14 +195,44 @@ fn figures_that_rest_on_estimates_say_so_everywhere() {
     }
 }
 
+fn selected(model: &str, settings: &str) -> Selection {
+    Selection::batch(model, 1, 1).changed(&Change::list(settings).unwrap()).unwrap()
+}
+
+#[test]
+fn a_report_holds_what_the_page_asks_for_of_any_device() {
+    for (model, settings, asked) in [
+        ("distilgpt2", "device=l4;batch_size=4;seq_len=64", "batch_size=4&seq_len=64"),
+        (
+            "Llama-3.1-8B",
+            "device=h100-sxm;concurrency=16;seq_len=512;generate=64;weights=int4",
+            "concurrency=16&seq_len=512&generate=64&weights=int4",
+        ),
+    ] {
+        let page = irene_viz::report(Lookup::bundled(), &selected(model, settings)).unwrap();
+        let device = settings.split(';').next().unwrap();
+        for path in [
+            format!("predict?model={model}&{device}&{asked}"),
+            format!("predict?model={model}&{device}&{asked}&math=true"),
+            format!("suggest?model={model}&{device}&{asked}"),
+            format!("leaderboard?{device}&{asked}"),
+        ] {
+            assert!(page.contains(&format!("\"/api/v1/{path}\":{{")), "no {path}");
+        }
+        assert!(page.contains("data_sheet") && !page.contains("gtx-1080-ti\",\"kind\""));
+    }
+}
+
 #[test]
 fn a_report_names_the_predictor_that_its_figures_are_from() {
-    let spec = irene_models::ModelSpec::builtin("distilgpt2").unwrap();
     for estimated in [false, true] {
         let mut profile = DeviceProfile::bundled("gtx-1070").unwrap();
         profile.provenance.estimated = estimated;
         let method = profile.predictor.method();
-        let page = irene_viz::report("mine.safetensors", profile, &spec, irene_tree::Size::new(4, 64)).unwrap();
+        let mut lookup = Lookup::bundled();
+        lookup.add_profile("mine.safetensors", Arc::new(profile));
+        let selection = selected("distilgpt2", "device=mine.safetensors;batch_size=4;seq_len=64");
+        let page = irene_viz::report(lookup, &selection).unwrap();
         let (_, rest) = page.split_once("id=\"answers\"").unwrap();
         let (answers, _) = rest.split_once("\">").unwrap().1.split_once("</script>").unwrap();
         let answers: Value = serde_json::from_str(answers).unwrap();

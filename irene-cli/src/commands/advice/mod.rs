@@ -9,7 +9,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::selecting::{BoundsArgs, Selected, SelectionArgs};
+use self::selecting::BoundsArgs;
+pub(super) use self::selecting::{Selected, SelectionArgs};
 use crate::output;
 
 /// An answer as a line of JSON, with its schema's version.
