@@ -268,6 +268,7 @@ fn a_calibration_by_requests_answers_for_requests_alone() {
     good(&["calibrate", "--requests", &sheet, "--device", "h100-sxm", "-o", &mine]);
     let explained = ["explain", "gpt2", "root", "--concurrency", "8", "--prompt", "64", "--generate", "8"];
     let text = good(&[&explained[..], &["--predictor", &mine]].concat());
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains(", on h100-sxm: ") && text.contains("(calibrated on 3 measured requests"), "{text}");
     let error = refused(1, &["explain", &training_data(&folder), "root", "--predictor", &mine]);
     assert!(
