@@ -2,9 +2,12 @@
 
 use serde_json::Value as Json;
 
-use super::config::{
-    EXPERT_INNER, EXPERTS, Fields, GROUPS, HEAD_WIDTH, HEADS, HIDDEN, INNER, LAYERS, NORM_EPS, POSITIONS, RMS_EPS,
-    ROTATED, SEGMENTS, SHARED_INNER, THETA, USED, USUAL, WINDOW,
+use super::{
+    config::{
+        EXPERT_INNER, EXPERTS, Fields, GROUPS, HEAD_WIDTH, HEADS, HIDDEN, INNER, LAYERS, NORM_EPS, POSITIONS, RMS_EPS,
+        ROTATED, SEGMENTS, SHARED_INNER, THETA, USED, USUAL, WINDOW,
+    },
+    hybrids,
 };
 use crate::Result;
 
@@ -64,9 +67,12 @@ pub(super) const KNOWN: &[Known] = &[
     followed("gpt-oss", gpt_oss),
     followed("deepseek2", deepseek2),
     followed("llama4", llama4),
-    followed("qwen3next", |f| qwen_hybrid(f, "qwen3_next")),
-    followed("qwen35", |f| qwen_hybrid(f, "qwen3_5_text")),
-    followed("qwen35moe", |f| qwen_hybrid(f, "qwen3_5_moe_text")),
+    followed("qwen3next", |f| hybrids::qwen(f, "qwen3_next")),
+    followed("qwen35", |f| hybrids::qwen(f, "qwen3_5_text")),
+    followed("qwen35moe", |f| hybrids::qwen(f, "qwen3_5_moe_text")),
+    followed("granitehybrid", hybrids::granite_hybrid),
+    followed("nemotron_h", |f| hybrids::nemotron(f, "-")),
+    followed("nemotron_h_moe", |f| hybrids::nemotron(f, "E")),
     followed("granitemoe", granite_moe),
     followed("nomic-bert", nomic_bert),
 ];
@@ -160,7 +166,7 @@ fn phi3(fields: &mut Fields<'_>) -> Result<()> {
     Ok(())
 }
 
-fn granite(fields: &mut Fields<'_>) -> Result<()> {
+pub(super) fn granite(fields: &mut Fields<'_>) -> Result<()> {
     fields.attention_bias();
     fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
     fields.gated(
@@ -333,27 +339,6 @@ fn deepseek2(fields: &mut Fields<'_>) -> Result<()> {
     fields.deepseek_experts(is_v3)?;
     fields.numbers(&[("rms_norm_eps", RMS_EPS)])?;
     fields.rope_scaling()
-}
-
-/// Qwen3-Next, and the text models of Qwen3.5 and 3.6.
-fn qwen_hybrid(fields: &mut Fields<'_>, model_type: &str) -> Result<()> {
-    const HEADS_OF_VALUES: &str = "ssm.time_step_rank";
-    fields.gated_in_part(model_type, &[])?;
-    fields.rotated("partial_rotary_factor")?;
-    fields.sizes(&[
-        ("full_attention_interval", "full_attention_interval"),
-        ("linear_conv_kernel_dim", "ssm.conv_kernel"),
-        ("linear_key_head_dim", "ssm.state_size"),
-        ("linear_num_key_heads", "ssm.group_count"),
-        ("linear_num_value_heads", HEADS_OF_VALUES),
-        ("num_experts", EXPERTS),
-        ("num_experts_per_tok", USED),
-        ("moe_intermediate_size", EXPERT_INNER),
-        ("shared_expert_intermediate_size", SHARED_INNER),
-    ])?;
-    let inner = fields.size("ssm.inner_size")?;
-    fields.set("linear_value_head_dim", inner / fields.size(HEADS_OF_VALUES)?.max(1));
-    Ok(())
 }
 
 fn llama4(fields: &mut Fields<'_>) -> Result<()> {

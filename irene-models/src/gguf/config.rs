@@ -41,6 +41,9 @@ pub(super) const USUAL: &[(&str, &str)] = &[
     ("max_position_embeddings", POSITIONS),
 ];
 
+/// The architectures whose layers are of several kinds: a size of 0 says that a layer has none of it.
+const MIXED: [&str; 3] = ["granitehybrid", "nemotron_h", "nemotron_h_moe"];
+
 /// The key of the architecture's word.
 const ARCHITECTURE: &str = "general.architecture";
 
@@ -132,8 +135,11 @@ impl Fields<'_> {
                 Err(_) => Err(self.file.error(&key, format!("{number} is no size"))),
             },
             Some(Value::Array(array)) => {
-                let numbers = array.numbers(self.file.first()).unwrap_or_default();
+                let mut numbers = array.numbers(self.file.first()).unwrap_or_default();
+                let is_mixed = MIXED.contains(&self.name);
+                numbers.retain(|number| !(is_mixed && *number == 0.0));
                 match numbers.first() {
+                    None if is_mixed => Ok(None),
                     Some(&first) if numbers.iter().all(|&number| number == first) => Ok(Some(first as usize)),
                     _ => Err(self.file.error(&key, "differs from layer to layer, which is not followed here")),
                 }

@@ -30,6 +30,8 @@ const OUTER: &[(&str, &str)] = &[
     ("final_norm", "output_norm"),
     ("head.dense", "cls"),
     ("head.norm", "cls.norm"),
+    ("embeddings", "token_embd"),
+    ("norm_f", "output_norm"),
 ];
 
 /// The parts of a layer.
@@ -121,21 +123,51 @@ const INNER: &[(&str, &str)] = &[
     ("linear_attn.conv1d", "ssm_conv1d"),
     ("linear_attn.norm", "ssm_norm"),
     ("linear_attn.out_proj", "ssm_out"),
+    ("shared_mlp.output_linear", "ffn_down_shexp"),
+    ("block_sparse_moe.shared_mlp.gate_proj", "ffn_gate_shexp"),
+    ("block_sparse_moe.shared_mlp.up_proj", "ffn_up_shexp"),
+    ("block_sparse_moe.shared_mlp.down_proj", "ffn_down_shexp"),
+    ("mamba.in_proj", "ssm_in"),
+    ("mamba.conv1d", "ssm_conv1d"),
+    ("mamba.norm", "ssm_norm"),
+    ("mamba.out_proj", "ssm_out"),
+    ("norm", "attn_norm"),
+    ("mixer.in_proj", "ssm_in"),
+    ("mixer.conv1d", "ssm_conv1d"),
+    ("mixer.norm", "ssm_norm"),
+    ("mixer.out_proj", "ssm_out"),
+    ("mixer.q_proj", "attn_q"),
+    ("mixer.k_proj", "attn_k"),
+    ("mixer.v_proj", "attn_v"),
+    ("mixer.o_proj", "attn_output"),
+    ("mixer.up_proj", "ffn_up"),
+    ("mixer.down_proj", "ffn_down"),
+    ("mixer.gate", "ffn_gate_inp"),
+    ("mixer.shared_experts.up_proj", "ffn_up_shexp"),
+    ("mixer.shared_experts.down_proj", "ffn_down_shexp"),
 ];
 
 /// Parameters of a layer by their whole keys.
 const WHOLE: &[(&str, &str)] = &[
     ("self_attn.sinks", "attn_sinks.weight"),
     ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias"),
-    ("block_sparse_moe.e_score_correction_bias", "exp_probs_b.bias"),
+    ("mlp.e_score_correction_bias", "exp_probs_b.bias"),
     ("linear_attn.dt_bias", "ssm_dt.bias"),
     ("linear_attn.A_log", "ssm_a"),
+    ("mamba.dt_bias", "ssm_dt.bias"),
+    ("mamba.A_log", "ssm_a"),
+    ("mamba.D", "ssm_d"),
+    ("mixer.dt_bias", "ssm_dt.bias"),
+    ("mixer.A_log", "ssm_a"),
+    ("mixer.D", "ssm_d"),
+    ("mixer.gate.e_score_correction_bias", "exp_probs_b.bias"),
 ];
 
 const GATE_UP: &[&str] = &["ffn_gate_exps.weight", "ffn_up_exps.weight"];
 const DOWN: &[&str] = &["ffn_down_exps.weight"];
 
-/// Parameters of a layer whose numbers are in several tensors: stacked experts, the way up from latent vectors, and what goes into states.
+/// Parameters of a layer whose numbers are in other tensors, of which a file may have the first or the next: stacked experts, the way up from
+/// latent vectors, what goes into states, and the parts of Granite's feed-forward part.
 const ELSEWHERE: &[(&str, &[&str])] = &[
     ("mlp.experts.gate_up_proj", GATE_UP),
     ("mlp.experts.gate_up_proj_bias", &["ffn_gate_exps.bias", "ffn_up_exps.bias"]),
@@ -147,6 +179,9 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("block_sparse_moe.output_linear.weight", DOWN),
     ("self_attn.kv_b_proj.weight", &["attn_k_b.weight", "attn_v_b.weight"]),
     ("linear_attn.in_proj_qkvz.weight", &["attn_qkv.weight", "attn_gate.weight"]),
+    ("shared_mlp.input_linear.weight", &["ffn_gate_shexp.weight", "ffn_up_shexp.weight"]),
+    ("shared_mlp.input_linear.weight", &["ffn_gate.weight", "ffn_up.weight"]),
+    ("shared_mlp.output_linear.weight", &["ffn_down.weight"]),
 ];
 
 /// Projections that Phi-2's first files have in one, a third of the rows each.
@@ -325,7 +360,7 @@ impl Names {
 
 /// A key without the name of the module that holds the model.
 fn own(key: &str) -> &str {
-    const PREFIXES: [&str; 5] = ["model.", "transformer.", "gpt_neox.", "bert.", "distilbert."];
+    const PREFIXES: [&str; 6] = ["model.", "transformer.", "gpt_neox.", "bert.", "distilbert.", "backbone."];
     PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key)
 }
 
@@ -336,11 +371,13 @@ fn in_layer(name: &str) -> Option<(usize, &str)> {
     Some((layer.parse().ok()?, inner))
 }
 
-/// The tensors that the numbers of a parameter are in, if these are others than one of its own.
-pub(super) fn elsewhere(key: &str) -> Option<Vec<String>> {
-    let (layer, inner) = in_layer(own(key))?;
-    let (_, names) = ELSEWHERE.iter().find(|(known, _)| *known == inner)?;
-    Some(names.iter().map(|name| format!("blk.{layer}.{name}")).collect())
+/// The tensors that the numbers of a parameter may be in, if these are others than one of its own.
+pub(super) fn elsewhere(key: &str) -> impl Iterator<Item = Vec<String>> {
+    let place = in_layer(own(key));
+    let known = place.into_iter().flat_map(|(layer, inner)| {
+        ELSEWHERE.iter().filter(move |(known, _)| *known == inner).map(move |(_, names)| (layer, names))
+    });
+    known.map(|(layer, names)| names.iter().map(|name| format!("blk.{layer}.{name}")).collect())
 }
 
 fn look_up(table: &[(&str, &'static str)], module: &str) -> Option<&'static str> {
@@ -387,7 +424,7 @@ mod tests {
             ("bert", "transformer.layer.1.output_layer_norm.weight", "blk.1.layer_output_norm.weight"),
             ("qwen3", "score.weight", "cls.output.weight"),
             ("glm4moe", "layers.3.post_attention_layernorm.weight", "blk.3.post_attention_norm.weight"),
-            ("minimax-m2", "layers.1.block_sparse_moe.e_score_correction_bias", "blk.1.exp_probs_b.bias"),
+            ("minimax-m2", "layers.1.mlp.e_score_correction_bias", "blk.1.exp_probs_b.bias"),
             ("modern-bert", "model.layers.1.attn.Wqkv.weight", "blk.1.attn_qkv.weight"),
             ("modern-bert", "head.norm.weight", "cls.norm.weight"),
             ("qwen35", "model.layers.1.linear_attn.A_log", "blk.1.ssm_a"),
@@ -396,8 +433,8 @@ mod tests {
         }
         assert_eq!(name("llama", "layers.x.self_attn.q_proj.weight"), None);
         let [gate, up] = ["blk.9.ffn_gate_exps.bias", "blk.9.ffn_up_exps.bias"].map(str::to_owned);
-        assert_eq!(elsewhere("model.layers.9.mlp.experts.gate_up_proj_bias"), Some(vec![gate, up]));
-        assert_eq!(elsewhere("layers.9.mlp.experts.0.gate_proj.weight"), None);
+        assert!(elsewhere("model.layers.9.mlp.experts.gate_up_proj_bias").eq([[gate, up]]));
+        assert!(elsewhere("layers.9.mlp.experts.0.gate_proj.weight").next().is_none());
         let expert = Names::of("llama", 4, 2).place("layers.0.block_sparse_moe.experts.5.w2.weight");
         assert_eq!(expert.as_ref().and_then(|place| place.expert), Some(5));
         let apart = expert.and_then(|place| place.apart()).map(|place| (place.name, place.expert));

@@ -33,9 +33,12 @@ impl StoredShapes {
 
     /// The format of a parameter whose numbers the file has in other tensors, if it is one.
     fn elsewhere(&self, key: &str, shape: Shape) -> Result<Option<Format>> {
-        let Some(names) = elsewhere(key).filter(|_| !self.has(key)) else { return Ok(None) };
-        let stored: Option<Vec<_>> = names.iter().map(|name| self.file.tensor(name)).collect();
-        let Some(stored) = stored else { return Ok(None) };
+        let stored = |names: Vec<String>| {
+            let stored: Option<Vec<_>> = names.iter().map(|name| self.file.tensor(name)).collect();
+            Some((names, stored?))
+        };
+        let found = elsewhere(key).find_map(stored).filter(|_| !self.has(key));
+        let Some((names, stored)) = found else { return Ok(None) };
         let numbers: u64 = stored.iter().map(|part| part.shape.elements()).sum();
         if numbers != shape.elements() && !self.is_share {
             let found = format!("{} of {numbers} numbers", names.join(" and "));
@@ -111,7 +114,7 @@ impl Gguf {
             found,
         };
         let Some(place) = self.find(names, key).or_else(|| names.place(key)) else {
-            let lacking = elsewhere(key).map(|names| format!("no tensor {}", names.join(" and ")));
+            let lacking = elsewhere(key).next().map(|names| format!("no tensor {}", names.join(" and ")));
             return Err(refuse(lacking.unwrap_or_else(|| "no name for it in GGUF files".into())));
         };
         let Some(stored) = self.tensor(&place.name) else { return Err(refuse(format!("no tensor `{}`", place.name))) };
@@ -133,7 +136,8 @@ fn fits(place: &Place, stored: &[usize], wanted: &[usize]) -> bool {
             (None, [rows, one @ ..], [third, wanted @ ..]) if place.third.is_some() => {
                 third.checked_mul(3) == Some(*rows) && one == wanted
             }
-            // Dimensions of one are left out: of a single row, and of a convolution of each channel alone.
+            // A vector may be stored in rows, and dimensions of one are left out: of a single row, and of a convolution of each channel alone.
+            (None, stored, [numbers]) => stored.iter().product::<usize>() == *numbers,
             (None, stored, wanted) => wanted == stored || wanted.iter().filter(|dim| **dim != 1).eq(stored),
         }
 }

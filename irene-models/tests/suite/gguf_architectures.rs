@@ -170,6 +170,32 @@ const DELTA: Tensors = &[
 ];
 const STEPS: Tensors = &[(".ssm_ba.weight", &[8, 64])];
 const STEPS_APART: Tensors = &[(".ssm_alpha.weight", &[4, 64]), (".ssm_beta.weight", &[4, 64])];
+/// A layer of Mamba-2, whose norm is in the rows of its groups.
+const MAMBA: Tensors = &[
+    ("output_norm.weight", &[64]),
+    (".attn_norm.weight", &[64]),
+    (".ssm_in.weight", &[292, 64]),
+    (".ssm_conv1d.weight", &[160, 4]),
+    (".ssm_conv1d.bias", &[160]),
+    (".ssm_dt.bias", &[4]),
+    (".ssm_a", &[4, 1]),
+    (".ssm_d", &[4, 1]),
+    (".ssm_norm.weight", &[1, 128]),
+    (".ssm_out.weight", &[64, 128]),
+];
+const FFN_NORM: Tensors = &[(".ffn_norm.weight", &[64])];
+/// Nemotron's next layer, of a feed-forward part or of experts.
+const NEXT_DENSE: Tensors =
+    &[("blk.1.attn_norm.weight", &[64]), ("blk.1.ffn_up.weight", &[32, 64]), ("blk.1.ffn_down.weight", &[64, 32])];
+const NEXT_EXPERTS: Tensors = &[
+    ("blk.1.attn_norm.weight", &[64]),
+    ("blk.1.ffn_gate_inp.weight", &[4, 64]),
+    ("blk.1.exp_probs_b.bias", &[4]),
+    ("blk.1.ffn_up_exps.weight", &[4, 32, 64]),
+    ("blk.1.ffn_down_exps.weight", &[4, 64, 32]),
+    ("blk.1.ffn_up_shexp.weight", &[32, 64]),
+    ("blk.1.ffn_down_shexp.weight", &[64, 32]),
+];
 /// The gate of the expert that every token goes to, a single row.
 const SHARED_GATE: Tensors = &[(".ffn_gate_inp_shexp.weight", &[64])];
 const APART: Tensors = &[(".attn_k_b.weight", &[4, 64, 32]), (".attn_v_b.weight", &[4, 32, 64])];
@@ -209,6 +235,14 @@ const STATES: &[(&str, u32)] = &[
     ("ssm.group_count", 2),
     ("ssm.time_step_rank", 4),
     ("ssm.inner_size", 64),
+];
+const MAMBA_SIZES: &[(&str, u32)] = &[
+    ("ssm.conv_kernel", 4),
+    ("ssm.state_size", 16),
+    ("ssm.group_count", 1),
+    ("ssm.time_step_rank", 4),
+    ("ssm.inner_size", 128),
+    ("expert_shared_feed_forward_length", 32),
 ];
 const RERANKS: &[(&str, u32)] = &[("pooling_type", 4)];
 
@@ -289,6 +323,31 @@ fn layers_of_states_may_have_experts() {
     {
         let sizes = [STATES, MIXTURE, &[("expert_shared_feed_forward_length", 32)]].concat();
         let file = tiny(architecture, &sizes, &[DELTA, steps, SHARED_GATE, EXPERTS, SHARED].concat());
+        let written = file.written(architecture);
+        let spec = find(written.path());
+        let run = Run { head: TaskHead::Lm, precision: spec.config().precision().unwrap(), ..Size::new(2, 5).into() };
+        assert_eq!((spec.model_type(), spec.share_bytes(run).unwrap()), (model_type, file.tensor_bytes()));
+        assert!(spec.notes().is_empty(), "{:?}", spec.notes());
+    }
+}
+
+/// Granite 4, Nemotron-H and Nemotron 3, whose layers' kinds are in arrays of sizes.
+#[test]
+fn layers_of_states_have_no_heads_of_keys() {
+    let dense: Tensors =
+        &[(".ffn_gate.weight", &[32, 64]), (".ffn_up.weight", &[32, 64]), (".ffn_down.weight", &[64, 32])];
+    let no_experts: &[(&str, u32)] = &[];
+    for (architecture, model_type, sizes, feeds, tensors) in [
+        ("granitehybrid", "granitemoehybrid", no_experts, &[32][..], [MAMBA, FFN_NORM, dense].concat()),
+        ("granitehybrid", "granitemoehybrid", MIXTURE, &[32][..], [MAMBA, FFN_NORM, EXPERTS, SHARED].concat()),
+        ("nemotron_h", "nemotron_h", no_experts, &[0, 32][..], [MAMBA, NEXT_DENSE].concat()),
+        ("nemotron_h_moe", "nemotron_h", MIXTURE, &[0, 32][..], [MAMBA, NEXT_EXPERTS].concat()),
+    ] {
+        let mut file = tiny(architecture, &[MAMBA_SIZES, sizes].concat(), &tensors);
+        file.whole(&format!("{architecture}.block_count"), feeds.len() as u32);
+        file.whole(&format!("{architecture}.expert_shared_count"), 1);
+        file.wholes(&format!("{architecture}.attention.head_count_kv"), &vec![0; feeds.len()]);
+        file.wholes(&format!("{architecture}.feed_forward_length"), feeds);
         let written = file.written(architecture);
         let spec = find(written.path());
         let run = Run { head: TaskHead::Lm, precision: spec.config().precision().unwrap(), ..Size::new(2, 5).into() };

@@ -43,6 +43,17 @@ fn a_file_without_the_size_of_windows_has_none() {
 }
 
 #[test]
+fn layers_of_several_kinds_are_told_by_their_sizes() {
+    let mut file =
+        tiny("granitehybrid", &[("block_count", 2), ("ssm.time_step_rank", 4), ("ssm.inner_size", 128)], &[]);
+    file.wholes("granitehybrid.attention.head_count_kv", &[0, 2]);
+    let config = read(&file).unwrap();
+    assert_eq!((&config["layer_types"], &config["num_key_value_heads"]), (&json!(["mamba", "attention"]), &json!(2)));
+    file.wholes("granitehybrid.attention.head_count_kv", &[1, 2]);
+    assert!(read(&file).unwrap_err().contains("differs from layer to layer"));
+}
+
+#[test]
 fn the_cap_of_logits_is_read() {
     let mut file = tiny("gemma3", &[], &[]);
     assert_eq!(read(&file).unwrap().get("final_logit_softcapping"), None);
