@@ -140,7 +140,7 @@ pub enum Error {
         ways: String,
     },
     /// A device that is no card in a machine.
-    #[error("no usual machine is known around {device}, whose class is {class}: give its power (--host-power WATTS)")]
+    #[error("no usual machine is known around {device}, whose class is {class}: give its power (Host::Watts)")]
     NoHost {
         /// The device.
         device: String,
@@ -157,7 +157,7 @@ pub enum Error {
     },
     /// More requests arrive than can be served.
     #[error(
-        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (a greater --data-parallel)", rounded_down(*greatest)
+        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (a greater parallel.data)", rounded_down(*greatest)
     )]
     Overload {
         /// Requests that arrive in a second.
