@@ -16,6 +16,9 @@ const SCHEMA_VERSION: u64 = 1;
 const METADATA: &str = "__metadata__";
 const F64: &str = "F64";
 
+type Header = Map<String, Value>;
+type Lists = BTreeMap<String, Vec<f64>>;
+
 /// What stands before the numbers.
 #[derive(Deserialize)]
 struct Head {
@@ -39,7 +42,7 @@ struct Place {
 }
 
 /// The header and the lists of a file, or the reason why there are none.
-fn read(bytes: &[u8]) -> std::result::Result<(Map<String, Value>, BTreeMap<String, Vec<f64>>), String> {
+fn read(bytes: &[u8]) -> std::result::Result<(Header, Lists), String> {
     const CUT: &str = "its header is cut off";
     let (len, rest) = bytes.split_first_chunk::<8>().ok_or(CUT)?;
     let len = usize::try_from(u64::from_le_bytes(*len)).map_err(|_| CUT)?;
@@ -74,8 +77,8 @@ fn read(bytes: &[u8]) -> std::result::Result<(Map<String, Value>, BTreeMap<Strin
 #[derive(Clone, Debug, PartialEq)]
 pub struct Store {
     origin: String,
-    header: Map<String, Value>,
-    lists: BTreeMap<String, Vec<f64>>,
+    header: Header,
+    lists: Lists,
 }
 
 impl Store {
