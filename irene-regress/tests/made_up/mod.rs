@@ -59,8 +59,12 @@ pub(crate) fn data() -> &'static [Tree] {
 }
 
 pub(crate) fn train(trainer: &dyn Trainer) -> DeviceProfile {
-    let predictor = trainer.train(&data().iter().collect::<Vec<_>>()).unwrap();
-    DeviceProfile { predictor, provenance: Provenance::new("made up", data()) }
+    trained_on(data(), trainer)
+}
+
+pub(crate) fn trained_on(trees: &[Tree], trainer: &dyn Trainer) -> DeviceProfile {
+    let predictor = trainer.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+    DeviceProfile { predictor, provenance: Provenance::new("made up", trees) }
 }
 
 pub(crate) fn trainers() -> Vec<Box<dyn Trainer>> {

@@ -4,12 +4,12 @@
 use std::{collections::HashMap, sync::OnceLock};
 
 use irene_models::{Config, ModelSpec, Run};
-use irene_regress::{DeviceProfile, Evaluation, Provenance, Track, Trainer};
+use irene_regress::{DeviceProfile, Evaluation, LeaveOut, Track, crossvalidate};
 use irene_tree::{Format, Level, Mark, Node, NodeId, OpKind, Operand, Operation, Quantity, Size, Tree, TreeBuilder};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::made_up::{data, measured, model, predicted, train};
+use crate::made_up::{data, measured, model, predicted, train, trained_on};
 
 fn profiles() -> &'static [DeviceProfile] {
     static PROFILES: OnceLock<Vec<DeviceProfile>> = OnceLock::new();
@@ -282,8 +282,7 @@ fn noisy_trees_count_little_beside_good_ones() {
 #[test]
 fn where_too_little_could_be_left_out_for_an_interval_a_note_says_so() {
     let few = &data()[..2];
-    let predictor = Track::Specs.train(&few.iter().collect::<Vec<_>>()).unwrap();
-    let profile = DeviceProfile { predictor, provenance: Provenance::new("two trees", few) };
+    let profile = trained_on(few, &Track::Specs);
     let mut tree = data()[2].clone();
     profile.predict(&mut tree).unwrap();
     assert_eq!(tree.root().get(Quantity::PredictedLow), None);
@@ -296,9 +295,9 @@ fn where_too_little_could_be_left_out_for_an_interval_a_note_says_so() {
 /// Half of what training leaves out is predicted as well as its intervals say.
 #[test]
 fn intervals_of_made_up_models_that_were_left_out_hold() {
-    for leave_out in [irene_regress::LeaveOut::Model, irene_regress::LeaveOut::Size, irene_regress::LeaveOut::Family] {
+    for leave_out in [LeaveOut::Model, LeaveOut::Size, LeaveOut::Family] {
         let trees: Vec<Tree> = data().iter().map(|tree| jittered(tree, 0.03)).collect();
-        let result = irene_regress::crossvalidate(&trees, &Track::Specs, leave_out, &|| ()).unwrap();
+        let result = crossvalidate(&trees, &Track::Specs, leave_out, &|| ()).unwrap();
         for level in [Level::Ml, Level::Module, Level::Model] {
             let within = result.mean_of(|evaluation| evaluation.coverage(level)).unwrap();
             assert!(within >= 0.8, "{} {level:?}: {within}", leave_out.name());
@@ -339,8 +338,7 @@ fn overlapping(tree: &Tree) -> Tree {
 fn modules_that_cost_less_than_their_parts_leave_a_profile_and_its_intervals_whole() {
     let trees: Vec<Tree> = data().iter().map(overlapping).collect();
     for track in [Track::Specs, Track::Primitives] {
-        let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-        let profile = DeviceProfile { predictor, provenance: Provenance::new("overlapping", &trees) };
+        let profile = trained_on(&trees, &track);
         let read = DeviceProfile::from_bytes("memory", &profile.to_bytes().unwrap()).unwrap();
         // Neither of the two families that it was trained on.
         let stranger = measured(&model("distilbert-base-uncased"), 16, 128);
@@ -362,8 +360,8 @@ fn intervals_hold_also_where_modules_take_less_than_their_parts() {
         tree
     };
     let trees: Vec<Tree> = data().iter().map(less).collect();
-    let leave_out = irene_regress::LeaveOut::Model;
-    let result = irene_regress::crossvalidate(&trees, &Track::Specs, leave_out, &|| ()).unwrap();
+    let leave_out = LeaveOut::Model;
+    let result = crossvalidate(&trees, &Track::Specs, leave_out, &|| ()).unwrap();
     for level in [Level::Module, Level::Model] {
         let within = result.mean_of(|evaluation| evaluation.coverage(level)).unwrap();
         assert!(within >= 0.8, "{level:?}: {within}");
@@ -384,8 +382,7 @@ fn estimated(tree: &Tree) -> Tree {
 #[test]
 fn what_rests_on_estimates_says_so_through_training_calibration_and_files() {
     let trees: Vec<Tree> = data().iter().map(estimated).collect();
-    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let trained = DeviceProfile { predictor, provenance: Provenance::new("estimated", &trees) };
+    let trained = trained_on(&trees, &Track::Specs);
     let of_estimates = DeviceProfile::bundled("gtx-1080-ti").unwrap().calibrated(&trees[..1], "x").unwrap();
     let from_estimates = trained.calibrated(&data()[..1], "y").unwrap();
     for profile in [trained, of_estimates, from_estimates] {

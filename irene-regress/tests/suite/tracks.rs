@@ -3,7 +3,7 @@
 use irene_regress::{DeviceProfile, Track, Trainer};
 use irene_tree::{Format, Level, Mark, NodeId, OpKind, Operand, Operation, Quantity, Size, Tree, TreeBuilder};
 
-use crate::made_up::{data, model, predicted, traced, train, trainers};
+use crate::made_up::{data, model, predicted, traced, train, trained_on, trainers};
 
 #[test]
 fn explanations_add_up_to_what_they_explain() {
@@ -149,8 +149,7 @@ fn a_law_that_does_without_the_driver_s_energy_as_too_few_nodes_have_it_says_so(
         tree.nodes_mut().iter_mut().for_each(|node| node.clear(Quantity::GpuEnergy));
     }
     for track in [Track::Measured, Track::Primitives] {
-        let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-        let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("half", &trees) };
+        let profile = trained_on(&trees, &track);
         let read = DeviceProfile::from_bytes("memory", &profile.to_bytes().unwrap()).unwrap();
         let summary = read.predictor.summary();
         assert!(summary.contains("without gpu_energy_mean, which more than one node in ten lacks"), "{summary}");
@@ -269,8 +268,7 @@ fn in_format(dtype: &str, seconds: f64) -> [Tree; 4] {
 #[test]
 fn a_profile_of_one_format_is_carried_over_to_a_machine_that_ran_another() {
     let trees = in_format("bf16", 1e-5);
-    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
+    let profile = trained_on(&trees, &Track::Specs);
     for dtype in ["f32", "f16"] {
         let there = in_format(dtype, 2e-5);
         let carried = profile.calibrated(&there[..1], "there").unwrap();
@@ -285,8 +283,7 @@ fn a_profile_of_one_format_is_carried_over_to_a_machine_that_ran_another() {
 #[test]
 fn formats_are_learned_apart() {
     let trees = [in_format("f32", 1e-4), in_format("bf16", 1e-5)].concat();
-    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
+    let profile = trained_on(&trees, &Track::Specs);
     assert_eq!(profile.provenance.precisions.len(), 2);
     for truth in &trees {
         let mut tree = truth.clone();

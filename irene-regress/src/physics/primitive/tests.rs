@@ -20,7 +20,7 @@ pub(in crate::physics) fn by_law(time: &TimeCurve, factor: impl Fn(usize) -> f64
     shapes().enumerate().map(of).collect()
 }
 
-fn close(found: f64, expected: f64, tolerance: f64) {
+pub(in crate::physics) fn close(found: f64, expected: f64, tolerance: f64) {
     assert!((found - expected).abs() <= tolerance * expected.abs(), "{found} {expected}");
 }
 
