@@ -314,6 +314,12 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_what_was_folded_is_found_by_its_scope() {
+        let first = ["root.0-11.a", "root.a-b.0", "root.5-3", "root.x-1.-2.3-"].map(first_of_folded);
+        assert_eq!(first, ["root.0.a", "root.a-b.0", "root.5", "root.x-1.-2.3-"]);
+    }
+
+    #[test]
     fn only_neighbours_that_are_equal_fold() {
         assert_eq!(
             scopes(&layers(&[1.0, 1.0, 2.0, 1.0]).layers_folded()),
