@@ -1,14 +1,10 @@
 use super::{
-    super::primitive::tests::{ENERGY, GPU, TIME, by_law, close, departing},
+    super::primitive::tests::{ENERGY, GPU, TIME, by_law, close, departing, scaled},
     *,
 };
 
 fn named<T>(entries: impl IntoIterator<Item = (&'static str, T)>) -> BTreeMap<String, T> {
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn scaled(by: f64) -> TimeCurve {
-    TimeCurve::with(TIME.coefficients().map(|coefficient| by * coefficient))
 }
 
 /// Two primitives and the one for all others, by one law.
