@@ -5,7 +5,7 @@ use irene_predict::{
     Device, Engine, Error, Forecast, Host, Law, Load, ModelSpec, Note, Request, Service, ServiceOptions, forecast,
 };
 use irene_requests::RequestRow;
-use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Size};
+use irene_tree::{Format, Kernels, NodeId, Parallel, Precision, Quantity, Size, Tree};
 use proptest::prelude::*;
 
 pub(crate) const MODELS: [&str; 3] = ["meta-llama/Llama-3.1-8B", "Qwen/Qwen3-30B-A3B", "google/gemma-2-2b-it"];
@@ -75,7 +75,22 @@ fn load(is_steady: bool, sequences: usize) -> Load {
 
 /// At least as much, but for the last bits.
 pub(crate) fn is_at_least(more: f64, less: f64) -> bool {
-    more >= less * (1.0 - 1e-9)
+    more.is_finite() && more >= less * (1.0 - 1e-9)
+}
+
+/// A tree of so many joules, in which each node has its own part and those of its children, and none of them is below nothing.
+pub(crate) fn adds_up(tree: &Tree, whole: f64) -> Result<(), TestCaseError> {
+    tree.check().unwrap();
+    let energy = |id: NodeId| tree.node(id).get(Quantity::PredictedEnergy).unwrap();
+    prop_assert!((energy(NodeId::ROOT) - whole).abs() <= 1e-9 * whole);
+    for id in tree.ids() {
+        let node = tree.node(id);
+        let own = node.get(Quantity::OwnEnergy).unwrap_or(0.0);
+        let parts: f64 = tree.children(id).map(|part| tree.node(part).times() * energy(part)).sum();
+        prop_assert!(tree.is_leaf(id) || (own + parts - energy(id)).abs() <= 1e-9 * whole);
+        prop_assert!(own >= -1e-9 * whole && energy(id) >= -1e-9 * whole, "{} {own} of {whole}", node.scope());
+    }
+    Ok(())
 }
 
 proptest! {
@@ -154,18 +169,8 @@ proptest! {
     ) {
         let found = case.good(load(is_steady, sequences), prompt, generated);
         let tree = found.tree(&case.spec, &case.device, case.engine, &case.law, false).unwrap();
-        tree.check().unwrap();
-        let energy = |node: &irene_tree::Node| node.get(Quantity::PredictedEnergy).unwrap();
         let whole = found.figures.energy_per_request_j * found.requests();
-        prop_assert!((energy(tree.root()) - whole).abs() <= 1e-9 * whole);
-        for id in tree.ids() {
-            let node = tree.node(id);
-            let own = node.get(Quantity::OwnEnergy).unwrap_or(0.0);
-            let parts: f64 = tree.children(id).map(|part| tree.node(part).times() * energy(tree.node(part))).sum();
-            prop_assert!(tree.is_leaf(id) || (own + parts - energy(node)).abs() <= 1e-9 * whole);
-            prop_assert!(energy(node) >= -1e-9 * whole, "{} {}", node.scope(), energy(node));
-            prop_assert!(own >= -1e-9 * whole, "{} {own} of {whole}", node.scope());
-        }
+        adds_up(&tree, whole)?;
         // Nothing stands still, so the root has no part of its own.
         let own = tree.root().get(Quantity::OwnEnergy).unwrap();
         prop_assert!(generated == 0 || own.abs() <= 1e-6 * whole, "{own} of {whole}");

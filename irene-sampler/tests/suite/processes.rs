@@ -12,7 +12,7 @@ use crate::world::{CPU, World, two_seconds, with_memory};
 /// A machine whose process 10 is watched.
 fn watched() -> World {
     let mut world = World::new();
-    world.watch(ProcessRoot::Pid(10));
+    world.watch(ProcessRoot::Pid(10), Idle::Shared);
     world
 }
 
@@ -64,7 +64,7 @@ mod trees {
     #[test]
     fn the_children_of_a_process_are_counted_without_it() {
         let mut world = World::new();
-        world.watch(ProcessRoot::ChildrenOf(10));
+        world.watch(ProcessRoot::ChildrenOf(10), Idle::Shared);
         play(&mut world, "10+400 20<10 20+100 | 20+11 20. |");
         assert_close(world.used(), 111.0);
         assert_eq!(world.recorder().check(at(9.0)), Ok(()), "a probe is no part of the meter");
