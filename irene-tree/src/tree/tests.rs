@@ -12,7 +12,7 @@ fn linear(id: u32) -> Operation {
 }
 
 /// A model of what is built below its root.
-fn model(below: impl FnOnce(&mut TreeBuilder)) -> Tree {
+pub(crate) fn model(below: impl FnOnce(&mut TreeBuilder)) -> Tree {
     let mut builder = TreeBuilder::new("m", Size::new(1, 1));
     builder.enter("root", "M", Level::Model);
     below(&mut builder);
