@@ -18,10 +18,8 @@ fn recorded(machine: &Machine, samples: u32) -> Recorder {
 #[test]
 fn a_moment_is_taken_over_an_average() {
     let machine = Machine::new();
-    write(&machine, "hwmon0/name", "amdgpu\n");
-    write(&machine, "hwmon0/power1_average", "50000000\n");
-    write(&machine, "hwmon0/power1_input", "70000000\n");
-    write(&machine, "hwmon0/power1_label", "slow PPT\n");
+    let sensors = [("power1_average", "", 50_000_000), ("power1_input", "slow PPT", 70_000_000)];
+    chip(&machine, "hwmon0", "amdgpu", &sensors);
     write(&machine, "hwmon0/power1_cap", "90000000\n");
     write(&machine, "hwmon0/temp1_input", "41000\n");
     let recorder = recorded(&machine, 4);
@@ -58,9 +56,8 @@ fn an_average_says_over_which_time_as_far_as_the_chip_tells() {
 fn a_moment_that_cannot_be_read_leaves_the_average_and_an_average_the_moment() {
     for (broken, read) in [("power1_input", "power1_average"), ("power1_average", "power1_input")] {
         let machine = Machine::new();
-        write(&machine, "hwmon0/name", "psu\n");
+        chip(&machine, "hwmon0", "psu", &[(read, "", 70_000_000)]);
         std::fs::create_dir_all(machine.path("sys/class/hwmon/hwmon0").join(broken)).unwrap();
-        write(&machine, &format!("hwmon0/{read}"), "70000000\n");
         let recorder = recorded(&machine, 1);
         assert_eq!(values(&recorder, "hwmon.psu.power1"), [70.0], "{broken}");
         assert!(recorder.recording().total().missing().is_empty(), "{broken}");
@@ -83,10 +80,7 @@ fn a_sensor_that_counts_energy_is_read_for_energy_alone() {
 #[test]
 fn two_supplies_of_one_make_are_told_apart() {
     let machine = Machine::new();
-    for chip in ["hwmon0", "hwmon1"] {
-        write(&machine, &format!("{chip}/name"), "psu\n");
-        write(&machine, &format!("{chip}/power1_input"), "70000000\n");
-    }
+    ["hwmon0", "hwmon1"].map(|entry| chip(&machine, entry, "psu", &[("power1_input", "", 70_000_000)]));
     assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.psu@hwmon0.power1", "hwmon.psu@hwmon1.power1"]);
 }
 
@@ -163,8 +157,7 @@ fn power_meters(meters: &[(&str, u32)]) -> Recorder {
         file("power1_oem_info", &format!("{info}\n"));
         file("power1_average", &format!("{watts}000000\n"));
     }
-    let recorder = recorded(&machine, 4);
-    recorder
+    recorded(&machine, 4)
 }
 
 /// The names of the sensors that count, without their beginning, and their power.
