@@ -11,7 +11,7 @@ use irene_regress::{
 use irene_tree::{Level, Mark, NodeId, Parallel, Quantity, Size, Tree, TreeBuilder};
 use proptest::{prelude::*, sample::Index};
 
-use crate::made_up::{data, model, predicted, traced, train, trainers};
+use crate::made_up::{data, evaluated, model, predicted, traced, train, trainers};
 
 /// A BERT-like or GPT-like config of any size, some far beyond what any profile saw.
 fn any_spec() -> impl proptest::strategy::Strategy<Value = ModelSpec> {
@@ -109,10 +109,7 @@ fn the_law_behind_the_data_is_found_from_specs() {
 fn leaves_that_are_linear_in_a_feature_are_fitted_exactly_by_the_paper() {
     // The made-up driver energy is 0.6 of the wall's.
     let profile = train(&PaperTrainer::default());
-    let mut evaluation = irene_regress::Evaluation::default();
-    for tree in data() {
-        evaluation.add(&predicted(profile.predictor.as_ref(), tree)).unwrap();
-    }
+    let evaluation = evaluated(profile.predictor.as_ref(), data());
     assert!(evaluation.mean(Level::Ml).unwrap() < 1e-6, "{:?}", evaluation.mean(Level::Ml));
     assert!(evaluation.mean(Level::Module).unwrap() < 60.0);
 }
@@ -135,9 +132,7 @@ fn repeated(tree: &Tree) -> Tree {
 fn the_paper_learns_from_nodes_that_run_several_times_as_it_predicts_them() {
     let trees: Vec<Tree> = data().iter().map(repeated).collect();
     let predictor = PaperTrainer::default().train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let mut evaluation = irene_regress::Evaluation::default();
-    trees.iter().for_each(|tree| evaluation.add(&predicted(predictor.as_ref(), tree)).unwrap());
-    let error = evaluation.mean(Level::Module).unwrap();
+    let error = evaluated(predictor.as_ref(), &trees).mean(Level::Module).unwrap();
     assert!(error < 5.0, "{error}");
 }
 

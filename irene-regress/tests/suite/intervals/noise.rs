@@ -6,7 +6,7 @@ use irene_tree::{Level, Node, Quantity, Tree};
 use serde_json::json;
 
 use super::width;
-use crate::made_up::{data, measured, model, predicted, train, trained_on};
+use crate::made_up::{data, evaluated, measured, model, predicted, scale, train, trained_on};
 
 /// A number that is normally distributed, the same for the same words.
 fn normal(words: &str) -> f64 {
@@ -24,9 +24,7 @@ fn noisy(tree: &Tree, share: f64, seed: usize) -> Tree {
     let mut noisy = tree.clone();
     for node in noisy.nodes_mut() {
         let truth = 3.0 * node.get(Quantity::GroundTruthEnergy).unwrap();
-        for quantity in [Quantity::Latency, Quantity::GpuEnergy] {
-            node.set(quantity, 3.0 * node.get(quantity).unwrap());
-        }
+        scale(node, 3.0);
         let factor = 1.0 + share * normal(&format!("{seed} {} {truth}", node.instance_type()));
         let joules = truth * factor.max(0.1);
         node.set(Quantity::GroundTruthEnergy, joules);
@@ -41,10 +39,15 @@ fn without_measurement(mut tree: Tree) -> Tree {
     tree
 }
 
+/// The trees as a machine that is three times slower would have them, without noise.
+fn noiseless() -> Vec<Tree> {
+    data().iter().map(|tree| without_measurement(noisy(tree, 0.0, 0))).collect()
+}
+
 #[test]
 fn the_intervals_of_a_calibration_on_one_noisy_tree_hold() {
     let here = train(&Track::Specs);
-    let truth: Vec<Tree> = data().iter().map(|tree| without_measurement(noisy(tree, 0.0, 0))).collect();
+    let truth = noiseless();
     let mut all = Evaluation::default();
     for (seed, share) in [(1, 0.8), (2, 0.8), (3, 0.5), (4, 0.2)] {
         let few = [noisy(&data()[5 * seed], share, seed)];
@@ -79,19 +82,15 @@ fn the_intervals_of_a_calibration_on_one_noisy_tree_hold() {
 #[test]
 fn noisy_trees_count_little_beside_good_ones() {
     let here = train(&Track::Specs);
-    let good: Vec<Tree> = data()[..6].iter().map(|tree| without_measurement(noisy(tree, 0.0, 0))).collect();
+    let truth = noiseless();
     let noise: Vec<Tree> = data()[6..12].iter().map(|tree| noisy(tree, 0.7, 9)).collect();
     let error = |trees: &[Tree]| {
         let profile = here.calibrated(trees, "x").unwrap();
-        let mut evaluation = Evaluation::default();
-        for tree in &data()[12..] {
-            evaluation.add(&predicted(profile.predictor.as_ref(), &without_measurement(noisy(tree, 0.0, 0)))).unwrap();
-        }
-        evaluation.mean(Level::Model).unwrap()
+        evaluated(profile.predictor.as_ref(), &truth[12..]).mean(Level::Model).unwrap()
     };
-    let both = [good.clone(), noise.clone()].concat();
+    let both = [&truth[..6], &noise[..]].concat();
     let blind: Vec<Tree> = both.iter().cloned().map(without_measurement).collect();
-    let [alone, weighted, blind] = [error(&good), error(&both), error(&blind)];
+    let [alone, weighted, blind] = [error(&truth[..6]), error(&both), error(&blind)];
     assert!(weighted < 0.5 * blind && weighted < alone + 3.0, "{alone} {weighted} {blind}");
 }
 
@@ -115,9 +114,7 @@ fn jittered(tree: &Tree, share: f64) -> Tree {
     for node in tree.nodes_mut() {
         let energy = node.get(Quantity::GroundTruthEnergy).unwrap();
         let factor = (share * normal(&format!("{words} {} {energy}", node.instance_type()))).exp();
-        for quantity in [Quantity::GroundTruthEnergy, Quantity::GpuEnergy, Quantity::Latency] {
-            node.set(quantity, factor * node.get(quantity).unwrap());
-        }
+        scale(node, factor);
     }
     tree
 }
@@ -155,11 +152,7 @@ fn modules_that_cost_less_than_their_parts_leave_a_profile_and_its_intervals_who
 fn intervals_hold_also_where_modules_take_less_than_their_parts() {
     let less = |tree: &Tree| {
         let mut tree = jittered(tree, 0.02);
-        for node in tree.nodes_mut().iter_mut().filter(|node| !node.level().is_leaf()) {
-            for quantity in [Quantity::GroundTruthEnergy, Quantity::GpuEnergy, Quantity::Latency] {
-                node.set(quantity, 0.75 * node.get(quantity).unwrap());
-            }
-        }
+        tree.nodes_mut().iter_mut().filter(|node| !node.level().is_leaf()).for_each(|node| scale(node, 0.75));
         tree
     };
     let trees: Vec<Tree> = data().iter().map(less).collect();
