@@ -80,7 +80,9 @@ fn a_sensor_that_counts_energy_is_read_for_energy_alone() {
 #[test]
 fn two_supplies_of_one_make_are_told_apart() {
     let machine = Machine::new();
-    ["hwmon0", "hwmon1"].map(|entry| chip(&machine, entry, "psu", &[("power1_input", "", 70_000_000)]));
+    for entry in ["hwmon0", "hwmon1"] {
+        chip(&machine, entry, "psu", &[("power1_input", "", 70_000_000)]);
+    }
     assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.psu@hwmon0.power1", "hwmon.psu@hwmon1.power1"]);
 }
 
