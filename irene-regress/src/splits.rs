@@ -207,17 +207,19 @@ mod tests {
 
     use super::*;
 
+    fn tree(name: String, class: &'static str, size: Size) -> Tree {
+        let mut builder = TreeBuilder::new(name, size);
+        builder.enter("root", class, Level::Model);
+        builder.leaf("x", "Tanh", Level::Ml, None);
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
     fn trees() -> Vec<Tree> {
         let models =
             [("a", "GPT2Model"), ("b", "BertModel"), ("c", "RobertaModel"), ("d", "DistilBertModel"), ("e", "TModel")];
-        let tree = |(name, class): (&str, &'static str), size: usize| {
-            let mut builder = TreeBuilder::new(name, Size::new(size, 10 * size));
-            builder.enter("root", class, Level::Model);
-            builder.leaf("x", "Tanh", Level::Ml, None);
-            builder.leave();
-            builder.finish().unwrap()
-        };
-        models.into_iter().flat_map(|model| [1, 2, 3].map(|size| tree(model, size))).collect()
+        let at = |name: &str, class, size: usize| tree(name.to_owned(), class, Size::new(size, 10 * size));
+        models.into_iter().flat_map(|(name, class)| [1, 2, 3].map(|size| at(name, class, size))).collect()
     }
 
     #[test]
@@ -246,14 +248,8 @@ mod tests {
 
     #[test]
     fn of_many_models_several_are_left_out_at_a_time_and_none_is_on_both_sides() {
-        let tree = |place: usize| {
-            let mut builder = TreeBuilder::new(format!("m{}", place / 3), Size::new(place % 3 + 1, 8));
-            builder.enter("root", "M", Level::Model);
-            builder.leaf("x", "Tanh", Level::Ml, None);
-            builder.leave();
-            builder.finish().unwrap()
-        };
-        let trees: Vec<Tree> = (0..300).map(tree).collect();
+        let of = |place: usize| tree(format!("m{}", place / 3), "M", Size::new(place % 3 + 1, 8));
+        let trees: Vec<Tree> = (0..300).map(of).collect();
         let trees: Vec<&Tree> = trees.iter().collect();
         let splits = held_out(&trees);
         assert_eq!(splits.len(), PARTS);
@@ -266,14 +262,8 @@ mod tests {
 
     #[test]
     fn the_order_of_trees_decides_nothing_that_is_left_out() {
-        let tree = |place: usize| {
-            let mut builder = TreeBuilder::new(format!("m{place}"), Size::new(1 + place % 4, 8 + place / 4));
-            builder.enter("root", "M", Level::Model);
-            builder.leaf("x", "Tanh", Level::Ml, None);
-            builder.leave();
-            builder.finish().unwrap()
-        };
-        let forth: Vec<Tree> = (0..60).map(tree).collect();
+        let of = |place: usize| tree(format!("m{place}"), "M", Size::new(1 + place % 4, 8 + place / 4));
+        let forth: Vec<Tree> = (0..60).map(of).collect();
         let left_out = |order: &dyn Fn(usize) -> usize, splits: fn(&[&Tree]) -> Vec<Split>| {
             let trees: Vec<&Tree> = (0..60).map(|place| &forth[order(place)]).collect();
             let names =

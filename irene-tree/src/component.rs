@@ -133,7 +133,7 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, Size, TreeBuilder};
+    use crate::{Level, Size, TreeBuilder, tree::tests::model};
 
     const ENERGY: Quantity = Quantity::PredictedEnergy;
 
@@ -168,13 +168,12 @@ mod tests {
     fn a_module_is_known_by_its_class_or_else_by_its_name_or_its_exchange() {
         let of = |class: &'static str, name: &str, kind: Option<OpKind>| {
             let x = crate::Operand::activation([4], crate::Format::F32);
-            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-            builder.enter("root", "M", Level::Model);
-            builder.enter("part", "Part", Level::Module);
-            builder.leaf(name, class, Level::Ml, kind.map(|kind| crate::Operation::new(kind, &[x], x)));
-            builder.leave();
-            builder.leave();
-            builder.finish().unwrap().component(NodeId(2))
+            let tree = model(|builder| {
+                builder.enter("part", "Part", Level::Module);
+                builder.leaf(name, class, Level::Ml, kind.map(|kind| crate::Operation::new(kind, &[x], x)));
+                builder.leave();
+            });
+            tree.component(NodeId(2))
         };
         for (class, component) in [
             ("LlamaRMSNorm", Component::Norms),
@@ -205,11 +204,7 @@ mod tests {
     #[test]
     fn only_a_product_right_below_the_root_is_the_heads() {
         let of = |class: &'static str| {
-            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-            builder.enter("root", "M", Level::Model);
-            builder.leaf("decoder", class, Level::Ml, None);
-            builder.leave();
-            builder.finish().unwrap().component(NodeId(1))
+            model(|builder| _ = builder.leaf("decoder", class, Level::Ml, None)).component(NodeId(1))
         };
         assert_eq!((of("Linear"), of("Conv1D"), of("Tanh")), (Component::Head, Component::Head, Component::Other));
     }
