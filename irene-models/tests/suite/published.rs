@@ -263,3 +263,13 @@ fn a_short_convolution_costs_a_token_the_same_whatever_came_before() {
     let flops = of_scope(&lfm2, run(Size::new(1, 5)), "root.0.conv", Quantity::Flops) * 1e6;
     assert_eq!(flops.round(), f64::from(5 * of_token));
 }
+
+#[test]
+fn granite_has_its_part_for_every_token_beside_the_experts() {
+    let layers = json!({"shared_intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["attention"]});
+    let granite = spec(&config("granitemoehybrid", [32, 1, 4, 2, 24, 64], layers));
+    let parameters = |scope: &str| of_scope(&granite, Size::new(1, 3).into(), scope, Quantity::NumParameters);
+    assert_eq!(parameters("root.0.shared_mlp.input_linear"), f64::from(32 * 2 * 12));
+    assert_eq!(parameters("root.0.shared_mlp.output_linear"), f64::from(12 * 32));
+    assert_eq!(parameters("root.0.block_sparse_moe"), f64::from(4 * 32 + 4 * 3 * 24 * 32));
+}

@@ -121,7 +121,8 @@ enum FeedForwardPart {
     Module(DenseModule),
     /// The layer's own products, over all tokens in one list.
     Own(Dense),
-    Mixture(Box<MixtureOfExperts>),
+    /// Experts, and a part for every token beside them.
+    Mixture(Box<MixtureOfExperts>, Option<DenseModule>),
 }
 
 impl DecoderLayer {
@@ -160,7 +161,14 @@ impl DecoderLayer {
         let Some(feed_forward) = &self.feed_forward else { return Ok(hidden.clone()) };
         let fed = match feed_forward {
             FeedForwardPart::Module(module) => cx.call(module, (hidden, residual))?,
-            FeedForwardPart::Mixture(mixture) => cx.call(mixture.as_ref(), hidden)?,
+            FeedForwardPart::Mixture(mixture, None) => cx.call(mixture.as_ref(), hidden)?,
+            FeedForwardPart::Mixture(mixture, Some(beside)) => {
+                let routed = cx.call(mixture.as_ref(), hidden)?;
+                let fed = cx.call(beside, (hidden, None))?;
+                // Where tokens are exchanged, the experts' sum is whole already.
+                let fed = if cx.parallel().exchanges_tokens() { cx.all_reduce(&fed)? } else { fed };
+                cx.add(&routed, &fed)?
+            }
             FeedForwardPart::Own(layers) => {
                 let shape = hidden.shape();
                 let tokens = cx.reshape(hidden, [hidden.dim(0) * hidden.dim(1), hidden.dim(2)])?;
@@ -168,7 +176,7 @@ impl DecoderLayer {
                 cx.reshape(&fed, shape)?
             }
         };
-        let is_whole = matches!(feed_forward, FeedForwardPart::Mixture(_)) && cx.parallel().exchanges_tokens();
+        let is_whole = matches!(feed_forward, FeedForwardPart::Mixture(..)) && cx.parallel().exchanges_tokens();
         let fed = if is_whole { fed } else { cx.all_reduce(&fed)? };
         let fed = self.scaled(cx, fed)?;
         if residual.is_some() { Ok(fed) } else { cx.dropout(&fed, self.dropouts.feed_forward) }
@@ -272,20 +280,28 @@ impl FeedForwardPart {
                 mixture.key,
                 &format!("{}.{}", mixture.router.name, mixture.router.weight),
             );
+            let beside = mixture.beside.map(|inner| {
+                let recipe = FeedForward::for_every_token(inner, mixture.activation);
+                dense_module(&weights.child(names.feed_forward), names, &recipe, hidden)
+            });
             let mixture = MixtureOfExperts::load(&place, &names.classes, mixture, hidden)?;
-            return Ok(Self::Mixture(Box::new(mixture)));
+            return Ok(Self::Mixture(Box::new(mixture), beside.transpose()?));
         }
-        let own = names.feed_forward.is_empty();
-        let place = if own { weights.clone() } else { weights.child(names.feed_forward) };
-        let layers = Dense::load(&place, recipe, hidden)?;
-        let layers = layers
-            .ok_or_else(|| Error::Shape { operation: "feed_forward", reason: "a mixture is no dense layer".into() })?;
-        Ok(if own {
-            Self::Own(layers)
+        Ok(if names.feed_forward.is_empty() {
+            Self::Own(dense(weights, recipe, hidden)?)
         } else {
-            Self::Module(DenseModule::new(&place, names.classes.feed_forward, layers))
+            Self::Module(dense_module(&weights.child(names.feed_forward), names, recipe, hidden)?)
         })
     }
+}
+
+fn dense(weights: &Weights<'_>, recipe: &FeedForward, hidden: usize) -> Result<Dense> {
+    let layers = Dense::load(weights, recipe, hidden)?;
+    layers.ok_or_else(|| Error::Shape { operation: "feed_forward", reason: "a mixture is no dense layer".into() })
+}
+
+fn dense_module(weights: &Weights<'_>, names: &Names, recipe: &FeedForward, hidden: usize) -> Result<DenseModule> {
+    Ok(DenseModule::new(weights, names.classes.feed_forward, dense(weights, recipe, hidden)?))
 }
 
 impl Block {

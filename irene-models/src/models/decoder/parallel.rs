@@ -127,6 +127,9 @@ impl Split<'_> {
         if let (Some(shared), false) = (&mut mixture.shared, self.parallel.exchanges_tokens()) {
             shared.inner = self.by_tensor(INNER_OF_SHARED, "inner numbers of the shared expert", shared.inner)?;
         }
+        if let Some(inner) = &mut mixture.beside {
+            *inner = self.by_tensor(INNER_OF_SHARED, "inner numbers of the shared expert", *inner)?;
+        }
         Ok(())
     }
 }

@@ -373,6 +373,8 @@ pub(super) struct Mixture {
     pub(super) weights: ExpertKeys,
     /// An expert for every token: its names and width.
     pub(super) shared: Option<Shared>,
+    /// The inner size of a part for every token that is the layer's own, beside the experts (Granite).
+    pub(super) beside: Option<usize>,
 }
 
 /// How experts are chosen and weighed.

@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SHARED, Turn, hidden_act,
+    Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, Parts, Recipe, Result, SHARED, Turn, hidden_act,
     llama::{GRANITE_READS, LLAMA, granite_scales},
     llama_like,
-    mixtures::granite_mixture,
+    mixtures::{GRANITE_MOE, granite_mixture},
     windows::kinds,
 };
 use crate::{
     families::{Family, Plain},
-    models::decoder::recipe::{Classes, Shared, StateKind, States, classes},
+    models::decoder::recipe::{Classes, StateKind, States, classes},
 };
 
 const READS: &[&str] = &[
@@ -100,14 +100,32 @@ fn states(config: &Config) -> Result<States> {
 fn feed_forward(config: &Config) -> Result<FeedForward> {
     let inner = config.size_or("shared_intermediate_size", 1024)?;
     if config.token_or("num_local_experts", 8)? > 0 {
-        let shared = Shared { name: "shared_mlp", inner, gate: None };
-        return Ok(FeedForward::Mixture(granite_mixture(config, Some(shared))?));
+        return Ok(FeedForward::Mixture(granite_mixture(config, Some(inner))?));
     }
-    Ok(FeedForward::GatedJointly {
-        names: ["input_linear", "output_linear"],
-        inner,
-        activation: hidden_act(config)?,
-        limit: None,
-        biased: false,
-    })
+    Ok(FeedForward::for_every_token(inner, hidden_act(config)?))
 }
+
+/// The same feed-forward parts behind an attention in every layer.
+pub(super) const GRANITE_SHARED: Decoder = Decoder {
+    family: Family {
+        model_type: "granitemoeshared",
+        classes: &["GraniteMoeShared"],
+        reads: &[SHARED, LLAMA_LIKE, GRANITE_READS, &["shared_intermediate_size"]],
+        ..GRANITE_MOE.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let classes = Classes {
+            mixture: "GraniteMoeSharedMoE",
+            router: "GraniteMoeSharedTopKGating",
+            experts: "GraniteMoeSharedParallelExperts",
+            ..classes!("GraniteMoeShared")
+        };
+        let mut recipe = llama_like(config, &Defaults::of(classes))?;
+        granite_scales(&mut recipe, config)?;
+        recipe.names.feed_forward = "shared_mlp";
+        let inner = config.token_or("shared_intermediate_size", 0)?;
+        recipe.feed(FeedForward::Mixture(granite_mixture(config, (inner > 0).then_some(inner))?));
+        Ok(recipe)
+    },
+};

@@ -108,6 +108,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &glm::DOTS1,
     &glm::SOLAR_OPEN,
     &exaone4::EXAONE_MOE,
+    &granite_hybrid::GRANITE_SHARED,
     &lfm2::LFM2,
     &lfm2::LFM2_MOE,
 ];
