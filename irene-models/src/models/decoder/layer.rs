@@ -8,7 +8,7 @@ use super::{
     latent::LatentAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
+    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe, States},
     states::StateMixer,
 };
 use crate::{
@@ -114,6 +114,7 @@ enum SelfAttention {
     Heads(Box<DecoderAttention>),
     Latent(Box<LatentAttention>),
     States(Box<StateMixer>),
+    Both(Box<StateMixer>, Box<DecoderAttention>),
     None,
 }
 
@@ -147,6 +148,12 @@ impl DecoderLayer {
             SelfAttention::States(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
+            }
+            SelfAttention::Both(mixer, attention) => {
+                let ((hidden, _), (_, past)) = seen;
+                let given = cx.call(mixer.as_ref(), (hidden, past))?;
+                let (attended, kept) = cx.call(attention.as_ref(), seen)?;
+                (cx.add(&given, &attended)?, kept)
             }
             SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, None)),
         };
@@ -257,10 +264,15 @@ impl SelfAttention {
     fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let Recipe { names, hidden, attention, norm, .. } = recipe;
         let (in_layer, weights) = (weights, &weights.child(names.attention));
+        let mixer = |states: &States| -> Result<_> {
+            Ok(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
+        };
         Ok(match (layer.parts, &attention.states, &attention.latent) {
             (Parts::FeedForward, ..) | (Parts::States | Parts::StatesAndFeedForward, None, _) => Self::None,
-            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => {
-                Self::States(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
+            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => Self::States(mixer(states)?),
+            (Parts::StatesBesideAttention, Some(states), _) => {
+                let heads = DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?;
+                Self::Both(mixer(states)?, Box::new(heads))
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))

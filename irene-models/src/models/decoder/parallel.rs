@@ -23,7 +23,8 @@ const INNER_OF_SHARED: &[&str] = &[
     "n_shared_experts",
     "moe_num_shared_experts",
 ];
-const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "hidden_size"];
+const HEADS_OF_STATES: &[&str] =
+    &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "num_heads", "hidden_size"];
 const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
 
 impl Recipe {
@@ -49,7 +50,7 @@ impl Recipe {
             );
             return Err(split.refuse(GROUPS, reason));
         }
-        attention.heads = split.by_tensor(&["num_attention_heads"], "heads", attention.heads)?;
+        attention.heads = split.by_tensor(&["num_attention_heads", "num_heads"], "heads", attention.heads)?;
         attention.groups = split.groups(attention.groups)?;
         if let Some(states) = &mut attention.states {
             states.heads = split.by_tensor(HEADS_OF_STATES, "heads of states", states.heads)?;

@@ -1,39 +1,26 @@
 //! Granite 4 (2025): attentions that may know no positions, layers of states, and a feed-forward part for every token, beside experts or alone.
 
-use serde_json::Value;
-
 use super::{
     Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, Parts, Recipe, Result, SHARED, Turn, hidden_act,
     llama::{GRANITE_READS, LLAMA, granite_scales},
     llama_like,
+    mamba::{STATES_READS, states},
     mixtures::{GRANITE_MOE, granite_mixture},
     windows::kinds,
 };
 use crate::{
     families::{Family, Plain},
-    models::decoder::recipe::{Classes, StateKind, States, classes},
+    models::decoder::recipe::{Classes, classes},
 };
 
-const READS: &[&str] = &[
-    "rms_norm_eps",
-    "attention_bias",
-    "position_embedding_type",
-    "shared_intermediate_size",
-    "layer_types",
-    "mamba_n_heads",
-    "mamba_n_groups",
-    "mamba_d_state",
-    "mamba_d_head",
-    "mamba_d_conv",
-    "mamba_expand",
-    "mamba_chunk_size",
-];
+const READS: &[&str] =
+    &["rms_norm_eps", "attention_bias", "position_embedding_type", "shared_intermediate_size", "layer_types"];
 
 pub(super) const GRANITE_HYBRID: Decoder = Decoder {
     family: Family {
         model_type: "granitemoehybrid",
         classes: &["GraniteMoeHybrid"],
-        reads: &[SHARED, GRANITE_READS, READS],
+        reads: &[SHARED, GRANITE_READS, STATES_READS, READS],
         also: &[("layers_block_type", "layer_types"), ("num_experts", "num_local_experts")],
         plain: &[
             ("normalization_function", Plain::Word("rmsnorm")),
@@ -71,29 +58,6 @@ fn granite_hybrid(config: &Config) -> Result<Recipe> {
         }
     }
     Ok(recipe)
-}
-
-fn states(config: &Config) -> Result<States> {
-    let (heads, groups) = (config.size_or("mamba_n_heads", 128)?, config.size_or("mamba_n_groups", 1)?);
-    let inner = config.size_or("mamba_expand", 2)? * config.size("hidden_size")?;
-    let width = match config.value("mamba_d_head") {
-        Some(Value::String(word)) if word == "auto" => inner / heads,
-        _ => config.size_or("mamba_d_head", inner / heads)?,
-    };
-    if heads * width != inner || !heads.is_multiple_of(groups) {
-        let reason = format!("{heads} heads of {width} numbers in {groups} groups do not make {inner} numbers");
-        return Err(config.error("mamba_n_heads", reason));
-    }
-    Ok(States {
-        kind: StateKind::Mamba2,
-        name: "mamba",
-        heads,
-        width,
-        groups,
-        size: config.size_or("mamba_d_state", 256)?,
-        kernel: config.size_or("mamba_d_conv", 4)?,
-        chunk: config.size_or("mamba_chunk_size", 256)?,
-    })
 }
 
 /// One part alone, or experts with one for every token.
