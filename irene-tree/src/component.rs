@@ -59,7 +59,7 @@ impl Component {
 
     /// By the class of a module. Classes are their authors': `BertSelfAttention`, `LlamaMLP`, `NemotronHMamba2Mixer`.
     fn of_type(class: &str) -> Option<Self> {
-        const ATTENTION: [&str; 3] = ["Attention", "Rotary", "Mixer"];
+        const ATTENTION: [&str; 6] = ["Attention", "Rotary", "Mixer", "MambaLayer", "DeltaNet", "ShortConv"];
         const FEED_FORWARD: [&str; 9] =
             ["MLP", "FFN", "Intermediate", "Experts", "MoE", "Moe", "MoeBlock", "Router", "Gating"];
         const HEADS: [&str; 6] =
@@ -181,6 +181,9 @@ mod tests {
             ("BertOutput", Component::FeedForward),
             ("MixtralExperts", Component::FeedForward),
             ("NemotronHMamba2Mixer", Component::Attention),
+            ("GraniteMoeHybridMambaLayer", Component::Attention),
+            ("Qwen3NextGatedDeltaNet", Component::Attention),
+            ("Lfm2ShortConv", Component::Attention),
             ("LlamaRotaryEmbedding", Component::Attention),
             ("Embedding", Component::Embeddings),
             ("BertLMPredictionHead", Component::Head),

@@ -85,10 +85,9 @@ impl Fixture {
             let Some(found) = outputs.outputs().get(&scope).and_then(Tensor::candle) else {
                 // Classes of their own in transformers, and operations of their module here, or nothing: activations, dropout, and the
                 // angles of a model that does not rotate. Llama 4 has one norm where queries and keys have one each here.
-                let activation =
-                    ["act", "act_fn", "activation_fn", "gelu_impl", "dropout", "drop", "rotary_emb", "qk_norm"]
-                        .iter()
-                        .any(|end| name.ends_with(end));
+                let activation = ["act", "activation", "_fn", "gelu_impl", "dropout", "drop", "rotary_emb", "qk_norm"]
+                    .iter()
+                    .any(|end| name.ends_with(end));
                 assert!(activation, "{}: no node {scope}", self.name);
                 continue;
             };
@@ -165,6 +164,7 @@ fixtures!(
     gptj,
     granite,
     granitemoe,
+    granitemoeshared,
     llama,
     llama4,
     llama4_plain,

@@ -92,6 +92,7 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
         }
         "qwen3_moe" => r#","num_experts":8,"num_experts_per_tok":2,"moe_intermediate_size":8"#,
         "gpt_oss" => r#","num_local_experts":8,"num_experts_per_tok":2"#,
+        "granitemoeshared" => r#","num_local_experts":8,"num_experts_per_tok":2,"shared_intermediate_size":8"#,
         _ => "",
     };
     if family == "deepseek_v3" {
@@ -100,7 +101,7 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
     format!("{{{fields}}}")
 }
 
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 14] = [
     "llama",
     "mistral",
     "qwen2",
@@ -114,6 +115,7 @@ const FAMILIES: [&str; 13] = [
     "qwen2_moe",
     "qwen3_moe",
     "gpt_oss",
+    "granitemoeshared",
 ];
 
 /// The nodes whose parameters every GPU has: norms, routers, and the way to latent vectors, which all heads share.
@@ -149,7 +151,7 @@ proptest! {
         is_fused: bool,
     ) {
         let spec = spec(&config(family, layers, heads, width, inner));
-        let is_mixture = ["deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"].contains(&family);
+        let is_mixture = ["deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoeshared"].contains(&family);
         // Rows of experts divide.
         let size = Size::new(4 * batch, tokens).after(past);
         let parallel = Parallel { expert: if experts && is_mixture { gpus } else { 1 }, ..tensor(gpus) };

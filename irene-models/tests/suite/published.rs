@@ -193,7 +193,20 @@ fn models_with_states_have_their_published_parameters_in_all_and_for_a_token() {
     let granite = json!({"shared_intermediate_size": 1536, "num_local_experts": 72, "num_experts_per_tok": 10, "mamba_d_state": 128,
         "position_embedding_type": "nope", "tie_word_embeddings": true, "layer_types": (0..40).map(kinds).collect::<Vec<_>>()});
     let granite = config("granitemoehybrid", [4096, 40, 32, 8, 768, 100_352], granite);
+    let bamba = json!({"attn_layer_indices": [9, 18, 27], "attn_rotary_emb": 64, "mamba_n_heads": 128, "mamba_d_head": 64,
+        "mamba_d_state": 128, "mamba_n_groups": 1, "mamba_conv_bias": true});
+    let bamba = config("bamba", [4096, 32, 32, 8, 14336, 128_256], bamba);
+    let falcon = json!({"head_dim": 64, "mamba_d_ssm": 1536, "mamba_n_heads": 24, "mamba_d_head": 64, "mamba_d_state": 128,
+        "mamba_use_mlp": true, "mlp_expansion_factor": 8, "attn_layer_indices": null, "ssm_multipliers": [0.5, 0.25, 1.0, 1.0, 1.0],
+        "mlp_multipliers": [0.5, 0.25], "lm_head_multiplier": 0.02, "embedding_multiplier": 5.6, "key_multiplier": 0.5});
+    let falcon = config("falcon_h1", [1024, 36, 8, 2, 2048, 32_784], falcon);
+    let codestral = json!({"num_heads": 128, "head_dim": 64, "state_size": 128, "n_groups": 8, "rms_norm": true,
+        "norm_before_gate": true, "residual_in_fp32": true, "use_conv_bias": true, "use_bias": false});
+    let codestral = config("mamba2", [4096, 64, 0, 0, 8192, 32_768], codestral);
     are_published([
+        ("Bamba 9B", bamba, [9_780_235_392; 2], 12_288),
+        ("Falcon-H1 0.5B", falcon, [521_411_104; 2], 18_432),
+        ("Codestral Mamba", codestral, [7_285_403_648; 2], 0),
         ("Nemotron 3 Nano", nemotron, [31_577_940_288, 3_580_076_352], 6144),
         ("Qwen3-Next", next, [79_674_391_296, 3_874_929_408], 24_576),
         ("Qwen3.5-35B-A3B", of_35b, [34_660_610_688, 3_454_988_928], 20_480),
@@ -262,4 +275,32 @@ fn a_short_convolution_costs_a_token_the_same_whatever_came_before() {
     let of_token = 2 * 32 * 96 + 2 * 32 * 32 + 2 * 32 + 2 * 3 * 32;
     let flops = of_scope(&lfm2, run(Size::new(1, 5)), "root.0.conv", Quantity::Flops) * 1e6;
     assert_eq!(flops.round(), f64::from(5 * of_token));
+}
+
+#[test]
+fn granite_has_its_part_for_every_token_beside_the_experts() {
+    let layers = json!({"shared_intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["attention"]});
+    let granite = spec(&config("granitemoehybrid", [32, 1, 4, 2, 24, 64], layers));
+    let parameters = |scope: &str| of_scope(&granite, Size::new(1, 3).into(), scope, Quantity::NumParameters);
+    assert_eq!(parameters("root.0.shared_mlp.input_linear"), f64::from(32 * 2 * 12));
+    assert_eq!(parameters("root.0.shared_mlp.output_linear"), f64::from(12 * 32));
+    assert_eq!(parameters("root.0.block_sparse_moe"), f64::from(4 * 32 + 4 * 3 * 24 * 32));
+}
+
+#[test]
+fn falcon_h1_keeps_states_beside_its_keys_and_values() {
+    let states = json!({"mamba_d_ssm": 24, "mamba_n_heads": 3, "mamba_d_head": 8, "mamba_d_state": 16});
+    let falcon = spec(&config("falcon_h1", [32, 2, 4, 2, 40, 64], states));
+    let bytes = |tokens| falcon.cache_bytes(1, tokens, Precision::of(Format::BF16)).unwrap().unwrap();
+    // In each layer keys and values of two heads of 8 numbers, in 16 bits.
+    let of_token = 2 * 2 * 2 * 8 * 2;
+    assert_eq!(bytes(11) - bytes(10), of_token);
+    // A state of 24 x 16 numbers in 32 bits, and three tokens of 24 + 2 x 16 channels in 16.
+    assert_eq!(bytes(10) - 10 * of_token, 2 * (24 * 16 * 4 + 3 * (24 + 2 * 16) * 2));
+    // The way in to gates, channels and steps, the convolution, three numbers for each head, and the way out: there is no norm.
+    let of_states = 32 * (24 + 56 + 3) + 56 * 5 + 3 * 3 + 24 * 32;
+    for kernels in [Kernels::Eager, Kernels::Fused] {
+        let run = Run { kernels, ..Size::new(3, 1).after(7).into() };
+        assert_eq!(of_scope(&falcon, run, "root.1.mamba", Quantity::NumParameters), f64::from(of_states));
+    }
 }

@@ -8,7 +8,7 @@ use super::{
     latent::LatentAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
+    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe, States},
     states::StateMixer,
 };
 use crate::{
@@ -114,6 +114,7 @@ enum SelfAttention {
     Heads(Box<DecoderAttention>),
     Latent(Box<LatentAttention>),
     States(Box<StateMixer>),
+    Both(Box<StateMixer>, Box<DecoderAttention>),
     None,
 }
 
@@ -121,7 +122,8 @@ enum FeedForwardPart {
     Module(DenseModule),
     /// The layer's own products, over all tokens in one list.
     Own(Dense),
-    Mixture(Box<MixtureOfExperts>),
+    /// Experts, and a part for every token beside them.
+    Mixture(Box<MixtureOfExperts>, Option<DenseModule>),
 }
 
 impl DecoderLayer {
@@ -147,6 +149,12 @@ impl DecoderLayer {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
             }
+            SelfAttention::Both(mixer, attention) => {
+                let ((hidden, _), (_, past)) = seen;
+                let given = cx.call(mixer.as_ref(), (hidden, past))?;
+                let (attended, kept) = cx.call(attention.as_ref(), seen)?;
+                (cx.add(&given, &attended)?, kept)
+            }
             SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, None)),
         };
         // Each GPU has a part of the heads.
@@ -160,7 +168,14 @@ impl DecoderLayer {
         let Some(feed_forward) = &self.feed_forward else { return Ok(hidden.clone()) };
         let fed = match feed_forward {
             FeedForwardPart::Module(module) => cx.call(module, (hidden, residual))?,
-            FeedForwardPart::Mixture(mixture) => cx.call(mixture.as_ref(), hidden)?,
+            FeedForwardPart::Mixture(mixture, None) => cx.call(mixture.as_ref(), hidden)?,
+            FeedForwardPart::Mixture(mixture, Some(beside)) => {
+                let routed = cx.call(mixture.as_ref(), hidden)?;
+                let fed = cx.call(beside, (hidden, None))?;
+                // Where tokens are exchanged, the experts' sum is whole already.
+                let fed = if cx.parallel().exchanges_tokens() { cx.all_reduce(&fed)? } else { fed };
+                cx.add(&routed, &fed)?
+            }
             FeedForwardPart::Own(layers) => {
                 let shape = hidden.shape();
                 let tokens = cx.reshape(hidden, [hidden.dim(0) * hidden.dim(1), hidden.dim(2)])?;
@@ -168,7 +183,7 @@ impl DecoderLayer {
                 cx.reshape(&fed, shape)?
             }
         };
-        let is_whole = matches!(feed_forward, FeedForwardPart::Mixture(_)) && cx.parallel().exchanges_tokens();
+        let is_whole = matches!(feed_forward, FeedForwardPart::Mixture(..)) && cx.parallel().exchanges_tokens();
         let fed = if is_whole { fed } else { cx.all_reduce(&fed)? };
         let fed = self.scaled(cx, fed)?;
         if residual.is_some() { Ok(fed) } else { cx.dropout(&fed, self.dropouts.feed_forward) }
@@ -249,10 +264,15 @@ impl SelfAttention {
     fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let Recipe { names, hidden, attention, norm, .. } = recipe;
         let (in_layer, weights) = (weights, &weights.child(names.attention));
+        let mixer = |states: &States| -> Result<_> {
+            Ok(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
+        };
         Ok(match (layer.parts, &attention.states, &attention.latent) {
             (Parts::FeedForward, ..) | (Parts::States | Parts::StatesAndFeedForward, None, _) => Self::None,
-            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => {
-                Self::States(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
+            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => Self::States(mixer(states)?),
+            (Parts::StatesBesideAttention, Some(states), _) => {
+                let heads = DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?;
+                Self::Both(mixer(states)?, Box::new(heads))
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))
@@ -272,20 +292,28 @@ impl FeedForwardPart {
                 mixture.key,
                 &format!("{}.{}", mixture.router.name, mixture.router.weight),
             );
+            let beside = mixture.beside.map(|inner| {
+                let recipe = FeedForward::for_every_token(inner, mixture.activation);
+                dense_module(&weights.child(names.feed_forward), names, &recipe, hidden)
+            });
             let mixture = MixtureOfExperts::load(&place, &names.classes, mixture, hidden)?;
-            return Ok(Self::Mixture(Box::new(mixture)));
+            return Ok(Self::Mixture(Box::new(mixture), beside.transpose()?));
         }
-        let own = names.feed_forward.is_empty();
-        let place = if own { weights.clone() } else { weights.child(names.feed_forward) };
-        let layers = Dense::load(&place, recipe, hidden)?;
-        let layers = layers
-            .ok_or_else(|| Error::Shape { operation: "feed_forward", reason: "a mixture is no dense layer".into() })?;
-        Ok(if own {
-            Self::Own(layers)
+        Ok(if names.feed_forward.is_empty() {
+            Self::Own(dense(weights, recipe, hidden)?)
         } else {
-            Self::Module(DenseModule::new(&place, names.classes.feed_forward, layers))
+            Self::Module(dense_module(&weights.child(names.feed_forward), names, recipe, hidden)?)
         })
     }
+}
+
+fn dense(weights: &Weights<'_>, recipe: &FeedForward, hidden: usize) -> Result<Dense> {
+    let layers = Dense::load(weights, recipe, hidden)?;
+    layers.ok_or_else(|| Error::Shape { operation: "feed_forward", reason: "a mixture is no dense layer".into() })
+}
+
+fn dense_module(weights: &Weights<'_>, names: &Names, recipe: &FeedForward, hidden: usize) -> Result<DenseModule> {
+    Ok(DenseModule::new(weights, names.classes.feed_forward, dense(weights, recipe, hidden)?))
 }
 
 impl Block {

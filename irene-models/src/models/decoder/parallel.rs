@@ -23,7 +23,8 @@ const INNER_OF_SHARED: &[&str] = &[
     "n_shared_experts",
     "moe_num_shared_experts",
 ];
-const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "hidden_size"];
+const HEADS_OF_STATES: &[&str] =
+    &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "num_heads", "hidden_size"];
 const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
 
 impl Recipe {
@@ -48,7 +49,7 @@ impl Recipe {
             );
             return Err(split.refuse(GROUPS, reason));
         }
-        attention.heads = split.by_tensor(&["num_attention_heads"], "heads", attention.heads)?;
+        attention.heads = split.by_tensor(&["num_attention_heads", "num_heads"], "heads", attention.heads)?;
         attention.groups = split.groups(attention.groups)?;
         if let Some(states) = &mut attention.states {
             states.heads = split.by_tensor(HEADS_OF_STATES, "heads of states", states.heads)?;
@@ -125,6 +126,9 @@ impl Split<'_> {
         // Where tokens are exchanged, each GPU runs the shared expert whole, on tokens of its own.
         if let (Some(shared), false) = (&mut mixture.shared, self.parallel.exchanges_tokens()) {
             shared.inner = self.by_tensor(INNER_OF_SHARED, "inner numbers of the shared expert", shared.inner)?;
+        }
+        if let Some(inner) = &mut mixture.beside {
+            *inner = self.by_tensor(INNER_OF_SHARED, "inner numbers of the shared expert", *inner)?;
         }
         Ok(())
     }

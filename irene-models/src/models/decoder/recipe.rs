@@ -2,7 +2,7 @@
 
 use irene_tree::Kernels;
 
-use super::rotary::Rotary;
+use super::{rotary::Rotary, states::NOTHING};
 use crate::{Activation, CacheShape, LayerCache, layers::Stacked, models::task_head::HeadClasses};
 
 /// A whole decoder.
@@ -60,6 +60,8 @@ pub(super) enum Parts {
     /// States in place of an attention, and nothing else.
     States,
     StatesAndFeedForward,
+    /// States and an attention that read the same and whose results are added, and a feed-forward part (Falcon-H1).
+    StatesBesideAttention,
 }
 
 /// The names of the modules, in checkpoint and tree, and their classes in transformers.
@@ -212,7 +214,7 @@ pub(super) struct AttentionRecipe {
     pub(super) rotary: Vec<Rotary>,
     /// Latent queries, keys and values in place of the projections (DeepSeek).
     pub(super) latent: Option<Latent>,
-    /// The states of the layers that have no attention (Nemotron-H).
+    /// The states of the layers that have them (Nemotron-H).
     pub(super) states: Option<States>,
 }
 
@@ -220,6 +222,8 @@ pub(super) struct AttentionRecipe {
 #[derive(Clone, Copy)]
 pub(super) struct States {
     pub(super) kind: StateKind,
+    /// Whether what they give has a norm.
+    pub(super) is_normed: bool,
     /// The module in the layer.
     pub(super) name: &'static str,
     pub(super) heads: usize,
@@ -243,28 +247,6 @@ pub(super) enum StateKind {
     Delta { is_joint: bool },
     /// There is none: a convolution of the last tokens alone, with a gate before it and one behind it (LFM2).
     Convolution,
-}
-
-/// No keys and no values.
-const NOTHING: LayerCache =
-    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state: 0, before_state: 0 };
-
-impl States {
-    /// Numbers of a token in all heads.
-    pub(super) fn inner(&self) -> usize {
-        self.heads * self.width
-    }
-
-    /// Channels of the convolution: the heads, and the ways in and out of each group.
-    pub(super) fn channels(&self) -> usize {
-        self.inner() + 2 * self.groups * self.size
-    }
-
-    /// A state for all of the past, and the last tokens that the convolution joins.
-    fn cache(&self) -> LayerCache {
-        let before_state = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
-        LayerCache { heads: self.heads, state: self.width * self.size, before_state, ..NOTHING }
-    }
 }
 
 /// The projections to queries, keys and values.
@@ -373,6 +355,8 @@ pub(super) struct Mixture {
     pub(super) weights: ExpertKeys,
     /// An expert for every token: its names and width.
     pub(super) shared: Option<Shared>,
+    /// The inner size of a part for every token that is the layer's own, beside the experts (Granite).
+    pub(super) beside: Option<usize>,
 }
 
 /// How experts are chosen and weighed.
@@ -474,12 +458,12 @@ impl Recipe {
             Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
             None => (*groups, *width, *width),
         };
-        let of_layer = |layer: &LayerRecipe| match layer.parts {
-            Parts::FeedForward => NOTHING,
-            Parts::States | Parts::StatesAndFeedForward => states.map_or(NOTHING, |states| states.cache()),
-            Parts::AttentionAndFeedForward | Parts::Attention => {
-                LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
-            }
+        let keys = |window| LayerCache { heads, key_width, value_width, window, ..LayerCache::default() };
+        let of_layer = |layer: &LayerRecipe| match (layer.parts, states) {
+            (Parts::AttentionAndFeedForward | Parts::Attention, _) => keys(layer.window),
+            (Parts::StatesBesideAttention, Some(states)) => states.cached_with(keys(layer.window)),
+            (Parts::States | Parts::StatesAndFeedForward, Some(states)) => states.cached_with(NOTHING),
+            (_, None) | (Parts::FeedForward, _) => NOTHING,
         };
         Some(CacheShape(self.layers.iter().map(of_layer).collect()))
     }

@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 57] = [
+pub(crate) const FAMILIES: [&str; 58] = [
     "llama",
     "mistral",
     "ministral3",
@@ -126,6 +126,7 @@ pub(crate) const FAMILIES: [&str; 57] = [
     "dots1",
     "solar_open",
     "exaone_moe",
+    "granitemoeshared",
 ];
 
 /// Those that rotate a half of each head.
@@ -186,10 +187,11 @@ fn config(family: &str, draw: &Draw) -> Value {
         "qwen3" => {
             json!({"head_dim": width + 2, "sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 0})
         }
-        "granite" | "granitemoe" => {
+        "granite" | "granitemoe" | "granitemoeshared" => {
             json!({"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2,
             "logits_scaling": 2.0, "attention_bias": on[2], "num_experts_per_tok": 2,
-            "num_local_experts": (family == "granitemoe").then_some(4)})
+            "num_local_experts": (family != "granite").then_some(4),
+            "shared_intermediate_size": (family == "granitemoeshared" && on[3]).then_some(5)})
         }
         "gemma" => json!({"head_dim": width + 2}),
         "gemma2" | "vaultgemma" => {

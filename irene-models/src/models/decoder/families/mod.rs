@@ -16,6 +16,7 @@ mod latent;
 mod lfm2;
 mod llama;
 mod llama4;
+mod mamba;
 mod mixtures;
 mod nemotron;
 mod phi;
@@ -108,6 +109,10 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &glm::DOTS1,
     &glm::SOLAR_OPEN,
     &exaone4::EXAONE_MOE,
+    &granite_hybrid::GRANITE_SHARED,
+    &mamba::BAMBA,
+    &mamba::FALCON_H1,
+    &mamba::MAMBA2,
     &lfm2::LFM2,
     &lfm2::LFM2_MOE,
 ];
