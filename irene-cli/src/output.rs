@@ -16,7 +16,7 @@ use irene_tree::{
 };
 use serde_json::Value;
 
-use crate::{commands::Usage, interrupt::Unfinished, parquet};
+use crate::{commands::usage, interrupt::Unfinished, parquet};
 
 /// The width of the terminal: `COLUMNS`, or that of stdout's terminal, or 80 without one.
 pub(crate) fn width() -> usize {
@@ -137,13 +137,10 @@ pub(crate) fn check_apart(outputs: &[Option<&Path>], inputs: &[Option<&Path>]) -
     for output in files(outputs) {
         let shown = output.display();
         if inputs.contains(&output) {
-            return Err(Usage(format!(
-                "{shown} would be replaced by what is made from it: give the output another name"
-            ))
-            .into());
+            return usage(format!("{shown} would be replaced by what is made from it: give the output another name"));
         }
         if taken.contains(&output) {
-            return Err(Usage(format!("{shown} would be written twice: give each output a name of its own")).into());
+            return usage(format!("{shown} would be written twice: give each output a name of its own"));
         }
         taken.push(output);
     }

@@ -13,10 +13,11 @@ use irene_tree::{
 };
 
 use super::{
-    Exit, Usage,
+    Exit,
     meters::{MeterArgs, start, tell_meter},
     numbers::{gpus, seconds, share, size, whole},
     trees::count,
+    usage,
 };
 use crate::{interrupt, output};
 
@@ -157,7 +158,7 @@ const MOST_CONNECTIONS: usize = 4096;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.subtract_idle && args.stand_by.is_zero() {
-        return Err(Usage("--subtract-idle needs the idle power: leave --stand-by 0 out".into()).into());
+        return usage("--subtract-idle needs the idle power: leave --stand-by 0 out");
     }
     output::check_apart(&[Some(args.output.as_path()), args.split.as_deref()], &[])?;
     let target = target(&args.served, &args.url)?;
@@ -242,7 +243,7 @@ fn settings(args: &Args, server: &Server) -> Result<Vec<Setting>> {
         (true, true) => vec![16, 128],
         (true, false) => args.generate.clone(),
         (false, true) => vec![0],
-        (false, false) => return Err(Usage("embeddings generate no tokens: leave --generate out".into()).into()),
+        (false, false) => return usage("embeddings generate no tokens: leave --generate out"),
     };
     let mut settings = Vec::new();
     for &concurrency in &args.concurrency {

@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{
     commands::{
-        Usage,
         following::{HeadName, SizeArgs},
         measuring::{DEFAULT_SEED, QuickArgs, check_resumes},
         numbers::{size, whole},
         running::PlaceArgs,
         stopped,
         trees::count,
+        usage,
     },
     interrupt, output,
 };
@@ -80,7 +80,7 @@ impl Args {
                 Some(initial) => SamplingPlan::Active { budget, initial },
                 None => SamplingPlan::active(budget).resuming(begun),
             },
-            (None, None) => return Err(Usage("--active needs --budget N".into()).into()),
+            (None, None) => return usage("--active needs --budget N"),
         };
         let SamplingArgs { method, seed } = self.sampling;
         Ok(Campaign::new(self.space.find()?, plan, method, seed, self.shard.unwrap_or(Shard::WHOLE))?)

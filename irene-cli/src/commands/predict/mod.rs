@@ -29,6 +29,7 @@ use super::{
     setting::SettingArgs,
     training::TrainingArgs,
     trees::{self, Completion},
+    usage,
 };
 use crate::{input, output, parquet, settings, sheet::Format};
 
@@ -283,7 +284,7 @@ fn are_trees(args: &Args) -> Result<bool> {
         args.subjects.iter().map(|subject| input::holds_trees(Path::new(subject))).collect::<Result<_>>()?;
     match holds.iter().position(|&holds| holds) {
         Some(at) if holds.contains(&false) => {
-            Err(Usage(format!("{} has trees, which have their sizes; predict models apart", args.subjects[at])).into())
+            usage(format!("{} has trees, which have their sizes; predict models apart", args.subjects[at]))
         }
         found => Ok(found.is_some()),
     }

@@ -19,10 +19,10 @@ use irene_sampler::{
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
 use super::{
-    Exit, Usage,
+    Exit,
     meters::{LOGS, MeterArgs, tell_passed_over},
     numbers::seconds_above_0,
-    refuse,
+    refuse, usage,
 };
 use crate::{interrupt, output};
 
@@ -179,7 +179,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut selection = args.meter.select()?;
     tell_passed_over(&selection);
     if selection.meters.contains(&"impact-tracker") && !args.command.is_empty() {
-        return Err(Usage("impact-tracker measures the process it runs in, not a command".into()).into());
+        return usage("impact-tracker measures the process it runs in, not a command");
     }
     let part = args.processes.add(&mut selection.sensors, &args.meter.places(), &args.command)?;
     if selection.meters.is_empty() && args.goes_on() {
@@ -233,10 +233,7 @@ struct Recorded {
 impl Args {
     fn check(&self) -> Result<()> {
         if self.command.is_empty() && self.duration.is_none() && !self.goes_on() {
-            return Err(Usage(
-                "give --duration SECONDS, or a command after --, or --prometheus or --format json".into(),
-            )
-            .into());
+            return usage("give --duration SECONDS, or a command after --, or --prometheus or --format json");
         }
         self.processes.check(&self.command)?;
         refuse(!self.is_json(), "--format json", &[("--every", self.every.is_some())])
