@@ -13,7 +13,7 @@ use super::{
     fields::{Description, describe},
     generation::Course,
     jobs::{self, JobEntry, JobList, JobRequest},
-    lists::{devices, engines, grids, models},
+    lists::{all_engines, all_grids, devices, listed, models},
     many::{RankQuery, TradeoffQuery, leaderboard, tradeoff},
     predict::{Predict, predict_trees},
     queries::{Nothing, TraceQuery, TreesQuery},
@@ -107,16 +107,16 @@ pub(super) fn operations() -> Vec<Operation> {
 
 fn lists() -> [Operation; 5] {
     [
-        operation("get", "/api/v1/models", get(models), describe::<Nothing>)
+        operation("get", "/api/v1/models", listed(models), describe::<Nothing>)
             .is("models", "Built-in models")
             .gives::<Models>(200, "The models."),
-        operation("get", "/api/v1/devices", get(devices), describe::<Nothing>)
+        operation("get", "/api/v1/devices", listed(|app| Ok(devices(app))), describe::<Nothing>)
             .is("devices", "Devices that can be predicted for: by measurements on them, or by their data sheets")
             .gives::<Devices>(200, "The measured machines, the default first, and then the data sheets."),
-        operation("get", "/api/v1/engines", get(engines), describe::<Nothing>)
+        operation("get", "/api/v1/engines", listed(|_| Ok(all_engines())), describe::<Nothing>)
             .is("engines", "Programs that serve models")
             .gives::<Engines>(200, "The engines, the newest generation of each program first."),
-        operation("get", "/api/v1/grids", get(grids), describe::<Nothing>)
+        operation("get", "/api/v1/grids", listed(|_| Ok(all_grids())), describe::<Nothing>)
             .is("grids", "Electricity grids with the emissions of a kilowatt-hour")
             .gives::<Grids>(200, "The grids, the world first."),
         operation("post", READ, post(read), describe::<Nothing>)
