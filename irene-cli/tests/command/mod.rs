@@ -81,6 +81,30 @@ pub(crate) fn good(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A text that a test looks into.
+pub(crate) trait Says {
+    /// Fails with all of the text where this is no part of it.
+    fn says(&self, part: &str) -> &Self;
+}
+
+impl Says for str {
+    #[track_caller]
+    fn says(&self, part: &str) -> &Self {
+        assert!(self.contains(part), "no `{part}` in {self}");
+        self
+    }
+}
+
+/// The same in JSON.
+pub(crate) fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
+}
+
+/// A text's words, wherever its lines end.
+pub(crate) fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The one line it says when something is wrong; `code` is 1 for a failure and 2 for wrong usage.
 pub(crate) fn refused(code: i32, args: &[&str]) -> String {
     let output = irene(args);

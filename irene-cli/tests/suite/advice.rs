@@ -2,18 +2,14 @@
 
 use serde_json::Value;
 
-use crate::command::{Folder, command, fed, good, irene, refused, training_data};
+use crate::command::{Folder, command, fed, good, irene, json, refused, training_data, words};
 
 const SERVICE: [&str; 8] = ["--device", "h100-sxm", "--prompt", "512", "--generate", "256", "--concurrency", "32"];
-
-fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
-}
 
 #[test]
 fn half_the_layers_of_bert_are_compared_without_further_flags() {
     let args = ["whatif", "bert-base-uncased", "--set", "num_hidden_layers=6"];
-    let text = good(&args).split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = words(&good(&args));
     for words in ["num_hidden_layers 12 → 6", "energy of a request", "feed-forward", "can be told apart", "gtx-1080-ti"]
     {
         assert!(text.contains(words), "no `{words}` in {text}");
@@ -208,7 +204,7 @@ fn a_plan_that_finds_no_way_ends_with_1_and_names_each_reason_once() {
         let output = irene(&[&["plan"], args].concat());
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(output.stderr.ends_with(b"error: no way keeps up\n"), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        words(&String::from_utf8(output.stdout).unwrap())
     };
     let llama = ["Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
     let none = ends(&[&llama[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());

@@ -3,17 +3,10 @@
 use irene_requests::{Figures, RequestReader, RequestRow};
 use serde_json::Value;
 
-use crate::command::{Folder, good, irene, refused};
-
-const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
-
-fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    [&LLAMA[..], more].concat()
-}
-
-fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
-}
+use crate::{
+    command::{Folder, good, irene, json, refused},
+    serving::of,
+};
 
 const MEASURED: &str = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
 Llama-3.1-8B,h100-sxm,vllm-0.11,16,500,250,0.36,0.0105

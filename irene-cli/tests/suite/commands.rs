@@ -5,7 +5,7 @@ use std::path::Path;
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, good, refused, training_data};
+use crate::command::{Folder, good, refused, training_data, words};
 
 #[test]
 fn the_readme_shows_what_its_first_command_prints() {
@@ -248,7 +248,7 @@ fn bad_names_sizes_and_devices_are_named() {
     assert!(unmeasured.contains("h100-sxm has a data sheet and no measured profile"), "{unmeasured}");
     assert!(unmeasured.contains("`irene predict` (its --depth 4 shows the tree)"), "{unmeasured}");
     for command in ["explain", "report"] {
-        let help = good(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+        let help = words(&good(&[command, "--help"]));
         assert!(help.contains("--device <NAME> A device with a measured profile: gtx-1080-ti or gtx-1070"), "{help}");
     }
     let scope = refused(1, &["explain", "bert-base-uncased", "root.encodr.0", "-b", "1", "-s", "8"]);

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    command::Folder,
+    command::{Folder, words},
     meters::{good, irene, line, package},
 };
 
@@ -23,10 +23,9 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
     assert!(line(&found, "rapl.psys ").ends_with("left out"), "{found}");
     assert!(found.contains("rapl.psys is left out: stands still: the same reading"), "{found}");
     assert!(found.contains("75.00 %"), "{found}");
-    let words: Vec<&str> = found.split_whitespace().collect();
-    let words = words.join(" ");
-    assert!(words.contains("hwmon not available: "), "{found}");
-    assert!(words.contains("what would help: give it in watts, from its data sheet, by --tdp-watts"), "{found}");
+    assert!(words(&found).contains("hwmon not available: "), "{found}");
+    let help = "what would help: give it in watts, from its data sheet, by --tdp-watts";
+    assert!(words(&found).contains(help), "{found}");
     assert!(found.contains("the meter would be: rapl"), "{found}");
     // A counter that stands still has neither period nor resolution, and these are not zero.
     assert!(line(&found, "rapl.psys ").contains("not seen"), "{found}");
@@ -61,7 +60,6 @@ fn the_doctor_shows_cards_rails_and_logs_of_other_programs() {
         let mut command = irene(&[&["doctor", "--watch", "1"], more].concat());
         good(command.env("IRENE_PROC", folder.0.join("proc")).env("IRENE_SYS", folder.0.join("sys")))
     };
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let found = doctor(&[]);
     assert!(words(line(&found, "card1.power ")).ends_with("mean of unknown time measured"), "{found}");
     assert!(found.contains("the meter would be: drm"), "{found}");

@@ -3,7 +3,7 @@
 use irene_explore::space::DesignSpace;
 use serde_json::{Value, json};
 
-use crate::command::{Folder, device_file, good, irene, refused};
+use crate::command::{Folder, device_file, good, irene, refused, words};
 
 /// Six designs of the small space with figures by a simple law.
 fn records() -> Vec<Value> {
@@ -179,7 +179,7 @@ fn surrogates_of_estimated_energies_say_so_wherever_they_are_asked() {
     let said = "predicted from estimated energies";
     let text = good(&["explore", "predict", &all, &data]);
     // Whatever the width.
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = words(&text);
     assert!(words.contains(&format!("({said})")), "{text}");
     assert_eq!(json_lines(&good(&["explore", "predict", &all, &data, "--format", "json"]))[0]["provenance"], said);
     // Times need no power model.
@@ -447,7 +447,7 @@ fn a_small_space_is_compared_with_as_many_designs_as_it_has() {
     let surrogates = folder.path("surrogates.json");
     good(&["explore", "fit", &data, "--space", &space, "-o", &surrogates]);
     let text = good(&["explore", "search", &surrogates, "--budget", "20", "--seq-len", "16"]);
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = words(&text);
     assert!(words.contains(&format!("beside the middle one of {there_are} random designs")), "{text}");
 }
 

@@ -1,8 +1,8 @@
 //! How `irene predict` prints forecasts: whose energy it is, which time is a median, and tables that say what was asked for.
 
 use crate::{
-    command::{good, irene},
-    serving::{json, of},
+    command::{good, irene, json},
+    serving::of,
 };
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, command, fed, good, irene, refused, training_data};
+use crate::command::{Folder, command, fed, good, irene, refused, training_data, words};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -413,7 +413,7 @@ fn rows_of_trees_have_the_cost_that_is_asked_for_however_many_files_they_are_in(
 #[test]
 fn the_help_names_the_machine_that_has_no_name_as_the_file_does() {
     let usual = "a machine without a name";
-    let help = good(&["calibrate", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = words(&good(&["calibrate", "--help"]));
     assert!(help.contains(&format!("[default: {usual}]")), "{help}");
     let folder = Folder::new("nameless");
     let (data, mine) = (training_data(&folder), folder.path("mine.safetensors"));

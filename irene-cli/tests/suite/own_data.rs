@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use irene_tree::{Node, Quantity, Tree, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, fed, good, irene, refused, training_data};
+use crate::command::{Folder, fed, good, irene, refused, training_data, words};
 
 /// The counts that IrEne's own files lack.
 const OURS: [Quantity; 6] = [
@@ -315,7 +315,7 @@ fn ablations_and_reports_run_with_the_features_that_there_are() {
     let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
     assert!(line("End2End").contains('.') && line("Unstructured").contains('.'), "{text}");
     // Sentences go on in the next line.
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = words(&text);
     for said in [
         "End2End, resources only was not tried: distilgpt2 8x32, node `root`: feature `cpu` is missing",
         "ours, specs only was not tried: ",

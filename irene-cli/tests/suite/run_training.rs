@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::{Folder, good, refused};
+use crate::command::{Folder, good, json, refused};
 
 /// A folder with the config of a small model.
 fn small(folder: &Folder, model_type: &str) -> String {
@@ -14,10 +14,6 @@ fn small(folder: &Folder, model_type: &str) -> String {
         ),
     );
     folder.path(model_type)
-}
-
-fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
 }
 
 fn losses(found: &Value) -> Vec<f64> {

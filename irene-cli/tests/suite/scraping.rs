@@ -6,17 +6,15 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::command::{Folder, command};
+use crate::{
+    command::{Folder, command, words},
+    meters::{self, Running, repeat},
+};
 
 /// However busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -63,19 +61,12 @@ impl Machine {
     }
 
     /// The counter moves, so that it is believed, until this is dropped.
-    fn moving(&self) -> Moving {
-        let (path, stop) = (self.path(COUNTER), Arc::new(AtomicBool::new(false)));
-        let theirs = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            for step in 0.. {
-                if theirs.load(Ordering::Relaxed) {
-                    break;
-                }
-                put(&path, &format!("{:<20}\n", START * 1_000_000 + 1000 * step));
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        Moving(stop, Some(thread))
+    fn moving(&self) -> Running {
+        let (path, mut microjoules) = (self.path(COUNTER), START * 1_000_000);
+        repeat(Duration::from_millis(1), move |_| {
+            put(&path, &format!("{microjoules:<20}\n"));
+            microjoules += 1000;
+        })
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -92,15 +83,6 @@ fn put(path: &PathBuf, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
-}
-
-struct Moving(Arc<AtomicBool>, Option<JoinHandle<()>>);
-
-impl Drop for Moving {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-        let _ = self.1.take().map(JoinHandle::join);
-    }
 }
 
 /// A command that goes on, and where it serves.
@@ -327,9 +309,7 @@ fn each_client_gets_the_format_that_it_asks_for() {
 
 /// The one line of a refusal.
 fn refused(code: i32, command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{said}");
+    let said = meters::refused(code, command);
     if code == 1 {
         assert_eq!(said.trim_end().lines().count(), 1, "{said}");
     }
@@ -434,7 +414,7 @@ fn lines_of_json_add_up_to_the_summary() {
 fn the_summary_says_what_a_command_used() {
     let burn = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
     let output = command(&["sample", "--tdp-watts", "50", "--meter", "tdp", "--", "sh", "-c", burn]).output().unwrap();
-    let summary = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let summary = words(&String::from_utf8(output.stdout).unwrap());
     let part = summary.split(&format!("of which sh -c {burn}: ")).nth(1).unwrap_or_else(|| unreachable!("{summary}"));
     let (joules, rest) = part.split_once(" J (").unwrap();
     assert!(joules.parse::<f64>().unwrap() > 0.0, "{part}");
@@ -464,16 +444,15 @@ fn without_a_meter_it_says_what_would_help() {
         command.env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", "/nothing.so");
         let output = command.output().unwrap();
         assert!(output.status.success());
-        let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
-        (words(&output.stdout), words(&output.stderr))
+        [output.stdout, output.stderr].map(|bytes| words(&String::from_utf8(bytes).unwrap()))
     };
     let helps =
         "tdp not available: the processor's thermal design power is not known what would help: give it in watts";
-    let (summary, _) = run(&["sample", "--duration", "1"]);
+    let [summary, _] = run(&["sample", "--duration", "1"]);
     assert!(summary.contains("no meter, so no energy") && summary.contains(helps), "{summary}");
-    let (lines, told) = run(&["sample", "--duration", "1", "--format", "json"]);
+    let [lines, told] = run(&["sample", "--duration", "1", "--format", "json"]);
     assert!(told.contains("no meter, so no energy") && told.contains(helps), "{told}");
     assert!(!lines.contains("total_j"), "unknown is absent: {lines}");
-    let (summary, _) = run(&["sample", "--duration", "1", "--meter", "none"]);
+    let [summary, _] = run(&["sample", "--duration", "1", "--meter", "none"]);
     assert!(!summary.contains("what would help"), "none is wanted: {summary}");
 }

@@ -2,16 +2,12 @@
 
 use serde_json::Value;
 
-use crate::command::{Folder, command, good, irene, refused};
+use crate::command::{Folder, command, good, irene, json, refused, words};
 
 const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
 
 pub(crate) fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&LLAMA[..], more].concat()
-}
-
-pub(crate) fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
 }
 
 #[test]
@@ -288,7 +284,7 @@ fn requests_that_run_in_waves_are_not_said_to_run_at_once() {
     assert!(text.contains(" waves") && whole == "where it goes, of 1000 requests:", "{text}");
     let at_a_rate = good(&of(&["--device", "h100-sxm", "--rate", "0.01", "--depth", "1"]));
     // Lines end where the terminal does.
-    let at_a_rate = at_a_rate.split_whitespace().collect::<Vec<_>>().join(" ");
+    let at_a_rate = words(&at_a_rate);
     assert!(
         at_a_rate.contains("0.01 a second arrive, ") && at_a_rate.contains(" at once while any run"),
         "{at_a_rate}"

@@ -1,6 +1,6 @@
 //! Messages name what was typed, and the way out.
 
-use crate::command::{Folder, command, refused};
+use crate::command::{Folder, command, refused, words};
 
 #[test]
 fn an_option_is_told_by_the_name_that_was_typed() {
@@ -33,7 +33,7 @@ fn a_configuration_file_that_is_not_there_is_told_from_one_that_cannot_be_read()
     let config = |path: &str| {
         let output = command(&["config"]).env("IRENE_CONFIG", path).output().unwrap();
         assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        words(&String::from_utf8(output.stdout).unwrap())
     };
     let none = config(&folder.path("none.toml"));
     assert!(none.contains("none.toml, which is not there"), "{none}");
