@@ -4,7 +4,7 @@ use irene_requests::{Figures, RequestReader, RequestRow};
 use serde_json::Value;
 
 use crate::{
-    command::{Folder, good, irene, json, refused},
+    command::{Folder, Says, good, irene, json, refused},
     serving::of,
 };
 
@@ -176,11 +176,10 @@ fn energies_of_more_than_the_gpus_are_told() {
         assert!(!told(alone).contains("counts more"), "{alone}");
     }
     for whole in ["gpu0.energy + rapl.package-0", "wall", "my-plug"] {
-        let told = told(whole);
-        assert!(told.contains(&format!("the meter `{whole}` counts more than the GPUs")), "{told}");
+        told(whole).says(&format!("the meter `{whole}` counts more than the GPUs"));
     }
     let asked = [&of(&["--concurrency", "16"])[..], &["--predictor", &mine]].concat();
-    assert!(good(&asked).contains("energy and power are what the meter `my-plug` counts"));
+    good(&asked).says("energy and power are what the meter `my-plug` counts");
     for flags in [&["--meter", "wall"][..], &["--host-power", "100"]] {
         let error = refused(2, &[&asked[..], flags].concat());
         assert!(error.contains(flags[0]) && error.contains("`my-plug`"), "{error}");
@@ -231,18 +230,13 @@ fn a_calibration_by_requests_answers_for_requests_alone() {
     let folder = Folder::new("requests-alone");
     let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
     good(&["calibrate", "--requests", &sheet, "--device", "h100-sxm", "-o", &mine]);
-    let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--predictor", &mine]);
-    assert!(
-        error.contains("calibrated on 3 measured requests of h100-sxm and knows nothing of single nodes"),
-        "{error}"
-    );
-    let error = refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]);
-    assert!(error.contains("calibrate twice"), "{error}");
-    let error = refused(2, &["calibrate", "trees.jsonl", "--engine", "vllm", "-o", &mine]);
-    assert!(error.contains("--engine works only with --requests"), "{error}");
-    let error = refused(2, &["calibrate", "--requests", &sheet, "--predictor", &mine, "-o", &mine]);
-    assert!(error.contains("--predictor works only with trees"), "{error}");
+    refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--predictor", &mine])
+        .says("calibrated on 3 measured requests of h100-sxm and knows nothing of single nodes");
+    refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]).says("calibrate twice");
+    refused(2, &["calibrate", "trees.jsonl", "--engine", "vllm", "-o", &mine])
+        .says("--engine works only with --requests");
+    refused(2, &["calibrate", "--requests", &sheet, "--predictor", &mine, "-o", &mine])
+        .says("--predictor works only with trees");
     let other = folder.write("other.safetensors", "nothing");
-    let error = refused(1, &of(&["--concurrency", "8", "--predictor", &other]));
-    assert!(error.contains("not a predictor file"), "{error}");
+    refused(1, &of(&["--concurrency", "8", "--predictor", &other])).says("not a predictor file");
 }

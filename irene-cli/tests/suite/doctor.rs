@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    command::{Folder, words},
+    command::{Folder, Says, words},
     meters::{good, irene, line, package},
 };
 
@@ -36,9 +36,8 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
     assert!(still.contains("no meter: energies will be absent"), "{still}");
 
     std::fs::remove_dir_all(folder.0.join("sys")).unwrap();
-    assert!(shown(&mut irene(&["doctor", "--watch", "1"])).contains("no meter: energies will be absent"));
-    let estimated = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65"]));
-    assert!(estimated.contains("the meter would be: tdp"), "{estimated}");
+    shown(&mut irene(&["doctor", "--watch", "1"])).says("no meter: energies will be absent");
+    shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65"])).says("the meter would be: tdp");
     let json = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65", "--format", "json"]));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["meters"][0], &json["schema_version"]), (&"tdp".into(), &1.into()));
@@ -68,13 +67,8 @@ fn the_doctor_shows_cards_rails_and_logs_of_other_programs() {
         words(&found).contains("doubtful: card1.power reads 180.0 W on average, and the device's own limit is 100.0 W"),
         "{found}"
     );
-    assert!(
-        words(&found)
-            .contains("powermetrics not available: no file of powermetrics was named what would help: on a Mac")
-    );
-    assert!(
-        words(&found).contains("ipmi not available: no log of ipmitool was named what would help: append readings")
-    );
+    words(&found).says("powermetrics not available: no file of powermetrics was named what would help: on a Mac");
+    words(&found).says("ipmi not available: no log of ipmitool was named what would help: append readings");
 
     folder.write("ipmi.log", "    Instantaneous power reading:  240 Watts\n    Power reading state is:  deactivated\n");
     let log = format!("ipmi:{}", folder.0.join("ipmi.log").display());

@@ -9,7 +9,7 @@ use std::{
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, command, fed, good, irene, refused, training_data, words};
+use crate::command::{Folder, Says, command, fed, good, irene, refused, training_data, words};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -59,18 +59,13 @@ fn several_models_are_compared_and_depth_shows_each() {
     assert!(each.contains("├─ encoder BertEncoder") && !each.contains("BertLayer"), "{each}");
     // Nothing that is shown is folded.
     assert!(!each.contains("--unfold") && each.lines().all(|line| line.trim_end() == line), "{each}");
-    assert!(
-        predict(&["--depth", "2"]).contains("0-11 BertLayer x12") && predict(&["--depth", "2"]).contains("--unfold")
-    );
+    predict(&["--depth", "2"]).says("0-11 BertLayer x12").says("--unfold");
     let traced = good(&[&["trace"], &models[..], &["--format", "json"]].concat());
     let traced = json(&traced);
     assert_eq!(traced["settings"][1]["num_parameters"], 66_362_880);
-    assert!(refused(2, &[&["trace"], &models[..], &["--format", "dot"]].concat()).contains("show one tree"));
-    let number = refused(2, &["predict", "gpt2", "-b", "1", "8", "-s", "32"]);
-    assert!(
-        number.contains("`8` is no model; several sizes stand in one option, with commas between: -b 1,8"),
-        "{number}"
-    );
+    refused(2, &[&["trace"], &models[..], &["--format", "dot"]].concat()).says("show one tree");
+    refused(2, &["predict", "gpt2", "-b", "1", "8", "-s", "32"])
+        .says("`8` is no model; several sizes stand in one option, with commas between: -b 1,8");
 }
 
 #[test]
@@ -94,8 +89,8 @@ fn measured_trees_are_shown_as_text_and_written_as_trees() {
     assert_eq!(written, good(&["predict", &trees, "--format", "json"]));
     // Trees are known by what they are, not by their file's name.
     let renamed = folder.write("trees.txt", &written);
-    assert!(good(&["predict", &renamed]).contains("distilgpt2"));
-    assert!(refused(2, &["predict", &trees, "gpt2"]).contains("predict models apart"));
+    good(&["predict", &renamed]).says("distilgpt2");
+    refused(2, &["predict", &trees, "gpt2"]).says("predict models apart");
 }
 
 #[test]
@@ -105,13 +100,12 @@ fn a_dash_is_standard_input() {
     let config = r#"{"model_type":"distilbert","dim":64,"n_layers":2,"n_heads":4,"hidden_dim":128,"vocab_size":50,
         "max_position_embeddings":64}"#;
     for command in ["predict", "trace"] {
-        let text = text_of(&fed(&[command, "-", "-b", "1", "-s", "8"], config));
-        assert!(text.contains("root DistilBertModel"), "{text}");
+        text_of(&fed(&[command, "-", "-b", "1", "-s", "8"], config)).says("root DistilBertModel");
     }
-    assert!(text_of(&fed(&["predict", "-"], &trees)).contains("distilgpt2"));
-    assert!(text_of(&fed(&["explain", "-", "root.0", "-b", "16"], &trees)).contains("of distilgpt2, batch 16"));
+    text_of(&fed(&["predict", "-"], &trees)).says("distilgpt2");
+    text_of(&fed(&["explain", "-", "root.0", "-b", "16"], &trees)).says("of distilgpt2, batch 16");
     let crossvalidated = fed(&["crossvalidate", "-", "--method", "specs"], &trees);
-    assert!(text_of(&crossvalidated).contains("distilgpt2"));
+    text_of(&crossvalidated).says("distilgpt2");
     let bad = fed(&["predict", "-"], &trees[..trees.len() / 2]);
     let complaint = String::from_utf8(bad.stderr).unwrap();
     assert!(complaint.contains("stdin, line 3"), "{complaint}");
@@ -153,8 +147,7 @@ fn an_error_that_no_number_can_hold_is_not_shown_and_trees_that_lack_a_figure_ar
         let errors = good(&["evaluate", &truth, &predicted, "--format", format]);
         assert!(errors.contains("Attention") && !errors.contains("inf") && !errors.contains("NaN"), "{errors}");
     }
-    let swapped = refused(1, &["evaluate", &predicted, &data]);
-    assert!(swapped.contains("data.jsonl beside ") && swapped.contains("no predicted_energy"), "{swapped}");
+    refused(1, &["evaluate", &predicted, &data]).says("data.jsonl beside ").says("no predicted_energy");
 }
 
 #[test]
@@ -168,8 +161,8 @@ fn numbers_beyond_their_range_are_refused_in_a_short_line() {
             assert!(complaint.contains("expected a") && complaint.len() < 250, "{complaint}");
         }
     }
-    let steps = refused(2, &["predict", "gpt2", "--train", "-b", "1", "-s", "8", "--device", "l4", "--steps", "1e308"]);
-    assert!(steps.contains("at most 1e18"), "{steps}");
+    refused(2, &["predict", "gpt2", "--train", "-b", "1", "-s", "8", "--device", "l4", "--steps", "1e308"])
+        .says("at most 1e18");
 }
 
 #[test]
@@ -194,7 +187,7 @@ fn a_table_that_is_compressed_or_in_utf_16_or_empty_is_told_as_that() {
             assert!(complaint.contains(&format!("table.csv: {fault}")), "{args:?}: {complaint}");
         }
     }
-    assert!(refused(1, &["man", "-o", &table]).contains("table.csv: it is a file; name a folder"));
+    refused(1, &["man", "-o", &table]).says("table.csv: it is a file; name a folder");
 }
 
 #[cfg(unix)]
@@ -243,7 +236,7 @@ fn standard_input_is_known_however_slowly_it_comes() {
         std::thread::sleep(Duration::from_millis(300));
     }
     drop(input);
-    assert!(text_of(&child.wait_with_output().unwrap()).contains("distilgpt2"));
+    text_of(&child.wait_with_output().unwrap()).says("distilgpt2");
 }
 
 #[test]
@@ -274,10 +267,10 @@ fn a_pipe_is_read_as_a_file_is() {
         text
     };
     through(&["train", &pipe, "--method", "specs", "-o", &folder.path("mine.safetensors")]);
-    assert!(through(&["predict", &pipe]).contains("distilgpt2"));
+    through(&["predict", &pipe]).says("distilgpt2");
     let predicted = folder.path("predicted.jsonl");
     good(&["predict", &data, "-o", &predicted]);
-    assert!(through(&["evaluate", &pipe, &predicted]).contains("percentage error"));
+    through(&["evaluate", &pipe, &predicted]).says("percentage error");
 }
 
 #[test]
@@ -306,21 +299,19 @@ fn settings_are_read_from_a_file_and_the_command_line_wins() {
     assert!(run(&gpt2).starts_with("scope,"));
     let text = run(&[&gpt2[..], &["--format", "text"]].concat());
     assert!(text.contains("on gtx-1070 (predicted)") && text.contains("at 2 USD/kWh"), "{text}");
-    let other = run(&[&gpt2[..], &["--format", "text", "--device", "gtx-1080-ti", "--price-per-kwh", "3"]].concat());
-    assert!(other.contains("on gtx-1080-ti (predicted)") && other.contains("at 3 USD/kWh"), "{other}");
-    assert!(run(&["config"]).contains("price_per_kwh = 2"));
+    run(&[&gpt2[..], &["--format", "text", "--device", "gtx-1080-ti", "--price-per-kwh", "3"]].concat())
+        .says("on gtx-1080-ti (predicted)")
+        .says("at 3 USD/kWh");
+    run(&["config"]).says("price_per_kwh = 2");
     let unknown = folder.write("unknown.toml", "device = \"abacus\"\n");
     let output = command(&gpt2).env("IRENE_CONFIG", &unknown).output().unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        complaint.contains("device of the configuration file (`irene config`): unknown device `abacus`"),
-        "{complaint}"
-    );
+    complaint.says("device of the configuration file (`irene config`): unknown device `abacus`");
     // The usual place.
     folder.write("home/irene/config.toml", "device = \"gtx-1070\"\n");
     let mut usual = command(&gpt2);
     let usual = usual.env_remove("IRENE_CONFIG").env("XDG_CONFIG_HOME", folder.path("home"));
-    assert!(text_of(&usual.output().unwrap()).contains("on gtx-1070"));
+    text_of(&usual.output().unwrap()).says("on gtx-1070");
     // A place that cannot be looked into, such as another user's home, has none.
     let mut hidden = command(&gpt2);
     let hidden = hidden.env_remove("IRENE_CONFIG").env("XDG_CONFIG_HOME", &file);
@@ -332,7 +323,7 @@ fn settings_are_read_from_a_file_and_the_command_line_wins() {
     assert!(complaint.contains("wrong.toml: line 2: unknown field `colour`, expected one of"), "{complaint}");
     assert_eq!((output.status.code(), complaint.lines().count()), (Some(1), 1), "{complaint}");
     let missing = command(&gpt2).env("IRENE_CONFIG", folder.path("none.toml")).output().unwrap();
-    assert!(String::from_utf8(missing.stderr).unwrap().contains("none.toml: No such file"));
+    String::from_utf8(missing.stderr).unwrap().says("none.toml: No such file");
 }
 
 #[test]
@@ -341,20 +332,16 @@ fn colours_are_as_asked_for() {
         text_of(&irene(&[&["predict", "gpt2", "-b", "8", "-s", "64"], args].concat())).contains('\u{1b}')
     };
     assert!(!bold(&[]) && !bold(&["--color", "never"]) && bold(&["--color", "always"]));
-    assert!(refused(2, &["models", "--color", "red"]).contains("[possible values: auto, always, never]"));
+    refused(2, &["models", "--color", "red"]).says("[possible values: auto, always, never]");
 }
 
 #[test]
 fn the_manual_has_a_page_for_every_command() {
     let folder = Folder::new("man");
-    let page = good(&["man"]);
-    assert!(page.contains(".TH irene 1") && page.contains("irene\\-predict(1)"), "{page}");
+    good(&["man"]).says(".TH irene 1").says("irene\\-predict(1)");
     good(&["man", "-o", &folder.path("man1")]);
     let predict = std::fs::read_to_string(folder.path("man1/irene-predict.1")).unwrap();
-    assert!(
-        predict.contains("\\-\\-batch\\-size") && predict.contains("irene predict bert\\-base\\-uncased"),
-        "{predict}"
-    );
+    predict.says("\\-\\-batch\\-size").says("irene predict bert\\-base\\-uncased");
     assert!(folder.0.join("man1/irene-explore-search.1").is_file());
 }
 
@@ -365,7 +352,7 @@ fn a_tip_names_the_option_that_was_meant_and_never_two_dashes() {
         let complaint = refused(2, args);
         assert!(!complaint.contains("'-- "), "{complaint}");
     }
-    assert!(refused(2, &["predict", "gpt2", "--bacth-size", "1"]).contains("'--batch-size'"));
+    refused(2, &["predict", "gpt2", "--bacth-size", "1"]).says("'--batch-size'");
 }
 
 #[test]
@@ -374,7 +361,7 @@ fn lists_and_terms_come_as_text_csv_and_json() {
     let of =
         |name: &str| models["models"].as_array().unwrap().iter().find(|model| model["model_name"] == name).cloned();
     assert_eq!(of("gpt2").unwrap()["num_parameters"], 124_439_808);
-    assert!(good(&["models", "--format", "csv"]).contains("\ngpt2,124439808,,gpt2,GPT-2,12,768,3072,f32,card: 124M\n"));
+    good(&["models", "--format", "csv"]).says("\ngpt2,124439808,,gpt2,GPT-2,12,768,3072,f32,card: 124M\n");
     let devices = json(&good(&["devices", "--format", "json"]));
     assert_eq!(devices["devices"][0]["name"], "p4");
     let args = ["explain", "bert-base-uncased", "root.encoder.0-11.attention.self", "-b", "8", "-s", "128"];
@@ -413,8 +400,7 @@ fn rows_of_trees_have_the_cost_that_is_asked_for_however_many_files_they_are_in(
 #[test]
 fn the_help_names_the_machine_that_has_no_name_as_the_file_does() {
     let usual = "a machine without a name";
-    let help = words(&good(&["calibrate", "--help"]));
-    assert!(help.contains(&format!("[default: {usual}]")), "{help}");
+    words(&good(&["calibrate", "--help"])).says(&format!("[default: {usual}]"));
     let folder = Folder::new("nameless");
     let (data, mine) = (training_data(&folder), folder.path("mine.safetensors"));
     let said = irene(&["calibrate", "--device", "gtx-1080-ti", &data, "-o", &mine]);
@@ -447,15 +433,13 @@ fn what_a_command_reads_or_writes_is_not_replaced_by_its_other_output() {
         ["explore", "fit", &data, "--space=small", "-o", &same],
         ["explore", "search", "mine.json", &format!("--accuracy={data}"), "--html", &same],
     ] {
-        let complaint = refused(2, &command);
-        assert!(complaint.contains("data.jsonl would be replaced"), "{complaint}");
+        refused(2, &command).says("data.jsonl would be replaced");
     }
     for command in [
         ["explore", "search", "mine.json", &format!("--html={new}"), "-o", &new],
         ["bench", "localhost:1", "--meter=none", &format!("--split={new}"), "-o", &new],
     ] {
-        let complaint = refused(2, &command);
-        assert!(complaint.contains("new would be written twice"), "{complaint}");
+        refused(2, &command).says("new would be written twice");
     }
     assert_eq!(folder.files(), ["data.jsonl"]);
     assert_eq!(std::fs::read_to_string(&data).unwrap(), "measured\n");

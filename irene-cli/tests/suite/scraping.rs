@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    command::{Folder, command, words},
+    command::{Folder, Says, command, words},
     meters::{self, Running, repeat},
 };
 
@@ -248,10 +248,7 @@ fn counters_are_exact_over_wraps_and_a_reset_never_makes_them_fall() {
 
     let (code, summary) = served.end("-INT");
     assert_eq!(code, Some(130));
-    assert!(
-        summary.contains("the total is that of rapl.package-0") && summary.contains("of which process 100: "),
-        "{summary}"
-    );
+    summary.says("the total is that of rapl.package-0").says("of which process 100: ");
 }
 
 #[test]
@@ -321,33 +318,28 @@ fn what_cannot_be_is_said_in_a_line() {
     let machine = Machine::new("refusals");
     let _moving = machine.moving();
     for address in [":9477", "example.org:80", "99999"] {
-        let said = refused(2, &mut machine.command(&["sample", "--prometheus", address]));
-        assert!(said.contains("an address in full"), "{said}");
+        refused(2, &mut machine.command(&["sample", "--prometheus", address])).says("an address in full");
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = refused(1, &mut machine.command(&["sample", "--prometheus", &address]));
-    assert!(said.contains(&format!("cannot listen on {address}: Address already in use")), "{said}");
+    refused(1, &mut machine.command(&["sample", "--prometheus", &address]))
+        .says(&format!("cannot listen on {address}: Address already in use"));
 
     let sample = |more: &[&str]| machine.command(&[&["sample", "--duration", "1"], more].concat());
-    let said = refused(1, &mut sample(&["--pid", "4711"]));
-    assert!(said.contains("there is no process 4711 in "), "{said}");
-    let said = refused(1, &mut sample(&["--cgroup", "/nobody.slice"]));
-    assert!(said.contains("the control group /nobody.slice cannot be read: "), "{said}");
-    let said = refused(1, &mut sample(&["--pid", "100", "--meter", "none"]));
-    assert!(said.contains("there is no meter whose energy could be shared out"), "{said}");
-    let said = refused(2, &mut sample(&["--pid", "100", "--cgroup", "/a"]));
-    assert!(said.contains("cannot be used with"), "{said}");
-    assert!(refused(2, &mut sample(&["--every", "1"])).contains("--format json"));
+    refused(1, &mut sample(&["--pid", "4711"])).says("there is no process 4711 in ");
+    refused(1, &mut sample(&["--cgroup", "/nobody.slice"])).says("the control group /nobody.slice cannot be read: ");
+    refused(1, &mut sample(&["--pid", "100", "--meter", "none"]))
+        .says("there is no meter whose energy could be shared out");
+    refused(2, &mut sample(&["--pid", "100", "--cgroup", "/a"])).says("cannot be used with");
+    refused(2, &mut sample(&["--every", "1"])).says("--format json");
     let said = refused(2, &mut sample(&["--idle", "apart"]));
     assert!(said.contains("--idle apart works only with --pid, --cgroup or a command"), "{said}");
     for command in [&["sample", "--duration", "1"][..], &["doctor"]] {
-        let said = refused(2, &mut machine.command(&[command, &["--log-ahead", "3"]].concat()));
-        assert!(said.contains("--log-ahead works only with --meter log:FILE"), "{said}");
+        refused(2, &mut machine.command(&[command, &["--log-ahead", "3"]].concat()))
+            .says("--log-ahead works only with --meter log:FILE");
     }
-    let said = refused(2, &mut machine.command(&["doctor", "--watch", "1", "--self-check", "4"]));
-    assert!(said.contains("cannot be used with"), "{said}");
-    assert!(refused(2, &mut sample(&["--format", "json", "--every", "0"])).contains("expected seconds above 0"));
+    refused(2, &mut machine.command(&["doctor", "--watch", "1", "--self-check", "4"])).says("cannot be used with");
+    refused(2, &mut sample(&["--format", "json", "--every", "0"])).says("expected seconds above 0");
 }
 
 #[test]
