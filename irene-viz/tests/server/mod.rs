@@ -177,6 +177,13 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     Answer { status, kind, headers, bytes, text }
 }
 
+/// A small encoder's config.json.
+pub(crate) fn config(layers: u64) -> String {
+    serde_json::json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": layers, "num_attention_heads": 2,
+           "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512})
+    .to_string()
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop();

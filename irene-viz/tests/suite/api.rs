@@ -10,7 +10,7 @@ use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
 
-use crate::server::Running;
+use crate::server::{Running, config};
 
 const BERT: &str = "/api/v1/predict?model=bert-base-uncased&batch_size=8&seq_len=128";
 
@@ -63,12 +63,6 @@ fn sums_differences_and_fronts_are_right() {
     assert_eq!(points[0]["is_on_front"], true);
     assert_eq!(points[1]["is_on_front"], false);
     assert_eq!(points[2]["is_on_front"], true);
-}
-
-fn config(layers: u64) -> String {
-    json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": layers, "num_attention_heads": 2,
-           "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512})
-    .to_string()
 }
 
 #[test]
