@@ -52,6 +52,36 @@ fn is_bounded(schema: &Value) -> bool {
     }
 }
 
+/// The parameters, the body and the responses of an operation.
+fn keeps_the_rules(place: &str, path: &str, operation: &Value) {
+    let mut given = HashSet::new();
+    for parameter in parameters(operation) {
+        let name = parameter["name"].as_str().unwrap();
+        assert!(given.insert(name) && is_said(&parameter["description"]), "{place} {name}");
+        assert!(is_bounded(&parameter["schema"]), "{place} {name}");
+        let is_of_path = path.contains(&format!("{{{name}}}"));
+        assert_eq!(parameter["in"], if is_of_path { "path" } else { "query" }, "{place} {name}");
+        assert!(!is_of_path || parameter["required"] == true, "{place} {name}");
+    }
+    let placeholders = path.split('{').skip(1).map(|part| part.split('}').next().unwrap());
+    assert!(placeholders.into_iter().all(|name| given.contains(name)), "{place}");
+    if let Some(body) = operation.get("requestBody") {
+        assert!(is_said(&body["description"]) && body["required"] == true, "{place}");
+        assert!(body["content"].as_object().unwrap().values().all(|content| is_bounded(&content["schema"])), "{place}");
+    }
+    for (status, response) in operation["responses"].as_object().unwrap() {
+        let number: u16 = status.parse().unwrap();
+        assert!((200..600).contains(&number) && is_said(&response["description"]), "{place} {status}");
+        let kinds: Vec<_> =
+            response["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.as_str()).collect();
+        match number {
+            304 | 431 => assert!(kinds.is_empty(), "{place} {status}"),
+            400.. => assert_eq!(kinds, ["application/problem+json"], "{place} {status}"),
+            _ => assert!(kinds == ["application/json"] || kinds == ["text/event-stream"], "{place} {status}"),
+        }
+    }
+}
+
 #[test]
 fn the_document_keeps_the_rules_of_openapi() {
     let server = Running::start(Limits { batch_size: 77, seq_len: 88, body: 999, cells: 66, ..Limits::default() });
@@ -64,35 +94,7 @@ fn the_document_keeps_the_rules_of_openapi() {
         let place = format!("{method} {path}");
         assert!(path.starts_with('/') && ["get", "post", "delete"].contains(&method), "{place}");
         assert!(names.insert(operation["operationId"].as_str().unwrap()) && is_said(&operation["summary"]), "{place}");
-        let mut given = HashSet::new();
-        for parameter in parameters(operation) {
-            let name = parameter["name"].as_str().unwrap();
-            assert!(given.insert(name) && is_said(&parameter["description"]), "{place} {name}");
-            assert!(is_bounded(&parameter["schema"]), "{place} {name}");
-            let is_of_path = path.contains(&format!("{{{name}}}"));
-            assert_eq!(parameter["in"], if is_of_path { "path" } else { "query" }, "{place} {name}");
-            assert!(!is_of_path || parameter["required"] == true, "{place} {name}");
-        }
-        let placeholders = path.split('{').skip(1).map(|part| part.split('}').next().unwrap());
-        assert!(placeholders.into_iter().all(|name| given.contains(name)), "{place}");
-        if let Some(body) = operation.get("requestBody") {
-            assert!(is_said(&body["description"]) && body["required"] == true, "{place}");
-            assert!(
-                body["content"].as_object().unwrap().values().all(|content| is_bounded(&content["schema"])),
-                "{place}"
-            );
-        }
-        for (status, response) in operation["responses"].as_object().unwrap() {
-            let number: u16 = status.parse().unwrap();
-            assert!((200..600).contains(&number) && is_said(&response["description"]), "{place} {status}");
-            let kinds: Vec<_> =
-                response["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.as_str()).collect();
-            match number {
-                304 | 431 => assert!(kinds.is_empty(), "{place} {status}"),
-                400.. => assert_eq!(kinds, ["application/problem+json"], "{place} {status}"),
-                _ => assert!(kinds == ["application/json"] || kinds == ["text/event-stream"], "{place} {status}"),
-            }
-        }
+        keeps_the_rules(&place, path, operation);
     }
     let mut references = Vec::new();
     each(&document, "$ref", &mut references);
