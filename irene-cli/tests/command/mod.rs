@@ -3,7 +3,7 @@
 
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -116,6 +116,17 @@ pub(crate) fn refused(code: i32, args: &[&str]) -> String {
         assert_eq!(complaint.trim_end().lines().count(), 1, "{args:?}: {complaint}");
     }
     complaint
+}
+
+/// The tiny checkpoints and configs of irene-models' tests.
+pub(crate) fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
+}
+
+/// What it printed, all being well.
+pub(crate) fn text_of(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// Trees of two models at two sizes with energies and features by a simple law.

@@ -207,24 +207,6 @@ fn a_sheet_says_its_degrees_itself_and_flags_fill_in_the_others() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_refused_before_the_work() {
-    for command in [
-        ["train", "no-such.jsonl", "--method", "specs"],
-        ["calibrate", "no-such.jsonl", "--device", "gtx-1080-ti"],
-        ["explore", "fit", "no-such.jsonl", "--space=small"],
-    ] {
-        let to = |path: &str| refused(2, &[&command[..], &["-o", path]].concat());
-        assert!(to("/nowhere/x").contains("'/nowhere/x' for '--output"), "{}", to("/nowhere/x"));
-        to("/nowhere/x").says("there is no folder /nowhere");
-        to("/").says("it is a directory");
-        to("-").says("this goes to a file, not to stdout");
-        to("x.parquet").says("not written as Parquet");
-        #[cfg(target_os = "linux")]
-        assert!(to("/proc/x").contains("no file can be written in /proc"), "{}", to("/proc/x"));
-    }
-}
-
-#[test]
 fn bad_names_sizes_and_devices_are_named() {
     refused(1, &["trace", "gtp2", "-b", "1", "-s", "1"]).says("did you mean `gpt2`");
     refused(1, &["predict", "bert-base-uncased", "-b", "1", "-s", "600"])
@@ -241,42 +223,6 @@ fn bad_names_sizes_and_devices_are_named() {
     refused(1, &["explain", "bert-base-uncased", "root.encodr.0", "-b", "1", "-s", "8"])
         .says("no node `root.encodr.0`, did you mean `root.encoder.0`");
     refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).says("No such file");
-}
-
-#[test]
-fn a_failure_leaves_no_file_and_an_older_one_as_it_was() {
-    let folder = Folder::new("half");
-    let data = training_data(&folder);
-    let lines = std::fs::read_to_string(&data).unwrap();
-    // The second line is cut: the first was predicted by then.
-    let cut = folder.write("cut.jsonl", &lines[..lines.find('\n').unwrap() + 2000]);
-    let output = folder.write("out.jsonl", "precious\n");
-    let before = folder.files();
-    refused(1, &["predict", &cut, "-o", &output]).says("cut.jsonl, line 2, column 1999, field `");
-    refused(1, &["train", &cut, "--method", "specs", "-o", &output]).says("cut.jsonl, line 2");
-    assert_eq!(std::fs::read_to_string(&output).unwrap(), "precious\n");
-    assert_eq!(folder.files(), before);
-}
-
-#[cfg(unix)]
-#[test]
-fn links_devices_and_permissions_are_respected() {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    let folder = Folder::new("links");
-    let target = folder.write("target.txt", "old");
-    std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o640)).unwrap();
-    let link = folder.path("link.txt");
-    symlink(&target, &link).unwrap();
-    good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", &link]);
-    assert!(std::fs::read_to_string(&target).unwrap().starts_with("gpt2, batch 1"));
-    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
-    let early = folder.path("early.txt");
-    symlink("later.txt", &early).unwrap();
-    good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", &early]);
-    assert!(folder.0.join("later.txt").is_file() && std::fs::symlink_metadata(&early).unwrap().is_symlink());
-    good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", "/dev/null"]);
-    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
 }
 
 /// The same trees as another program may write them: children in another order, ids by position.
@@ -344,51 +290,6 @@ fn bad_trees_and_predictors_are_named_by_line_scope_or_field() {
     refused(1, &["predict", &folder.write("empty.jsonl", "\n")]).says("empty.jsonl: no trees");
 }
 
-/// The tiny checkpoints of irene-models' tests.
-fn fixture(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
-}
-
-#[test]
-fn a_model_runs_on_given_ids_and_writes_what_it_gives() {
-    let folder = Folder::new("run");
-    let (model, out) = (fixture("bert"), folder.path("out.safetensors"));
-    let input = fixture("bert/io.safetensors");
-    good(&["run", &model, "--input", &input, "--output", &out, "--all", "--repeat", "2"])
-        .says("last_hidden_state  3x17x32 f32")
-        .says("of 2 runs (measured)");
-    let bytes = std::fs::read(&out).unwrap();
-    let header = String::from_utf8_lossy(&bytes[8..400]).into_owned();
-    assert!(header.contains("out.root"), "{header}");
-    good(&["run", "google/bert_uncased_L-2_H-128_A-2", "--random-weights", "1", "-b", "2", "-s", "8"])
-        .says("pooler_output      2x128 f32");
-}
-
-#[test]
-fn what_a_run_lacks_is_named() {
-    let folder = Folder::new("lack");
-    let model = fixture("bert");
-    let weights = refused(1, &["run", "gpt2", "-b", "1", "-s", "4", "--weights", &folder.path("nowhere")]);
-    assert!(weights.contains("no weights; give --weights PATH, or --random-weights SEED"), "{weights}");
-    refused(1, &["run", &model, "--text", "hello"]).says("--text needs the model's tokenizer.json");
-    refused(1, &["run", &model, "-b", "1", "-s", "41"]).says("sequence length 41 is longer than");
-    refused(2, &["run", &model]).says("give --text, --text-file, --input, or --batch-size and --seq-len");
-    refused(2, &["run", &model, "-b", "1"]).says("--seq-len");
-
-    let whole = std::fs::read(fixture("bert/model.safetensors")).unwrap();
-    let cut = folder.path("cut.safetensors");
-    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-    refused(1, &["run", &model, "--weights", &cut, "-b", "1", "-s", "4"]).says("cut.safetensors: ends after ");
-    refused(1, &["run", &model, "--weights", &fixture("gpt2"), "-b", "1", "-s", "4"])
-        .says("tensor `embeddings.word_embeddings.weight`: expected 96x32, found no such tensor");
-    // The ids of another model's fixture reach beyond a smaller vocabulary.
-    let config = std::fs::read_to_string(fixture("bert/config.json")).unwrap();
-    let small = folder.write("small.json", &config.replace("\"vocab_size\": 96", "\"vocab_size\": 50"));
-    refused(1, &["run", &small, "--random-weights", "1", "--input", &fixture("bert/io.safetensors")])
-        .says("beyond the vocabulary of 50");
-    refused(1, &["run", &model, "--input", &fixture("bert/model.safetensors")]).says("no tensor `input_ids`");
-}
-
 #[test]
 #[ignore = "needs the public data (IRENE_DATA)"]
 fn the_importer_writes_the_public_layout_as_trees() {
@@ -414,7 +315,7 @@ const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,
 #[test]
 fn texts_are_predicted_at_the_size_their_tokens_have() {
     let folder = Folder::new("texts");
-    folder.write("config.json", &std::fs::read_to_string(fixture("gpt2/config.json")).unwrap());
+    folder.write("config.json", &std::fs::read_to_string(crate::command::fixture("gpt2/config.json")).unwrap());
     folder.write("tokenizer.json", TOKENIZER);
     let model = folder.path("");
     let texts = folder.write("texts.txt", "the cat sat\n\nthe cat\n");

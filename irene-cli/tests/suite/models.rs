@@ -2,16 +2,10 @@
 
 use std::{
     io::Write,
-    path::Path,
     process::{Command, Output, Stdio},
 };
 
-use crate::command::{Folder, Says, good, refused};
-
-/// The tiny checkpoints and configs of irene-models' tests.
-fn fixture(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
-}
+use crate::command::{Folder, Says, fixture, good, refused};
 
 fn copy(folder: &Folder, from: &str, to: &str) {
     let to = folder.0.join(to);
