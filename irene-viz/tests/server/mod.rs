@@ -177,6 +177,11 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     Answer { status, kind, headers, bytes, text }
 }
 
+/// A text in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
 /// A small encoder's config.json.
 pub(crate) fn config(layers: u64) -> String {
     serde_json::json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": layers, "num_attention_heads": 2,

@@ -8,7 +8,7 @@ use std::{
 
 use irene_viz::Limits;
 
-use crate::server::{Running, config};
+use crate::server::{Running, config, encoded};
 
 const GPT2: &str = "/api/v1/predict?model=gpt2&batch_size=1&seq_len=8";
 
@@ -172,7 +172,6 @@ fn no_value_of_a_parameter_stops_the_server_or_breaks_a_line() {
         "leaderboard" => vec![("batch_size", "1"), ("seq_len", "16"), ("family", "distilbert")],
         _ => vec![("batch_size", "1"), ("seq_len", "16"), ("generate", "4")],
     };
-    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         let Some(operation) = item.get("get").filter(|_| !path.contains("jobs")) else { continue };
@@ -188,7 +187,7 @@ fn no_value_of_a_parameter_stops_the_server_or_breaks_a_line() {
                 query.retain(|(other, _)| *other != name && known(other));
                 query.push((name, value.clone()));
                 let query: Vec<String> =
-                    query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+                    query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
                 let answer = server.get(&format!("{path}?{}", query.join("&")));
                 let shown: String = value.chars().take(60).collect();
                 // A head of 32 KiB is too long to be read.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::profiler::{Step, scripted};
 use crate::schema::{Random, errors, resolve};
-use crate::server::{Answer, Running, config};
+use crate::selection::SERVED;
+use crate::server::{Answer, Running, config, encoded};
 
 /// Each operation with its path and method.
 fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
@@ -145,9 +146,6 @@ fn events(text: &str) -> Vec<Value> {
     };
     text.split("\n\n").map(fields).filter(|event| !event.is_empty()).map(Value::Object).collect()
 }
-
-/// A model that is served by a data sheet's device.
-const SERVED: &str = "model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq_len=512&generate=256";
 
 const PLANNED: &str =
     "seq_len=64&generate=32&rate=2&max_ttft_s=2&devices=h100-sxm,l4,gtx-1070&gpu_hour_usd=l4:0.7&price_per_kwh=0";
@@ -313,9 +311,8 @@ impl Made {
     }
 
     fn send(&self, server: &Running, method: &str) -> Answer {
-        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
         let query: Vec<String> =
-            self.query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+            self.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         let path = format!("{}?{}", self.path, query.join("&"));
         server.send(method, &path, self.body.as_ref().map(|(kind, body)| (kind.as_str(), body.as_str())))
     }
