@@ -1,206 +1,24 @@
 //! `irene sample` for those who read while it runs: Prometheus, lines of JSON, and the part of a process tree.
 
+mod machine;
+mod served;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
+use self::{
+    machine::{COUNTER, Machine, RANGE},
+    served::{PACKAGE, Scrape, Served},
+};
 use crate::{
     command::{Folder, Says, command, words},
-    meters::{self, Running, repeat},
+    meters,
 };
-
-/// However busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Where the counter begins again, J.
-const RANGE: u64 = 262_143;
-
-/// Its first reading, J. It goes on by less than a device can draw between two samples.
-const START: u64 = RANGE - 20;
-
-/// A machine with a package whose counter the test sets, 100 busy ticks a second at most, and process 100.
-struct Machine(Folder);
-
-impl Machine {
-    fn new(name: &str) -> Self {
-        let machine = Self(Folder::new(name));
-        let zone = "sys/class/powercap/intel-rapl:0";
-        machine.0.write(&format!("{zone}/name"), "package-0\n");
-        machine.0.write(&format!("{zone}/max_energy_range_uj"), &format!("{RANGE}000000\n"));
-        machine.0.write("proc/meminfo", "MemTotal: 100 kB\nMemAvailable: 25 kB\n");
-        machine.count(START);
-        machine.tick(0);
-        machine
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.0.join(name)
-    }
-
-    /// Writes a file in place, always as long as before, so that no reader sees a part of it.
-    fn put(&self, name: &str, text: &str) {
-        put(&self.path(name), text);
-    }
-
-    /// The counter shows so many joules.
-    fn count(&self, joules: u64) {
-        self.put(COUNTER, &format!("{:<20}\n", joules * 1_000_000));
-    }
-
-    /// So many ticks have passed on one processor, half of them in process 100.
-    fn tick(&self, ticks: u64) {
-        self.put("proc/stat", &format!("cpu  {ticks:>14} 0 0 {ticks:>14} 0 0 0 0 0 0\n"));
-        self.put("proc/100/stat", &format!("100 (x) S 1 1 1 0 -1 0 0 0 0 0 {:>14} 0 0 0 20 0 1 0 5 0 0\n", ticks / 2));
-    }
-
-    /// The counter moves, so that it is believed, until this is dropped.
-    fn moving(&self) -> Running {
-        let (path, mut microjoules) = (self.path(COUNTER), START * 1_000_000);
-        repeat(Duration::from_millis(1), move |_| {
-            put(&path, &format!("{microjoules:<20}\n"));
-            microjoules += 1000;
-        })
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = command(args);
-        command.env("IRENE_PROC", self.path("proc")).env("IRENE_SYS", self.path("sys"));
-        command.env("IRENE_NVML_LIBRARY", "/nothing.so");
-        command
-    }
-}
-
-const COUNTER: &str = "sys/class/powercap/intel-rapl:0/energy_uj";
-
-fn put(path: &PathBuf, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-}
-
-/// A command that goes on, and where it serves.
-struct Served {
-    child: Child,
-    url: String,
-}
-
-impl Served {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        while !said.contains("/metrics") {
-            said.clear();
-            assert!(stderr.read_line(&mut said).unwrap() > 0, "it ended");
-        }
-        let url = said.split("/metrics").next().unwrap().to_owned();
-        Self { child, url }
-    }
-
-    fn get(&self, path: &str, accept: &str) -> (u16, String, String) {
-        let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE));
-        let agent = config.http_status_as_error(false).build().new_agent();
-        let mut response = agent.get(format!("{}{path}", self.url)).header("accept", accept).call().unwrap();
-        let kind = response.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
-        (response.status().as_u16(), kind, response.body_mut().read_to_string().unwrap())
-    }
-
-    fn scrape(&self) -> Scrape {
-        Scrape::parse(&self.get("/metrics", "*/*").2)
-    }
-
-    /// Scrapes until this holds.
-    fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
-        let start = Instant::now();
-        loop {
-            let scrape = self.scrape();
-            if holds(&scrape) {
-                return scrape;
-            }
-            assert!(start.elapsed() < PATIENCE, "{what}: {:?}", scrape.samples);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// The readings after everything was read twice more.
-    fn settled(&self) -> Scrape {
-        let before = self.scrape().get("irene_readings_total", PACKAGE).unwrap();
-        self.until("nothing is read", |scrape| scrape.get("irene_readings_total", PACKAGE).unwrap() >= before + 2.0)
-    }
-
-    fn end(mut self, signal: &str) -> (Option<i32>, String) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
-        let mut out = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        (self.child.wait().unwrap().code(), out)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The samples of a scrape, after checks of the format: every sample belongs to the metric declared before it, counters end with `_total`,
-/// no sample comes twice.
-struct Scrape {
-    samples: BTreeMap<String, f64>,
-}
-
-const PACKAGE: &str = "device=\"rapl.package-0\"";
-
-impl Scrape {
-    fn parse(text: &str) -> Self {
-        assert!(text.ends_with('\n'), "{text}");
-        let (mut samples, mut declared) = (BTreeMap::new(), BTreeSet::new());
-        let (mut help, mut current) = (String::new(), (String::new(), String::new()));
-        for line in text.lines() {
-            if let Some(rest) = line.strip_prefix("# HELP ") {
-                let (name, words) = rest.split_once(' ').unwrap();
-                assert!(words.ends_with('.') && declared.insert(name.to_owned()), "{line}");
-                name.clone_into(&mut help);
-            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = rest.split_once(' ').unwrap();
-                assert!(name == help && name.starts_with("irene_"), "{line}");
-                assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
-                current = (name.to_owned(), kind.to_owned());
-            } else {
-                let (series, value) = line.rsplit_once(' ').unwrap();
-                let (name, labels) = series.strip_suffix('}').unwrap().split_once('{').unwrap();
-                assert_eq!(name, current.0, "{line}");
-                let value: f64 = value.parse().unwrap();
-                assert!(value.is_finite() && value >= 0.0, "{line}");
-                for label in labels.split("\",") {
-                    let (key, value) = label.split_once("=\"").unwrap();
-                    assert!(key.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !value.contains('\n'), "{line}");
-                }
-                assert_eq!(samples.insert(series.to_owned(), value), None, "{line}");
-            }
-        }
-        Self { samples }
-    }
-
-    /// The one sample of a metric with this among its labels.
-    fn get(&self, metric: &str, label: &str) -> Option<f64> {
-        let own = |(series, _): &(&String, &f64)| series.starts_with(&format!("{metric}{{")) && series.contains(label);
-        let found: Vec<f64> = self.samples.iter().filter(own).map(|(_, value)| *value).collect();
-        assert!(found.len() <= 1, "{metric} {label}: {found:?}");
-        found.first().copied()
-    }
-
-    fn joules(&self) -> f64 {
-        self.get("irene_energy_joules_total", PACKAGE).unwrap()
-    }
-}
 
 fn close(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
