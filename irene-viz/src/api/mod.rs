@@ -5,6 +5,7 @@ mod answers;
 mod compare;
 mod document;
 mod fields;
+mod follow;
 mod generation;
 mod jobs;
 mod kinds;

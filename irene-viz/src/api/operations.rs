@@ -11,6 +11,7 @@ use super::{
     answers::{Devices, Engines, Grids, Leaderboard, Models, Predictions, Trace, Tradeoff},
     compare::{Compare, Compared, WhatIf},
     fields::{Description, describe},
+    follow::events,
     generation::Course,
     jobs::{self, JobEntry, JobList, JobRequest},
     lists::{all_engines, all_grids, devices, listed, models},
@@ -270,7 +271,7 @@ fn of_jobs() -> [Operation; 5] {
             .more("A waiting job ends at once; a running one ends after the current run of the model.")
             .gives::<JobEntry>(202, "The job, which ends.")
             .or(&[403, 404, 409, 421]),
-        operation("get", "/api/v1/jobs/{id}/events", get(jobs::events), describe::<Nothing>)
+        operation("get", "/api/v1/jobs/{id}/events", get(events), describe::<Nothing>)
             .is("events", "Follow a job: server-sent events")
             .more(
                 "An event `progress` now and at every change, and an event `end` when the job has ended, which ends the stream. The \
