@@ -31,35 +31,29 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     browser.click("#math");
     let operations =
         "return location.hash.includes('math=true') && !document.getElementById('main').hasAttribute('aria-busy')";
-    browser.wait_for("the operations", operations, json!([]));
+    browser.wait("the operations", operations);
     // The skip link leads to the prediction, and the address keeps its state.
     let address = browser.url();
-    browser.run("document.querySelector('.skip').click()", json!([]));
+    browser.ask("document.querySelector('.skip').click()");
     assert_eq!(browser.url(), address);
-    assert_eq!(browser.run("return document.activeElement.id", json!([])), "main");
+    assert_eq!(browser.ask("return document.activeElement.id"), "main");
     visit.shows_total(energy(root(&prediction)));
     // The views that it has no answers for are left out, and named.
-    let absent = browser.run(
-        "return [document.getElementById('tab-plan').hidden, document.getElementById('absent').textContent]",
-        json!([]),
-    );
+    let absent = browser
+        .ask("return [document.getElementById('tab-plan').hidden, document.getElementById('absent').textContent]");
     assert_eq!(absent[0], true);
     assert!(absent[1].as_str().unwrap().contains("Plan"), "{absent}");
-    browser.wait_for("the grids", "return document.getElementById('grid').options.length > 1", json!([]));
+    browser.wait("the grids", "return document.getElementById('grid').options.length > 1");
     browser.click("#tab-icicle");
-    browser.wait_for(
-        "the icicle",
-        "return document.querySelector('#panel-icicle [data-scope=root]') !== null",
-        json!([]),
-    );
+    browser.wait("the icicle", "return document.querySelector('#panel-icicle [data-scope=root]') !== null");
     browser.click("#tab-sizes");
-    browser.wait_for("the sizes", "return document.querySelector('#panel-sizes svg') !== null", json!([]));
-    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    browser.wait("the sizes", "return document.querySelector('#panel-sizes svg') !== null");
+    assert_eq!(browser.ask("return document.getElementById('error').textContent"), "");
     // An answer that the file lacks is said to be missing.
     browser.fill("#load-value", "5");
     browser.click("#predict");
     let said = "return document.getElementById('error').textContent.includes('irene serve” answers everything else')";
-    browser.wait_for("that this is a report", said, json!([]));
+    browser.wait("that this is a report", said);
     let console = browser.console();
     assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
     let home = visit.server.url("/");
@@ -81,9 +75,9 @@ fn a_report_shows_a_model_with_an_ampersand_in_its_name() {
     let file = File::write("ampersand.html", &page);
 
     browser.open(&format!("file://{}", file.0.display()));
-    browser.wait_for("the prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("the prediction", "return document.getElementById('total')?.dataset.joules");
     visit.shows_total(energy(root(&answer)));
-    let headline = browser.run("return document.getElementById('headline').textContent", json!([]));
+    let headline = browser.ask("return document.getElementById('headline').textContent");
     assert!(headline.as_str().unwrap().starts_with("R&D on one "), "{headline}");
     let console = browser.console();
     assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
@@ -98,7 +92,7 @@ fn the_page_saves_itself_with_what_it_shows() {
     access::choose(browser, "list");
     let _file = open_saved(browser);
     visit.shows_total(total);
-    browser.wait_for("the same view", "return document.getElementById('panel-list').checkVisibility()", json!([]));
+    browser.wait("the same view", "return document.getElementById('panel-list').checkVisibility()");
     let console = browser.console();
     assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
 }
@@ -108,10 +102,10 @@ fn open_saved(browser: &Browser) -> File {
     let page = "return new Promise((done) => {
         URL.createObjectURL = (blob) => { blob.text().then(done); return 'data:,'; };
         document.getElementById('download-page').click(); })";
-    let page = browser.run(page, json!([]));
+    let page = browser.ask(page);
     let file = File::write("saved.html", page.as_str().unwrap());
     browser.open(&format!("file://{}", file.0.display()));
-    browser.wait_for("its prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("its prediction", "return document.getElementById('total')?.dataset.joules");
     file
 }
 
@@ -126,17 +120,17 @@ fn a_page_that_is_saved_after_many_answers_still_has_what_it_needs() {
           const state = readState();
           for (let seq = 1; seq <= 70; seq += 1) await getPrediction({ ...state, seq: String(seq) });
         })";
-    browser.run(many, json!([]));
+    browser.ask(many);
     access::choose(browser, "list");
     let _file = open_saved(browser);
     visit.shows_total(total);
     browser.click("#model");
-    let models = browser.run("return document.querySelectorAll('#model-list [role=option]').length", json!([]));
+    let models = browser.ask("return document.querySelectorAll('#model-list [role=option]').length");
     assert!(models.as_u64().unwrap() > 100, "{models}");
-    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    assert_eq!(browser.ask("return document.getElementById('error').textContent"), "");
     // A link to the server's API would lead nowhere.
     let links = "return [...document.querySelectorAll('nav a')].filter((link) => link.checkVisibility()).map((link) => link.protocol)";
-    let links = browser.run(links, json!([]));
+    let links = browser.ask(links);
     assert!(links.as_array().unwrap().iter().all(|protocol| protocol == "https:"), "{links}");
 }
 
@@ -153,7 +147,7 @@ fn a_saved_page_shows_a_config_that_is_too_large_for_its_address() {
     let (_, answer) = visit.upload(&config);
     let own = File::write("large-bert.json", &config);
     browser.type_into("#config-file", own.0.to_str().unwrap());
-    browser.wait_for("the config", "return location.search.includes('config=kept')", json!([]));
+    browser.wait("the config", "return location.search.includes('config=kept')");
     visit.shows_total(energy(root(&answer)));
     let _file = open_saved(browser);
     visit.shows_total(energy(root(&answer)));
@@ -169,7 +163,7 @@ fn nothing_in_a_report_leads_to_an_answer_that_it_lacks() {
     let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
     let file = File::write("without-links.html", &page);
     browser.open(&format!("file://{}", file.0.display()));
-    browser.wait_for("the prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("the prediction", "return document.getElementById('total')?.dataset.joules");
     // But to the size and the model that it is of.
     for (view, parts, links) in [
         ("suggest", ".suggestions > li", 0),
@@ -198,6 +192,6 @@ fn a_report_is_shown_in_a_frame_without_an_origin() {
     let frame = format!("<!doctype html>{around}<iframe sandbox=\"allow-scripts\" srcdoc=\"{inside}\"></iframe>");
     let file = File::write("framed.html", &frame);
     browser.open(&format!("file://{}", file.0.display()));
-    let said = browser.wait_for("its sentence", "return window.said || null", json!([]));
+    let said = browser.wait("its sentence", "return window.said || null");
     assert!(said.as_str().unwrap().starts_with("bert-base-uncased on "), "{said}");
 }

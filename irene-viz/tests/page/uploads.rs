@@ -19,14 +19,14 @@ fn an_uploaded_config_is_predicted() {
     let (status, answer) = visit.upload(&config);
     assert_eq!(status, 200, "{answer}");
     visit.shows_total(energy(root(&answer)));
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "own-bert");
+    assert_eq!(browser.ask(INPUTS)[0], "own-bert");
     // It is in the address, so that another browser shows it too.
     let shared = browser.url();
     assert!(shared.contains("config="), "{shared}");
-    browser.run("sessionStorage.clear()", json!([]));
+    browser.ask("sessionStorage.clear()");
     browser.open("about:blank");
     browser.open(&shared);
-    browser.wait_for("the shared config", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("the shared config", "return document.getElementById('total')?.dataset.joules");
     visit.shows_total(energy(root(&answer)));
     visit.end(&[]);
 }
@@ -36,7 +36,7 @@ fn an_uploaded_config_is_predicted() {
 fn a_bad_config_is_explained_and_the_view_stays() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
-    let (total, inputs, url) = (visit.total(), browser.run(INPUTS, json!([])), browser.url());
+    let (total, inputs, url) = (visit.total(), browser.ask(INPUTS), browser.url());
     let mut config = small_bert();
     config["num_attention_heads"] = json!(7);
     let config = config.to_string();
@@ -54,14 +54,14 @@ fn a_bad_config_is_explained_and_the_view_stays() {
     browser.click("#model");
     let listed =
         "return [...document.querySelectorAll('#model-list [role=option]')].map((option) => option.dataset.value)";
-    let listed = browser.run(listed, json!([]));
+    let listed = browser.ask(listed);
     let listed = listed.as_array().unwrap();
     assert!(listed.len() > 100 && listed.iter().all(|name| name != "bad-bert"), "{listed:?}");
     browser.press(key::ESCAPE);
     assert!((visit.total() - total).abs() < 1e-12 * total);
-    assert_eq!(browser.run(INPUTS, json!([])), inputs);
+    assert_eq!(browser.ask(INPUTS), inputs);
     assert_eq!(browser.url(), url);
-    let rows = browser.run("return document.querySelectorAll('#panel-tree [data-scope]').length", json!([]));
+    let rows = browser.ask("return document.querySelectorAll('#panel-tree [data-scope]').length");
     assert!(rows.as_u64().unwrap() > 2, "{rows}");
 
     browser.click("#predict");
@@ -85,7 +85,7 @@ fn a_file_dropped_on_the_page_is_predicted() {
         json!([config]),
     );
     visit.shows_total(energy(root(&answer)));
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "dropped-bert");
+    assert_eq!(browser.ask(INPUTS)[0], "dropped-bert");
     visit.end(&[]);
 }
 
@@ -101,7 +101,7 @@ fn a_model_of_ones_own_with_the_name_of_a_built_in_one_stays_ones_own() {
     browser.type_into("#config-file", file.0.to_str().unwrap());
     let (_, answer) = visit.upload(&config);
     visit.shows_total(energy(root(&answer)));
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "bert-base-uncased (own)");
+    assert_eq!(browser.ask(INPUTS)[0], "bert-base-uncased (own)");
     let predicts_at = |tokens: &str| {
         browser.fill("#seq", tokens);
         browser.click("#predict");
@@ -113,7 +113,7 @@ fn a_model_of_ones_own_with_the_name_of_a_built_in_one_stays_ones_own() {
     predicts_at("64");
     // An address that was shared before such a model had a name of its own.
     browser.open(&browser.url().replace("+%28own%29", ""));
-    browser.wait_for("its prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("its prediction", "return document.getElementById('total')?.dataset.joules");
     predicts_at("32");
     visit.end(&[]);
 }
@@ -140,7 +140,7 @@ fn a_config_is_served_in_the_format_that_an_engine_takes() {
     let config = config.to_string();
     let file = File::write("float-llama.json", &config);
     browser.type_into("#config-file", file.0.to_str().unwrap());
-    browser.wait_for("the config", "return location.search.includes('config=')", json!([]));
+    browser.wait("the config", "return location.search.includes('config=')");
     let (status, answer) = visit.upload(&config);
     assert_eq!(status, 200, "{answer}");
     visit.shows_total(energy(root(&answer)));
@@ -169,16 +169,16 @@ fn two_configs_of_one_name_are_two_models() {
         total
     };
     let first = take(&small_bert());
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "config");
+    assert_eq!(browser.ask(INPUTS)[0], "config");
     let second = take(&larger);
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "config (2)");
+    assert_eq!(browser.ask(INPUTS)[0], "config (2)");
     assert!(second > 1.2 * first, "{second} {first}");
     browser.back();
     visit.shows_total(first);
     assert!(browser.url().contains("config=kept"), "{}", browser.url());
     // The same file again is the same model.
     take(&larger);
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "config (2)");
+    assert_eq!(browser.ask(INPUTS)[0], "config (2)");
     visit.end(&[]);
 }
 
@@ -189,7 +189,7 @@ fn the_page_works_where_the_browser_stores_nothing() {
     let browser = &visit.browser;
     browser.refuse_storage();
     visit.open(BERT);
-    browser.wait_for("a prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("a prediction", "return document.getElementById('total')?.dataset.joules");
     let config = small_bert().to_string();
     let file = File::write("unstored-bert.json", &config);
     browser.type_into("#config-file", file.0.to_str().unwrap());

@@ -38,12 +38,12 @@ impl Visit {
         let server = Running::with(options);
         let visit = Self { browser: Browser::start(&programs), server, _turn: turn };
         visit.browser.open(&visit.server.url(&format!("/{query}")));
-        visit.browser.wait_for("a first prediction", TOTAL, json!([]));
+        visit.browser.wait("a first prediction", TOTAL);
         visit
     }
 
     fn path(&self, path: &str) -> String {
-        let device = self.browser.run("return document.getElementById('device').value", json!([]));
+        let device = self.browser.ask("return document.getElementById('device').value");
         format!("/api/v1/{path}&device={}", device.as_str().unwrap())
     }
 
@@ -62,7 +62,7 @@ impl Visit {
 
     /// The query that the page's address asks the API for, but for the device.
     pub(crate) fn selection(&self) -> String {
-        let query = self.browser.run(SELECTION, json!([]));
+        let query = self.browser.ask(SELECTION);
         format!("predict?{}", query.as_str().unwrap())
     }
 
@@ -84,7 +84,7 @@ impl Visit {
     }
 
     pub(crate) fn total(&self) -> f64 {
-        self.browser.run(TOTAL, json!([])).as_str().unwrap().parse().unwrap()
+        self.browser.ask(TOTAL).as_str().unwrap().parse().unwrap()
     }
 
     /// The total becomes this.
