@@ -1,7 +1,5 @@
 //! The page as a file.
 
-use std::path::Path;
-
 use irene_models::{Config, ModelSpec};
 use irene_regress::DeviceProfile;
 use serde_json::json;
@@ -9,9 +7,22 @@ use serde_json::json;
 use super::{BERT, energy, root};
 use crate::{
     access,
-    visit::{File, KEPT, Visit, small_bert},
+    visit::{File, TOTAL, Visit, small_bert},
     webdriver::Browser,
 };
+
+/// The report of a model at so many sequences of so many tokens.
+fn report(spec: &ModelSpec, [sequences, tokens]: [usize; 2]) -> String {
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
+    irene_viz::report("gtx-1080-ti", profile, spec, irene_tree::Size::new(sequences, tokens)).unwrap()
+}
+
+/// A page as a file, which the browser shows.
+fn opened(browser: &Browser, name: &str, page: &str) -> File {
+    let file = File::write(name, page);
+    browser.open(&format!("file://{}", file.0.display()));
+    file
+}
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
@@ -19,13 +30,8 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
     let prediction = visit.api("predict?model=distilgpt2&batch_size=4&seq_len=64");
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let spec = ModelSpec::builtin("distilgpt2").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(4, 64)).unwrap();
-    let file = Path::new(KEPT).join("report.html");
-    std::fs::write(&file, page).unwrap();
-
-    browser.open(&format!("file://{}", file.display()));
+    let page = report(&ModelSpec::builtin("distilgpt2").unwrap(), [4, 64]);
+    let _file = opened(browser, "report.html", &page);
     visit.shows_total(energy(root(&prediction)));
     browser.click("#more > summary");
     browser.click("#math");
@@ -54,8 +60,7 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     browser.click("#predict");
     let said = "return document.getElementById('error').textContent.includes('irene serve” answers everything else')";
     browser.wait("that this is a report", said);
-    let console = browser.console();
-    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+    browser.has_no_errors();
     let home = visit.server.url("/");
     let is_own = |url: &String| ["file:", "data:", "blob:", &home].iter().any(|start| url.starts_with(start));
     let requests = browser.requests();
@@ -70,17 +75,13 @@ fn a_report_shows_a_model_with_an_ampersand_in_its_name() {
     let config = small_bert().to_string();
     let (_, answer) = visit.upload(&config);
     let spec = ModelSpec::from_config("R&D", Config::from_json("R&D", config.as_bytes()).unwrap()).unwrap();
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
-    let file = File::write("ampersand.html", &page);
-
-    browser.open(&format!("file://{}", file.0.display()));
-    browser.wait("the prediction", "return document.getElementById('total')?.dataset.joules");
+    let page = report(&spec, [8, 128]);
+    let _file = opened(browser, "ampersand.html", &page);
+    browser.wait("the prediction", TOTAL);
     visit.shows_total(energy(root(&answer)));
     let headline = browser.ask("return document.getElementById('headline').textContent");
     assert!(headline.as_str().unwrap().starts_with("R&D on one "), "{headline}");
-    let console = browser.console();
-    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+    browser.has_no_errors();
 }
 
 #[test]
@@ -93,8 +94,7 @@ fn the_page_saves_itself_with_what_it_shows() {
     let _file = open_saved(browser);
     visit.shows_total(total);
     browser.wait("the same view", "return document.getElementById('panel-list').checkVisibility()");
-    let console = browser.console();
-    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+    browser.has_no_errors();
 }
 
 /// The page saved by its button, opened as a file.
@@ -103,9 +103,8 @@ fn open_saved(browser: &Browser) -> File {
         URL.createObjectURL = (blob) => { blob.text().then(done); return 'data:,'; };
         document.getElementById('download-page').click(); })";
     let page = browser.ask(page);
-    let file = File::write("saved.html", page.as_str().unwrap());
-    browser.open(&format!("file://{}", file.0.display()));
-    browser.wait("its prediction", "return document.getElementById('total')?.dataset.joules");
+    let file = opened(browser, "saved.html", page.as_str().unwrap());
+    browser.wait("its prediction", TOTAL);
     file
 }
 
@@ -145,8 +144,7 @@ fn a_saved_page_shows_a_config_that_is_too_large_for_its_address() {
     config["task_specific_params"] = json!({"words": words.collect::<Vec<_>>()});
     let config = config.to_string();
     let (_, answer) = visit.upload(&config);
-    let own = File::write("large-bert.json", &config);
-    browser.type_into("#config-file", own.0.to_str().unwrap());
+    let _file = visit.give("large-bert.json", &config);
     browser.wait("the config", "return location.search.includes('config=kept')");
     visit.shows_total(energy(root(&answer)));
     let _file = open_saved(browser);
@@ -158,12 +156,9 @@ fn a_saved_page_shows_a_config_that_is_too_large_for_its_address() {
 fn nothing_in_a_report_leads_to_an_answer_that_it_lacks() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let spec = ModelSpec::builtin("bert-base-uncased").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
-    let file = File::write("without-links.html", &page);
-    browser.open(&format!("file://{}", file.0.display()));
-    browser.wait("the prediction", "return document.getElementById('total')?.dataset.joules");
+    let page = report(&ModelSpec::builtin("bert-base-uncased").unwrap(), [8, 128]);
+    let _file = opened(browser, "without-links.html", &page);
+    browser.wait("the prediction", TOTAL);
     // But to the size and the model that it is of.
     for (view, parts, links) in [
         ("suggest", ".suggestions > li", 0),
@@ -183,15 +178,12 @@ fn nothing_in_a_report_leads_to_an_answer_that_it_lacks() {
 fn a_report_is_shown_in_a_frame_without_an_origin() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let spec = ModelSpec::builtin("bert-base-uncased").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
+    let page = report(&ModelSpec::builtin("bert-base-uncased").unwrap(), [8, 128]);
     let says = "<script>setInterval(() => parent.postMessage(document.getElementById('headline').textContent, '*'), 50)</script>";
     let inside = format!("{page}{says}").replace('&', "&amp;").replace('"', "&quot;");
     let around = "<script>addEventListener('message', ({ data }) => { window.said = data; })</script>";
     let frame = format!("<!doctype html>{around}<iframe sandbox=\"allow-scripts\" srcdoc=\"{inside}\"></iframe>");
-    let file = File::write("framed.html", &frame);
-    browser.open(&format!("file://{}", file.0.display()));
+    let _file = opened(browser, "framed.html", &frame);
     let said = browser.wait("its sentence", "return window.said || null");
     assert!(said.as_str().unwrap().starts_with("bert-base-uncased on "), "{said}");
 }

@@ -11,7 +11,7 @@ use crate::{
     access,
     page::{BERT, GPT2, energy, root},
     profiler::{Step, scripted},
-    visit::{File, Visit, small_bert},
+    visit::{TOTAL, Visit, small_bert},
     webdriver::key,
 };
 
@@ -114,8 +114,7 @@ fn a_job_is_shown_beside_the_prediction_of_its_own_config_or_not_at_all() {
     let browser = &visit.browser;
     let config = small_bert().to_string();
     let (_, answer) = visit.upload(&config);
-    let file = File::write("measured-bert.json", &config);
-    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let _file = visit.give("measured-bert.json", &config);
     browser.wait("the config", "return location.search.includes('config=')");
     access::choose(browser, "jobs");
     browser.click("#start-job");
@@ -151,7 +150,7 @@ fn a_job_is_not_of_a_model_whose_fields_are_changed() {
     let said = look(&visit, said);
     assert!(said[0] == true && said[1].as_str().unwrap().contains("num_hidden_layers=6"), "{said}");
     visit.browser.open(&visit.server.url("/?model=gpt2&device=h100-sxm&concurrency=2.6&seq=64&generate=8&view=jobs"));
-    visit.browser.wait("a prediction", "return document.getElementById('total')?.dataset.joules");
+    visit.browser.wait("a prediction", TOTAL);
     let offered = look(&visit, "return document.getElementById('start-job').textContent");
     assert_eq!(offered, "Measure gpt2, batch 3 \u{d7} 64 tokens");
     visit.end(&[]);

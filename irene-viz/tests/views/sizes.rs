@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{api, look};
 use crate::{
     page::{BERT, GPT2, assert_close},
-    visit::{File, Visit, small_bert},
+    visit::{Visit, small_bert},
 };
 
 /// The cell of a batch size and a sequence length.
@@ -29,8 +29,7 @@ fn sizes_of_a_model_of_ones_own_are_shown() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
     let config = small_bert().to_string();
-    let file = File::write("sizes-bert.json", &config);
-    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let _file = visit.give("sizes-bert.json", &config);
     browser.wait("the config", "return location.search.includes('config=')");
     browser.click("#tab-sizes");
     browser.wait("its sizes", "return document.querySelector('#panel-sizes td button') !== null");

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where screenshots and files are kept.
-pub(crate) const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
+const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// A browser at the page of a server of the test's own.
 pub(crate) struct Visit {
@@ -58,6 +58,13 @@ impl Visit {
         let without_model = selection.split('&').skip(1).collect::<Vec<_>>().join("&");
         let answer = self.server.post(&self.path(&format!("predict?{without_model}")), config);
         (answer.status, answer.json())
+    }
+
+    /// Gives the page a file of a config.
+    pub(crate) fn give(&self, name: &str, config: &str) -> File {
+        let file = File::write(name, config);
+        self.browser.type_into("#config-file", file.0.to_str().unwrap());
+        file
     }
 
     /// The query that the page's address asks the API for, but for the device.
@@ -121,7 +128,7 @@ impl Visit {
 }
 
 /// The total in joules, once there is one.
-const TOTAL: &str = "return document.getElementById('total')?.dataset.joules";
+pub(crate) const TOTAL: &str = "return document.getElementById('total')?.dataset.joules";
 
 /// The selection of the address by the API's names, the model first.
 const SELECTION: &str = "const names = { model: 'model', batch: 'batch_size', concurrency: 'concurrency', rate: 'rate', seq: 'seq_len', generate: 'generate' };

@@ -283,6 +283,11 @@ impl Browser {
         self.log("browser")
     }
 
+    pub(crate) fn has_no_errors(&self) {
+        let console = self.console();
+        assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+    }
+
     /// The address of every request since the last look.
     pub(crate) fn requests(&self) -> Vec<String> {
         let events = self.log("performance");
