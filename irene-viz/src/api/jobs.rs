@@ -28,6 +28,7 @@ use crate::{
     job_state::JobState,
     jobs::{Job, Jobs, Refusal, Status},
     problem::Problem,
+    profiling::Progress,
 };
 
 /// The model to measure: a built-in one, or one by its config.
@@ -66,7 +67,7 @@ pub(super) struct JobEntry {
     started_unix_time_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_unix_time_s: Option<f64>,
-    progress: ProgressEntry,
+    progress: Progress,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
@@ -83,21 +84,6 @@ pub(super) struct JobEntry {
     #[schema(value_type = Option<TreeLine>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tree: Option<Box<RawValue>>,
-}
-
-/// How far a job is.
-#[derive(Serialize, ToSchema)]
-#[schema(title = "Progress")]
-pub(super) struct ProgressEntry {
-    /// Nodes to measure; nodes that do the same count once. 0 until it is known.
-    nodes: usize,
-    /// The nodes that need no more rounds.
-    measured: usize,
-    /// Rounds of measuring so far, of all nodes.
-    rounds: usize,
-    /// The scope of the node that was measured last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
 }
 
 /// The jobs that wait and run, and the last that ended; the oldest first, without their trees.
@@ -125,12 +111,7 @@ impl JobEntry {
             queued_unix_time_s: status.queued,
             started_unix_time_s: status.started,
             ended_unix_time_s: status.ended,
-            progress: ProgressEntry {
-                nodes: status.progress.nodes,
-                measured: status.progress.measured,
-                rounds: status.progress.rounds,
-                scope: status.progress.scope,
-            },
+            progress: status.progress,
             detail: status.detail,
             energy_provenance: status.measured.as_ref().and_then(|measured| measured.energy_provenance),
             energy_j: status.measured.as_ref().and_then(|measured| measured.energy_j),
