@@ -1,14 +1,10 @@
 //! The answer above the views, and what stands there where there is none.
 
-use std::sync::Arc;
-
-use irene_predict::{Calibration, Load, Measured, Service, ServiceOptions};
-use irene_requests::{Figures, RequestRow};
-use irene_viz::Options;
+use irene_predict::ServiceOptions;
 use serde_json::{Value, json};
 
 use super::{BERT, LLAMA, assert_close};
-use crate::{visit::Visit, webdriver::key};
+use crate::{server::calibrated, visit::Visit, webdriver::key};
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
@@ -116,19 +112,7 @@ fn math_operations_are_not_ticked_where_nothing_is_asked_for_want_of_a_device() 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn energies_by_measured_requests_are_of_what_their_meter_counts() {
-    let row = RequestRow {
-        model: Some("Llama-3.1-8B".into()),
-        device: Some("h100-sxm".into()),
-        engine: Some("vllm-0.11".into()),
-        load: Some(Load::Concurrency(32.0)),
-        prompt: Some(512.0),
-        generated: Some(256.0),
-        figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
-        ..RequestRow::default()
-    };
-    let measured = Measured::of("", &row, &Service::new(ServiceOptions::default())).unwrap();
-    let calibrations = vec![Arc::new(Calibration::of(&[measured]).unwrap())];
-    let visit = Visit::with(Options { calibrations, ..Options::default() }, LLAMA);
+    let visit = Visit::with(calibrated(ServiceOptions::default()), LLAMA);
     let totals = visit.browser.ask("return document.getElementById('totals').textContent");
     assert!(totals.as_str().unwrap().contains("of what the meter of the measured requests counts"), "{totals}");
     visit.end(&[]);

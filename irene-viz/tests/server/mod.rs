@@ -4,10 +4,13 @@
 use std::{
     io::{BufRead, Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
 
+use irene_predict::{Calibration, Load, Measured, Service, ServiceOptions};
+use irene_requests::{Figures, RequestRow};
 use irene_viz::{Limits, Options, Server};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -46,6 +49,22 @@ impl Answer {
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(part) && !detail.contains('\n'), "{detail}");
     }
+}
+
+/// Fitted to a measured request, as the service has it.
+pub(crate) fn calibrated(service: ServiceOptions) -> Options {
+    let row = RequestRow {
+        model: Some("Llama-3.1-8B".into()),
+        device: Some("h100-sxm".into()),
+        engine: Some("vllm-0.11".into()),
+        load: Some(Load::Concurrency(32.0)),
+        prompt: Some(512.0),
+        generated: Some(256.0),
+        figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
+        ..RequestRow::default()
+    };
+    let measured = Measured::of("", &row, &Service::new(service)).unwrap();
+    Options { calibrations: vec![Arc::new(Calibration::of(&[measured]).unwrap())], ..Options::default() }
 }
 
 impl Running {

@@ -1,16 +1,13 @@
 //! One selection: its figures, its load and head, the leaderboard, and links to it.
 
-use std::sync::Arc;
-
 use irene_devices::{Catalogue, Device};
 use irene_models::BuiltinModel;
-use irene_predict::{Calibration, Load, Measured, Service, ServiceOptions};
+use irene_predict::ServiceOptions;
 use irene_regress::DeviceProfile;
-use irene_requests::{Figures, RequestRow};
 use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
 
-use crate::server::Running;
+use crate::server::{Running, calibrated};
 
 /// A model that is served by a data sheet's device.
 pub(crate) const SERVED: &str = "model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq_len=512&generate=256";
@@ -87,28 +84,14 @@ fn a_measured_machine_is_predicted_by_its_profile_where_that_can_answer() {
 
 #[test]
 fn requests_that_were_measured_answer_for_their_device() {
-    let row = RequestRow {
-        model: Some("Llama-3.1-8B".into()),
-        device: Some("h100-sxm".into()),
-        engine: Some("vllm-0.11".into()),
-        load: Some(Load::Concurrency(32.0)),
-        prompt: Some(512.0),
-        generated: Some(256.0),
-        figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
-        ..RequestRow::default()
-    };
-    let measured = Measured::of("", &row, &Service::new(ServiceOptions::default())).unwrap();
-    let calibrations = vec![Arc::new(Calibration::of(&[measured]).unwrap())];
-    let server = Running::with(Options { calibrations, ..Options::default() });
+    let server = Running::with(calibrated(ServiceOptions::default()));
     let basis = |query: &str| get(&server, &format!("predict?{query}"))["selection"]["basis"].clone();
     assert_eq!((basis(SERVED), basis(&SERVED.replace("h100-sxm", "l4"))), (json!("calibrated"), json!("data_sheet")));
     assert_eq!(basis("model=gpt2&batch_size=1&seq_len=8"), "profile");
 
     // Plans are made of the catalogue's devices.
     let own = Device { name: "mine".into(), ..Catalogue::find("h100-sxm").unwrap() };
-    let service = Service::new(ServiceOptions { device: Some(own), ..ServiceOptions::default() });
-    let calibration = Calibration::of(&[Measured::of("", &row, &service).unwrap()]).unwrap();
-    let server = Running::with(Options { calibrations: vec![Arc::new(calibration)], ..Options::default() });
+    let server = Running::with(calibrated(ServiceOptions { device: Some(own), ..ServiceOptions::default() }));
     let plan = server.get("/api/v1/plan?model=gpt2&seq_len=8&generate=8&rate=1&devices=l4,mine");
     plan.is_problem(400, "devices: mine is of a data sheet of one's own");
 }
