@@ -167,10 +167,9 @@ impl Estimate {
 }
 
 impl Answer {
-    pub(crate) fn of_sheet(selection: &Selection, setting: &Setting) -> Result<Self> {
-        let forecast = setting.forecast()?;
-        let tree = setting.tree(&forecast, selection.shows_math)?;
-        Ok(Self { estimate: Estimate::of_sheet(selection, setting, &forecast), tree, requests: forecast.requests() })
+    pub(crate) fn of_sheet(selection: &Selection, setting: &Setting, forecast: &Forecast) -> Result<Self> {
+        let tree = setting.tree(forecast, selection.shows_math)?;
+        Ok(Self { estimate: Estimate::of_sheet(selection, setting, forecast), tree, requests: forecast.requests() })
     }
 
     pub(crate) fn measured(

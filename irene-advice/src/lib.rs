@@ -11,6 +11,7 @@ mod bounds;
 mod change;
 mod compare;
 mod error;
+mod explain;
 mod generation;
 mod grid;
 mod hire;
@@ -32,6 +33,7 @@ pub use compare::{
     TypePair, compare,
 };
 pub use error::{Error, Result};
+pub use explain::Explained;
 pub use generation::{Generation, GenerationOptions, GenerationPhase, GenerationPoint, NextTurn, TurnCost};
 pub use grid::Grid;
 pub use hire::Hire;

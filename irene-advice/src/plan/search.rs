@@ -64,7 +64,7 @@ struct Lacking {
 }
 
 pub(super) fn search(lookup: &Lookup, selection: &Selection, rate: f64, options: &PlanOptions) -> Result<Found> {
-    let names = devices(&options.devices)?;
+    let names = devices(lookup, &options.devices)?;
     let Some(first) = names.first() else { return Ok(Found::default()) };
     // A fault of the selection is told once, not of every device.
     lookup.model(selection)?;
@@ -82,16 +82,18 @@ pub(super) fn search(lookup: &Lookup, selection: &Selection, rate: f64, options:
     Ok(found.into_iter().fold(Found::default(), Found::and))
 }
 
-/// The devices by their names in the catalogue, each once.
-fn devices(asked: &[String]) -> Result<Vec<String>> {
+/// The devices by their names in the catalogue or in a data sheet of one's own that was measured, each once.
+fn devices(lookup: &Lookup, asked: &[String]) -> Result<Vec<String>> {
     if asked.is_empty() {
-        return Ok(Catalogue::all().iter().map(|device| device.name.clone()).collect());
+        return Ok(lookup.own_devices().chain(Catalogue::all()).map(|device| device.name.clone()).collect());
     }
     let mut names = Vec::new();
     for name in asked {
-        let found = Catalogue::find(name).map_err(|error| Error::setting("devices", error.to_string()))?;
-        if !names.contains(&found.name) {
-            names.push(found.name);
+        let own = lookup.own_devices().find(|device| device.name == *name).map(|device| device.name.clone());
+        let listed = || Catalogue::find(name).map(|device| device.name);
+        let found = own.map_or_else(listed, Ok).map_err(|error| Error::setting("devices", error.to_string()))?;
+        if !names.contains(&found) {
+            names.push(found);
         }
     }
     Ok(names)
@@ -222,6 +224,7 @@ impl OnDevice<'_> {
         let degrees = Degrees::from(parallel);
         Some(PlanRow {
             device: self.name.to_owned(),
+            basis: estimate.basis,
             gpus: parallel.gpus(),
             parallel: degrees,
             weights: weights.name(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, Says, good, irene, refused, training_data};
+use crate::command::{Folder, Says, good, irene, refused, training_data, words};
 
 #[test]
 fn training_predicting_and_evaluating_go_through_files() {
@@ -35,7 +35,6 @@ fn training_predicting_and_evaluating_go_through_files() {
         }
         assert!(json["by_instance_type"]["Softmax"].is_number());
     }
-    good(&["ablate", &data]).says("PredictedSum");
 }
 
 #[test]
@@ -54,6 +53,14 @@ fn a_node_is_explained_by_terms_that_add_up() {
     let far = good(&["explain", "gpt2", "root.0.mlp.c_fc", "-b", "1", "-s", "1024"]);
     assert!(far.contains("outside the training data: seq_len by a factor of 4.00"), "{far}");
     assert!(far.contains("MFLOP") && far.contains("/MiB"), "{far}");
+    // By a data sheet too.
+    for scope in ["root.encoder.0.attention.self.query", "root.encoder.0"] {
+        let text = good(&["explain", "bert-base-uncased", scope, "-b", "8", "-s", "128", "--device", "l4"]);
+        words(&text).says(", on l4: ").says("(estimated from its data sheet)");
+        assert_eq!(text.lines().filter(|line| line.starts_with("sum ")).count(), 2, "{text}");
+        let said = ["power while it runs", "FLOPs", "bytes moved", "launch"];
+        assert!(!scope.ends_with("query") || said.iter().all(|said| text.contains(said)), "{text}");
+    }
     refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"])
         .says("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`");
 }
@@ -82,10 +89,11 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
         .says("gpu_energy")
         .says("latency");
     refused(1, &["explain", &data, "root", "-b", "3"]).says("no tree of this size");
-    refused(2, &["explain", "gpt2", "root", "-b", "3"]).says("give --batch-size and --seq-len");
-    // What was measured of a model is asked for by name.
-    refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--method", "measured"])
-        .says("gtx-1080-ti (method measured) needs features these nodes lack");
+    refused(2, &["explain", &data, "root", "--concurrency", "3"])
+        .says("--concurrency works only with a model; trees say how they ran");
+    // Nothing was measured of a model that is asked for by name.
+    refused(2, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--method", "measured"])
+        .says("--method works only with trees");
 }
 
 #[test]

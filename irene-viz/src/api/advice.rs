@@ -117,12 +117,8 @@ impl Fields<'_> {
 
 fn check_devices(names: &[String], app: &App) -> Result<(), Problem> {
     let is_own = |name: &str| app.lookup.own_devices().any(|device| device.name == name);
-    if let Some(name) = names.iter().find(|name| is_own(name.as_str())) {
-        let detail =
-            format!("devices: {name} is of a data sheet of one's own, and plans are made of the catalogue's devices");
-        return Err(Problem::malformed(detail).about("devices"));
-    }
-    let unknown = names.iter().filter(|name| *name != "all").find_map(|name| Catalogue::find(name).err());
+    let mut looked_up = names.iter().filter(|name| *name != "all" && !is_own(name.as_str()));
+    let unknown = looked_up.find_map(|name| Catalogue::find(name).err());
     match unknown {
         None => Ok(()),
         Some(irene_devices::Error::Device { name, similar }) => {

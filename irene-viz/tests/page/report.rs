@@ -1,7 +1,7 @@
 //! The page as a file.
 
+use irene_advice::{Lookup, Selection};
 use irene_models::{Config, ModelSpec};
-use irene_regress::DeviceProfile;
 use serde_json::json;
 
 use super::{BERT, energy, root};
@@ -11,10 +11,8 @@ use crate::{
     webdriver::Browser,
 };
 
-/// The report of a model at so many sequences of so many tokens.
-fn report(spec: &ModelSpec, [sequences, tokens]: [usize; 2]) -> String {
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    irene_viz::report("gtx-1080-ti", profile, spec, irene_tree::Size::new(sequences, tokens)).unwrap()
+fn report(selection: &Selection) -> String {
+    irene_viz::report(Lookup::bundled(), selection).unwrap()
 }
 
 /// A page as a file, which the browser shows.
@@ -30,7 +28,7 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
     let prediction = visit.api("predict?model=distilgpt2&batch_size=4&seq_len=64");
-    let page = report(&ModelSpec::builtin("distilgpt2").unwrap(), [4, 64]);
+    let page = report(&Selection::batch("distilgpt2", 4, 64));
     let _file = opened(browser, "report.html", &page);
     visit.shows_total(energy(root(&prediction)));
     browser.click("#more > summary");
@@ -75,7 +73,7 @@ fn a_report_shows_a_model_with_an_ampersand_in_its_name() {
     let config = small_bert().to_string();
     let (_, answer) = visit.upload(&config);
     let spec = ModelSpec::from_config("R&D", Config::from_json("R&D", config.as_bytes()).unwrap()).unwrap();
-    let page = report(&spec, [8, 128]);
+    let page = report(&Selection { own: Some(spec.into()), ..Selection::batch("R&D", 8, 128) });
     let _file = opened(browser, "ampersand.html", &page);
     browser.wait("the prediction", TOTAL);
     visit.shows_total(energy(root(&answer)));
@@ -156,7 +154,7 @@ fn a_saved_page_shows_a_config_that_is_too_large_for_its_address() {
 fn nothing_in_a_report_leads_to_an_answer_that_it_lacks() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
-    let page = report(&ModelSpec::builtin("bert-base-uncased").unwrap(), [8, 128]);
+    let page = report(&Selection::batch("bert-base-uncased", 8, 128));
     let _file = opened(browser, "without-links.html", &page);
     browser.wait("the prediction", TOTAL);
     // But to the size and the model that it is of.
@@ -178,7 +176,7 @@ fn nothing_in_a_report_leads_to_an_answer_that_it_lacks() {
 fn a_report_is_shown_in_a_frame_without_an_origin() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
-    let page = report(&ModelSpec::builtin("bert-base-uncased").unwrap(), [8, 128]);
+    let page = report(&Selection::batch("bert-base-uncased", 8, 128));
     let says = "<script>setInterval(() => parent.postMessage(document.getElementById('headline').textContent, '*'), 50)</script>";
     let inside = format!("{page}{says}").replace('&', "&amp;").replace('"', "&quot;");
     let around = "<script>addEventListener('message', ({ data }) => { window.said = data; })</script>";

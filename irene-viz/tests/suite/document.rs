@@ -114,7 +114,7 @@ fn the_document_keeps_the_rules_of_openapi() {
         (json!(1), json!(77))
     );
     assert_eq!(
-        (bound("/api/v1/compare", "past_len", "minimum"), bound("/api/v1/compare", "other_seq_len", "maximum")),
+        (bound("/api/v1/whatif", "past_len", "minimum"), bound("/api/v1/whatif", "seq_len", "maximum")),
         (json!(0), json!(88))
     );
     assert_eq!(bound("/api/v1/sweep", "seq_lens", "maxItems"), 66);
@@ -178,7 +178,6 @@ fn every_answer_is_what_the_document_says() {
         got("/api/v1/predict", &format!("model=gpt2&{size}&math=true")),
         posted("/api/v1/predict", size, &config(1)),
         posted("/api/v1/predict/trees", "", &tree),
-        got("/api/v1/compare", &format!("model=gpt2&{size}&other_model=openai-gpt")),
         got("/api/v1/whatif", &format!("{SERVED}&set_b=concurrency=64;hidden_act=relu")),
         posted("/api/v1/whatif", &format!("{size}&set_b=num_hidden_layers=2"), &config(1)),
         got("/api/v1/suggest", &format!("{SERVED}&max_ttft_s=0.5")),

@@ -2,7 +2,7 @@ use anyhow::Result;
 use irene_advice::{Accuracy, By, Kind, Suggestion, Suggestions};
 use irene_tree::render::{self, Grid, Heading};
 
-use super::{BoundsArgs, Selected, SelectionArgs, change, json};
+use super::{BoundsArgs, Selected, SelectionArgs, change, json, name_in_files};
 use crate::{
     commands::FormatArgs,
     output,
@@ -38,11 +38,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Format::Json => output::print(&json(&found)?),
         Format::Csv => output::print(&csv(&found)),
     }
-}
-
-/// The name in files.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn text(found: &Suggestions) -> String {
@@ -106,7 +101,7 @@ fn csv(found: &Suggestions) -> String {
     let sheet = Sheet::of(
         &found.suggestions,
         [
-            (Field::word("kind", "kind"), |one| word(&one.kind).into()),
+            (Field::word("kind", "kind"), |one| name_in_files(&one.kind).into()),
             (Field::word("title", "title"), |one| one.title.as_str().into()),
             (Field::word("set", "set"), |one| one.set.clone().into()),
             (Field::figure("saved_share", "saved", ""), |one| one.saved_share.into()),
@@ -117,7 +112,7 @@ fn csv(found: &Suggestions) -> String {
             (Field::figure("latency_ratio", "time", ""), |one| one.price.latency_ratio.into()),
             (Field::figure("ttft_ratio", "first token", ""), |one| one.price.ttft_ratio.into()),
             (Field::figure("memory_ratio", "memory", ""), |one| one.price.memory_ratio.into()),
-            (Field::word("accuracy", "accuracy"), |one| word(&one.price.accuracy).into()),
+            (Field::word("accuracy", "accuracy"), |one| name_in_files(&one.price.accuracy).into()),
             (Field::word("assumed", "assumed"), |one| one.assumed.clone().into()),
         ],
     );

@@ -111,7 +111,7 @@ fn designs_are_trained_learned_from_and_searched_under_a_bound_on_training() {
 fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
     let folder = Folder::new("explore-active");
     let (space, output) = (space(&folder), folder.path("data.jsonl"));
-    let active = ["--active", "--budget", "5", "--initial", "3"];
+    let active = ["--active", "--samples", "5", "--initial", "3"];
     let command = args(&space, &output, &active);
     let mut child = Command::new(env!("CARGO_BIN_EXE_irene")).args(&command).stderr(Stdio::null()).spawn().unwrap();
     let patience = Instant::now() + Duration::from_secs(120);
@@ -137,12 +137,12 @@ fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
     assert_eq!(hashes.len(), 5);
     good(&resumed);
     assert_eq!(std::fs::read_to_string(&output).unwrap(), after);
-    // A larger budget goes on with it.
-    let larger = ["--active", "--budget", "6", "--initial", "3", "--resume"];
+    // More samples go on with it.
+    let larger = ["--active", "--samples", "6", "--initial", "3", "--resume"];
     good(&args(&space, &output, &larger));
     assert_eq!(read(&output).len(), 6);
     // Also without saying again how many came first, which a third of it would not be.
-    good(&args(&space, &output, &["--active", "--budget", "10", "--resume"]));
+    good(&args(&space, &output, &["--active", "--samples", "10", "--resume"]));
     assert_eq!(read(&output).len(), 10);
 }
 
@@ -185,17 +185,16 @@ fn files_of_another_campaign_and_hostile_options_are_refused() {
     let refuse = |code, more: &[&str]| refused(code, &args(&space, &output, &[&["--resume"], more].concat()));
     refuse(1, &["--samples", "1", "--seed", "1"]).says("its `seed` is 0, this one's 1");
     refuse(1, &["--samples", "1", "-s", "9"]).says("its length is 8, here it is 9");
-    refuse(1, &["--active", "--budget", "4"]).says("`active_after`");
+    refuse(1, &["--active", "--samples", "4"]).says("`active_after`");
     refused(1, &args("small", &output, &["--samples", "1", "--resume"])).says("its `space` is");
     assert_eq!(std::fs::read_to_string(&output).unwrap(), before);
 
     refuse(2, &[]).says("--samples");
-    refuse(2, &["--active"]).says("--budget");
-    refuse(2, &["--samples", "2", "--active", "--budget", "3"]).says("cannot be used with");
+    refuse(2, &["--active"]).says("--samples");
     refuse(2, &["--samples", "2", "--shard", "2/2"]).says("there is no part 2 of 2");
     refuse(2, &["--samples", "2", "--shard", "half"]).says("expected i/n");
-    refuse(2, &["--active", "--budget", "3", "--shard", "0/2"]).says("cannot be used with");
-    refuse(1, &["--active", "--budget", "3", "--initial", "2"]).says("at least 3 designs");
+    refuse(2, &["--active", "--samples", "3", "--shard", "0/2"]).says("cannot be used with");
+    refuse(1, &["--active", "--samples", "3", "--initial", "2"]).says("at least 3 designs");
     let long = folder.path("long.jsonl");
     // It is found when the meter has been named.
     let output = irene(&args(&space, &long, &["--samples", "1", "-s", "600"]));
