@@ -21,9 +21,10 @@ const INNER_OF_SHARED: &[&str] = &[
     "moe_shared_expert_intermediate_size",
     "shared_intermediate_size",
     "n_shared_experts",
+    "moe_num_shared_experts",
 ];
-const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads"];
-const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts"];
+const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "hidden_size"];
+const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
 
 impl Recipe {
     /// The share of one GPU. Sizes that do not divide are refused, as engines refuse them.
