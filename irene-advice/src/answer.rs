@@ -161,7 +161,7 @@ impl Estimate {
     }
 
     /// Bytes of one GPU's memory that are taken.
-    pub fn memory_bytes(&self) -> Option<f64> {
+    pub(crate) fn memory_bytes(&self) -> Option<f64> {
         self.memory.map(|memory| memory.total())
     }
 }

@@ -12,6 +12,7 @@ mod change;
 mod compare;
 mod error;
 mod explain;
+mod fields;
 mod generation;
 mod grid;
 mod hire;
@@ -34,6 +35,7 @@ pub use compare::{
 };
 pub use error::{Error, Result};
 pub use explain::Explained;
+pub use fields::in_settings;
 pub use generation::{Generation, GenerationOptions, GenerationPhase, GenerationPoint, NextTurn, TurnCost};
 pub use grid::Grid;
 pub use hire::Hire;

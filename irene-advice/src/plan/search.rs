@@ -9,7 +9,7 @@ use irene_tree::{Format, Parallel};
 use rayon::prelude::*;
 
 use super::{LeftOutDevice, PlanOptions, PlanRow, set_of};
-use crate::{Change, Degrees, Error, Estimate, Lookup, Result, Selection, lookup::Way};
+use crate::{Change, Degrees, Error, Estimate, Lookup, Result, Selection, fields::told, lookup::Way};
 
 /// GPUs that share each layer.
 const TENSOR: [usize; 4] = [1, 2, 4, 8];
@@ -120,7 +120,7 @@ impl OnDevice<'_> {
                 }
                 Err(error) => {
                     self.found.considered += 1;
-                    self.leave_out(Lacking { kind: NO_ANSWER, text: error.to_string(), off: f64::INFINITY });
+                    self.leave_out(Lacking { kind: NO_ANSWER, text: told(&error), off: f64::INFINITY });
                 }
             }
         }
@@ -258,6 +258,6 @@ fn lacking(error: &irene_predict::Error) -> Lacking {
             Lacking { kind: "rate", text, off: rate / greatest }
         }
         irene_predict::Error::TooRare { .. } => Lacking { kind: "rate", text: error.to_string(), off: f64::INFINITY },
-        other => Lacking { kind: NO_ANSWER, text: other.to_string(), off: f64::INFINITY },
+        other => Lacking { kind: NO_ANSWER, text: told(other), off: f64::INFINITY },
     }
 }

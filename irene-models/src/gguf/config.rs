@@ -77,7 +77,7 @@ impl Gguf {
         let unknown = || {
             let all = KNOWN.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
             let reason = format!(
-                "`{word}` is not followed here; there are {all}; the config.json that the file was made from may be: give it with --dtype"
+                "`{word}` is not followed here; there are {all}; the config.json that the file was made from may be: give it with run.precision"
             );
             self.error(ARCHITECTURE, reason)
         };

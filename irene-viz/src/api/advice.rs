@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::{App, Effort},
-    problem::{Problem, in_parameters},
+    problem::Problem,
 };
 
 /// A bound on a time, s, at most: a month.
@@ -53,9 +53,7 @@ impl Question for Suggest {
     }
 
     fn answer(self, app: &App) -> Result<Suggestions, Problem> {
-        let mut found = app.lookup.suggest(&self.selection, self.bounds)?;
-        found.left_out.iter_mut().for_each(|left_out| left_out.reason = in_parameters(&left_out.reason));
-        Ok(found)
+        Ok(app.lookup.suggest(&self.selection, self.bounds)?)
     }
 }
 
@@ -84,9 +82,7 @@ impl Question for Plans {
     }
 
     fn answer(self, app: &App) -> Result<Plan, Problem> {
-        let mut found = app.lookup.plan(&self.selection, &self.options)?;
-        found.left_out.iter_mut().for_each(|left_out| left_out.reason = in_parameters(&left_out.reason));
-        Ok(found)
+        Ok(app.lookup.plan(&self.selection, &self.options)?)
     }
 }
 
