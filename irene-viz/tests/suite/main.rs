@@ -13,3 +13,4 @@ mod schema;
 mod selection;
 #[path = "../server/mod.rs"]
 mod server;
+mod transport;
