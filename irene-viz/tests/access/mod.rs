@@ -14,15 +14,14 @@ pub(crate) const VIEWS: [&str; 11] =
 /// Queries with which the views have something to show.
 pub(crate) const COMPARING: &str = "b=model%3Ddistilgpt2&set_b=num_hidden_layers%3D6&plan_rate=20";
 
+/// Whether a view is there.
+const IS_SHOWN: &str = "const panel = document.getElementById(`panel-${arguments[0]}`);
+    return panel.checkVisibility() && !document.getElementById('main').hasAttribute('aria-busy')";
+
 /// Chooses a view and waits until it is there.
 pub(crate) fn choose(browser: &Browser, view: &str) {
     browser.click(&format!("#tab-{view}"));
-    browser.wait_for(
-        view,
-        "const panel = document.getElementById(`panel-${arguments[0]}`);
-         return panel.checkVisibility() && !document.getElementById('main').hasAttribute('aria-busy')",
-        json!([view]),
-    );
+    browser.wait_for(view, IS_SHOWN, json!([view]));
     // Two frames, so that what is drawn to the page's width is.
     browser.ask("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
 }
@@ -102,33 +101,36 @@ fn walk(node: &Value, level: usize, [place, siblings]: [usize; 2], places: &mut 
     }
 }
 
+/// Presses Tab until something of a panel has the focus.
+fn tab_to(browser: &Browser, selector: &str) {
+    let is_focused = "return document.activeElement.matches(arguments[0])";
+    let is_there = (0..40).any(|_| {
+        browser.press(key::TAB);
+        browser.run(is_focused, json!([selector])) == true
+    });
+    assert!(is_there, "{selector} cannot be reached with Tab");
+}
+
+/// Goes to a view by its tab, with the arrow keys.
+fn arrow_to(browser: &Browser, view: &str) {
+    browser.ask("document.querySelector('[role=tab][tabindex=\"0\"]').focus()");
+    let id = format!("tab-{view}");
+    let is_there = VIEWS.iter().any(|_| {
+        browser.press(key::RIGHT);
+        browser.ask("return document.activeElement.id") == id
+    });
+    assert!(is_there, "{view} cannot be reached with the arrow keys");
+    browser.wait_for(view, IS_SHOWN, json!([view]));
+}
+
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn every_view_can_be_used_with_the_keyboard_alone() {
     let visit = Visit::start(&format!("{GPT2}&{COMPARING}"));
     let browser = &visit.browser;
     let press = |keys: &[&str]| keys.iter().for_each(|key| browser.press(key));
-    let in_panel = |selector: &str| {
-        for _ in 0..40 {
-            browser.press(key::TAB);
-            if browser.run("return document.activeElement.matches(arguments[0])", json!([selector])) == true {
-                return;
-            }
-        }
-        unreachable!("{selector} cannot be reached with Tab");
-    };
-    let to_view = |view: &str| {
-        browser.ask("document.querySelector('[role=tab][tabindex=\"0\"]').focus()");
-        let id = format!("tab-{view}");
-        let there = (0..VIEWS.len()).position(|_| {
-            press(&[key::RIGHT]);
-            browser.ask("return document.activeElement.id") == id
-        });
-        assert!(there.is_some(), "{view} cannot be reached with the arrow keys");
-        let is_there = "return document.getElementById(`panel-${arguments[0]}`).checkVisibility() &&
-            !document.getElementById('main').hasAttribute('aria-busy')";
-        browser.wait_for(view, is_there, json!([view]));
-    };
+    let in_panel = |selector: &str| tab_to(browser, selector);
+    let to_view = |view: &str| arrow_to(browser, view);
     let focused = |body: &str| browser.ask(&format!("const at = document.activeElement; return {body}"));
 
     in_panel("#panel-tree [role=row]");
