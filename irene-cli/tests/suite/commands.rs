@@ -5,7 +5,7 @@ use std::path::Path;
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, Says, good, refused, training_data};
+use crate::command::{Folder, Says, good, json, refused, training_data};
 
 #[test]
 fn the_readme_shows_what_its_first_command_prints() {
@@ -254,7 +254,7 @@ fn nodes_are_matched_by_what_they_are_and_not_by_their_number() {
     good(&["train", &data, "--method", "specs", "-o", &model]);
     good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
     let mean = |truth: &str| -> f64 {
-        let json: Value = serde_json::from_str(&good(&["evaluate", truth, &predicted, "--format", "json"])).unwrap();
+        let json = json(&["evaluate", truth, &predicted]);
         json["by_level"]["ml"]["mean"].as_f64().unwrap()
     };
     assert!((mean(&data) - mean(&other)).abs() < 1e-9, "{} {}", mean(&data), mean(&other));

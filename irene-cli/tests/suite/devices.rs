@@ -1,12 +1,6 @@
 //! `irene devices`.
 
-use serde_json::Value;
-
-use crate::command::{Folder, Says, command, good, refused};
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
+use crate::command::{Folder, Says, command, good, json, refused};
 
 #[test]
 fn the_list_has_the_catalogue_and_each_profile_with_what_it_was_trained_on() {
@@ -28,7 +22,7 @@ fn the_list_has_the_catalogue_and_each_profile_with_what_it_was_trained_on() {
 #[test]
 fn words_filter_and_one_device_is_shown_whole() {
     let names = |words: &[&str]| -> Vec<String> {
-        let found = json(&good(&[&["devices", "--format", "json"], words].concat()));
+        let found = json(&[&["devices"], words].concat());
         found["devices"].as_array().unwrap().iter().map(|device| device["name"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(names(&["H100"]), ["h100-sxm", "h100-pcie", "h100-nvl"]);
@@ -47,7 +41,7 @@ fn words_filter_and_one_device_is_shown_whole() {
 
 #[test]
 fn the_data_have_every_figure_its_source_and_the_profile() {
-    let devices = json(&good(&["devices", "pascal", "consumer", "--format", "json"]));
+    let devices = json(&["devices", "pascal", "consumer"]);
     let of = |place: usize| &devices["devices"][place];
     assert_eq!((of(0)["name"].as_str(), of(0)["peaks"]["f32"].as_f64()), (Some("gtx-1070"), Some(6.463)));
     assert_eq!(of(0)["profile"]["training_data"].as_str().map(|data| &data[..9]), Some("166 trees"));
@@ -84,8 +78,7 @@ fn a_device_of_the_catalogue_is_printed_as_a_data_sheet_that_is_read_again() {
     for name in ["h100-sxm", "gtx-1080-ti", "mi300x", "m4-max", "gaudi2"] {
         let sheet = good(&["devices", name, "--format", "toml"]);
         let file = folder.write("sheet.toml", &sheet);
-        let read = good(&["devices", "--device-spec", &file, "--format", "json"]);
-        assert_eq!(json(&read), json(&good(&["devices", name, "--format", "json"])), "{sheet}");
+        assert_eq!(json(&["devices", "--device-spec", &file]), json(&["devices", name]), "{sheet}");
         let request = ["predict", "gpt2", "-b", "1", "-s", "8", "--format", "json"];
         let by = |more: &[&str]| good(&[&request[..], more].concat());
         assert_eq!(by(&["--device-spec", &file]), by(&["--device", name, "--method", "data-sheet"]));

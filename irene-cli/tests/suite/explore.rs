@@ -3,7 +3,7 @@
 use irene_explore::space::DesignSpace;
 use serde_json::{Value, json};
 
-use crate::command::{Folder, Says, device_file, good, irene, refused, words};
+use crate::command::{Folder, Says, device_file, good, irene, json, refused, words};
 
 /// Six designs of the small space with figures by a simple law.
 fn records() -> Vec<Value> {
@@ -43,7 +43,7 @@ fn a_space_is_shown_with_its_count() {
     let published = good(&["explore", "space"]);
     assert!(published.contains("layers                 2 4 6 8 10 12\n"), "{published}");
     assert!(published.contains("designs                10^88.227\n"), "{published}");
-    let published: Value = serde_json::from_str(&good(&["explore", "space", "--format", "json"])).unwrap();
+    let published = json(&["explore", "space"]);
     assert_eq!(
         published["designs"],
         "16858908734132497780908867493333806257614075489378357347998921892214947867599639413377600"
@@ -155,7 +155,7 @@ fn learners_are_compared_by_the_same_folds() {
     let text = good(&some);
     assert!(text.contains("one, 6 records") && text.contains("other, 6 records"), "{text}");
     assert_eq!(text.lines().filter(|line| line.contains("law (ours)")).count(), 6, "{text}");
-    let scores: Value = serde_json::from_str(&good(&[&some[..], &["--format", "json"]].concat())).unwrap();
+    let scores = json(&some);
     let scores = &scores["devices"];
     assert_eq!(scores[0]["scores"].as_array().unwrap().len(), 9);
     // The same records give the same figures.

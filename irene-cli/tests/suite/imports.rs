@@ -1,8 +1,6 @@
 //! Public measurements become request sheets, and sheets are held against one another.
 
-use serde_json::Value;
-
-use crate::command::{Folder, Says, fed, good, irene, refused};
+use crate::command::{Folder, Says, fed, good, irene, json, refused, words};
 
 const VLLM: &str = r#"{"date": "20250101-000000", "backend": "vllm", "model_id": "someone/Unknown-8B", "request_rate": "inf", "max_concurrency": 8, "completed": 10,
     "total_input_tokens": 1000, "total_output_tokens": 500, "request_throughput": 1.0, "output_throughput": 50.0, "mean_ttft_ms": 100.0, "mean_tpot_ms": 20.0}"#;
@@ -86,14 +84,13 @@ fn two_sheets_are_compared_by_figure_device_model_and_engine() {
     let text = good(&["evaluate", &truth, &out]);
     let line = |start: &str| {
         let found = text.lines().find(|line| line.trim_start().starts_with(start));
-        found.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+        words(found.unwrap_or_default())
     };
     assert_eq!(line("energy_per_token_j"), "energy_per_token_j 3 10.00 20.00 42.00 66.7%", "{text}");
     assert_eq!(line("latency_s"), "latency_s 3 0.00 16.67 40.00");
     assert_eq!(line("device t4"), "device t4 1 50.00 50.00 50.00 100.0%");
     assert!(text.contains("configurations of a") && text.contains("0.333 (mean over 1 model)"), "{text}");
-    let json: Value =
-        serde_json::from_str(&good(&["evaluate", &truth, &out, "--format", "json", "--by", "model"])).unwrap();
+    let json = json(&["evaluate", &truth, &out, "--by", "model"]);
     assert_eq!(
         (json["rows"].as_u64(), json["unpredicted"].as_u64(), json["errors"].as_array().unwrap().len()),
         (Some(3), Some(0), 4)

@@ -3,11 +3,7 @@
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, Says, command, good, irene, refused, text_of, training_data, words};
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
+use crate::command::{Folder, Says, command, good, irene, json, refused, text_of, training_data, words};
 
 #[test]
 fn a_sweep_has_a_row_a_setting_in_every_format() {
@@ -19,7 +15,7 @@ fn a_sweep_has_a_row_a_setting_in_every_format() {
     assert_eq!(text.lines().filter(begins_with_a_batch).count(), 6, "{text}");
     let csv = good(&[&sweep[..], &["--format", "csv"]].concat());
     assert_eq!(csv.lines().count(), 7, "{csv}");
-    let rows = json(&good(&[&sweep[..], &["--format", "json", "--grid-intensity", "100"]].concat()));
+    let rows = json(&[&sweep[..], &["--grid-intensity", "100"]].concat());
     assert_eq!(rows["schema_version"], 1);
     let rows = rows["settings"].as_array().unwrap();
     assert_eq!(rows.len(), 6);
@@ -49,8 +45,7 @@ fn several_models_are_compared_and_depth_shows_each() {
     // Nothing that is shown is folded.
     assert!(!each.contains("--unfold") && each.lines().all(|line| line.trim_end() == line), "{each}");
     predict(&["--depth", "2"]).says("0-11 BertLayer x12").says("--unfold");
-    let traced = good(&[&["trace"], &models[..], &["--format", "json"]].concat());
-    let traced = json(&traced);
+    let traced = json(&[&["trace"], &models[..]].concat());
     assert_eq!(traced["settings"][1]["num_parameters"], 66_362_880);
     refused(2, &[&["trace"], &models[..], &["--format", "dot"]].concat()).says("show one tree");
     refused(2, &["predict", "gpt2", "-b", "1", "8", "-s", "32"])
@@ -87,7 +82,7 @@ fn a_measured_energy_of_0_has_no_percentage_error() {
     let folder = Folder::new("nothing-counted");
     let trees = std::fs::read_to_string(training_data(&folder)).unwrap();
     let nothing = |line: &str| {
-        let mut tree = json(line);
+        let mut tree: Value = serde_json::from_str(line).unwrap();
         tree["frontend_tree"]["ground_truth_energy"] = 0.into();
         format!("{tree}\n")
     };
@@ -101,7 +96,7 @@ fn an_error_that_no_number_can_hold_is_not_shown_and_trees_that_lack_a_figure_ar
     let folder = Folder::new("tiny-truth");
     let data = training_data(&folder);
     let tiny = |line: &str| {
-        let mut tree = json(line);
+        let mut tree: Value = serde_json::from_str(line).unwrap();
         tree["frontend_tree"]["ground_truth_energy"] = 5e-324.into();
         format!("{tree}\n")
     };
@@ -164,7 +159,7 @@ fn the_outputs_name_says_the_format() {
         good(&["trace", "distilgpt2", "-b", "1", "-s", "8", "-o", &path]);
         std::fs::read_to_string(path).unwrap()
     };
-    assert_eq!(json(&written("t.json"))["schema_version"], 1);
+    assert_eq!(serde_json::from_str::<Value>(&written("t.json")).unwrap()["schema_version"], 1);
     assert!(written("t.csv").starts_with("scope,"));
     assert!(written("t.dot").starts_with("digraph"));
     assert!(written("t").starts_with("node "));
@@ -240,15 +235,15 @@ fn a_tip_names_the_option_that_was_meant_and_never_two_dashes() {
 
 #[test]
 fn lists_and_terms_come_as_text_csv_and_json() {
-    let models = json(&good(&["models", "--format", "json"]));
+    let models = json(&["models"]);
     let of =
         |name: &str| models["models"].as_array().unwrap().iter().find(|model| model["model_name"] == name).cloned();
     assert_eq!(of("gpt2").unwrap()["num_parameters"], 124_439_808);
     good(&["models", "--format", "csv"]).says("\ngpt2,124439808,,gpt2,GPT-2,12,768,3072,f32,card: 124M\n");
-    let devices = json(&good(&["devices", "--format", "json"]));
+    let devices = json(&["devices"]);
     assert_eq!(devices["devices"][0]["name"], "p4");
     let args = ["explain", "bert-base-uncased", "root.encoder.0-11.attention.self", "-b", "8", "-s", "128"];
-    let explained = json(&good(&[&args[..], &["--format", "json"]].concat()));
+    let explained = json(&args);
     assert_eq!(explained["scope"], "root.encoder.0.attention.self");
     let energies = explained["terms"].as_array().unwrap().iter().filter(|term| term["quantity"] == "energy");
     let sum: f64 = energies.map(|term| term["value"].as_f64().unwrap()).sum();

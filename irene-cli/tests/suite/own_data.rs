@@ -3,9 +3,8 @@
 use std::{fmt::Write as _, path::Path};
 
 use irene_tree::{Node, Quantity, Tree, jsonl};
-use serde_json::Value;
 
-use crate::command::{Folder, Says, fed, good, irene, refused, training_data};
+use crate::command::{Folder, Says, fed, good, irene, json, refused, training_data};
 
 /// The counts that IrEne's own files lack.
 const OURS: [Quantity; 6] = [
@@ -169,7 +168,7 @@ fn a_table_of_three_columns_becomes_a_latex_table_and_a_chart() {
     assert!(latex.contains("\n% without features that not every node has: cpu, mem, gpu, gpu_mem, gpu_clk, gpu_mem_clk, times_mean, gpu_energy_mean\n"), "{latex}");
     latex.says("\\begin{tabular}{lrrr}\n\\toprule\nLeft out & ML & Module & Model \\\\\n\\midrule\n8x32 & ");
     assert!(latex.ends_with("\\bottomrule\n\\end{tabular}\n"), "{latex}");
-    let json: Value = serde_json::from_str(&good(&[&cross[..], &["--format", "json"]].concat())).unwrap();
+    let json = json(&cross);
     assert_eq!(json["missing_features"].as_array().unwrap().len(), 8);
     let average = json["average"]["model"].as_f64().unwrap();
     assert!(latex.contains(&format!(" & {average:.2} \\\\\n\\bottomrule")), "{latex} {average}");

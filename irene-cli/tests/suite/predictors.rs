@@ -5,7 +5,7 @@ use std::path::Path;
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, Says, good, irene, refused, training_data, words};
+use crate::command::{Folder, Says, good, irene, json, refused, training_data, words};
 
 #[test]
 fn training_predicting_and_evaluating_go_through_files() {
@@ -22,7 +22,7 @@ fn training_predicting_and_evaluating_go_through_files() {
         good(&[&train[..], extra].concat());
         good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
         good(&["evaluate", &data, &predicted]).says("share of nodes with at most this error");
-        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
+        let json = json(&["evaluate", &data, &predicted]);
         assert_eq!(json["by_level"]["model"]["nodes"], 4);
         assert!(json["by_level"]["ml"]["cdf"][0]["share"].is_number());
 
@@ -72,7 +72,7 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
     let (mine, predicted) = (folder.path("mine.safetensors"), folder.path("predicted.jsonl"));
     let error = |args: &[&str]| -> f64 {
         good(&[&["predict", &data, "-o", &predicted], args].concat());
-        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
+        let json = json(&["evaluate", &data, &predicted]);
         json["by_level"]["model"]["mean"].as_f64().unwrap()
     };
     let shipped = error(&[]);

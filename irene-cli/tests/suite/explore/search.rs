@@ -108,7 +108,7 @@ fn a_small_space_is_compared_with_as_many_designs_as_it_has() {
         space = space.replace(choices, one);
     }
     let space = folder.write("space.yaml", &space);
-    let counted: Value = serde_json::from_str(&good(&["explore", "space", &space, "--format", "json"])).unwrap();
+    let counted = json(&["explore", "space", &space]);
     let there_are: usize = counted["designs"].as_str().unwrap().parse().unwrap();
     assert!((20..101).contains(&there_are), "{there_are}");
     let data = device_file(&folder, "toy", &crate::command::records("12", &space));
