@@ -9,7 +9,7 @@ use std::{
 };
 
 use irene_tree::{Quantity, jsonl};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A folder of its own for each test.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -157,10 +157,10 @@ pub(crate) fn records(count: &str, space: &str) -> Vec<Value> {
         let mut record: Value = serde_json::from_str(line).unwrap();
         let sizes = record["model_dict"]["h"].as_array().unwrap();
         let work: f64 = sizes.iter().map(|size| size.as_f64().unwrap().powi(2)).sum();
-        record["order"] = json!(order);
-        record["latency_s"] = json!(1e-3 + 1e-7 * work);
-        record["energy_J"] = json!(1e-2 + 2e-6 * work);
-        record["peak_power_W"] = json!(10.0 + work.ln());
+        record["order"] = order.into();
+        record["latency_s"] = (1e-3 + 1e-7 * work).into();
+        record["energy_J"] = (1e-2 + 2e-6 * work).into();
+        record["peak_power_W"] = (10.0 + work.ln()).into();
         record
     };
     lines.lines().enumerate().map(record).collect()
@@ -168,5 +168,5 @@ pub(crate) fn records(count: &str, space: &str) -> Vec<Value> {
 
 /// A device's file as ProTran's data is laid out, the records as they are.
 pub(crate) fn device_file(folder: &Folder, name: &str, records: &[Value]) -> String {
-    folder.write(&format!("{name}.json"), &json!({ "device": name, "records": records }).to_string())
+    folder.write(&format!("{name}.json"), &serde_json::json!({ "device": name, "records": records }).to_string())
 }
