@@ -167,6 +167,13 @@ impl Sheet {
         Self { fields: fields.into_iter().collect(), rows: Vec::new() }
     }
 
+    /// A row for each subject; a column says what its cell is.
+    pub(crate) fn of<T, const N: usize>(subjects: &[T], columns: [(Field, fn(&T) -> Cell); N]) -> Self {
+        let (fields, cells): (Vec<Field>, Vec<fn(&T) -> Cell>) = columns.into_iter().unzip();
+        let row = |subject: &T| cells.iter().map(|cell| cell(subject)).collect();
+        Self { fields, rows: subjects.iter().map(row).collect() }
+    }
+
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
