@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use irene_tree::{Quantity, jsonl};
+use irene_tree::{Quantity, Tree, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, good, irene, refused, training_data};
+use crate::command::{Folder, good, irene, refused, training_data, training_data_at};
 
 #[test]
 fn training_predicting_and_evaluating_go_through_files() {
@@ -159,7 +159,34 @@ fn trees_of_one_model_or_of_one_size_are_told_of_calibrating() {
         one_size.contains("all trees are of one size, 8x32;") && one_size.contains("`irene calibrate`"),
         "{one_size}"
     );
-    assert!(!told("\"model_name\"").contains("calibrate"));
+    // Two sizes leave none to leave out.
+    let all = told("\"model_name\"");
+    assert!(
+        all.contains("no interval: ") && !all.contains("one model") && one_model.contains("no interval: "),
+        "{all}"
+    );
+    let few = training_data_at(&folder, &["4", "8", "16", "32"]);
+    let few = String::from_utf8(irene(&["train", &few, "--method", "specs", "-o", &model]).stderr).unwrap();
+    assert!(few.contains("8 models at a size are few: intervals are wide") && !few.contains("no interval"), "{few}");
+}
+
+#[test]
+fn measurements_of_one_size_from_two_sessions_are_learned_from_and_judged() {
+    let folder = Folder::new("two-sessions");
+    let data = training_data(&folder);
+    let mut second = jsonl::read_trees(Path::new(&data)).unwrap();
+    for node in second.iter_mut().flat_map(Tree::nodes_mut) {
+        node.set(Quantity::GroundTruthEnergy, 1.03 * node.get(Quantity::GroundTruthEnergy).unwrap());
+    }
+    let second: String = second.iter().map(|tree| jsonl::to_json(tree) + "\n").collect();
+    let both = folder.write("both.jsonl", &(std::fs::read_to_string(&data).unwrap() + &second));
+    let (model, predicted) = (folder.path("model.safetensors"), folder.path("predicted.jsonl"));
+    good(&["calibrate", &both, "-o", &model]);
+    good(&["crossvalidate", &both, "--method", "specs", "--protocol", "k-fold"]);
+    good(&["train", &both, "--method", "specs", "-o", &model]);
+    good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
+    let json: Value = serde_json::from_str(&good(&["evaluate", &both, &predicted, "--format", "json"])).unwrap();
+    assert_eq!(json["by_level"]["model"]["nodes"], 8);
 }
 
 #[test]
