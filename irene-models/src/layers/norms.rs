@@ -2,7 +2,7 @@ use irene_tree::{Format, Level, OpKind, Operand, Operation};
 
 use super::operation;
 use crate::{
-    Cx, Label, Module, Result, Tensor, Weights, labelled,
+    Cx, Error, Label, Module, Result, Tensor, Weights, labelled,
     tensor::{Scalar, Unary},
 };
 
@@ -12,10 +12,10 @@ labelled!(LayerNorm, RmsNorm, PlainRmsNorm);
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     label: Label,
-    weight: Tensor,
-    /// Zeros for a norm without bias.
-    bias: Tensor,
-    is_biased: bool,
+    /// Weight and bias as the norm scales by them: zeros for a norm without bias, and none where it has neither.
+    scales: Option<[Tensor; 2]>,
+    /// Those that the checkpoint has, as it has them.
+    parameters: Vec<Operand>,
     eps: f64,
 }
 
@@ -25,13 +25,10 @@ impl LayerNorm {
     /// # Errors
     /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
-        Ok(Self {
-            label: weights.label("LayerNorm", Level::Ml),
-            weight: weights.parameter_also_named("weight", "gamma", [width])?,
-            bias: weights.parameter_also_named("bias", "beta", [width])?,
-            is_biased: true,
-            eps,
-        })
+        let weight = weights.parameter_also_named("weight", "gamma", [width])?;
+        let bias = weights.parameter_also_named("bias", "beta", [width])?;
+        let parameters = vec![weight.operand(), bias.operand()];
+        Ok(Self { label: weights.label("LayerNorm", Level::Ml), scales: Some([weight, bias]), parameters, eps })
     }
 
     /// Loads `weight` (width) of a norm without bias.
@@ -40,24 +37,43 @@ impl LayerNorm {
     /// The error of the weights' source.
     pub fn load_without_bias(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
         let weight = weights.parameter("weight", [width])?;
-        let bias = weight.zeros([width].into())?;
-        Ok(Self { label: weights.label("LayerNorm", Level::Ml), weight, bias, is_biased: false, eps })
+        let (bias, parameters) = (weight.zeros([width].into())?, vec![weight.operand()]);
+        Ok(Self { label: weights.label("LayerNorm", Level::Ml), scales: Some([weight, bias]), parameters, eps })
     }
 
-    fn parameters(&self) -> impl Iterator<Item = Operand> {
-        std::iter::once(self.weight.operand()).chain(self.is_biased.then(|| self.bias.operand()))
+    /// Loads a norm that scales by 1 + weight (Nemotron); `class` is its class in transformers.
+    pub(crate) fn load_around_one(weights: &Weights<'_>, class: &'static str, width: usize, eps: f64) -> Result<Self> {
+        let norm = Self::load(weights, width, eps)?;
+        let around_one = |[weight, bias]: [Tensor; 2]| Ok::<_, Error>([weight.scalar(Scalar::Add(1.0))?, bias]);
+        let scales = norm.scales.map(around_one).transpose()?;
+        Ok(Self { label: weights.label(class, Level::Ml), scales, ..norm })
+    }
+
+    /// A norm that nothing scales (OLMo).
+    pub(crate) fn plain(weights: &Weights<'_>, class: &'static str, eps: f64) -> Self {
+        Self { label: weights.label(class, Level::Ml), scales: None, parameters: Vec::new(), eps }
+    }
+
+    /// Weight and bias; ones and zeros beside `x` where there are none.
+    fn scales(&self, x: &Tensor) -> Result<[Tensor; 2]> {
+        if let Some(scales) = &self.scales {
+            return Ok(scales.clone());
+        }
+        let zeros = x.zeros([x.shape().last()].into())?;
+        Ok([zeros.scalar(Scalar::Add(1.0))?, zeros])
     }
 }
 
 impl LayerNorm {
     /// The norm of a sum as one operation, or None where there is none.
     pub(crate) fn of_sum(&self, x: &Tensor, residual: &Tensor) -> Option<Result<Tensor>> {
-        x.add_norm(residual, &self.weight, &self.bias, self.eps)
+        let [weight, bias] = self.scales.as_ref()?;
+        x.add_norm(residual, weight, bias, self.eps)
     }
 
     /// That operation's description.
     pub(crate) fn operation_of_sum(&self, x: &Tensor, residual: &Tensor, output: &Tensor) -> Operation {
-        let inputs: Vec<Operand> = [x.operand(), residual.operand()].into_iter().chain(self.parameters()).collect();
+        let inputs = [&[x.operand(), residual.operand()], &*self.parameters].concat();
         Operation::new(OpKind::LayerNorm, &inputs, output.operand()).fused_with(&[OpKind::Add])
     }
 }
@@ -67,11 +83,12 @@ impl Module for LayerNorm {
     type Output = Tensor;
 
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.layer_norm(&self.weight, &self.bias, self.eps)
+        let [weight, bias] = self.scales(x)?;
+        x.layer_norm(&weight, &bias, self.eps)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        let inputs: Vec<Operand> = std::iter::once(x.operand()).chain(self.parameters()).collect();
+        let inputs = [&[x.operand()], &*self.parameters].concat();
         Some(Operation::new(OpKind::LayerNorm, &inputs, output.operand()))
     }
 }
@@ -163,15 +180,18 @@ impl Norm {
     /// The norm of a sum, and the sum.
     pub(crate) fn with_sum(&self, x: &Tensor, residual: &Tensor) -> Result<(Tensor, Tensor)> {
         match self {
-            Self::Layer(norm) => x.norm_and_sum(residual, &norm.weight, Some(&norm.bias), norm.eps),
+            Self::Layer(norm) => {
+                let [weight, bias] = norm.scales(x)?;
+                x.norm_and_sum(residual, &weight, Some(&bias), norm.eps)
+            }
             Self::Rms(norm) => x.norm_and_sum(residual, &norm.weight, None, norm.eps),
         }
     }
 
     /// The operation of a sum and its norm in one kernel, which writes both.
     pub(crate) fn operation_of_sum(&self, [x, residual]: [&Tensor; 2], [normed, sum]: [&Tensor; 2]) -> Operation {
-        let (kind, parameters): (_, Vec<Operand>) = match self {
-            Self::Layer(norm) => (OpKind::LayerNorm, norm.parameters().collect()),
+        let (kind, parameters) = match self {
+            Self::Layer(norm) => (OpKind::LayerNorm, norm.parameters.clone()),
             Self::Rms(norm) => (OpKind::RmsNorm, vec![norm.operand]),
         };
         // The sum is written as often as it would be read.

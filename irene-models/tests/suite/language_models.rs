@@ -126,7 +126,7 @@ impl Fixture {
 
 /// `model.layers.0.mlp` is `root.model.0.mlp`: scopes leave list containers out.
 fn scope_of(name: &str) -> String {
-    let parts = name.split('.').filter(|part| !["", "layers", "h"].contains(part));
+    let parts = name.split('.').filter(|part| !["", "layers", "h", "blocks"].contains(part));
     std::iter::once("root").chain(parts).collect::<Vec<_>>().join(".")
 }
 
@@ -184,6 +184,17 @@ fixtures!(
     phi3,
     phi3_long,
     phi_qk,
+    arcee,
+    cwm,
+    gpt_bigcode,
+    helium,
+    hunyuan_v1_dense,
+    ministral,
+    mpt,
+    nemotron,
+    olmo,
+    stablelm,
+    vaultgemma,
     qwen2,
     qwen2_moe,
     qwen3,
@@ -191,6 +202,12 @@ fixtures!(
     seed_oss,
     smollm3,
     starcoder2,
+    flex_olmo,
+    ernie4_5_moe,
+    hunyuan_v1_moe,
+    dots1,
+    solar_open,
+    exaone_moe,
 );
 
 /// A copy of a fixture with these fields in its config.

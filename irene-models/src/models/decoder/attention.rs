@@ -37,6 +37,7 @@ pub(super) struct DecoderAttention {
     /// Whether its queries grow with their position.
     grows: bool,
     is_gated: bool,
+    clip: Option<f64>,
     out: Linear,
     sinks: Option<Tensor>,
     heads: [usize; 2],
@@ -67,7 +68,9 @@ impl DecoderAttention {
         let (out, is_biased) = recipe.out;
         let norms = recipe.head_norms.map(|kind| {
             let (names_of_norms, widths) = match kind {
-                HeadNorms::PerHead(names) | HeadNorms::PerMovedHead(names) => (names, [width, width]),
+                HeadNorms::PerHead(names) | HeadNorms::PerMovedHead(names) | HeadNorms::PerRotatedHead(names) => {
+                    (names, [width, width])
+                }
                 HeadNorms::Joint(names) => {
                     let gpus = weights.parallel().tensor;
                     (names, [heads * width * gpus, groups * width * gpus])
@@ -86,6 +89,7 @@ impl DecoderAttention {
             norms_of_rotated: recipe.norms_of_rotated.map(of_rotated),
             grows: recipe.temperature.is_some_and(|growth| (growth.of == Grown::Rotated) == layer.rotary.is_some()),
             is_gated: recipe.is_gated,
+            clip: recipe.clip,
             out: Linear::load_maybe_biased(&weights.child(out), [heads * width, hidden], is_biased)?,
             sinks: recipe.has_sinks.then(|| weights.parameter("sinks", [heads])).transpose()?,
             heads: [heads, groups],
@@ -114,7 +118,7 @@ impl DecoderAttention {
     /// Query, key and value, views (batch, heads, tokens, width), normalised where the recipe says so, and the gate of the result.
     fn projections(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<([Tensor; 3], Option<Tensor>)> {
         let [heads, groups] = self.heads;
-        let [query, key, value] = self.projected.run(cx, hidden, self.heads)?;
+        let [query, key, value] = self.projected.run(cx, hidden, self.heads, self.clip)?;
         let (query, gate) = self.without_gate(cx, query)?;
         let [query, key] = match &self.norms {
             Some((HeadNorms::Joint(_), [of_query, of_key])) => {
@@ -149,6 +153,12 @@ impl DecoderAttention {
                 }
             }
             None => [query, key],
+        };
+        let [query, key] = match &self.norms {
+            Some((HeadNorms::PerRotatedHead(_), [of_query, of_key])) => {
+                [cx.call(of_query, &query)?, cx.call(of_key, &key)?]
+            }
+            _ => [query, key],
         };
         Ok(match positions.temperature.as_ref().filter(|_| self.grows) {
             Some(temperature) => [cx.mul(&query, temperature)?, key],
@@ -226,11 +236,21 @@ impl Projected {
     }
 
     /// Query, key and value, each (batch, tokens, heads x width) or already by heads (batch, tokens, heads, width).
-    fn run(&self, cx: &mut Cx<'_>, hidden: &Tensor, [heads, groups]: [usize; 2]) -> Result<[Tensor; 3]> {
+    fn run(
+        &self,
+        cx: &mut Cx<'_>,
+        hidden: &Tensor,
+        [heads, groups]: [usize; 2],
+        clip: Option<f64>,
+    ) -> Result<[Tensor; 3]> {
         match self {
-            Self::Apart([query, key, value]) => cx.call_joint("qkv_proj", [query, key, value], hidden),
+            Self::Apart([query, key, value]) => {
+                let [query, key, value] = cx.call_joint("qkv_proj", [query, key, value], hidden)?;
+                Ok([clipped(cx, query, clip)?, clipped(cx, key, clip)?, clipped(cx, value, clip)?])
+            }
             Self::InBlocks(joint) => {
                 let all = cx.call(joint, hidden)?;
+                let all = clipped(cx, all, clip)?;
                 let width = all.dim(2) / (heads + 2 * groups);
                 let all = cx.reshape(&all, [all.dim(0), all.dim(1), heads + 2 * groups, width])?;
                 Ok([
@@ -241,6 +261,7 @@ impl Projected {
             }
             Self::ByGroup(joint) => {
                 let all = cx.call(joint, hidden)?;
+                let all = clipped(cx, all, clip)?;
                 let (batch, tokens, per_group) = (all.dim(0), all.dim(1), heads / groups + 2);
                 let width = all.dim(2) / (groups * per_group);
                 let all = cx.reshape(&all, [batch, tokens, groups, per_group, width])?;
@@ -256,6 +277,13 @@ impl Projected {
                 Ok([query, cx.select(&all, 3, per_group - 2)?, cx.select(&all, 3, per_group - 1)?])
             }
         }
+    }
+}
+
+fn clipped(cx: &mut Cx<'_>, x: Tensor, most: Option<f64>) -> Result<Tensor> {
+    match most {
+        Some(most) => cx.clamp(&x, -most, most),
+        None => Ok(x),
     }
 }
 

@@ -42,7 +42,6 @@ impl LatentAttention {
         names: &Names,
         recipe: &AttentionRecipe,
         latent: &Latent,
-        norm: NormKind,
         hidden: usize,
         layer: LayerRecipe,
     ) -> Result<Self> {
@@ -50,7 +49,7 @@ impl LatentAttention {
         let &Latent { key_value_rank, plain_width, rotary_width, value_width, biased, .. } = latent;
         let linear = |name, sizes, biased| Linear::load_maybe_biased(&weights.child(name), sizes, biased);
         // Those of the latent vectors have their class's epsilon, whatever the config's.
-        let norm = norm.with_eps(1e-6);
+        let norm = NormKind::Rms { eps: 1e-6 };
         let norm = |name, width| norm.load(&weights.child(name), names.classes.norm, width);
         let queries = heads * (plain_width + rotary_width);
         let query = match latent.query_rank {

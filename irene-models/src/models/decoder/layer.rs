@@ -92,6 +92,8 @@ impl NormKind {
         Ok(match self {
             Self::Layer { eps } => Norm::Layer(LayerNorm::load(weights, width, eps)?),
             Self::LayerWithoutBias { eps } => Norm::Layer(LayerNorm::load_without_bias(weights, width, eps)?),
+            Self::LayerAroundOne { eps } => Norm::Layer(LayerNorm::load_around_one(weights, class, width, eps)?),
+            Self::PlainLayer { eps } => Norm::Layer(LayerNorm::plain(weights, class, eps)),
             Self::Rms { eps } => Norm::Rms(RmsNorm::load(weights, class, width, eps)?),
             Self::RmsAroundOne { eps } => Norm::Rms(RmsNorm::load_around_one(weights, class, width, eps)?),
         })
@@ -105,7 +107,7 @@ pub(super) struct DecoderLayer {
     block: Block<Norm>,
     residual_scale: Option<f64>,
     dropouts: Dropouts,
-    adds_inside: bool,
+    adds_inside: [bool; 2],
 }
 
 enum SelfAttention {
@@ -186,11 +188,11 @@ impl Module for DecoderLayer {
         match &self.block {
             Block::PreNorm { attention, feed_forward } => {
                 let (normed, stream) = stream.normed(cx, attention)?;
-                let inside = stream.added_inside(cx, self.adds_inside.then_some(self.dropouts.attention));
+                let inside = stream.added_inside(cx, self.adds_inside[0].then_some(self.dropouts.attention));
                 let (attended, kept) = self.attend(cx, ((&normed, inside), around))?;
                 let stream = if inside.is_some() { Stream::new(attended) } else { stream.with(cx, attended)? };
                 let (normed, stream) = stream.normed(cx, feed_forward)?;
-                let inside = stream.added_inside(cx, self.adds_inside.then_some(self.dropouts.feed_forward));
+                let inside = stream.added_inside(cx, self.adds_inside[1].then_some(self.dropouts.feed_forward));
                 let fed = self.feed(cx, &normed, inside)?;
                 Ok((if inside.is_some() { Stream::new(fed) } else { stream.with(cx, fed)? }, kept))
             }
@@ -253,7 +255,7 @@ impl SelfAttention {
                 Self::States(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
             }
             (_, _, Some(latent)) => {
-                Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *norm, *hidden, layer)?))
+                Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))
             }
             (_, _, None) => {
                 Self::Heads(Box::new(DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?))

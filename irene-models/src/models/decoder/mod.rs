@@ -142,9 +142,8 @@ impl DecoderModel {
         let there_and_back =
             || Ok([project("project_in", [*embedding, *hidden])?, project("project_out", [*hidden, *embedding])?]);
         let projections: Option<Result<_>> = (embedding != hidden).then(there_and_back);
-        let of_positions = |(before, rows): (usize, usize)| -> Result<_> {
-            Ok((before, Embedding::load(&weights.child("embed_positions"), rows, *hidden)?))
-        };
+        let of_positions =
+            |(name, before, rows)| -> Result<_> { Ok((before, Embedding::load(&weights.child(name), rows, *hidden)?)) };
         let rotary = |rotary: &rotary::Rotary| {
             let label = weights.child("rotary_emb").label(names.classes.rotary, Level::Module);
             RotaryEmbedding::new(label, rotary.clone(), weights.activations())
@@ -198,7 +197,8 @@ impl DecoderModel {
             hidden = cx.call(there, &hidden)?;
         }
         if let Some((before, table)) = &self.learned_positions {
-            let positions = cx.add_scalar(&batch.positions()?, *before as f64)?;
+            let positions = batch.positions()?;
+            let positions = if *before == 0 { positions } else { cx.add_scalar(&positions, *before as f64)? };
             let positions = cx.call(table, &positions)?;
             hidden = cx.add(&hidden, &positions)?;
         }

@@ -21,15 +21,15 @@ pub(crate) struct Recipe {
     pub(super) embedding_scale: Option<f64>,
     /// The class of the table of tokens where that scales them itself (Gemma).
     pub(super) scaling_table: Option<&'static str>,
-    /// A table of positions: rows before the first, and rows (OPT).
-    pub(super) learned_positions: Option<(usize, usize)>,
+    /// A table of positions: its name, rows before the first, and rows (OPT).
+    pub(super) learned_positions: Option<(&'static str, usize, usize)>,
     /// The name of a norm of the embeddings (BLOOM).
     pub(super) embedding_norm: Option<&'static str>,
     pub(super) norm: NormKind,
     pub(super) attention: AttentionRecipe,
     pub(super) block: Block,
-    /// Whether the modules of both branches add the stream to their results themselves (BLOOM).
-    pub(super) adds_inside: bool,
+    /// Whether the modules of attention and feed-forward part add the stream to their results themselves (BLOOM).
+    pub(super) adds_inside: [bool; 2],
     /// The factor of each branch before it is added.
     pub(super) residual_scale: Option<f64>,
     pub(super) dropouts: Dropouts,
@@ -124,6 +124,14 @@ pub(super) enum NormKind {
     LayerWithoutBias {
         eps: f64,
     },
+    /// Scaled by 1 + weight.
+    LayerAroundOne {
+        eps: f64,
+    },
+    /// Scaled by nothing.
+    PlainLayer {
+        eps: f64,
+    },
     Rms {
         eps: f64,
     },
@@ -131,18 +139,6 @@ pub(super) enum NormKind {
     RmsAroundOne {
         eps: f64,
     },
-}
-
-impl NormKind {
-    /// The same with another epsilon.
-    pub(super) fn with_eps(self, eps: f64) -> Self {
-        match self {
-            Self::Layer { .. } => Self::Layer { eps },
-            Self::LayerWithoutBias { .. } => Self::LayerWithoutBias { eps },
-            Self::Rms { .. } => Self::Rms { eps },
-            Self::RmsAroundOne { .. } => Self::RmsAroundOne { eps },
-        }
-    }
 }
 
 /// How a layer adds its two branches to the stream x: the names of its norms in a recipe, the norms themselves in a layer.
@@ -191,6 +187,8 @@ pub(super) struct AttentionRecipe {
     pub(super) projections: Projections,
     /// Whether the projection to the queries also makes a gate of what the attention gives, as wide as they are (Qwen3-Next).
     pub(super) is_gated: bool,
+    /// The largest absolute value of queries, keys and values (OLMo).
+    pub(super) clip: Option<f64>,
     /// The projection back, and whether it has a bias.
     pub(super) out: (&'static str, bool),
     /// The norms of queries and keys.
@@ -243,6 +241,8 @@ pub(super) enum StateKind {
     Mamba2,
     /// It also loses what it had under the token's key (gated DeltaNet: Yang et al., 2025). Qwen3-Next joins its projections.
     Delta { is_joint: bool },
+    /// There is none: a convolution of the last tokens alone, with a gate before it and one behind it (LFM2).
+    Convolution,
 }
 
 /// No keys and no values.
@@ -285,6 +285,8 @@ pub(super) enum HeadNorms {
     PerHead([&'static str; 2]),
     /// Norms of each head, afterwards.
     PerMovedHead([&'static str; 2]),
+    /// Norms of each head, after it was rotated (Hunyuan).
+    PerRotatedHead([&'static str; 2]),
     /// Norms of all heads together.
     Joint([&'static str; 2]),
 }
@@ -387,12 +389,19 @@ pub(super) struct Router {
     pub(super) scale: f64,
     /// Groups of experts, and how many of them a token may choose from.
     pub(super) groups: Option<[usize; 2]>,
-    /// The key of numbers that are added to the scores for the choice alone (DeepSeek-V3).
-    pub(super) correction: Option<&'static str>,
-    /// Whether these stand beside the router's module, not in it (MiniMax).
-    pub(super) is_correction_beside: bool,
+    pub(super) correction: Option<Correction>,
     /// Whether the weight of a token's one expert scales what the expert gets, not what it gives (Llama 4).
     pub(super) scales_input: bool,
+}
+
+/// Numbers that are added to the scores for the choice alone (DeepSeek-V3).
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Correction {
+    pub(super) key: &'static str,
+    /// Whether they stand beside the router's module, not in it (MiniMax).
+    pub(super) is_beside: bool,
+    /// Whether they are a matrix of one row (ERNIE 4.5).
+    pub(super) is_row: bool,
 }
 
 /// The numbers that experts are chosen by.

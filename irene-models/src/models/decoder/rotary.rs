@@ -170,6 +170,11 @@ impl Rotary {
             return Err(config.error(word, reason));
         }
         let (scaling, factor) = Scaling::read(&fields, rotated, defaults.positions)?;
+        let (theta, scaling) = match (scaling, fields.number("alpha")?) {
+            // Hunyuan's base is stretched once for all lengths.
+            (Scaling::Dynamic(_), Some(alpha)) => (stretched(theta, alpha, rotated as f64), Scaling::None),
+            (scaling, _) => (theta, scaling),
+        };
         let RotaryDefaults { pairing, gives, positions, .. } = defaults;
         Ok(Self { rotated, pairing, gives, theta, scaling, factor, positions })
     }
@@ -205,7 +210,7 @@ impl Rotary {
         let theta = match self.scaling {
             Scaling::Dynamic(factor) if len > self.positions => {
                 let growth = factor * len as f64 / self.positions as f64 - (factor - 1.0);
-                self.theta * growth.powf(dim / (dim - 2.0))
+                stretched(self.theta, growth, dim)
             }
             _ => self.theta,
         };
@@ -293,6 +298,11 @@ impl Scaling {
             }
         }
     }
+}
+
+/// A base under which the slowest of these dimensions turn so many times slower, and the fastest as before.
+fn stretched(theta: f64, growth: f64, dim: f64) -> f64 {
+    theta * growth.powf(dim / (dim - 2.0))
 }
 
 /// The factor that YaRN gives cosines and sines, so that scores grow with the length.

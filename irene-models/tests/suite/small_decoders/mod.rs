@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 40] = [
+pub(crate) const FAMILIES: [&str; 57] = [
     "llama",
     "mistral",
     "ministral3",
@@ -96,6 +96,17 @@ pub(crate) const FAMILIES: [&str; 40] = [
     "starcoder2",
     "falcon",
     "bloom",
+    "arcee",
+    "cwm",
+    "helium",
+    "hunyuan_v1_dense",
+    "ministral",
+    "olmo",
+    "stablelm",
+    "nemotron",
+    "vaultgemma",
+    "gpt_bigcode",
+    "mpt",
     "mixtral",
     "qwen2_moe",
     "qwen3_moe",
@@ -109,10 +120,16 @@ pub(crate) const FAMILIES: [&str; 40] = [
     "deepseek_v2",
     "deepseek_v3",
     "glm4_moe_lite",
+    "flex_olmo",
+    "ernie4_5_moe",
+    "hunyuan_v1_moe",
+    "dots1",
+    "solar_open",
+    "exaone_moe",
 ];
 
 /// Those that rotate a half of each head.
-const HALF_ROTATED: [&str; 6] = ["phi", "gpt_neox", "glm", "glm4", "glm4_moe", "minimax_m2"];
+const HALF_ROTATED: [&str; 8] = ["phi", "gpt_neox", "glm", "glm4", "glm4_moe", "minimax_m2", "stablelm", "nemotron"];
 
 fn config(family: &str, draw: &Draw) -> Value {
     let &Draw { layers, groups, inner, on, window, .. } = draw;
@@ -120,7 +137,7 @@ fn config(family: &str, draw: &Draw) -> Value {
     let slides = json!({ "sliding_window": window });
     let own = match family {
         "llama" => json!({"attention_bias": on[2], "mlp_bias": on[3], "head_dim": width}),
-        "mistral" | "mixtral" | "starcoder2" | "phi3" => slides,
+        "mistral" | "ministral" | "mixtral" | "starcoder2" | "phi3" => slides,
         "ministral3" => {
             json!({"head_dim": width, "sliding_window": window, "rope_parameters": {"rope_type": "yarn", "factor": 4.0,
             "rope_theta": 500.0, "original_max_position_embeddings": 5, "llama_4_scaling_beta": if on[2] { 0.5 } else { 0.0 }}})
@@ -139,9 +156,28 @@ fn config(family: &str, draw: &Draw) -> Value {
             json!({"use_qk_norm": on[2], "attention_bias": on[3], "n_routed_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 1,
             "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2, "routed_scaling_factor": 1.5})
         }
-        "olmoe" => json!({"num_experts": 5, "num_experts_per_tok": 2, "norm_topk_prob": on[2]}),
+        "olmoe" | "flex_olmo" => json!({"num_experts": 5, "num_experts_per_tok": 2, "norm_topk_prob": on[2]}),
         "minimax_m2" => {
             json!({"head_dim": width, "rotary_dim": width / 2, "num_local_experts": 4, "num_experts_per_tok": 2})
+        }
+        "ernie4_5_moe" => {
+            json!({"moe_num_experts": 5, "moe_k": 2, "moe_intermediate_size": 6, "moe_num_shared_experts": usize::from(on[2]),
+            "moe_layer_interval": if on[3] { 1 } else { 2 }})
+        }
+        "hunyuan_v1_moe" => {
+            json!({"num_experts": 5, "moe_topk": vec![2; layers], "num_shared_expert": vec![1; layers], "attention_bias": on[2]})
+        }
+        "dots1" => {
+            json!({"attention_bias": on[2], "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 3,
+            "moe_intermediate_size": 5, "norm_topk_prob": on[3], "sliding_window": window, "max_window_layers": 1})
+        }
+        "solar_open" => {
+            json!({"head_dim": width, "attention_bias": on[2], "n_routed_experts": 8, "num_experts_per_tok": 3,
+            "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2, "norm_topk_prob": on[3]})
+        }
+        "exaone_moe" => {
+            json!({"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2,
+            "sliding_window": window, "sliding_window_pattern": 2})
         }
         "smollm3" => {
             json!({"head_dim": width + 2, "no_rope_layer_interval": 2, "use_sliding_window": on[2], "sliding_window": window})
@@ -156,8 +192,10 @@ fn config(family: &str, draw: &Draw) -> Value {
             "num_local_experts": (family == "granitemoe").then_some(4)})
         }
         "gemma" => json!({"head_dim": width + 2}),
-        "gemma2" => json!({"head_dim": width, "query_pre_attn_scalar": 7, "sliding_window": window.unwrap_or(5),
-            "attn_logit_softcapping": if on[2] { json!(5.0) } else { Value::Null }, "final_logit_softcapping": 3.0}),
+        "gemma2" | "vaultgemma" => {
+            json!({"head_dim": width, "query_pre_attn_scalar": 7, "sliding_window": window.unwrap_or(5),
+            "attn_logit_softcapping": if on[2] { json!(5.0) } else { Value::Null }, "final_logit_softcapping": 3.0})
+        }
         "gemma3_text" => json!({"head_dim": width, "query_pre_attn_scalar": 7, "sliding_window": window.unwrap_or(4),
             "sliding_window_pattern": 2, "rope_local_base_freq": 100.0}),
         "phi" => json!({"partial_rotary_factor": 0.5, "qk_layernorm": on[2], "num_attention_heads": heads}),
@@ -165,6 +203,27 @@ fn config(family: &str, draw: &Draw) -> Value {
         "falcon" => {
             json!({"num_kv_heads": groups, "new_decoder_architecture": on[2], "multi_query": on[3], "parallel_attn": on[1],
             "alibi": window.is_some(), "bias": on[0], "ffn_hidden_size": inner})
+        }
+        "arcee" => json!({"head_dim": width, "mlp_bias": on[2]}),
+        "cwm" => json!({"head_dim": width, "sliding_window": window}),
+        "helium" => json!({"head_dim": width, "attention_bias": on[2], "mlp_bias": on[3]}),
+        "hunyuan_v1_dense" if on[2] => {
+            let stretched = json!({"rope_type": "dynamic", "rope_theta": 500.0, "factor": 1.0, "alpha": 20.0});
+            json!({"head_dim": width + 2, "rope_parameters": stretched})
+        }
+        "hunyuan_v1_dense" => json!({"attention_bias": on[3]}),
+        "olmo" => json!({"clip_qkv": on[2].then_some(1.0), "attention_bias": on[3]}),
+        "stablelm" => {
+            json!({"partial_rotary_factor": 0.5, "use_qkv_bias": on[2], "use_parallel_residual": on[3]})
+        }
+        "nemotron" => json!({"partial_rotary_factor": 0.5, "attention_bias": on[2], "mlp_bias": on[3]}),
+        "gpt_bigcode" => {
+            json!({"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_positions": POSITIONS, "n_inner": inner,
+            "multi_query": on[2]})
+        }
+        "mpt" => {
+            json!({"d_model": hidden, "n_layers": layers, "n_heads": heads, "max_seq_len": POSITIONS,
+            "attn_config": {"clip_qkv": on[2].then_some(1.0), "softmax_scale": on[3].then_some(0.3)}})
         }
         "gptj" => {
             json!({"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_positions": POSITIONS, "n_inner": inner,
@@ -202,11 +261,11 @@ fn config(family: &str, draw: &Draw) -> Value {
         _ => width,
     };
     let mut fields = match family {
-        "gptj" => json!({"vocab_size": 30}).as_object().cloned().unwrap_or_default(),
+        "gptj" | "gpt_bigcode" | "mpt" => json!({"vocab_size": 30}).as_object().cloned().unwrap_or_default(),
         _ => draw.llama(),
     };
     let is_by_distance = family == "bloom" || family == "falcon" && window.is_some();
-    if !is_by_distance && !["gptj", "opt", "phi3small"].contains(&family) {
+    if !is_by_distance && !["gptj", "gpt_bigcode", "mpt", "opt", "phi3small"].contains(&family) {
         fields.extend(draw.rope(rotated));
     }
     if ["phi", "gpt_neox", "opt", "bloom", "falcon"].contains(&family) {

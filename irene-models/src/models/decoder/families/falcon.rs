@@ -1,6 +1,10 @@
-//! Falcon and BLOOM: one projection for queries, keys and values, and scores by distance.
+//! Falcon, BLOOM and MPT: one projection for queries, keys and values, and scores by distance.
 
-use super::{Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, Turn, llama_like};
+use serde_json::{Value, json};
+
+use super::{
+    Block, Config, Decoder, Defaults, FeedForward, Names, NormKind, Projections, Recipe, Result, Turn, llama_like,
+};
 use crate::{
     Activation,
     families::{Family, Plain},
@@ -100,7 +104,7 @@ fn bloom(config: &Config) -> Result<Recipe> {
     let mut recipe = llama_like(config, &Defaults { is_tied: true, rotary: None, ..Defaults::of(classes) })?;
     in_one_projection(&mut recipe, config, true)?;
     recipe.positions = UNBOUNDED;
-    recipe.adds_inside = true;
+    recipe.adds_inside = [true; 2];
     recipe.embedding_norm = Some("word_embeddings_layernorm");
     recipe.attention.alibi = Some(Alibi::AfterScale);
     recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("hidden_dropout", 0.0)?);
@@ -124,4 +128,78 @@ fn dense(recipe: &mut Recipe, activation: Activation, inner: usize, biased: bool
     let names = ["dense_h_to_4h", "dense_4h_to_h"];
     let feed_forward = FeedForward::Plain { names, inner, activation, biased };
     recipe.feed(feed_forward);
+}
+
+pub(super) const MPT: Decoder = Decoder {
+    family: Family {
+        model_type: "mpt",
+        // The code beside the checkpoints has another name.
+        classes: &["Mpt", "MPT"],
+        sizes: &["d_model", "n_layers", "n_heads", "vocab_size"],
+        reads: &[&[
+            "attn_config",
+            "layer_norm_epsilon",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+            // How gradients of the embeddings are scaled.
+            "embedding_fraction",
+        ]],
+        also: &[
+            ("d_model", "hidden_size"),
+            ("n_layers", "num_hidden_layers"),
+            ("n_heads", "num_attention_heads"),
+            ("max_seq_len", "max_position_embeddings"),
+        ],
+        plain: &[
+            ("no_bias", Plain::On),
+            ("expansion_ratio", Plain::Number(4.0)),
+            ("logit_scale", Plain::Off),
+            ("norm_type", Plain::Word("low_precision_layernorm")),
+        ],
+        defaults: &[],
+    },
+    trunk: "transformer",
+    recipe: mpt,
+};
+
+fn mpt(config: &Config) -> Result<Recipe> {
+    const FIELD: &str = "attn_config";
+    let field = |name: &str| config.value(FIELD).and_then(|fields| fields.get(name)).filter(|value| !value.is_null());
+    let number = |name| field(name).and_then(Value::as_f64);
+    let plain = [
+        ("attn_type", json!("multihead_attention")),
+        ("alibi", json!(true)),
+        ("alibi_bias_max", json!(8)),
+        ("qk_ln", json!(false)),
+        ("prefix_lm", json!(false)),
+    ];
+    if let Some((name, plain)) = plain.iter().find(|(name, plain)| field(name).is_some_and(|value| value != plain)) {
+        return Err(config.error(&format!("{FIELD}.{name}"), format!("only {plain} is supported here")));
+    }
+    let inner = 4 * config.size("hidden_size")?;
+    let config = &config.with_default("intermediate_size", inner);
+    let classes = Classes { layer: "MptBlock", norm: "LayerNorm", ..classes!("Mpt") };
+    let mut recipe = llama_like(config, &Defaults { is_tied: true, rotary: None, ..Defaults::of(classes) })?;
+    recipe.names = Names { tokens: "wte", layers: "blocks", attention: "attn", feed_forward: "ffn", ..recipe.names };
+    recipe.norm = NormKind::LayerWithoutBias { eps: config.number_or("layer_norm_epsilon", 1e-5)? };
+    recipe.block = Block::PreNorm { attention: "norm_1", feed_forward: "norm_2" };
+    recipe.final_norm = Some("norm_f");
+    recipe.adds_inside = [false, true];
+    recipe.attention.projections = Projections::InBlocks { name: "Wqkv", biased: false };
+    recipe.attention.out = ("out_proj", false);
+    recipe.attention.alibi = Some(Alibi::AfterScale);
+    recipe.attention.clip = number("clip_qkv").filter(|most| *most > 0.0);
+    recipe.attention.scale = number("softmax_scale").unwrap_or(recipe.attention.scale);
+    recipe.attention.dropout = number("attn_pdrop").unwrap_or(0.0);
+    recipe.dropouts = Dropouts::of_branches(0.0, recipe.attention.dropout);
+    recipe.feed(FeedForward::Plain {
+        names: ["up_proj", "down_proj"],
+        inner,
+        activation: Activation::Gelu,
+        biased: false,
+    });
+    Ok(recipe)
 }

@@ -1,4 +1,4 @@
-//! Gemma (2024), Gemma 2 and the text models of Gemma 3.
+//! Gemma (2024), Gemma 2, VaultGemma and the text models of Gemma 3.
 
 use super::{
     Block, Config, Decoder, Defaults, LLAMA_LIKE, NormKind, Recipe, Result, SHARED, Turn, llama_like,
@@ -83,16 +83,18 @@ pub(super) const GEMMA2: Decoder = Decoder {
         ..GEMMA.family
     },
     trunk: "model",
-    recipe: |config| {
-        let mut recipe = gemma_like(config, classes!("Gemma2"), 10_000.0)?;
-        recipe.scaling_table = Some("Gemma2TextScaledWordEmbedding");
-        with_norms_around(&mut recipe, config)?;
-        recipe.attention.soft_cap = cap(config, "attn_logit_softcapping", Some(50.0))?;
-        recipe.head.soft_cap = cap(config, "final_logit_softcapping", Some(30.0))?;
-        recipe.slide(config, window(config, Some(4096))?, |place| place % 2 == 0)?;
-        Ok(recipe)
-    },
+    recipe: |config| gemma2(config, classes!("Gemma2"), "Gemma2TextScaledWordEmbedding"),
 };
+
+fn gemma2(config: &Config, classes: Classes, scaling_table: &'static str) -> Result<Recipe> {
+    let mut recipe = gemma_like(config, classes, 10_000.0)?;
+    recipe.scaling_table = Some(scaling_table);
+    with_norms_around(&mut recipe, config)?;
+    recipe.attention.soft_cap = cap(config, "attn_logit_softcapping", Some(50.0))?;
+    recipe.head.soft_cap = cap(config, "final_logit_softcapping", Some(30.0))?;
+    recipe.slide(config, window(config, Some(4096))?, |place| place % 2 == 0)?;
+    Ok(recipe)
+}
 
 pub(super) const GEMMA3: Decoder = Decoder {
     family: Family {
@@ -126,6 +128,17 @@ pub(super) const GEMMA3: Decoder = Decoder {
         for layer in &mut recipe.layers {
             layer.rotary = Some(usize::from(layer.window.is_some()));
         }
+        Ok(recipe)
+    },
+};
+
+/// Gemma 2 without the norms behind its branches.
+pub(super) const VAULTGEMMA: Decoder = Decoder {
+    family: Family { model_type: "vaultgemma", classes: &["VaultGemma"], plain: &[], ..GEMMA2.family },
+    trunk: "model",
+    recipe: |config| {
+        let mut recipe = gemma2(config, classes!("VaultGemma"), "VaultGemmaTextScaledWordEmbedding")?;
+        recipe.block = Block::PreNorm { attention: "input_layernorm", feed_forward: "pre_feedforward_layernorm" };
         Ok(recipe)
     },
 };

@@ -1,4 +1,4 @@
-//! GPT-NeoX (and Pythia), GPT-J, OPT and StarCoder 2: norms with mean and variance, feed-forward parts without a gate.
+//! GPT-NeoX (and Pythia), GPT-J, OPT, StarCoder 1 and 2: norms with mean and variance, feed-forward parts without a gate.
 
 use super::{
     Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SHARED, Turn, llama_like,
@@ -197,7 +197,7 @@ fn opt(config: &Config) -> Result<Recipe> {
     recipe.names.feed_forward = "";
     recipe.embedding = config.size_or("word_embed_proj_dim", recipe.hidden)?;
     // Two rows of the table stand before the first position.
-    recipe.learned_positions = Some((2, recipe.positions + 2));
+    recipe.learned_positions = Some(("embed_positions", 2, recipe.positions + 2));
     recipe.bias(biased, biased);
     recipe.attention.out.0 = "out_proj";
     recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("dropout", 0.1)?);
@@ -249,3 +249,61 @@ pub(super) const STARCODER2: Decoder = Decoder {
         Ok(recipe)
     },
 };
+
+/// The first StarCoder, SantaCoder and Granite's large code models: GPT-2 with one head of keys and values.
+pub(super) const GPT_BIGCODE: Decoder = Decoder {
+    family: Family {
+        model_type: "gpt_bigcode",
+        classes: &["GPTBigCode"],
+        reads: &[&[
+            "n_inner",
+            "layer_norm_epsilon",
+            "activation_function",
+            "multi_query",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+        ]],
+        plain: &[("scale_attn_weights", Plain::On)],
+        ..GPT_J.family
+    },
+    trunk: "transformer",
+    recipe: gpt_bigcode,
+};
+
+fn gpt_bigcode(config: &Config) -> Result<Recipe> {
+    let is_multi_query = config.flag_or("multi_query", true)?;
+    let groups = if is_multi_query { 1 } else { config.size("num_attention_heads")? };
+    let inner = config.size_or("n_inner", 4 * config.size("hidden_size")?)?;
+    let config = &config.with_default("intermediate_size", inner).with_default("num_key_value_heads", groups);
+    let with = Plainer {
+        classes: Classes { layer: "GPTBigCodeBlock", norm: "LayerNorm", ..classes!("GPTBigCode") },
+        eps: "layer_norm_epsilon",
+        activation: ("activation_function", "gelu_pytorch_tanh"),
+        names: ["c_fc", "c_proj"],
+        biased: true,
+        is_tied: true,
+        rotary: None,
+    };
+    let mut recipe = plainer(config, &with)?;
+    recipe.names.tokens = "wte";
+    recipe.names.layers = "h";
+    recipe.names.attention = "attn";
+    recipe.final_norm = Some("ln_f");
+    recipe.learned_positions = Some(("wpe", 0, recipe.positions));
+    recipe.block = Block::PreNorm { attention: "ln_1", feed_forward: "ln_2" };
+    recipe.attention.groups = groups;
+    recipe.attention.projections = if is_multi_query {
+        Projections::InBlocks { name: "c_attn", biased: true }
+    } else {
+        Projections::ByGroup { name: "c_attn", biased: true }
+    };
+    recipe.attention.out = ("c_proj", true);
+    recipe.attention.dropout = config.probability_or("attn_pdrop", 0.1)?;
+    let of_branches = config.probability_or("resid_pdrop", 0.1)?;
+    recipe.dropouts = Dropouts::of_branches(config.probability_or("embd_pdrop", 0.1)?, of_branches);
+    Ok(recipe)
+}

@@ -1,7 +1,10 @@
 //! Llama (Touvron et al., 2023) and its nearest kin.
 
+use serde_json::json;
+
 use super::{
-    Block, Config, Decoder, Defaults, Dropouts, FeedForward, LLAMA_LIKE, Recipe, Result, SHARED, Turn, llama_like,
+    Block, Classes, Config, Decoder, Defaults, Dropouts, FeedForward, LLAMA_LIKE, NormKind, Recipe, Result, SHARED,
+    Turn, llama_like, ungated,
     windows::{WINDOWS, window},
 };
 use crate::{
@@ -127,7 +130,7 @@ pub(super) const OLMO2: Decoder = Decoder {
     recipe: |config| olmo(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmo2")) }),
 };
 
-fn olmo(config: &Config, defaults: &Defaults) -> Result<Recipe> {
+pub(super) fn olmo(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let mut recipe = llama_like(config, defaults)?;
     recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
     recipe.block =
@@ -200,6 +203,134 @@ pub(super) const SEED_OSS: Decoder = Decoder {
         recipe.bias(config.flag_or("attention_bias", true)?, config.flag_or("attention_out_bias", false)?);
         recipe.attention.dropout = config.probability_or("attention_dropout", 0.1)?;
         recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("residual_dropout", 0.1)?);
+        Ok(recipe)
+    },
+};
+
+/// Llama without gates.
+pub(super) const ARCEE: Decoder = Decoder {
+    family: Family {
+        model_type: "arcee",
+        classes: &["Arcee"],
+        reads: &[SHARED, LLAMA_LIKE, &["mlp_bias"]],
+        plain: &[],
+        defaults: sizes! {
+            vocab_size: 32_000, hidden_size: 2560, intermediate_size: 18_432, num_hidden_layers: 32,
+            num_attention_heads: 32, max_position_embeddings: 4096
+        },
+        ..LLAMA.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let activation = ("hidden_act", "relu2");
+        let mut recipe = llama_like(config, &Defaults { eps: 1e-5, activation, ..Defaults::of(classes!("Arcee")) })?;
+        recipe.feed(ungated(config)?);
+        Ok(recipe)
+    },
+};
+
+/// Meta's code world model: three of four layers slide, and Llama 3.1's scaling stretches all of them.
+pub(super) const CWM: Decoder = Decoder {
+    family: Family {
+        model_type: "cwm",
+        classes: &["Cwm"],
+        reads: &[SHARED, WINDOWS, &["head_dim", "rms_norm_eps", "mlp_bias"]],
+        plain: &[],
+        defaults: sizes! {
+            vocab_size: 128_256, hidden_size: 6144, intermediate_size: 21_504, num_hidden_layers: 64,
+            num_attention_heads: 48, num_key_value_heads: 8, max_position_embeddings: 131_072
+        },
+        ..LLAMA.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let mut config = config.clone();
+        if config.value("rope_parameters").is_none() && config.value("rope_scaling").is_none() {
+            let scaling = json!({"rope_type": "llama3", "rope_theta": 1e6, "factor": 16.0, "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0, "original_max_position_embeddings": 8192});
+            config.set("rope_parameters", scaling);
+        }
+        let rotary = Some(Turn { theta: 1_000_000.0, ..Turn::PLAIN });
+        let defaults = Defaults { eps: 1e-5, rotary, width: Some(128), ..Defaults::of(classes!("Cwm")) };
+        let mut recipe = llama_like(&config, &defaults)?;
+        recipe.slide(&config, window(&config, Some(8192))?, |place| place % 4 != 0)?;
+        Ok(recipe)
+    },
+};
+
+/// Llama with pairs of neighbours.
+pub(super) const HELIUM: Decoder = Decoder {
+    family: Family {
+        model_type: "helium",
+        classes: &["Helium"],
+        defaults: sizes! {
+            vocab_size: 48_000, hidden_size: 2560, intermediate_size: 7040, num_hidden_layers: 24,
+            num_attention_heads: 20, num_key_value_heads: 20, max_position_embeddings: 4096
+        },
+        ..ARCEE.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let rotary = Some(Turn { theta: 100_000.0, pairing: Pairing::Neighbours, ..Turn::PLAIN });
+        let defaults = Defaults { eps: 1e-8, rotary, width: Some(128), ..Defaults::of(classes!("Helium")) };
+        llama_like(config, &defaults)
+    },
+};
+
+/// Norms of rotated queries and keys.
+pub(super) const HUNYUAN: Decoder = Decoder {
+    family: Family {
+        model_type: "hunyuan_v1_dense",
+        classes: &["HunYuanDenseV1"],
+        reads: &[SHARED, LLAMA_LIKE],
+        also: &[("attention_head_dim", "head_dim")],
+        plain: &[
+            ("use_qk_norm", Plain::On),
+            ("norm_type", Plain::Word("rms")),
+            ("use_rotary_pos_emb", Plain::On),
+            ("use_cla", Plain::Off),
+        ],
+        defaults: sizes! {
+            vocab_size: 290_943, hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32,
+            num_attention_heads: 32
+        },
+        ..LLAMA.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("HunYuanDenseV1")) })?;
+        recipe.attention.head_norms = Some(HeadNorms::PerRotatedHead(["query_layernorm", "key_layernorm"]));
+        Ok(recipe)
+    },
+};
+
+/// Ministral 8B of 2024, where layers may differ.
+pub(super) const MINISTRAL: Decoder = Decoder {
+    family: Family { model_type: "ministral", classes: &["Ministral"], ..MISTRAL.family },
+    trunk: "model",
+    recipe: |config| {
+        let mut recipe = llama_like(config, &Defaults::of(classes!("Ministral")))?;
+        recipe.slide(config, window(config, Some(4096))?, |_| true)?;
+        Ok(recipe)
+    },
+};
+
+/// The first OLMo: norms that nothing scales.
+pub(super) const OLMO: Decoder = Decoder {
+    family: Family {
+        model_type: "olmo",
+        classes: &["Olmo"],
+        reads: &[SHARED, &["attention_bias", "clip_qkv"]],
+        plain: &[],
+        ..OLMO2.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let classes = Classes { norm: "OlmoLayerNorm", ..classes!("Olmo") };
+        let mut recipe = llama_like(config, &Defaults::of(classes))?;
+        recipe.norm = NormKind::PlainLayer { eps: 1e-5 };
+        let clip = config.value("clip_qkv").map(|_| config.number_or("clip_qkv", 1.0));
+        recipe.attention.clip = clip.transpose()?;
         Ok(recipe)
     },
 };

@@ -13,6 +13,7 @@ mod glm;
 mod gpt;
 mod granite_hybrid;
 mod latent;
+mod lfm2;
 mod llama;
 mod llama4;
 mod mixtures;
@@ -22,6 +23,7 @@ mod qwen;
 mod qwen_moe;
 mod qwen_next;
 mod smollm3;
+mod stablelm;
 mod windows;
 
 use super::{
@@ -53,6 +55,17 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &llama::OLMO3,
     &llama::ERNIE4_5,
     &llama::SEED_OSS,
+    &llama::ARCEE,
+    &llama::CWM,
+    &llama::HELIUM,
+    &llama::HUNYUAN,
+    &llama::MINISTRAL,
+    &llama::OLMO,
+    &nemotron::NEMOTRON,
+    &stablelm::STABLELM,
+    &gemma::VAULTGEMMA,
+    &gpt::GPT_BIGCODE,
+    &falcon::MPT,
     &glm::GLM,
     &glm::GLM4,
     &exaone4::EXAONE4,
@@ -89,6 +102,14 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::DEEPSEEK_V3,
     &latent::KIMI_K2,
     &latent::GLM4_MOE_LITE,
+    &mixtures::FLEX_OLMO,
+    &mixtures::ERNIE4_5_MOE,
+    &mixtures::HUNYUAN_MOE,
+    &glm::DOTS1,
+    &glm::SOLAR_OPEN,
+    &exaone4::EXAONE_MOE,
+    &lfm2::LFM2,
+    &lfm2::LFM2_MOE,
 ];
 
 /// The fields that nearly every family reads beside its sizes.
@@ -199,6 +220,16 @@ fn gated_jointly(config: &Config) -> Result<FeedForward> {
     })
 }
 
+/// Llama's feed-forward part without its gate.
+fn ungated(config: &Config) -> Result<FeedForward> {
+    Ok(FeedForward::Plain {
+        names: ["up_proj", "down_proj"],
+        inner: config.size("intermediate_size")?,
+        activation: Activation::from_config(config, "hidden_act", "relu2")?,
+        biased: config.flag_or("mlp_bias", false)?,
+    })
+}
+
 /// The plain Llama of a config, which other families start from.
 fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let hidden = config.size("hidden_size")?;
@@ -238,7 +269,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         norm: NormKind::Rms { eps: config.number_or("rms_norm_eps", defaults.eps)? },
         attention: llama_attention(config, heads, rotary)?,
         block: Block::PreNorm { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
-        adds_inside: false,
+        adds_inside: [false; 2],
         residual_scale: None,
         dropouts: Dropouts::default(),
         layers: vec![layer; config.layers("num_hidden_layers")?],
@@ -263,6 +294,7 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         width,
         projections: Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased },
         is_gated: false,
+        clip: None,
         out: ("o_proj", biased),
         head_norms: None,
         norms_of_rotated: None,

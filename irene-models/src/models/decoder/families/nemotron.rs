@@ -1,11 +1,12 @@
 //! Nemotron-H and Nemotron 3 (2025): layers of states, of attention without positions, of a feed-forward part, and of experts, one of them
-//! in each.
+//! in each. And the dense Nemotron-4 (2024) and Minitron.
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result,
+    Block, Config, Decoder, Defaults, FeedForward, NormKind, Parts, Recipe, Result, SHARED, Turn,
     latent::sigmoid_router,
     llama_like,
     mixtures::{self, EXPERTS},
+    ungated,
 };
 use crate::{
     Activation,
@@ -184,3 +185,26 @@ fn parts(config: &Config, layers: usize) -> Result<Vec<(Parts, bool)>> {
     }
     Ok(parts)
 }
+
+/// Nemotron-4 and Minitron: norms with mean and variance around one, and no gates.
+pub(super) const NEMOTRON: Decoder = Decoder {
+    family: Family {
+        model_type: "nemotron",
+        classes: &["Nemotron"],
+        reads: &[SHARED, &["head_dim", "norm_eps", "partial_rotary_factor", "attention_bias", "mlp_bias"]],
+        defaults: sizes! {
+            vocab_size: 256_000, hidden_size: 6144, intermediate_size: 24_576, num_hidden_layers: 32,
+            num_attention_heads: 48, max_position_embeddings: 4096
+        },
+        ..Family::USUAL
+    },
+    trunk: "model",
+    recipe: |config| {
+        let classes = Classes { norm: "NemotronLayerNorm1P", ..classes!("Nemotron") };
+        let (rotary, activation) = (Some(Turn { share: 0.5, ..Turn::PLAIN }), ("hidden_act", "relu2"));
+        let mut recipe = llama_like(config, &Defaults { rotary, activation, ..Defaults::of(classes) })?;
+        recipe.norm = NormKind::LayerAroundOne { eps: config.number_or("norm_eps", 1e-5)? };
+        recipe.feed(ungated(config)?);
+        Ok(recipe)
+    },
+};
