@@ -157,6 +157,9 @@ impl Cell {
     }
 }
 
+/// A column, and what a subject's cell in it is.
+type Column<T> = (Field, fn(&T) -> Cell);
+
 pub(crate) struct Sheet {
     fields: Vec<Field>,
     rows: Vec<Vec<Cell>>,
@@ -167,11 +170,11 @@ impl Sheet {
         Self { fields: fields.into_iter().collect(), rows: Vec::new() }
     }
 
-    /// A row for each subject; a column says what its cell is.
-    pub(crate) fn of<T, const N: usize>(subjects: &[T], columns: [(Field, fn(&T) -> Cell); N]) -> Self {
-        let (fields, cells): (Vec<Field>, Vec<fn(&T) -> Cell>) = columns.into_iter().unzip();
-        let row = |subject: &T| cells.iter().map(|cell| cell(subject)).collect();
-        Self { fields, rows: subjects.iter().map(row).collect() }
+    /// A row for each subject.
+    pub(crate) fn of<T, const N: usize>(subjects: &[T], columns: [Column<T>; N]) -> Self {
+        let row = |subject| columns.iter().map(|(_, cell)| cell(subject)).collect();
+        let rows = subjects.iter().map(row).collect();
+        Self { fields: columns.map(|(field, _)| field).into(), rows }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {

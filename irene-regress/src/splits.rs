@@ -22,7 +22,7 @@ pub enum LeaveOut {
     Family,
     /// One tree, trained without its model and without its size.
     ModelAndSize,
-    /// A random tenth of the trees. For reference: the same models and sizes are on both sides.
+    /// A random tenth of the trees, repeats of one model and size together. For reference: the same models and sizes are on both sides.
     KFold {
         /// Decides which trees form a tenth.
         seed: u64,
@@ -98,13 +98,15 @@ impl LeaveOut {
                 splits
             }
             Self::KFold { seed } => {
-                let mut random = Pcg64Mcg::seed_from_u64(seed);
-                let mut order: Vec<usize> = (0..trees.len()).collect();
-                order.sort_by_cached_key(|_| random.next_u64());
-                let mut part = vec![0; trees.len()];
-                order.into_iter().enumerate().for_each(|(rank, place)| part[place] = rank % PARTS);
-                let mut splits = groups(&trees, |place, _| format!("part {}", part[place] + 1));
-                splits.sort_by_key(|split| split.test.iter().map(|&place| part[place]).min());
+                let (mut random, mut drawn) = (Pcg64Mcg::seed_from_u64(seed), HashMap::new());
+                let lots = trees.iter().map(|tree| *drawn.entry(tree.to_string()).or_insert_with(|| random.next_u64()));
+                let lots: Vec<u64> = lots.collect();
+                let mut order = lots.clone();
+                order.sort_unstable();
+                order.dedup();
+                let part = |place: usize| order.partition_point(|lot| *lot < lots[place]) % PARTS;
+                let mut splits = groups(&trees, |place, _| format!("part {}", part(place) + 1));
+                splits.sort_by_key(|split| split.test.first().map(|&place| part(place)));
                 splits
             }
         };
@@ -235,6 +237,16 @@ mod tests {
             tested.sort_unstable();
             assert_eq!(tested, (0..trees.len()).collect::<Vec<_>>(), "{}", leave_out.name());
             assert!(splits.iter().all(|split| split.test.iter().all(|place| !split.training.contains(place))));
+        }
+    }
+
+    #[test]
+    fn repeats_of_one_model_and_size_are_never_on_both_sides() {
+        let trees = [trees(), trees()].concat();
+        let tenths = LeaveOut::KFold { seed: 1 };
+        for split in tenths.splits(&trees).unwrap() {
+            let tested: BTreeSet<String> = split.test.iter().map(|&place| trees[place].to_string()).collect();
+            assert!(split.training.iter().all(|&place| !tested.contains(&trees[place].to_string())));
         }
     }
 

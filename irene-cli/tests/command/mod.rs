@@ -131,8 +131,15 @@ pub(crate) fn text_of(output: &Output) -> String {
 
 /// Trees of two models at two sizes with energies and features by a simple law.
 pub(crate) fn training_data(folder: &Folder) -> String {
+    training_data_at(folder, &["8", "16"])
+}
+
+/// The same at other batches.
+pub(crate) fn training_data_at(folder: &Folder, batches: &[&str]) -> String {
     let mut lines = String::new();
-    for (model, size) in [("distilgpt2", "8"), ("distilgpt2", "16"), ("gpt2", "8"), ("gpt2", "16")] {
+    for (model, size) in
+        ["distilgpt2", "gpt2"].into_iter().flat_map(|model| batches.iter().map(move |size| (model, *size)))
+    {
         let json = good(&["trace", model, "-b", size, "-s", "32", "--format", "json"]);
         let mut tree = jsonl::parse_tree(json.trim_end().as_bytes(), "trace", 1).unwrap();
         for node in tree.nodes_mut() {

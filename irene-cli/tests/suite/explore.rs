@@ -163,7 +163,7 @@ fn learners_are_compared_by_the_same_folds() {
     let csv = folder.path("scores.csv");
     good(&[&args[..], &["--measure", "latency,energy", "--format", "csv", "-o", &csv]].concat());
     let csv = std::fs::read_to_string(csv).unwrap();
-    assert_eq!(csv.lines().count(), 1 + 2 * 2 * 6, "{csv}");
+    assert_eq!(csv.lines().count(), 1 + 2 * 2 * 7, "{csv}");
     assert!(csv.starts_with("device,records,measure,learner,is_ours,") && csv.contains("latency,law,true,"), "{csv}");
 
     let many = device_file(&folder, "many", &crate::command::records("24", "small"));

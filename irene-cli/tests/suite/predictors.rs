@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use irene_tree::{Quantity, jsonl};
+use irene_tree::{Quantity, Tree, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, Says, good, irene, json, refused, training_data, words};
+use crate::command::{Folder, Says, good, irene, json, refused, training_data, training_data_at, words};
 
 #[test]
 fn training_predicting_and_evaluating_go_through_files() {
@@ -160,9 +160,36 @@ fn trees_of_one_model_or_of_one_size_are_told_of_calibrating() {
         let part = folder.write("part.jsonl", &lines);
         String::from_utf8(irene(&["train", &part, "--method", "specs", "-o", &model]).stderr).unwrap()
     };
-    told("\"model_name\":\"gpt2\"").says("all trees are of one model; to predict others, `irene calibrate`");
+    let one_model = told("\"model_name\":\"gpt2\"");
+    one_model.says("all trees are of one model; to predict others, `irene calibrate`").says("no interval: ");
     told("\"batch_size\":8,").says("all trees are of one size, 8x32;").says("`irene calibrate`");
-    assert!(!told("\"model_name\"").contains("calibrate"));
+    // Two sizes leave none to leave out.
+    let all = told("\"model_name\"");
+    all.says("no interval: ");
+    assert!(!all.contains("one model"), "{all}");
+    let few = training_data_at(&folder, &["4", "8", "16", "32"]);
+    let few = String::from_utf8(irene(&["train", &few, "--method", "specs", "-o", &model]).stderr).unwrap();
+    few.says("8 models at a size are few: intervals are wide");
+    assert!(!few.contains("no interval"), "{few}");
+}
+
+#[test]
+fn measurements_of_one_size_from_two_sessions_are_learned_from_and_judged() {
+    let folder = Folder::new("two-sessions");
+    let data = training_data(&folder);
+    let mut second = jsonl::read_trees(Path::new(&data)).unwrap();
+    for node in second.iter_mut().flat_map(Tree::nodes_mut) {
+        node.set(Quantity::GroundTruthEnergy, 1.03 * node.get(Quantity::GroundTruthEnergy).unwrap());
+    }
+    let second: String = second.iter().map(|tree| jsonl::to_json(tree) + "\n").collect();
+    let both = folder.write("both.jsonl", &(std::fs::read_to_string(&data).unwrap() + &second));
+    let (model, predicted) = (folder.path("model.safetensors"), folder.path("predicted.jsonl"));
+    good(&["calibrate", &both, "-o", &model]);
+    good(&["crossvalidate", &both, "--method", "specs", "--protocol", "k-fold"]);
+    good(&["train", &both, "--method", "specs", "-o", &model]);
+    good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
+    let judged = json(&["evaluate", &both, &predicted]);
+    assert_eq!(judged["by_level"]["model"]["nodes"], 8);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `irene predict` of requests on devices that are known by their data sheets.
 
-use serde_json::Value;
 
 use crate::command::{Folder, Says, command, good, irene, json, refused, words};
 

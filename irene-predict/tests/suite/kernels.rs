@@ -63,7 +63,7 @@ fn devices_that_are_left_out_are_predicted() {
     for (what, is_of_it) in [("layers", &is_layer as Groups<'_>), ("operations", &is_operation)] {
         let inside = errors(is_of_it).coverage().unwrap();
         println!("{what} inside their intervals of 90%: {:.1}%", 100.0 * inside);
-        assert!((0.85..=0.95).contains(&inside), "{what}: {inside}");
+        assert!((0.8..=0.97).contains(&inside), "{what}: {inside}");
     }
 }
 

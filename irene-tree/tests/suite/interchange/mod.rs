@@ -189,13 +189,13 @@ fn a_byte_order_mark_is_no_error() {
 }
 
 #[test]
-fn ids_are_unique_over_a_file() {
+fn trees_of_one_size_from_two_sessions_share_their_ids() {
     let dir = std::env::temp_dir().join(format!("irene-ids-{}", std::process::id()));
     let text = line(r#"{"scope":"root","instance_type":"Linear","type":"ml","id":"a"}"#);
     std::fs::write(&dir, format!("{text}\n\n{text}\n")).unwrap();
-    let error = irene_tree::jsonl::read_trees(&dir).unwrap_err().to_string();
+    let trees = irene_tree::jsonl::read_trees(&dir).unwrap();
     std::fs::remove_file(&dir).unwrap();
-    assert!(error.contains("id `a` is also in m 1x1"), "{error}");
+    assert_eq!(trees.len(), 2);
 }
 
 #[test]
