@@ -158,7 +158,7 @@ impl Cell {
 }
 
 /// A column, and what a subject's cell in it is.
-type Column<T> = (Field, fn(&T) -> Cell);
+type Shown<T> = (Field, fn(&T) -> Cell);
 
 pub(crate) struct Sheet {
     fields: Vec<Field>,
@@ -171,7 +171,7 @@ impl Sheet {
     }
 
     /// A row for each subject.
-    pub(crate) fn of<T, const N: usize>(subjects: &[T], columns: [Column<T>; N]) -> Self {
+    pub(crate) fn of<T, const N: usize>(subjects: &[T], columns: [Shown<T>; N]) -> Self {
         let row = |subject| columns.iter().map(|(_, cell)| cell(subject)).collect();
         let rows = subjects.iter().map(row).collect();
         Self { fields: columns.map(|(field, _)| field).into(), rows }
