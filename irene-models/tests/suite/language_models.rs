@@ -156,6 +156,7 @@ fixtures!(
     gemma,
     gemma2,
     gemma3_text,
+    gemma4_moe,
     glm,
     glm4,
     glm4_moe,

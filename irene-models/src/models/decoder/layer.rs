@@ -4,6 +4,7 @@ use irene_tree::{Kernels, Level};
 
 use super::{
     attention::{DecoderAttention, Residual, Seen},
+    beside::ExpertsBeside,
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
     masks::Positions,
@@ -104,8 +105,11 @@ pub(super) struct DecoderLayer {
     label: Label,
     attention: SelfAttention,
     feed_forward: Option<FeedForwardPart>,
+    beside: Option<Box<ExpertsBeside>>,
     block: Block<Norm>,
     residual_scale: Option<f64>,
+    /// The factor of its result (1).
+    scale: Option<Tensor>,
     dropouts: Dropouts,
     adds_inside: [bool; 2],
 }
@@ -128,12 +132,15 @@ impl DecoderLayer {
     pub(super) fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let load = || FeedForwardPart::load(weights, &recipe.names, &layer.feed_forward, recipe.hidden);
         let is_fed = !matches!(layer.parts, Parts::Attention | Parts::States);
+        let beside = recipe.beside.as_ref().map(|beside| ExpertsBeside::load(weights, recipe, beside)).transpose()?;
         Ok(Self {
             label: weights.label(recipe.names.classes.layer, Level::Module),
             attention: SelfAttention::load(weights, recipe, layer)?,
             feed_forward: is_fed.then(load).transpose()?,
+            beside: beside.map(Box::new),
             block: recipe.block.load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
+            scale: recipe.layer_scale.map(|key| weights.clone().untrained().parameter(key, [1])).transpose()?,
             dropouts: recipe.dropouts,
             adds_inside: recipe.adds_inside,
         })
@@ -177,6 +184,12 @@ impl DecoderLayer {
     fn scaled(&self, cx: &mut Cx<'_>, branch: Tensor) -> Result<Tensor> {
         self.residual_scale.map_or(Ok(branch.clone()), |scale| cx.mul_scalar(&branch, scale))
     }
+
+    fn scaled_whole(&self, cx: &mut Cx<'_>, stream: Stream) -> Result<Stream> {
+        let Some(scale) = &self.scale else { return Ok(stream) };
+        let hidden = stream.sum(cx)?;
+        Ok(Stream::new(cx.mul(&hidden, scale)?))
+    }
 }
 
 impl Module for DecoderLayer {
@@ -210,9 +223,12 @@ impl Module for DecoderLayer {
                 let (attended, kept) = self.attend(cx, ((&normed, None), around))?;
                 let attended = cx.call(&attention[1], &attended)?;
                 let (normed, stream) = stream.with(cx, attended)?.normed(cx, &feed_forward[0])?;
-                let fed = self.feed(cx, &normed, None)?;
+                let mut fed = self.feed(cx, &normed, None)?;
+                if let Some(beside) = &self.beside {
+                    fed = beside.added(cx, &fed, &stream.hidden)?;
+                }
                 let fed = cx.call(&feed_forward[1], &fed)?;
-                Ok((stream.with(cx, fed)?, kept))
+                Ok((self.scaled_whole(cx, stream.with(cx, fed)?)?, kept))
             }
             Block::Parallel { attention, feed_forward } => {
                 let (normed, stream) = stream.normed(cx, attention)?;

@@ -6,6 +6,7 @@
 #![allow(clippy::large_enum_variant)] // the parts of a model are built once and stay where they are
 
 mod attention;
+mod beside;
 mod families;
 mod feed_forward;
 mod latent;

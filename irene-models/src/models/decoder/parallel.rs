@@ -35,7 +35,7 @@ impl Recipe {
             return Err(config.error("num_hidden_layers", reason));
         }
         let is_mixture = |layer: &super::recipe::LayerRecipe| matches!(layer.feed_forward, FeedForward::Mixture(_));
-        if parallel.expert > 1 && !self.layers.iter().any(is_mixture) {
+        if parallel.expert > 1 && self.beside.is_none() && !self.layers.iter().any(is_mixture) {
             return Err(
                 split.refuse(EXPERTS, "--expert-parallel spreads a mixture of experts, and this model is none".into())
             );
@@ -56,6 +56,12 @@ impl Recipe {
         }
         for layer in &mut self.layers {
             split.feed_forward(&mut layer.feed_forward)?;
+            if let Some(own) = &mut layer.heads {
+                own.groups = split.groups(own.groups)?;
+            }
+        }
+        if let Some((mixture, _)) = &mut self.beside {
+            split.mixture(mixture)?;
         }
         if parallel.tensor > 1 {
             // A multiple of both.

@@ -32,6 +32,10 @@ pub(crate) struct Recipe {
     pub(super) adds_inside: [bool; 2],
     /// The factor of each branch before it is added.
     pub(super) residual_scale: Option<f64>,
+    /// A mixture beside each layer's feed-forward part, and the eps of the norm before its router (Gemma 4).
+    pub(super) beside: Option<(Mixture, f64)>,
+    /// The key of the number that each layer scales its result by (Gemma 4).
+    pub(super) layer_scale: Option<&'static str>,
     pub(super) dropouts: Dropouts,
     /// The recipe of each layer.
     pub(super) layers: Vec<LayerRecipe>,
@@ -49,6 +53,18 @@ pub(super) struct LayerRecipe {
     pub(super) rotary: Option<usize>,
     pub(super) parts: Parts,
     pub(super) feed_forward: FeedForward,
+    /// Its heads of keys and values, where they are others than the attention's.
+    pub(super) heads: Option<OwnHeads>,
+}
+
+/// The heads of keys and values of some layers (Gemma 4).
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct OwnHeads {
+    pub(super) groups: usize,
+    /// Numbers in a head, of queries too.
+    pub(super) width: usize,
+    /// Whether the keys, before norm and rotation, are the values too.
+    pub(super) are_values: bool,
 }
 
 /// The branches of a layer.
@@ -193,6 +209,8 @@ pub(super) struct AttentionRecipe {
     pub(super) out: (&'static str, bool),
     /// The norms of queries and keys.
     pub(super) head_norms: Option<HeadNorms>,
+    /// The norm of each head's values, which nothing scales: its class and eps (Gemma 4).
+    pub(super) norm_of_values: Option<(&'static str, f64)>,
     /// Norms of rotated queries and keys, which nothing scales: their class and eps (Llama 4).
     pub(super) norms_of_rotated: Option<(&'static str, f64)>,
     /// The growth of queries with their position.
@@ -214,6 +232,13 @@ pub(super) struct AttentionRecipe {
     pub(super) latent: Option<Latent>,
     /// The states of the layers that have no attention (Nemotron-H).
     pub(super) states: Option<States>,
+}
+
+impl AttentionRecipe {
+    /// The heads of keys and values of a layer.
+    pub(super) fn heads_of(&self, layer: &LayerRecipe) -> OwnHeads {
+        layer.heads.unwrap_or(OwnHeads { groups: self.groups, width: self.width, are_values: false })
+    }
 }
 
 /// States in place of keys and values: each head has one (width, size), which every token changes.
@@ -456,21 +481,25 @@ impl Recipe {
     /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
     /// part of the keys.
     pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
-        let AttentionRecipe { groups, width, heads, latent, states, sees_later, .. } = &self.attention;
+        let AttentionRecipe { heads, latent, states, sees_later, .. } = &self.attention;
         if *sees_later {
             return None;
         }
-        let (heads, key_width, value_width) = match latent {
-            Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
-            Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
-            None => (*groups, *width, *width),
+        let attended = |layer: &LayerRecipe| {
+            let (heads, key_width, value_width) = match latent {
+                Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
+                Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
+                None => {
+                    let OwnHeads { groups, width, .. } = self.attention.heads_of(layer);
+                    (groups, width, width)
+                }
+            };
+            LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
         };
         let of_layer = |layer: &LayerRecipe| match layer.parts {
             Parts::FeedForward => NOTHING,
             Parts::States | Parts::StatesAndFeedForward => states.map_or(NOTHING, |states| states.cache()),
-            Parts::AttentionAndFeedForward | Parts::Attention => {
-                LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
-            }
+            Parts::AttentionAndFeedForward | Parts::Attention => attended(layer),
         };
         Some(CacheShape(self.layers.iter().map(of_layer).collect()))
     }
