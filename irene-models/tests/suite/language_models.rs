@@ -157,6 +157,7 @@ fixtures!(
     gemma2,
     gemma3_text,
     gemma4_moe,
+    gemma4_text,
     glm,
     glm4,
     glm4_moe,

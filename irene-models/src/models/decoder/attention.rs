@@ -2,7 +2,7 @@
 
 use super::{
     masks::{LayerMask, Positions},
-    recipe::{Alibi, AttentionRecipe, Grown, HeadNorms, LayerRecipe, Names, NormKind, OwnHeads, Projections},
+    recipe::{Alibi, AttentionRecipe, Grown, HeadNorms, Keys, LayerRecipe, Names, NormKind, OwnHeads, Projections},
 };
 use crate::{
     Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Tensors, Weights,
@@ -194,7 +194,13 @@ impl Module for DecoderAttention {
     fn forward(&self, cx: &mut Cx<'_>, ((hidden, stream), (positions, past)): Seen<'_>) -> Result<Self::Output> {
         let ([query, key, value], gate) = self.projections(cx, hidden)?;
         let [query, key] = self.placed(cx, [query, key], positions)?;
-        let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
+        let (heads, kept) = if self.layer.keys == Keys::Lent {
+            let (heads, kept) = cx.remember_all(past, [query, key, value], self.layer.window)?;
+            let all = kept.unwrap_or_else(|| KeyValue::of_pass(heads[1].clone(), heads[2].clone()));
+            (heads, Some(all))
+        } else {
+            cx.remember(past, [query, key, value], self.layer.window)?
+        };
         let mask = positions.mask(self.layer.window);
         let bias = self.bias(cx, mask)?;
         let how = Attention {

@@ -7,9 +7,11 @@ use super::{
     beside::ExpertsBeside,
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
+    lent::BorrowingAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
+    per_layer::PerLayerBranch,
+    recipe::{Block, Dropouts, FeedForward, Keys, LayerRecipe, Names, NormKind, Parts, Recipe},
     states::StateMixer,
 };
 use crate::{
@@ -106,6 +108,7 @@ pub(super) struct DecoderLayer {
     attention: SelfAttention,
     feed_forward: Option<FeedForwardPart>,
     beside: Option<Box<ExpertsBeside>>,
+    per_layer: Option<PerLayerBranch>,
     block: Block<Norm>,
     residual_scale: Option<f64>,
     /// The factor of its result (1).
@@ -116,6 +119,7 @@ pub(super) struct DecoderLayer {
 
 enum SelfAttention {
     Heads(Box<DecoderAttention>),
+    Borrowing(Box<BorrowingAttention>),
     Latent(Box<LatentAttention>),
     States(Box<StateMixer>),
     None,
@@ -138,6 +142,7 @@ impl DecoderLayer {
             attention: SelfAttention::load(weights, recipe, layer)?,
             feed_forward: is_fed.then(load).transpose()?,
             beside: beside.map(Box::new),
+            per_layer: recipe.per_layer.map(|part| PerLayerBranch::load(weights, recipe, part)).transpose()?,
             block: recipe.block.load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
             scale: recipe.layer_scale.map(|key| weights.clone().untrained().parameter(key, [1])).transpose()?,
@@ -149,6 +154,7 @@ impl DecoderLayer {
     fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
         let (attended, kept) = match &self.attention {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::Borrowing(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::States(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
@@ -185,7 +191,13 @@ impl DecoderLayer {
         self.residual_scale.map_or(Ok(branch.clone()), |scale| cx.mul_scalar(&branch, scale))
     }
 
-    fn scaled_whole(&self, cx: &mut Cx<'_>, stream: Stream) -> Result<Stream> {
+    /// The stream with what the layer makes of its own embeddings, scaled by its own factor.
+    fn finished(&self, cx: &mut Cx<'_>, mut stream: Stream, of_layer: Option<&Tensor>) -> Result<Stream> {
+        if let (Some(part), Some(of_layer)) = (&self.per_layer, of_layer) {
+            let hidden = stream.sum(cx)?;
+            let given = part.run(cx, &hidden, of_layer)?;
+            stream = Stream::new(hidden).with(cx, given)?;
+        }
         let Some(scale) = &self.scale else { return Ok(stream) };
         let hidden = stream.sum(cx)?;
         Ok(Stream::new(cx.mul(&hidden, scale)?))
@@ -193,10 +205,11 @@ impl DecoderLayer {
 }
 
 impl Module for DecoderLayer {
-    type Input<'a> = (&'a Stream, (&'a Positions, Past<'a>));
+    /// The stream, the positions, earlier keys and values, and perhaps embeddings of the layer's own.
+    type Input<'a> = (&'a Stream, ((&'a Positions, Past<'a>), Option<&'a Tensor>));
     type Output = (Stream, Option<KeyValue>);
 
-    fn forward(&self, cx: &mut Cx<'_>, (stream, around): Self::Input<'_>) -> Result<Self::Output> {
+    fn forward(&self, cx: &mut Cx<'_>, (stream, (around, of_layer)): Self::Input<'_>) -> Result<Self::Output> {
         let stream = stream.clone();
         match &self.block {
             Block::PreNorm { attention, feed_forward } => {
@@ -228,7 +241,8 @@ impl Module for DecoderLayer {
                     fed = beside.added(cx, &fed, &stream.hidden)?;
                 }
                 let fed = cx.call(&feed_forward[1], &fed)?;
-                Ok((self.scaled_whole(cx, stream.with(cx, fed)?)?, kept))
+                let stream = stream.with(cx, fed)?;
+                Ok((self.finished(cx, stream, of_layer)?, kept))
             }
             Block::Parallel { attention, feed_forward } => {
                 let (normed, stream) = stream.normed(cx, attention)?;
@@ -272,6 +286,9 @@ impl SelfAttention {
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))
+            }
+            (_, _, None) if matches!(layer.keys, Keys::Of(_)) => {
+                Self::Borrowing(Box::new(BorrowingAttention::load(weights, names, attention, *norm, *hidden, layer)?))
             }
             (_, _, None) => {
                 Self::Heads(Box::new(DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?))

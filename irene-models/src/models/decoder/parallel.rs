@@ -6,7 +6,7 @@
 
 use irene_tree::Parallel;
 
-use super::recipe::{FeedForward, HeadNorms, Mixture, Recipe};
+use super::recipe::{FeedForward, HeadNorms, Keys, Mixture, Recipe};
 use crate::{Config, Error, Result};
 
 /// Engines make the table of tokens a multiple of this many rows before they split it.
@@ -33,6 +33,13 @@ impl Recipe {
             let reason =
                 format!("{} layers are fewer than --pipeline-parallel {}", self.layers.len(), parallel.pipeline);
             return Err(config.error("num_hidden_layers", reason));
+        }
+        if parallel.pipeline > 1
+            && (self.per_layer.is_some() || self.layers.iter().any(|layer| layer.keys != Keys::Own))
+        {
+            let reason =
+                "embeddings for each layer and shared keys and values are not followed over --pipeline-parallel";
+            return Err(config.error("num_hidden_layers", reason.to_owned()));
         }
         let is_mixture = |layer: &super::recipe::LayerRecipe| matches!(layer.feed_forward, FeedForward::Mixture(_));
         if parallel.expert > 1 && self.beside.is_none() && !self.layers.iter().any(is_mixture) {

@@ -1,9 +1,7 @@
 //! The parts that a decoder is made of, as a family's config chooses them.
 
-use irene_tree::Kernels;
-
 use super::rotary::Rotary;
-use crate::{Activation, CacheShape, LayerCache, layers::Stacked, models::task_head::HeadClasses};
+use crate::{Activation, layers::Stacked, models::task_head::HeadClasses};
 
 /// A whole decoder.
 pub(crate) struct Recipe {
@@ -34,6 +32,8 @@ pub(crate) struct Recipe {
     pub(super) residual_scale: Option<f64>,
     /// A mixture beside each layer's feed-forward part, and the eps of the norm before its router (Gemma 4).
     pub(super) beside: Option<(Mixture, f64)>,
+    /// Numbers of each token that a layer gets beside the stream, and the activation of their gate (Gemma 4).
+    pub(super) per_layer: Option<(usize, Activation)>,
     /// The key of the number that each layer scales its result by (Gemma 4).
     pub(super) layer_scale: Option<&'static str>,
     pub(super) dropouts: Dropouts,
@@ -55,6 +55,17 @@ pub(super) struct LayerRecipe {
     pub(super) feed_forward: FeedForward,
     /// Its heads of keys and values, where they are others than the attention's.
     pub(super) heads: Option<OwnHeads>,
+    pub(super) keys: Keys,
+}
+
+/// Whose keys and values a layer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    Own,
+    /// Its own, which later layers read too (Gemma 4).
+    Lent,
+    /// Those of the layer at this place.
+    Of(usize),
 }
 
 /// The heads of keys and values of some layers (Gemma 4).
@@ -268,10 +279,6 @@ pub(super) enum StateKind {
     Delta { is_joint: bool },
 }
 
-/// No keys and no values.
-const NOTHING: LayerCache =
-    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state: 0, before_state: 0 };
-
 impl States {
     /// Numbers of a token in all heads.
     pub(super) fn inner(&self) -> usize {
@@ -281,12 +288,6 @@ impl States {
     /// Channels of the convolution: the heads, and the ways in and out of each group.
     pub(super) fn channels(&self) -> usize {
         self.inner() + 2 * self.groups * self.size
-    }
-
-    /// A state for all of the past, and the last tokens that the convolution joins.
-    fn cache(&self) -> LayerCache {
-        let before_state = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
-        LayerCache { heads: self.heads, state: self.width * self.size, before_state, ..NOTHING }
     }
 }
 
@@ -476,31 +477,5 @@ impl Recipe {
     pub(super) fn head_classes(&self, trunk: &'static str) -> HeadClasses {
         let classes = &self.names.classes;
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
-    }
-
-    /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
-    /// part of the keys.
-    pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
-        let AttentionRecipe { heads, latent, states, sees_later, .. } = &self.attention;
-        if *sees_later {
-            return None;
-        }
-        let attended = |layer: &LayerRecipe| {
-            let (heads, key_width, value_width) = match latent {
-                Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
-                Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
-                None => {
-                    let OwnHeads { groups, width, .. } = self.attention.heads_of(layer);
-                    (groups, width, width)
-                }
-            };
-            LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
-        };
-        let of_layer = |layer: &LayerRecipe| match layer.parts {
-            Parts::FeedForward => NOTHING,
-            Parts::States | Parts::StatesAndFeedForward => states.map_or(NOTHING, |states| states.cache()),
-            Parts::AttentionAndFeedForward | Parts::Attention => attended(layer),
-        };
-        Some(CacheShape(self.layers.iter().map(of_layer).collect()))
     }
 }

@@ -178,7 +178,8 @@ fn config(family: &str, draw: &Draw) -> Value {
             json!({"head_dim": width, "global_head_dim": width + 2, "sliding_window": window.unwrap_or(4),
             "layer_types": (0..layers).map(|place| if place % 2 == 0 { "sliding_attention" } else { "full_attention" }).collect::<Vec<_>>(),
             "attention_k_eq_v": on[2], "num_global_key_value_heads": 1, "final_logit_softcapping": 3.0, "rope_parameters": null,
-            "hidden_size_per_layer_input": 0, "enable_moe_block": on[3], "num_experts": 5, "top_k_experts": 2,
+            "hidden_size_per_layer_input": if on[1] { 4 } else { 0 }, "vocab_size_per_layer_input": 30,
+            "num_kv_shared_layers": usize::from(layers > 2), "use_double_wide_mlp": on[0], "enable_moe_block": on[3], "num_experts": 5, "top_k_experts": 2,
             "moe_intermediate_size": 6})
         }
         "phi" => json!({"partial_rotary_factor": 0.5, "qk_layernorm": on[2], "num_attention_heads": heads}),

@@ -10,8 +10,9 @@ use super::{
     windows::{WINDOWS, window},
 };
 use crate::{
-    families::{Family, Plain},
-    models::decoder::recipe::{Classes, FeedForward, HeadNorms, Mixture, OwnHeads, Router, classes},
+    Activation,
+    families::Family,
+    models::decoder::recipe::{Classes, FeedForward, HeadNorms, Keys, Mixture, OwnHeads, Router, classes},
 };
 
 const READS: &[&str] = &[
@@ -26,8 +27,10 @@ const READS: &[&str] = &[
     "num_experts",
     "top_k_experts",
     "moe_intermediate_size",
-    // Sizes of embeddings that the model has only with `hidden_size_per_layer_input`.
+    "hidden_size_per_layer_input",
     "vocab_size_per_layer_input",
+    "num_kv_shared_layers",
+    "use_double_wide_mlp",
 ];
 
 pub(super) const GEMMA4: Decoder = Decoder {
@@ -39,11 +42,6 @@ pub(super) const GEMMA4: Decoder = Decoder {
             vocab_size: 262_144, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 30, num_attention_heads: 8,
             num_key_value_heads: 4, max_position_embeddings: 131_072
         },
-        plain: &[
-            ("hidden_size_per_layer_input", Plain::Off),
-            ("num_kv_shared_layers", Plain::Off),
-            ("use_double_wide_mlp", Plain::Off),
-        ],
         ..Family::USUAL
     },
     trunk: "model",
@@ -76,7 +74,9 @@ fn gemma4(config: &Config) -> Result<Recipe> {
     recipe.attention.norm_of_values = Some((classes.norm, eps));
     recipe.attention.sees_later |= config.word_or("use_bidirectional_attention", "")? == "all";
     recipe.beside = experts(config, &recipe)?.map(|mixture| (mixture, eps));
+    recipe.per_layer = per_layer(config, &recipe)?;
     slide(&mut recipe, config)?;
+    share_keys(&mut recipe, config)?;
     Ok(recipe)
 }
 
@@ -123,6 +123,46 @@ fn experts(config: &Config, recipe: &Recipe) -> Result<Option<Mixture>> {
     // The experts are modules of the layer itself.
     let (name, key) = ("", "");
     Ok(Some(Mixture { name, key, experts, per_token, inner, activation, router, weights: EXPERTS, shared: None }))
+}
+
+/// The numbers of each token that every layer gets beside the stream; 0 or null for none.
+fn per_layer(config: &Config, recipe: &Recipe) -> Result<Option<(usize, Activation)>> {
+    const FIELD: &str = "hidden_size_per_layer_input";
+    const ROWS: &str = "vocab_size_per_layer_input";
+    let width = if config.has_field(FIELD) { config.token_or(FIELD, 0)? } else { 256 };
+    let FeedForward::Gated { activation, .. } = recipe.layers[0].feed_forward else { return Ok(None) };
+    if width == 0 {
+        return Ok(None);
+    }
+    let rows = config.size_or(ROWS, 262_144)?;
+    if rows != recipe.vocabulary {
+        return Err(
+            config.error(ROWS, format!("is {rows}, which is supported here only where `vocab_size` is the same"))
+        );
+    }
+    Ok(Some((width, activation)))
+}
+
+/// The last layers read the keys and values of the last one of their kind before them.
+fn share_keys(recipe: &mut Recipe, config: &Config) -> Result<()> {
+    const FIELD: &str = "num_kv_shared_layers";
+    let (layers, sharing) = (recipe.layers.len(), config.token_or(FIELD, 0)?);
+    let is_wide = config.flag_or("use_double_wide_mlp", false)?;
+    for place in layers.saturating_sub(sharing)..layers {
+        let window = recipe.layers[place].window;
+        let own = &recipe.layers[..layers.saturating_sub(sharing)];
+        let Some(lender) = own.iter().rposition(|layer| layer.window == window) else {
+            let reason =
+                format!("{sharing} of {layers} layers: none of the kind of layer {place} is left that has keys");
+            return Err(config.error(FIELD, reason));
+        };
+        recipe.layers[lender].keys = Keys::Lent;
+        recipe.layers[place].keys = Keys::Of(lender);
+        if let (true, FeedForward::Gated { inner, .. }) = (is_wide, &mut recipe.layers[place].feed_forward) {
+            *inner *= 2;
+        }
+    }
+    Ok(())
 }
 
 /// Layers of a window, and full ones with heads and a rotary embedding of their own; the last layer is full.

@@ -29,7 +29,7 @@ mod windows;
 use super::{
     Decoder,
     recipe::{
-        AttentionRecipe, Block, Classes, Dropouts, FeedForward, HeadRecipe, LayerRecipe, Names, NormKind, Parts,
+        AttentionRecipe, Block, Classes, Dropouts, FeedForward, HeadRecipe, Keys, LayerRecipe, Names, NormKind, Parts,
         Projections, Recipe,
     },
     rotary::{Gives, Rotary, RotaryDefaults},
@@ -241,6 +241,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             biased: config.flag_or("mlp_bias", false)?,
         },
         heads: None,
+        keys: Keys::Own,
     };
     Ok(Recipe {
         names: Names {
@@ -266,6 +267,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         adds_inside: [false; 2],
         residual_scale: None,
         beside: None,
+        per_layer: None,
         layer_scale: None,
         dropouts: Dropouts::default(),
         layers: vec![layer; config.layers("num_hidden_layers")?],

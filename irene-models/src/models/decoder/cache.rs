@@ -1,0 +1,47 @@
+//! The shape of a decoder's cache.
+
+use irene_tree::Kernels;
+
+use super::recipe::{AttentionRecipe, Keys, LayerRecipe, OwnHeads, Parts, Recipe, States};
+use crate::{CacheShape, LayerCache};
+
+/// No keys and no values.
+const NOTHING: LayerCache =
+    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state: 0, before_state: 0 };
+
+impl States {
+    /// A state for all of the past, and the last tokens that the convolution joins.
+    fn cache(&self) -> LayerCache {
+        let before_state = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
+        LayerCache { heads: self.heads, state: self.width * self.size, before_state, ..NOTHING }
+    }
+}
+
+impl Recipe {
+    /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
+    /// part of the keys.
+    pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
+        let AttentionRecipe { heads, latent, states, sees_later, .. } = &self.attention;
+        if *sees_later {
+            return None;
+        }
+        let attended = |layer: &LayerRecipe| {
+            let (heads, key_width, value_width) = match latent {
+                Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
+                Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
+                None => {
+                    let OwnHeads { groups, width, .. } = self.attention.heads_of(layer);
+                    (groups, width, width)
+                }
+            };
+            LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
+        };
+        let of_layer = |layer: &LayerRecipe| match layer.parts {
+            Parts::FeedForward => NOTHING,
+            Parts::States | Parts::StatesAndFeedForward => states.map_or(NOTHING, |states| states.cache()),
+            Parts::AttentionAndFeedForward | Parts::Attention => attended(layer),
+        };
+        let keeping = self.layers.iter().filter(|layer| !matches!(layer.keys, Keys::Of(_)));
+        Some(CacheShape(keeping.map(of_layer).collect()))
+    }
+}
