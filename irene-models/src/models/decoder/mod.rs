@@ -191,7 +191,7 @@ impl DecoderModel {
         Err(Error::Input { model, reason })
     }
 
-    /// What a layer reads of earlier tokens: of its own, or of those that another layer lends.
+    /// The keys and values before a layer's own: those of earlier tokens, or all that another layer lends.
     fn past_of_layer<'a>(&self, batch: &'a Batch, place: usize, lent: &'a [(usize, KeyValue)]) -> Past<'a> {
         match self.recipe.layers[place].keys {
             Keys::Own | Keys::Lent => batch.past_of_layer(place),
@@ -202,7 +202,7 @@ impl DecoderModel {
         }
     }
 
-    /// What the cache keeps of a layer's keys and values; a lender gives all of them, for later layers.
+    /// The keys and values that the cache keeps of a layer; a lender gives all of them, for later layers.
     fn kept_of_layer(
         &self,
         place: usize,

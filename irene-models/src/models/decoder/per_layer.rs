@@ -7,7 +7,7 @@ use irene_tree::Level;
 use super::{ScaledEmbedding, recipe::Recipe};
 use crate::{Activation, Cx, Embedding, Linear, Norm, Result, Tensor, Weights};
 
-/// What every layer gets of a token: a row of a table for all of them, and a part of a product of its embedding.
+/// The embeddings of a token for all layers: a row of a table of their own, and a product of the token's embedding.
 pub(super) struct PerLayerInputs {
     tokens: ScaledEmbedding,
     product: Linear,
@@ -78,7 +78,7 @@ impl PerLayerBranch {
         })
     }
 
-    /// What is added to the stream: the layer's embeddings (batch, tokens, width), gated by it.
+    /// The layer's embeddings (batch, tokens, width), gated by the stream, as they are added to it.
     pub(super) fn run(&self, cx: &mut Cx<'_>, stream: &Tensor, of_layer: &Tensor) -> Result<Tensor> {
         let gate = cx.call(&self.gate, stream)?;
         let gated = cx.gated(&gate, of_layer, self.activation)?;
