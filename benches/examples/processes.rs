@@ -45,7 +45,6 @@ fn main() {
                 measure("", &format!("crossvalidate device_1.jsonl --method {method}"), runs);
             }
             measure("", "train device_1.jsonl --method specs -o mine.safetensors", runs);
-            measure("", "ablate device_1.jsonl", runs.min(3));
         }
         None => println!("skipped: IRENE_DATA does not lead to IrEne's device_1"),
     }

@@ -6,6 +6,7 @@
 use candle_core::{D, DType, Device, Result, Tensor};
 
 /// A linear layer; the weight is (in, out).
+#[derive(Debug)]
 struct Linear {
     weight: Tensor,
     bias: Tensor,
@@ -25,6 +26,7 @@ impl Linear {
 }
 
 /// A layer norm in two passes.
+#[derive(Debug)]
 struct Norm {
     weight: Tensor,
     bias: Tensor,
@@ -43,6 +45,7 @@ impl Norm {
     }
 }
 
+#[derive(Debug)]
 struct Layer {
     query: Linear,
     key: Linear,
@@ -55,6 +58,7 @@ struct Layer {
 }
 
 /// BERT-base.
+#[derive(Debug)]
 pub struct PlainBert {
     words: Tensor,
     positions: Tensor,

@@ -161,16 +161,15 @@ impl Estimate {
     }
 
     /// Bytes of one GPU's memory that are taken.
-    pub fn memory_bytes(&self) -> Option<f64> {
+    pub(crate) fn memory_bytes(&self) -> Option<f64> {
         self.memory.map(|memory| memory.total())
     }
 }
 
 impl Answer {
-    pub(crate) fn of_sheet(selection: &Selection, setting: &Setting) -> Result<Self> {
-        let forecast = setting.forecast()?;
-        let tree = setting.tree(&forecast, selection.shows_math)?;
-        Ok(Self { estimate: Estimate::of_sheet(selection, setting, &forecast), tree, requests: forecast.requests() })
+    pub(crate) fn of_sheet(selection: &Selection, setting: &Setting, forecast: &Forecast) -> Result<Self> {
+        let tree = setting.tree(forecast, selection.shows_math)?;
+        Ok(Self { estimate: Estimate::of_sheet(selection, setting, forecast), tree, requests: forecast.requests() })
     }
 
     pub(crate) fn measured(

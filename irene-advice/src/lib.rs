@@ -11,6 +11,8 @@ mod bounds;
 mod change;
 mod compare;
 mod error;
+mod explain;
+mod fields;
 mod generation;
 mod grid;
 mod hire;
@@ -32,6 +34,8 @@ pub use compare::{
     TypePair, compare,
 };
 pub use error::{Error, Result};
+pub use explain::Explained;
+pub use fields::in_settings;
 pub use generation::{Generation, GenerationOptions, GenerationPhase, GenerationPoint, NextTurn, TurnCost};
 pub use grid::Grid;
 pub use hire::Hire;

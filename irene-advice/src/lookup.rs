@@ -218,7 +218,7 @@ impl Lookup {
         let model = self.followed(selection)?;
         match self.way(selection, &model)? {
             Way::Measured { name, profile, run } => Answer::measured(selection, model.spec, name, &profile, run),
-            Way::Sheet(setting) => Answer::of_sheet(selection, &setting),
+            Way::Sheet(setting) => Answer::of_sheet(selection, &setting, &setting.forecast()?),
         }
     }
 
@@ -290,7 +290,7 @@ impl Lookup {
     }
 
     /// The device of this name that answers, before a selection limits its power.
-    pub(crate) fn device(&self, name: &str) -> Option<Device> {
+    pub fn device(&self, name: &str) -> Option<Device> {
         let calibrated = self.calibration(Some(name)).map(|calibration| &calibration.device);
         let known = self.own_device().or(calibrated).filter(|device| device.name == name);
         known.cloned().or_else(|| Catalogue::find(name).ok())

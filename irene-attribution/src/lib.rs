@@ -38,8 +38,9 @@ pub use accounts::{Accounts, BUCKETS, ModelAccount};
 pub use attributes::Value;
 pub use error::Error;
 pub use feed::Feed;
+pub use irene_sampler::sensors::Idle;
 pub use meter::Meter;
-pub use options::{Idle, IdlePower, Operation, Options, RequestInfo, Weights};
+pub use options::{IdlePower, Operation, Options, RequestInfo, Weights};
 pub use request::Request;
 pub use share::Share;
 

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use irene_sampler::sensors::Idle;
 use serde::Serialize;
 
 use crate::Error;
@@ -9,7 +10,7 @@ use crate::Error;
 pub struct Options {
     /// The work of tokens of requests that do not set it.
     pub weights: Weights,
-    /// Who pays for the idle power while requests run.
+    /// Who pays for the idle power while requests run: all of them, evenly at each moment ([`Idle::Shared`]), or none ([`Idle::Apart`]).
     pub idle: Idle,
     /// The idle power.
     pub idle_power: IdlePower,
@@ -35,15 +36,6 @@ impl Default for Options {
             delay: Duration::from_millis(10),
         }
     }
-}
-
-/// Who pays for the idle power while requests run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// It is shared evenly among those that run, at each moment.
-    Shared,
-    /// It is kept apart and belongs to no request.
-    Apart,
 }
 
 /// The power that the machine draws while nothing runs.

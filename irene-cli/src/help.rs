@@ -10,7 +10,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
     ("Measure", &["doctor", "sample", "profile", "bench", "run"]),
     ("Calibrate and judge predictors", &["import", "calibrate", "train", "evaluate", "crossvalidate"]),
     ("Serve", &["serve", "report"]),
-    ("Reproduce the papers", &["reproduce", "ablate"]),
+    ("Reproduce the papers", &["reproduce"]),
     ("Set up", &["config", "completions", "man"]),
 ];
 

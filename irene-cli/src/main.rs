@@ -28,8 +28,8 @@ use clap::{
 
 use crate::{
     commands::{
-        ablate, advice, bench, calibrate, completions, config, crossvalidate, devices, doctor, evaluate, explain,
-        explore, import, man, models, operations, predict, report, reproduce, sample, serve, trace, train,
+        advice, bench, calibrate, completions, config, crossvalidate, devices, doctor, evaluate, explain, explore,
+        import, man, models, operations, predict, report, reproduce, sample, serve, trace, train,
     },
     settings::Color,
 };
@@ -85,7 +85,6 @@ enum Command {
     Calibrate(calibrate::Args),
     Evaluate(evaluate::Args),
     Crossvalidate(crossvalidate::Args),
-    Ablate(ablate::Args),
     Explore(explore::Args),
     Reproduce(reproduce::Args),
     Serve(serve::Args),
@@ -175,7 +174,6 @@ fn run(cli: Cli) -> Result<()> {
         Command::Explain(args) => explain::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Crossvalidate(args) => crossvalidate::run(&args),
-        Command::Ablate(args) => ablate::run(&args),
         Command::Explore(args) => explore::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => report::run(&args),

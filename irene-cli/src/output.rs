@@ -202,7 +202,7 @@ pub(crate) fn write_or_print(path: Option<&Path>, text: &str) -> Result<()> {
 
 /// Says something to the person at the terminal.
 pub(crate) fn tell(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", readable(text));
+    let _ = writeln!(anstream::stderr(), "{}", readable(&in_flags(text)));
 }
 
 /// Explains a line of folded layers, if a tree that is shown to this depth has one.
@@ -254,7 +254,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
             text = format!("{text}: {cause}");
         }
     }
-    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", readable(&text));
+    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", readable(&in_flags(&text)));
+}
+
+/// A message with flags in place of the fields that errors of libraries name: --tensor-parallel 2 rather than parallel.tensor 2.
+pub(crate) fn in_flags(message: &str) -> String {
+    irene_advice::in_settings(message, |setting| format!("--{}", setting.replace('_', "-")))
 }
 
 /// A message as a person can read it: names that come from files may have megabytes and any characters, and some numbers hundreds of

@@ -49,7 +49,7 @@ pub enum Error {
         message: String,
     },
     /// A device that the catalogue does not have.
-    #[error("unknown device `{name}`{}; `irene devices` lists all, and --device-spec takes your own data sheet", irene_tree::did_you_mean(.similar))]
+    #[error("unknown device `{name}`{}; `irene devices` lists all, and Device::read takes your own data sheet", irene_tree::did_you_mean(.similar))]
     Device {
         /// The name.
         name: String,

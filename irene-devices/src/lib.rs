@@ -32,7 +32,7 @@ pub use fit::{
 };
 pub use law::{
     BusyTimes, EngineLaw, EngineModes, FigureSpread, HostLaw, KernelLaw, KernelTime, Law, LawOn, MakerLaw, Pass,
-    PassCost, PassLaw, PowerLaw, WorkCost,
+    PassCost, PassLaw, PowerLaw, WorkCost, WorkParts,
 };
 pub use operation_sheet::OperationSheet;
 pub use work::{Work, WorkKind};

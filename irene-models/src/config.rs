@@ -228,13 +228,13 @@ impl Config {
     /// says, those of the weights beside it, 32-bit floats without weights, and bfloat16 beside quantised ones.
     ///
     /// # Errors
-    /// [`Error::Config`] for a type or a quantisation that is unknown here; `--dtype` says another.
+    /// [`Error::Config`] for a type or a quantisation that is unknown here; [`Run::precision`](crate::Run::precision) says another.
     pub fn precision(&self) -> Result<Precision> {
         let field = if self.value("torch_dtype").is_some() { "torch_dtype" } else { "dtype" };
         let default = if quantisation::is_stated(self) { "bf16" } else { "f32" };
         let word = Some(self.word_or(field, default)?).filter(|word| *word != AUTO).unwrap_or(default);
         let activations = word.parse().ok().filter(|format: &Format| format.holds_activations());
-        let unknown = || self.error(field, format!("`{word}` is unknown here; give --dtype"));
+        let unknown = || self.error(field, format!("`{word}` is unknown here; give run.precision"));
         let activations = activations.ok_or_else(unknown)?;
         let weights = quantisation::format_of(self)?.unwrap_or(activations);
         Ok(Precision { weights, activations, cache: activations })

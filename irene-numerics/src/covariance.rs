@@ -74,7 +74,7 @@ impl CovarianceFactor {
     }
 
     /// The diagonal of L.
-    pub fn pivots(&self) -> impl Iterator<Item = f64> + '_ {
+    pub(crate) fn pivots(&self) -> impl Iterator<Item = f64> + '_ {
         let lower = self.0.l_dirty();
         (0..lower.nrows()).map(|at| lower[(at, at)])
     }

@@ -25,7 +25,7 @@ pub use evaluation::{
     order_of_configurations, training_steps, try_laws,
 };
 pub use fit::{Key, LawsWithout, Measured, fit_law, prior_law, with_spreads};
-pub use forecast::{Forecast, Host, Memory, Note, Part, forecast, rounded_down};
+pub use forecast::{Forecast, Host, Memory, Note, Part, forecast};
 pub use irene_devices::{Catalogue, Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
@@ -39,6 +39,10 @@ pub use service::{Fault, Service, ServiceOptions, Setting, usual_engine};
 pub use training::{
     Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,
 };
+
+// For irene's own crates alone: it may change with any version.
+#[doc(hidden)]
+pub use forecast::rounded_down;
 
 /// Why there is no prediction.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +144,7 @@ pub enum Error {
         ways: String,
     },
     /// A device that is no card in a machine.
-    #[error("no usual machine is known around {device}, whose class is {class}: give its power (--host-power WATTS)")]
+    #[error("no usual machine is known around {device}, whose class is {class}: give its power (Host::Watts)")]
     NoHost {
         /// The device.
         device: String,
@@ -157,7 +161,7 @@ pub enum Error {
     },
     /// More requests arrive than can be served.
     #[error(
-        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (a greater --data-parallel)", rounded_down(*greatest)
+        "{rate} requests a second are more than are served: at most {}; ask for a lower rate, or give it more GPUs (a greater parallel.data)", rounded_down(*greatest)
     )]
     Overload {
         /// Requests that arrive in a second.

@@ -8,8 +8,9 @@ use std::{
 
 use irene_devices::{Catalogue, Device, DeviceClass, Engine, FROM_DATA_SHEET, Law, PassCost, Vendor};
 use irene_models::{ModelSpec, TaskHead};
+use irene_regress::{Explanation, find_node};
 use irene_requests::RequestRow;
-use irene_tree::{Format, Parallel, Precision, Size, Tree};
+use irene_tree::{Format, NodeId, Parallel, Precision, Size, Tree};
 
 use crate::{
     Calibration, Error, Forecast, Host, Note, Part, Passes, PassesCost, Request, Schedule, calibration::CALIBRATED,
@@ -318,6 +319,16 @@ impl Setting {
     /// As [`Forecast::tree`].
     pub fn tree(&self, forecast: &Forecast, shows_math: bool) -> Result<Tree, Error> {
         forecast.tree(&self.spec, &self.device, self.engine, &self.law(forecast.schedule()), shows_math)
+    }
+
+    /// The node of this scope in the [tree](Self::tree) of its forecast with single operations, and what its energy and time go to.
+    ///
+    /// # Errors
+    /// [`Error::Predict`] for a scope that the tree does not have.
+    pub fn explain(&self, forecast: &Forecast, tree: &Tree, scope: &str) -> Result<(NodeId, Explanation), Error> {
+        let (id, law) = (find_node(tree, scope)?, self.law(forecast.schedule()));
+        let law = law.on(&self.device, self.engine, forecast.schedule().is_served());
+        Ok((id, forecast.explain(tree, id, &law)))
     }
 }
 

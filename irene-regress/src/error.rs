@@ -77,7 +77,7 @@ pub enum Error {
         reason: String,
     },
     /// There is no such bundled profile.
-    #[error("unknown device `{name}`{}; the bundled profiles are {known}, and --predictor takes a file", irene_tree::did_you_mean(.similar))]
+    #[error("unknown device `{name}`{}; the bundled profiles are {known}, and DeviceProfile::read takes a file", irene_tree::did_you_mean(.similar))]
     UnknownDevice {
         /// The name asked for.
         name: String,

@@ -1,5 +1,7 @@
 use irene_tree::{Node, NodeId, Quantity, Tree};
 
+use crate::{Error, Result};
+
 /// The terms of one node's predicted energy and latency.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Explanation {
@@ -44,4 +46,15 @@ impl Explanation {
         };
         Self { energy: terms(Quantity::PredictedEnergy), latency: terms(Quantity::PredictedLatency) }
     }
+}
+
+/// The first node of this scope.
+///
+/// # Errors
+/// [`Error::Unmatched`] for a scope that the tree does not have.
+pub fn find_node(tree: &Tree, scope: &str) -> Result<NodeId> {
+    tree.find(scope).ok_or_else(|| {
+        let near = irene_tree::suggestion(scope, tree.nodes().iter().map(Node::scope));
+        Error::Unmatched(format!("{tree} has no node `{scope}`{near}; `irene trace` lists them"))
+    })
 }

@@ -74,7 +74,7 @@ pub use bottleneck::{Bottleneck, PRICE_PER_KWH, bottlenecks, kwh_per_million};
 pub use crossvalidate::{CrossValidation, Fold, HeldOut, by_driver, crossvalidate, predict_held_out};
 pub use error::{Error, Result};
 pub use evaluate::{Errors, Evaluation, evaluate};
-pub use explain::{Explanation, Term};
+pub use explain::{Explanation, Term, find_node};
 pub use floor::{Floor, noise_floor};
 pub use interval::CONFIDENCE;
 pub use memory::MemoryUse;

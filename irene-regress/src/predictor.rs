@@ -1,11 +1,12 @@
 use std::{fmt, path::Path};
 
 use irene_numerics::GIB;
-use irene_tree::{Mark, Node, NodeId, Quantity, Tree, render};
+use irene_tree::{Mark, NodeId, Quantity, Tree, render};
 use serde_json::json;
 
 use crate::{
     Error, Explanation, MemoryUse, Provenance, Result, Store, TreeSource,
+    explain::find_node,
     gpus::{on_one_gpu, sum_over_gpus},
     paper,
     tracks::{Calibrated, Measured, Method, Primitives, Specs, Track},
@@ -239,11 +240,7 @@ impl DeviceProfile {
     /// # Errors
     /// [`Error::Unmatched`] for a scope that the tree does not have; those of [`predict`](Self::predict).
     pub fn explain(&self, tree: &mut Tree, scope: &str) -> Result<(NodeId, Explanation)> {
-        let Some(id) = tree.find(scope) else {
-            let near = irene_tree::suggestion(scope, tree.nodes().iter().map(Node::scope));
-            let reason = format!("{tree} has no node `{scope}`{near}; `irene trace` lists them");
-            return Err(Error::Unmatched(reason));
-        };
+        let id = find_node(tree, scope)?;
         self.predict(tree)?;
         Ok((id, self.predictor.explain(tree, id)?))
     }

@@ -3,20 +3,13 @@
 
 use std::error::Error;
 
-use irene_models::ModelSpec;
-use irene_regress::DeviceProfile;
-
-const DEVICE: &str = "gtx-1080-ti";
+use irene_advice::{Lookup, LookupOptions, Selection};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().unwrap_or_else(|| "distilgpt2".to_owned());
-    let page = irene_viz::report(
-        DEVICE,
-        DeviceProfile::bundled(DEVICE)?,
-        &ModelSpec::find(&model)?,
-        irene_tree::Size::new(1, 128),
-    )?;
+    let lookup = Lookup::new(LookupOptions { finds_files: true, ..LookupOptions::default() });
+    let page = irene_viz::report(lookup, &Selection::batch(model, 1, 128))?;
     match arguments.next() {
         Some(path) => std::fs::write(path, page)?,
         None => println!("a page of {} bytes; name a file to have it written", page.len()),

@@ -2,7 +2,7 @@
 //!
 //! [`Server`] answers from memory: built-in models and uploaded configs are followed by their shapes and predicted in
 //! milliseconds, nothing is read from the file system, and no request leaves the machine. `/api/v1/openapi.json` describes the API.
-//! [`report()`] writes one model's page as a file.
+//! [`report()`] writes the page of one prediction as a file.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answer;

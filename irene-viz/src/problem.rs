@@ -48,7 +48,7 @@ impl Problem {
 
     /// The request is understood, and nothing can be predicted for it.
     pub(crate) fn refused(error: &dyn std::error::Error) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, in_parameters(&error.to_string()))
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, in_parameters(error))
     }
 
     pub(crate) fn unknown(detail: impl Into<String>) -> Self {
@@ -62,31 +62,9 @@ impl Problem {
     }
 }
 
-/// An error with parameters in place of the command's options: `weights` f8_e4m3 rather than --weights f8_e4m3.
-pub(crate) fn in_parameters(error: &str) -> String {
-    const OPTIONS: [&str; 9] = [
-        "data-parallel",
-        "device",
-        "dtype",
-        "expert-parallel",
-        "generate",
-        "past",
-        "pipeline-parallel",
-        "tensor-parallel",
-        "weights",
-    ];
-    let mut parts = error.split("--");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(part.len());
-        let (option, rest) = part.split_at(end);
-        if OPTIONS.contains(&option) {
-            out += &format!("`{}`{rest}", option.replace('-', "_"));
-        } else {
-            out += &format!("--{part}");
-        }
-    }
-    out
+/// An error with parameters in place of the fields that it names: `weights` f8_e4m3 rather than precision.weights f8_e4m3.
+pub(crate) fn in_parameters(error: &dyn std::error::Error) -> String {
+    irene_advice::in_settings(&error.to_string(), |name| format!("`{name}`"))
 }
 
 /// A detail may name what a client sent: without what would break the line, and not much longer than a line.
@@ -134,19 +112,6 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn options_of_the_command_are_parameters_here() {
-        let ways = "too little; --tensor-parallel 2, or --device h200 and larger would do (--data-parallel)";
-        let here = "too little; `tensor_parallel` 2, or `device` h200 and larger would do (`data_parallel`)";
-        assert_eq!(in_parameters(ways), here);
-        for same in ["--device-spec takes it", "a--b", "---", "no option"] {
-            assert_eq!(in_parameters(same), same);
-        }
-        assert_eq!(in_parameters("no keys: leave --generate out"), "no keys: leave `generate` out");
-        let degrees = in_parameters("--expert-parallel 8 and --pipeline-parallel 2");
-        assert_eq!(degrees, "`expert_parallel` 8 and `pipeline_parallel` 2");
-    }
 
     #[test]
     fn a_detail_is_one_line_whatever_it_names() {

@@ -2,29 +2,54 @@
 
 use std::sync::Arc;
 
-use irene_advice::Selection;
+use irene_advice::{Bounds, GenerationOptions, Lookup, Selection};
 use irene_models::ModelSpec;
-use irene_regress::DeviceProfile;
-use irene_tree::Size;
+use irene_requests::RequestRow;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
     Error, Options,
     api::{self, Question, Sizes},
-    app::App,
+    app::{App, Device},
     page,
+    problem::Problem,
 };
 
-/// A page that shows one model at one size without a server: an HTML file that asks for nothing.
+/// The settings of a selection: their names in the page's address, and in the API.
+const SETTINGS: [(&str, &str); 18] = [
+    ("device", "device"),
+    ("batch", "batch_size"),
+    ("concurrency", "concurrency"),
+    ("rate", "rate"),
+    ("seq", "seq_len"),
+    ("generate", "generate"),
+    ("past", "past_len"),
+    ("dtype", "dtype"),
+    ("weights", "weights"),
+    ("cache", "cache"),
+    ("kernels", "kernels"),
+    ("head", "head"),
+    ("engine", "engine"),
+    ("tp", "tensor_parallel"),
+    ("pp", "pipeline_parallel"),
+    ("ep", "expert_parallel"),
+    ("dp", "data_parallel"),
+    ("power", "power_limit_w"),
+];
+
+/// The settings that a sweep has none of: sizes are its axes.
+const SIZES: [&str; 4] = ["batch_size", "concurrency", "rate", "seq_len"];
+
+/// A page that shows one selection without a server: an HTML file that asks for nothing.
 ///
 /// # Errors
-/// [`Error::Report`] for a size or a model that cannot be predicted; [`Error::Profile`] for a bundled profile that cannot be read.
-pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size) -> Result<String, Error> {
+/// [`Error::Report`] for a selection that cannot be predicted; [`Error::Profile`] for a bundled profile that cannot be read.
+pub fn report(lookup: Lookup, selection: &Selection) -> Result<String, Error> {
     let mut app = App::new(Options::default())?;
-    app.add_device(device.to_owned(), profile);
-    let answers = answers(&app, device, spec, size).map_err(|problem| Error::Report(problem.detail().to_owned()))?;
-    let (model, on) = (encoded(spec.name()), encoded(device));
-    let state = format!("model={model}&device={on}&batch={}&seq={}", size.sequences, size.new);
+    app.lookup = lookup;
+    let (state, answers) =
+        answers(&mut app, selection).map_err(|problem| Error::Report(problem.detail().to_owned()))?;
     Ok(filled(&state, answers))
 }
 
@@ -67,34 +92,52 @@ pub(crate) fn shell() -> String {
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'";
 
-/// The answers by the address that the page would ask for.
-fn answers(
-    app: &App,
-    device: &str,
-    spec: &ModelSpec,
-    size: Size,
-) -> Result<Map<String, Value>, crate::problem::Problem> {
-    let device = app.device(Some(device))?;
-    let (model, on) = (&encoded(spec.name()), &encoded(&device.name));
-    let at = format!("batch_size={}&seq_len={}", size.sequences, size.new);
-    let mut selection = Selection::batch(spec.name(), size.sequences, size.new);
-    (selection.row.device, selection.own) = (Some(device.name.clone()), Some(Arc::new(spec.clone())));
+/// The page's state, and the answers by the address that the page would ask for.
+fn answers(app: &mut App, selection: &Selection) -> Result<(String, Map<String, Value>), Problem> {
+    let estimate = app.lookup.estimate(selection)?;
+    let (spec, name) = (estimate.model, estimate.device);
+    let measured = app.lookup.profile(&name)?.map(|profile| Device { name: name.clone(), profile });
+    app.devices = measured.into_iter().collect();
+    let app = &*app;
+    let sheet = app.lookup.device(&name);
+    let row = RequestRow { model: Some(spec.name().to_owned()), device: Some(name), ..selection.row.clone() };
+    let own = Some(Arc::clone(&spec));
+    let selection = &Selection { row, own, config: Map::new(), ..selection.clone() };
+    let settings = |name_of: fn(&(&'static str, &'static str)) -> &'static str, but: &[&str]| {
+        let given = SETTINGS.iter().filter(|(_, setting)| !but.contains(setting));
+        let one = |names: &(&'static str, &'static str)| {
+            Some(format!("&{}={}", name_of(names), encoded(&selection.value(names.1)?)))
+        };
+        given.filter_map(one).collect::<String>()
+    };
+    let model = encoded(spec.name());
+    let (at, sizes) = (settings(|names| names.1, &[]), settings(|names| names.1, &SIZES));
     let prediction = |shows_math| api::prediction(app, &Selection { shows_math, ..selection.clone() });
-    let answers = [
-        ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
-        ("devices".to_owned(), api::value(&api::devices_of([device], []))?),
+    let needed = [
+        ("models".to_owned(), api::value(&api::models_of([ModelSpec::clone(&spec)], app)?)?),
+        ("devices".to_owned(), api::value(&api::devices_of(&app.devices, &sheet))?),
         ("engines".to_owned(), api::value(&api::all_engines())?),
         ("grids".to_owned(), api::value(&api::all_grids())?),
-        (format!("predict?model={model}&{at}&device={on}"), api::value(&prediction(false)?)?),
-        (format!("predict?model={model}&{at}&device={on}&math=true"), api::value(&prediction(true)?)?),
-        (format!("sweep?model={model}&device={on}"), api::value(&Sizes::usual(selection.clone()).answer(app)?)?),
-        (format!("leaderboard?{at}&device={on}"), api::value(&api::whole_leaderboard(app, selection.clone())?)?),
+        (format!("predict?model={model}{at}"), api::value(&prediction(false)?)?),
+        (format!("predict?model={model}{at}&math=true"), api::value(&prediction(true)?)?),
     ];
-    let suggestions = app.lookup.suggest(&selection, irene_advice::Bounds::default()).ok();
-    let suggestions = suggestions.map(|found| api::value(&found)).transpose()?;
-    let answers =
-        answers.into_iter().chain(suggestions.map(|found| (format!("suggest?model={model}&{at}&device={on}"), found)));
-    Ok(answers.map(|(path, answer)| (format!("/api/v1/{path}"), answer)).collect())
+    // The page leaves out the views that have no answer.
+    let turn = GenerationOptions::default();
+    let points = turn.points;
+    let others = [
+        (format!("sweep?model={model}{sizes}"), held(Sizes::usual(selection.clone()).answer(app))),
+        (format!("leaderboard?{}", at.trim_start_matches('&')), held(api::whole_leaderboard(app, selection.clone()))),
+        (format!("suggest?model={model}{at}"), held(app.lookup.suggest(selection, Bounds::default()))),
+        (format!("generation?model={model}{at}&points={points}"), held(app.lookup.generation(selection, turn))),
+    ];
+    let others = others.into_iter().filter_map(|(path, answer)| Some((path, answer?)));
+    let answers = needed.into_iter().chain(others).map(|(path, answer)| (format!("/api/v1/{path}"), answer)).collect();
+    Ok((format!("model={model}{}", settings(|names| names.0, &[])), answers))
+}
+
+/// An answer as the page has it, where there is one.
+fn held<E>(answer: Result<impl Serialize, E>) -> Option<Value> {
+    api::value(&answer.ok()?).ok()
 }
 
 /// All scripts in one: each module becomes a function that returns its exports, placed after the modules it imports.

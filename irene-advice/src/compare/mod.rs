@@ -9,6 +9,7 @@ pub use self::pairs::{ComponentPair, NodePair, TypePair};
 use crate::{
     Answer, Basis, By, Change, Estimate, Lookup, Result, Selection, Whole,
     answer::{AT_THE_WALL, WHOLE_MACHINE},
+    fields::told,
     interval,
 };
 
@@ -232,7 +233,7 @@ impl Lookup {
                 to: change.value.clone(),
                 energy_ratio: None,
                 effect: Direction::Other,
-                reason: Some(format!("by itself it has no answer: {error}")),
+                reason: Some(format!("by itself it has no answer: {}", told(&error))),
             },
         }
     }

@@ -10,14 +10,14 @@ use irene_requests::Load;
 use irene_tree::Format;
 use serde::Serialize;
 
-use crate::{Bounds, Change, Degrees, Error, FigureSet, Hire, Lookup, Result, Selection};
+use crate::{Basis, Bounds, Change, Degrees, Error, FigureSet, Hire, Lookup, Result, Selection};
 
 /// Options of a plan beside model, lengths and rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanOptions {
     /// Bounds on the times of the service.
     pub bounds: Bounds,
-    /// Devices to choose from; if empty, every data sheet of the catalogue.
+    /// Devices to choose from; if empty, every data sheet of the catalogue, and those that measured requests bring.
     pub devices: Vec<String>,
     /// Formats of the weights; if empty, the one that the model is served in, 8-bit floats and 4-bit integers.
     pub formats: Vec<Format>,
@@ -104,6 +104,8 @@ pub struct Plan {
 pub struct PlanRow {
     /// The device.
     pub device: String,
+    /// The basis of the figures: its data sheet, or requests that were measured on it.
+    pub basis: Basis,
     /// All GPUs.
     pub gpus: usize,
     /// How the model is spread over them.

@@ -9,7 +9,7 @@ use irene_tree::{Format, Parallel};
 use rayon::prelude::*;
 
 use super::{LeftOutDevice, PlanOptions, PlanRow, set_of};
-use crate::{Change, Degrees, Error, Estimate, Lookup, Result, Selection, lookup::Way};
+use crate::{Change, Degrees, Error, Estimate, Lookup, Result, Selection, fields::told, lookup::Way};
 
 /// GPUs that share each layer.
 const TENSOR: [usize; 4] = [1, 2, 4, 8];
@@ -64,7 +64,7 @@ struct Lacking {
 }
 
 pub(super) fn search(lookup: &Lookup, selection: &Selection, rate: f64, options: &PlanOptions) -> Result<Found> {
-    let names = devices(&options.devices)?;
+    let names = devices(lookup, &options.devices)?;
     let Some(first) = names.first() else { return Ok(Found::default()) };
     // A fault of the selection is told once, not of every device.
     lookup.model(selection)?;
@@ -82,16 +82,18 @@ pub(super) fn search(lookup: &Lookup, selection: &Selection, rate: f64, options:
     Ok(found.into_iter().fold(Found::default(), Found::and))
 }
 
-/// The devices by their names in the catalogue, each once.
-fn devices(asked: &[String]) -> Result<Vec<String>> {
+/// The devices by their names in the catalogue or in a data sheet of one's own that was measured, each once.
+fn devices(lookup: &Lookup, asked: &[String]) -> Result<Vec<String>> {
     if asked.is_empty() {
-        return Ok(Catalogue::all().iter().map(|device| device.name.clone()).collect());
+        return Ok(lookup.own_devices().chain(Catalogue::all()).map(|device| device.name.clone()).collect());
     }
     let mut names = Vec::new();
     for name in asked {
-        let found = Catalogue::find(name).map_err(|error| Error::setting("devices", error.to_string()))?;
-        if !names.contains(&found.name) {
-            names.push(found.name);
+        let own = lookup.own_devices().find(|device| device.name == *name).map(|device| device.name.clone());
+        let listed = || Catalogue::find(name).map(|device| device.name);
+        let found = own.map_or_else(listed, Ok).map_err(|error| Error::setting("devices", error.to_string()))?;
+        if !names.contains(&found) {
+            names.push(found);
         }
     }
     Ok(names)
@@ -118,7 +120,7 @@ impl OnDevice<'_> {
                 }
                 Err(error) => {
                     self.found.considered += 1;
-                    self.leave_out(Lacking { kind: NO_ANSWER, text: error.to_string(), off: f64::INFINITY });
+                    self.leave_out(Lacking { kind: NO_ANSWER, text: told(&error), off: f64::INFINITY });
                 }
             }
         }
@@ -222,6 +224,7 @@ impl OnDevice<'_> {
         let degrees = Degrees::from(parallel);
         Some(PlanRow {
             device: self.name.to_owned(),
+            basis: estimate.basis,
             gpus: parallel.gpus(),
             parallel: degrees,
             weights: weights.name(),
@@ -255,6 +258,6 @@ fn lacking(error: &irene_predict::Error) -> Lacking {
             Lacking { kind: "rate", text, off: rate / greatest }
         }
         irene_predict::Error::TooRare { .. } => Lacking { kind: "rate", text: error.to_string(), off: f64::INFINITY },
-        other => Lacking { kind: NO_ANSWER, text: other.to_string(), off: f64::INFINITY },
+        other => Lacking { kind: NO_ANSWER, text: told(other), off: f64::INFINITY },
     }
 }

@@ -3,7 +3,7 @@
 use irene_requests::Load;
 
 use super::{Advice, Idea, Kind};
-use crate::{Bounds, Change, Estimate};
+use crate::{Bounds, Change, Estimate, fields::told};
 
 /// Where nothing is said of latency, a request may take so many times as long.
 const SLOWER: f64 = 2.0;
@@ -52,7 +52,7 @@ impl Advice<'_> {
     /// Doubles the number until a bound is broken, and then searches between.
     fn most(&self, name: &str, [now, room]: [usize; 2], bounds: Bounds) -> (Option<Tried>, Option<Refused>) {
         let tried = |count: usize| {
-            let estimate = self.estimate(&[Change::new(name, count.to_string())]).map_err(|error| error.to_string())?;
+            let estimate = self.estimate(&[Change::new(name, count.to_string())]).map_err(|error| told(&error))?;
             bounds.broken(&estimate).map_or(Ok(estimate), |(broken, _)| Err(broken))
         };
         let (mut best, mut refused): (Option<Tried>, Option<Refused>) = (None, None);

@@ -3,6 +3,7 @@
 
 mod calibrated;
 mod comparing;
+mod explaining;
 mod planning;
 mod selections;
 mod suggesting;

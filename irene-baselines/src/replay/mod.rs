@@ -6,6 +6,7 @@ mod learned;
 
 use std::{
     collections::BTreeSet,
+    fmt,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -37,6 +38,13 @@ pub struct Way {
     pub learner: Box<dyn Learner>,
     /// How its data is chosen.
     pub acquisition: Acquisition,
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, acquisition, learner: _ } = self;
+        f.debug_struct("Way").field("name", name).field("acquisition", acquisition).finish_non_exhaustive()
+    }
 }
 
 impl Way {
@@ -77,6 +85,7 @@ pub enum Judged {
 }
 
 /// How recorded data is replayed.
+#[derive(Debug)]
 pub struct ReplayOptions {
     /// The ways that are compared.
     pub ways: Vec<Way>,

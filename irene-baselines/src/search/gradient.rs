@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use irene_explore::{
     Error, Measure, Result,
@@ -27,6 +27,13 @@ pub struct Gradient<'a> {
     pub steps: usize,
     /// How the design that a descent ends in is polished.
     pub climb: Climb,
+}
+
+impl fmt::Debug for Gradient<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steps, climb, function: _ } = self;
+        f.debug_struct("Gradient").field("steps", steps).field("climb", climb).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Gradient<'a> {

@@ -1,17 +1,18 @@
 use std::{fmt::Write, path::Path};
 
 use anyhow::{Context, Result};
+use clap::Arg;
+use irene_advice::{Answer, Explained};
 use irene_regress::{CONFIDENCE, Explanation, Term};
 use irene_tree::{
-    Mark, Node, Quantity, Size, Tree, first_of_folded,
+    Mark, Node, NodeId, Quantity, Tree, first_of_folded,
     render::{self, Grid, Heading},
 };
 
 use super::{
-    FormatArgs, Usage,
-    following::{self, RunArgs},
-    numbers::size,
-    predictor::{NamedProfile, PredictorArgs, measured_alone},
+    FormatArgs,
+    advice::{Selected, SelectionArgs},
+    refuse,
     trees::{self, Completion},
 };
 use crate::{
@@ -21,42 +22,53 @@ use crate::{
 
 /// Shows what makes up the prediction of one node
 ///
-/// The predicted energy and latency, term by term, on a device with a measured profile. `irene predict` with --depth 4
-/// shows the tree of a device that is known by its data sheet.
+/// The predicted energy and latency, term by term: those of a measured profile, or by a data sheet launches, FLOPs,
+/// bytes and the power that is always drawn.
 #[derive(clap::Args)]
-#[command(mut_args = measured_alone, after_help = "Examples:
+#[command(mut_args = also_of_trees, after_help = "Examples:
   irene explain bert-base-uncased root.encoder.0.attention.self -b 8 -s 128
   irene explain gpt2 root.0.mlp.c_fc -b 1 -s 1024
+  irene explain bert-base-uncased root.encoder.0.attention.self.query -b 8 -s 128 --device l4
   irene explain device_1.jsonl root.encoder.0 -b 8 -s 128 --method measured")]
 pub(crate) struct Args {
-    /// A built-in model's name, a path to a config.json, its directory or a GGUF file, or a .jsonl file of trees, of which the first
-    /// (of the size, if one is given) is taken; - reads either from standard input
-    model_or_trees: String,
+    #[command(flatten)]
+    selection: SelectionArgs,
     /// The node, as `irene trace` has it; of folded layers the first is explained
     scope: String,
-    /// Sequences in the batch
-    #[arg(short, long, visible_alias = "sequences", value_name = "B", value_parser = size)]
-    batch_size: Option<usize>,
-    /// Tokens in a sequence
-    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_parser = size)]
-    seq_len: Option<usize>,
-    #[command(flatten)]
-    run: RunArgs,
-    #[command(flatten)]
-    predictor: PredictorArgs,
     #[command(flatten)]
     format: FormatArgs,
 }
 
+fn also_of_trees(arg: Arg) -> Arg {
+    match arg.get_id().as_str() {
+        "model" => arg.value_name("MODEL_OR_TREES").help(
+            "A built-in model's name, a path to a config.json, its directory or a GGUF file, or a .jsonl file of trees, of which the \
+             first (of the size, if one is given) is taken; - reads either from standard input",
+        ),
+        "method" => arg.hide(false).help("What was measured of the trees [default: specs]"),
+        _ => arg,
+    }
+}
+
+/// A node with its terms, and where its figures are from.
+struct Shown {
+    tree: Tree,
+    id: NodeId,
+    explanation: Explanation,
+    /// The device, or the predictor file.
+    predictor: String,
+    basis: String,
+    notes: Vec<String>,
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let predictor = args.predictor.load()?;
-    let (mut tree, completion) = tree(args)?;
-    let explained = predictor.explained(predictor.profile.explain(&mut tree, &first_of_folded(&args.scope)));
-    let (id, explanation) = completion.explained(Path::new(&args.model_or_trees), explained)?;
-    let node = tree.node(id);
+    let scope = first_of_folded(&args.scope);
+    let path = Path::new(&args.selection.model);
+    let shown = if input::holds_trees(path)? { of_trees(args, path, &scope)? } else { of_model(args, &scope)? };
+    let (tree, node) = (&shown.tree, shown.tree.node(shown.id));
     match args.format.format() {
-        Format::Text => output::print_text(&text(&tree, node, &explanation, &predictor)?),
-        Format::Csv => output::print(&terms(&explanation).csv()),
+        Format::Text => output::print_text(&text(&shown, node)?),
+        Format::Csv => output::print(&terms(&shown.explanation).csv()),
         Format::Json => output::print(&output::json([
             ("model_name", tree.model_name.as_str().into()),
             ("scope", node.scope().into()),
@@ -65,8 +77,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             (Quantity::PredictedLow.name(), node.get(Quantity::PredictedLow).into()),
             (Quantity::PredictedHigh.name(), node.get(Quantity::PredictedHigh).into()),
             ("marks", node.marks.iter().map(Mark::name).collect::<Vec<_>>().into()),
-            ("predictor", predictor.name.as_str().into()),
-            ("terms", terms(&explanation).rows()),
+            ("predictor", shown.predictor.as_str().into()),
+            ("terms", terms(&shown.explanation).rows()),
         ])),
     }
 }
@@ -99,46 +111,52 @@ fn terms(explanation: &Explanation) -> Sheet {
     sheet
 }
 
-/// The tree of a model, with single operations if the node has them; or a measured tree.
-fn tree(args: &Args) -> Result<(Tree, Completion)> {
-    let path = Path::new(&args.model_or_trees);
-    if input::holds_trees(path)? {
-        if let Some((flag, _)) = args.run.flags().into_iter().find(|(_, given)| *given) {
-            return Err(Usage(format!("{flag} works only with a model; trees say how they ran")).into());
-        }
-        let is_it = |tree: &Tree| {
-            args.batch_size.is_none_or(|size| tree.size.sequences == size)
-                && args.seq_len.is_none_or(|len| tree.size.new == len)
-        };
-        let found = trees::read(path)?.into_iter().find(is_it);
-        let mut tree = found.with_context(|| format!("{}: no tree of this size", path.display()))?;
-        let mut completion = Completion::default();
-        completion.complete(&mut tree);
-        completion.tell(path);
-        return Ok((tree, completion));
-    }
-    match (args.batch_size, args.seq_len) {
-        (Some(batch_size), Some(seq_len)) => {
-            let spec = following::model(&args.model_or_trees)?;
-            let tree = spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?;
-            Ok((tree, Completion::default()))
-        }
-        _ => Err(Usage("a model is explained at a size: give --batch-size and --seq-len".into()).into()),
-    }
+/// A measured tree, of the size that is given.
+fn of_trees(args: &Args, path: &Path, scope: &str) -> Result<Shown> {
+    let setting = &args.selection.setting;
+    let of_models = [&setting.run.flags()[..], &setting.service.flags(), &setting.parallel.flags()].concat();
+    refuse(true, "a model; trees say how they ran", &of_models)?;
+    let (batch_sizes, seq_lens) = (&setting.sizes.batch_size, &setting.sizes.seq_len);
+    let is_it = |tree: &Tree| {
+        (batch_sizes.is_empty() || batch_sizes.contains(&tree.size.sequences))
+            && (seq_lens.is_empty() || seq_lens.contains(&tree.size.new))
+    };
+    let predictor = setting.predictor.load()?;
+    let found = trees::read(path)?.into_iter().find(is_it);
+    let mut tree = found.with_context(|| format!("{}: no tree of this size", path.display()))?;
+    let mut completion = Completion::default();
+    completion.complete(&mut tree);
+    completion.tell(path);
+    let explained = predictor.explained(predictor.profile.explain(&mut tree, scope));
+    let (id, explanation) = completion.explained(path, explained)?;
+    let (basis, notes) = (predictor.profile.provenance.basis().to_owned(), predictor.profile.notes(&tree));
+    Ok(Shown { tree, id, explanation, predictor: predictor.name, basis, notes })
 }
 
-fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &NamedProfile) -> Result<String> {
+/// A model on whatever answers for the device.
+fn of_model(args: &Args, scope: &str) -> Result<Shown> {
+    let of_trees = [("--method", args.selection.setting.predictor.asks_for_track())];
+    refuse(true, "trees; of a model nothing was measured", &of_trees)?;
+    let Selected { lookup, selection } = args.selection.selected(&[])?;
+    let Explained { answer: Answer { estimate, tree, .. }, node, explanation } = lookup.explain(&selection, scope)?;
+    // Those of the model were told when it was read.
+    let is_new = |note: &&String| !estimate.model.notes().contains(*note);
+    let notes = estimate.notes.iter().filter(is_new).cloned().collect();
+    Ok(Shown { tree, id: node, explanation, predictor: estimate.device, basis: estimate.provenance, notes })
+}
+
+fn text(shown: &Shown, node: &Node) -> Result<String> {
     let energy = node.get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
     let mut out = format!(
         "{} ({})\nof {}, on {}: {} ({})\n",
         node.scope(),
         node.instance_type(),
-        output::what_runs(tree),
-        predictor.name,
+        output::what_runs(&shown.tree),
+        shown.predictor,
         render::si(energy, "J"),
-        predictor.profile.provenance.basis(),
+        shown.basis,
     );
-    for note in predictor.profile.notes(tree) {
+    for note in &shown.notes {
         writeln!(out, "{note}")?;
     }
     if let (Some(low), Some(high)) = (node.get(Quantity::PredictedLow), node.get(Quantity::PredictedHigh)) {
@@ -153,8 +171,8 @@ fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &NamedPr
         let beyond = beyond.iter().map(|(feature, factor)| format!("{feature} by a factor of {factor:.2}"));
         writeln!(out, "outside the training data: {}", beyond.collect::<Vec<_>>().join(", "))?;
     }
-    table(&mut out, "energy", "J", &explanation.energy)?;
-    table(&mut out, "latency", "s", &explanation.latency)?;
+    table(&mut out, "energy", "J", &shown.explanation.energy)?;
+    table(&mut out, "latency", "s", &shown.explanation.latency)?;
     Ok(out)
 }
 

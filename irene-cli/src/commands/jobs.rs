@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{Arg, ValueEnum};
+use clap::Arg;
 use irene_models::{
     Batch,
     profile::{self, Distinct},
@@ -40,19 +40,8 @@ pub(crate) struct JobArgs {
     place: PlaceArgs,
     #[command(flatten)]
     meter: MeterArgs,
-    /// How each node is measured; the options below change it
-    #[arg(long, value_enum, default_value = "quick")]
-    protocol: ProtocolName,
     #[command(flatten)]
     changes: ProtocolArgs,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ProtocolName {
-    /// Short rounds without pauses, until the intervals are within 5%: minutes for a model
-    Quick,
-    /// The paper's rounds of 20 s with pauses: hours for a model
-    Paper,
 }
 
 impl JobArgs {
@@ -61,9 +50,9 @@ impl JobArgs {
         if !self.allow_profiling {
             return Ok(None);
         }
-        let is_quick = self.protocol == ProtocolName::Quick;
         let levels = vec![Level::Model, Level::Module, Level::Ml];
-        let measuring = self.changes.measuring(is_quick, &self.meter, &self.place, levels)?;
+        // As `irene profile --quick`, for minutes: clients wait.
+        let measuring = self.changes.measuring(true, &self.meter, &self.place, levels)?;
         // Finds an error of the meter before there is a job.
         measuring.tell(&measuring.meter.select()?);
         measuring.place.device()?;

@@ -1,6 +1,5 @@
 //! One file a command.
 
-pub(crate) mod ablate;
 pub(crate) mod advice;
 mod alike;
 pub(crate) mod bench;

@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use clap::{Arg, ValueEnum};
+use clap::ValueEnum;
 use irene_devices::Catalogue;
 use irene_models::{ModelSpec, Run};
 use irene_predict::Calibration;
@@ -64,14 +64,6 @@ pub(crate) struct NamedProfile {
     pub(crate) profile: DeviceProfile,
 }
 
-/// The flags of a command that cannot answer by a data sheet.
-pub(super) fn measured_alone(arg: Arg) -> Arg {
-    match arg.get_id().as_str() {
-        "device" => arg.help("A device with a measured profile: gtx-1080-ti or gtx-1070 [default: gtx-1080-ti]"),
-        _ => arg,
-    }
-}
-
 impl PredictorArgs {
     /// The devices that are asked for, or that of the settings; None where neither says one, or a predictor file is given.
     pub(crate) fn devices(&self) -> Option<Vec<String>> {
@@ -127,21 +119,20 @@ impl PredictorArgs {
     }
 }
 
-/// The error of a file that knows requests where one is needed that knows nodes.
+/// The error of a file that knows requests where trees are predicted.
 fn of_requests(path: &Path, calibration: &Calibration) -> anyhow::Error {
     let (path, provenance) = (path.display(), &calibration.provenance);
     anyhow!(
-        "{path} is {provenance} and knows nothing of single nodes: `irene predict` takes it for models with --prompt and for sheets \
-         of requests, `irene whatif` and `irene suggest` take it too"
+        "{path} is {provenance} and knows nothing of measured trees: it answers for models, and `irene predict` takes it for sheets of \
+         requests too"
     )
 }
 
-/// The error of a device without a profile: one with a data sheet is predicted by one command alone.
+/// The error of a device without a profile, whose data sheet predicts models alone.
 fn with_data_sheet(name: &str, error: irene_regress::Error) -> anyhow::Error {
     match Catalogue::find(name) {
         Ok(device) => anyhow!(
-            "{} has a data sheet and no measured profile: `irene predict` (its --depth 4 shows the tree), `whatif`, `suggest`, `plan` and \
-             `serve` take it; measured are {}",
+            "{} has a data sheet, which answers for models, and no measured profile, which trees need; measured are {}",
             device.name,
             DeviceProfile::bundled_names().collect::<Vec<_>>().join(", ")
         ),

@@ -63,7 +63,6 @@ const INSTEAD: [Instead; 9] = [
             Change::Always(&["--batch-size", "-b"], &["1"]),
             Change::Always(&["--seq-len", "-s"], &["16"]),
             Change::Given("--samples", "6"),
-            Change::Given("--budget", "6"),
             Change::Always(&["--quick"], &[]),
             Change::ShortRounds(None),
         ],

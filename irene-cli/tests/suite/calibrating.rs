@@ -3,7 +3,7 @@
 use irene_requests::{Figures, RequestReader, RequestRow};
 use serde_json::Value;
 
-use crate::command::{Folder, good, irene, refused};
+use crate::command::{Folder, good, irene, refused, training_data};
 
 const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
 
@@ -57,6 +57,34 @@ fn requests_that_were_measured_move_what_a_data_sheet_says() {
     let provenance: Vec<&str> = text.lines().skip(1).collect();
     assert!(provenance[0].contains("calibrated on 3 measured requests of h100-sxm"), "{text}");
     assert!(provenance[1].contains("estimated from its data sheet"), "{text}");
+}
+
+#[test]
+fn a_plan_takes_what_was_measured_on_its_device() {
+    let folder = Folder::new("measured-plan");
+    let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
+    good(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
+    let plan =
+        ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "1", "--device", "h100-sxm,l4"];
+    let plan = [&plan[..], &["--weights", "bf16", "--max-gpus", "1", "--predictor", &mine]].concat();
+    let found = json(&plan);
+    let row = |device: &str| {
+        let mut rows = found["plans"].as_array().unwrap().iter();
+        rows.find(|row| row["device"] == device).unwrap_or_else(|| panic!("no {device} in {found}")).clone()
+    };
+    assert_eq!(row("h100-sxm")["basis"], "calibrated");
+    assert_eq!(row("l4")["basis"], "data_sheet");
+    let predicted = json(&of(&["--rate", "1", "--weights", "bf16", "--predictor", &mine]));
+    let joules = |of: &Value| of["energy_per_token_j"].as_f64().unwrap();
+    assert!((joules(&row("h100-sxm")) / joules(&predicted["forecast"]) - 1.0).abs() < 1e-9, "{found}");
+    let text = good(&plan).split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = "ways on h100-sxm are calibrated on 3 measured requests of h100-sxm, the others are by data sheets";
+    assert!(text.contains(told), "{text}");
+    let trees = folder.path("trees.safetensors");
+    let data = training_data(&folder);
+    good(&["train", &data, "--method", "specs", "-o", &trees]);
+    let error = refused(1, &["plan", "gpt2", "--prompt", "8", "--rate", "1", "--predictor", &trees]);
+    assert!(error.contains("a plan takes what `irene calibrate --requests` makes"), "{error}");
 }
 
 #[test]
@@ -238,9 +266,13 @@ fn a_calibration_by_requests_answers_for_requests_alone() {
     let folder = Folder::new("requests-alone");
     let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
     good(&["calibrate", "--requests", &sheet, "--device", "h100-sxm", "-o", &mine]);
-    let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--predictor", &mine]);
+    let explained = ["explain", "gpt2", "root", "--concurrency", "8", "--prompt", "64", "--generate", "8"];
+    let text = good(&[&explained[..], &["--predictor", &mine]].concat());
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(", on h100-sxm: ") && text.contains("(calibrated on 3 measured requests"), "{text}");
+    let error = refused(1, &["explain", &training_data(&folder), "root", "--predictor", &mine]);
     assert!(
-        error.contains("calibrated on 3 measured requests of h100-sxm and knows nothing of single nodes"),
+        error.contains("calibrated on 3 measured requests of h100-sxm and knows nothing of measured trees"),
         "{error}"
     );
     let error = refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]);

@@ -109,7 +109,7 @@ fn what_is_wrong_with_the_options_is_said_at_the_start() {
         assert!(output.status.code() == Some(code) && complaint.contains(part), "{complaint}");
     };
     refused(1, &["--allow-profiling", "--meter", "watt"], "`watt` is no meter");
-    for option in [["--tdp-watts", "65"], ["--protocol", "paper"], ["--rounds", "3"], ["--device", "cpu"]] {
+    for option in [["--tdp-watts", "65"], ["--round", "20"], ["--rounds", "3"], ["--device", "cpu"]] {
         refused(2, &option, "--allow-profiling");
     }
 }

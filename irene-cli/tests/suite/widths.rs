@@ -74,7 +74,6 @@ impl Files {
             format!("evaluate {trees} {predicted}"),
             format!("crossvalidate {trees} --method specs"),
             format!("crossvalidate {trees} --method primitives --protocol leave-size-out"),
-            format!("ablate {trees}"),
             "explore space".into(),
             format!("explore predict {surrogates} {designs}"),
             format!("explore evaluate {records} --space small --learner law,gp-rbf --repeats 1 --in-campaign"),

@@ -81,6 +81,12 @@ impl BusyTimes {
         self.alone += times * of_one.alone;
     }
 
+    /// The same kernels if they did nothing but start; a library alone takes `alone` for that, s.
+    pub(super) fn starts(&self, alone: f64) -> Self {
+        let Self { exchange_starts, launches, elementwise_launches, .. } = *self;
+        Self { exchange_starts, launches, elementwise_launches, alone, ..Self::default() }
+    }
+
     /// The time of all on an engine that joins kernels or replays them, s.
     pub(super) fn seconds(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
         let busy = self.products

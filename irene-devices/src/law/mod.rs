@@ -4,6 +4,7 @@ mod busy;
 mod engine;
 mod host;
 mod makers;
+mod parts;
 mod pass;
 mod power;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub use busy::BusyTimes;
 pub use engine::{EngineLaw, EngineModes, FigureSpread};
 pub use host::HostLaw;
 pub use makers::MakerLaw;
+pub use parts::WorkParts;
 pub use pass::{Pass, PassCost, PassLaw, WorkCost};
 pub use power::PowerLaw;
 use serde::{Deserialize, Serialize};

@@ -140,6 +140,24 @@ fn an_engine_starts_exchanges_in_its_own_time_and_sends_at_the_link_s_bandwidth(
 }
 
 #[test]
+fn the_parts_of_a_kernel_make_its_cost() {
+    let law = Law::shipped();
+    for name in ["vllm-0.11", "transformers"] {
+        let law = law.on(device("h100-sxm"), engine(name), name == "vllm-0.11");
+        for work in [layer(1, Format::F16, Format::F16), layer(4096, Format::Int4, Format::F16)] {
+            let (parts, whole) = (law.parts(&work), law.work(&work));
+            let seconds = parts.launch_s + parts.arithmetic.seconds + parts.traffic.seconds + parts.link.seconds;
+            let joules = parts.arithmetic.joules + parts.traffic.joules + parts.link.joules;
+            assert!((seconds / whole.seconds - 1.0).abs() < 1e-9, "{name} {parts:?} {whole:?}");
+            assert!((joules / whole.joules - 1.0).abs() < 1e-9, "{name} {parts:?} {whole:?}");
+            // A product of few rows waits for its weights.
+            assert_eq!(parts.arithmetic.seconds == 0.0, work.rows < 2.0, "{name} {parts:?}");
+            assert!(parts.launch_s > 0.0 && parts.link == WorkCost { seconds: 0.0, joules: 0.0 });
+        }
+    }
+}
+
+#[test]
 fn several_gpus_take_as_much_longer_however_long_a_maker_s_launches_take() {
     let seconds = |gpus: f64, launches: f64| {
         let mut law = Law::shipped().clone();

@@ -30,7 +30,7 @@ impl HeldOutRecord {
     }
 
     /// Whether the figure is in the prediction's interval.
-    pub fn is_covered(&self) -> bool {
+    fn is_covered(&self) -> bool {
         let (low, high) = self.prediction.interval();
         (low..=high).contains(&self.figure)
     }

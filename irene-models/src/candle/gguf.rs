@@ -78,9 +78,10 @@ impl WeightSource for GgufWeights {
         };
         let Some((map, stored)) = self.file.mapped(&place.name) else { return Err(refuse("no such tensor".into())) };
         let mut range = stored.bytes.clone();
-        if let Some(expert) = place.expert {
-            let of_one = range.len() / stored.shape.dims()[0].max(1);
-            range = range.start + expert * of_one..range.start + (expert + 1) * of_one;
+        let of_third = place.third.map(|third| (third, 3));
+        if let Some((part, parts)) = place.expert.map(|expert| (expert, stored.shape.dims()[0])).or(of_third) {
+            let of_one = range.len() / parts.max(1);
+            range = range.start + part * of_one..range.start + (part + 1) * of_one;
         }
         let read = self.read(&map[range.clone()], &place, shape, stored.format)?;
         release(map, range);

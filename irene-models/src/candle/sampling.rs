@@ -131,7 +131,7 @@ impl Sampler {
         let logits = self.allowed(logits)?;
         let refuse = |row: usize| Error::Input {
             model: model.to_owned(),
-            reason: format!("the logits of sequence {row} are no finite numbers; another --dtype may hold them"),
+            reason: format!("the logits of sequence {row} are no finite numbers; another run.precision may hold them"),
         };
         if self.sampling.temperature == 0.0 {
             let likeliest = logits.argmax_keepdim(D::Minus1)?;

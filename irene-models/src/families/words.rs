@@ -134,6 +134,7 @@ pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
     ("deepseek_v3", "_deepseek.DeepseekV3"),
     ("kimi_k2", "_deepseek.DeepseekV3"),
     ("ernie4_5", "_ernie4_5.Ernie4_5"),
+    ("ernie4_5_moe", "_ernie4_5_moe.Ernie4_5_"),
     ("minimax_m2", "_minimax_m2.MiniMaxM2"),
 ];
 

@@ -1,8 +1,13 @@
 //! The architectures of GGUF files, and how the metadata of each becomes the fields of its config.
 
-use super::config::{
-    EXPERT_INNER, EXPERTS, Fields, GROUPS, HEAD_WIDTH, HEADS, HIDDEN, INNER, LAYERS, NORM_EPS, POSITIONS, RMS_EPS,
-    ROTATED, SEGMENTS, THETA, USED, WINDOW,
+use serde_json::Value as Json;
+
+use super::{
+    config::{
+        EXPERT_INNER, EXPERTS, Fields, GROUPS, HEAD_WIDTH, HEADS, HIDDEN, INNER, LAYERS, NORM_EPS, POSITIONS, RMS_EPS,
+        ROTATED, SEGMENTS, SHARED_INNER, THETA, USED, USUAL, WINDOW,
+    },
+    hybrids,
 };
 use crate::Result;
 
@@ -34,6 +39,7 @@ pub(super) const KNOWN: &[Known] = &[
     run("qwen2moe", |f| f.qwen_experts("qwen2_moe")),
     run("qwen3moe", qwen3_moe),
     run("qwen3vlmoe", qwen3_moe),
+    run("mistral3", mistral3),
     run("gemma", gemma),
     run("gemma2", gemma2),
     run("gemma3", gemma3),
@@ -41,7 +47,12 @@ pub(super) const KNOWN: &[Known] = &[
     run("phi3", phi3),
     run("granite", granite),
     run("olmo2", olmo2),
+    run("command-r", |f| cohere(f, "cohere")),
+    run("cohere2", |f| cohere(f, "cohere2")),
     run("glm4", glm4),
+    run("glm4moe", glm4_moe),
+    run("olmoe", olmoe),
+    run("minimax-m2", minimax_m2),
     run("exaone4", exaone4),
     run("ernie4_5", ernie4_5),
     run("seed_oss", seed_oss),
@@ -50,11 +61,18 @@ pub(super) const KNOWN: &[Known] = &[
     run("gptneox", gpt_neox),
     run("gpt2", gpt2),
     run("bloom", bloom),
-    run("smollm3", smollm3),
+    run("smollm3", |f| f.gated("smollm3", &[])),
     run("bert", bert),
+    run("modern-bert", modern_bert),
     followed("gpt-oss", gpt_oss),
     followed("deepseek2", deepseek2),
     followed("llama4", llama4),
+    followed("qwen3next", |f| hybrids::qwen(f, "qwen3_next")),
+    followed("qwen35", |f| hybrids::qwen(f, "qwen3_5_text")),
+    followed("qwen35moe", |f| hybrids::qwen(f, "qwen3_5_moe_text")),
+    followed("granitehybrid", hybrids::granite_hybrid),
+    followed("nemotron_h", |f| hybrids::nemotron(f, "-")),
+    followed("nemotron_h_moe", |f| hybrids::nemotron(f, "E")),
     followed("granitemoe", granite_moe),
     followed("nomic-bert", nomic_bert),
 ];
@@ -67,6 +85,20 @@ fn llama(fields: &mut Fields<'_>) -> Result<()> {
     }
     fields.attention_bias();
     fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
+    Ok(())
+}
+
+/// Ministral 3, or an older Mistral where queries do not grow.
+fn mistral3(fields: &mut Fields<'_>) -> Result<()> {
+    let growth = fields.number_if("attention.temperature_scale")?.filter(|growth| *growth != 0.0);
+    fields.gated(if growth.is_some() { "ministral3" } else { "mistral" }, &[])?;
+    fields.window_or_none()?;
+    // Both of YaRN's factors of scores are one number there.
+    let factor = fields.number_if("rope.scaling.yarn_log_multiplier")?;
+    let further = [("llama_4_scaling_beta", growth), ("mscale", factor), ("mscale_all_dim", factor)];
+    if let Some(Json::Object(scaling)) = fields.fields.get_mut("rope_scaling") {
+        scaling.extend(further.into_iter().filter_map(|(field, number)| Some((field.to_owned(), number?.into()))));
+    }
     Ok(())
 }
 
@@ -134,7 +166,7 @@ fn phi3(fields: &mut Fields<'_>) -> Result<()> {
     Ok(())
 }
 
-fn granite(fields: &mut Fields<'_>) -> Result<()> {
+pub(super) fn granite(fields: &mut Fields<'_>) -> Result<()> {
     fields.attention_bias();
     fields.set("mlp_bias", fields.has("blk.0.ffn_up.bias"));
     fields.gated(
@@ -155,7 +187,14 @@ fn olmo2(fields: &mut Fields<'_>) -> Result<()> {
         return fields.gated("olmo2", &[]);
     }
     fields.gated("olmo3", &[])?;
-    fields.sliding_layers();
+    fields.sliding_layers("sliding_window_pattern")?;
+    fields.window()
+}
+
+fn cohere(fields: &mut Fields<'_>, model_type: &str) -> Result<()> {
+    fields.attention_bias();
+    fields.gated(model_type, &[("layer_norm_eps", NORM_EPS), ("logit_scale", "logit_scale")])?;
+    fields.sliding_layers("sliding_window_pattern")?;
     fields.window()
 }
 
@@ -172,9 +211,29 @@ fn glm4(fields: &mut Fields<'_>) -> Result<()> {
     fields.rotated("partial_rotary_factor")
 }
 
+fn glm4_moe(fields: &mut Fields<'_>) -> Result<()> {
+    fields.attention_bias();
+    fields.gated_in_part("glm4_moe", &[])?;
+    fields.rotated("partial_rotary_factor")?;
+    fields.set("use_qk_norm", fields.has("blk.0.attn_q_norm.weight"));
+    fields.deepseek_experts(true)
+}
+
+fn olmoe(fields: &mut Fields<'_>) -> Result<()> {
+    fields.gated("olmoe", &[])?;
+    // Its configs have no such field: heads share the hidden size.
+    fields.fields.remove("head_dim");
+    fields.sizes(&[("num_experts", EXPERTS), ("num_experts_per_tok", USED)])
+}
+
+fn minimax_m2(fields: &mut Fields<'_>) -> Result<()> {
+    fields.gated_in_part("minimax_m2", &[])?;
+    fields.sizes(&[("rotary_dim", ROTATED), ("num_local_experts", EXPERTS), ("num_experts_per_tok", USED)])
+}
+
 fn exaone4(fields: &mut Fields<'_>) -> Result<()> {
     fields.gated("exaone4", &[])?;
-    fields.sliding_layers();
+    fields.sliding_layers("sliding_window_pattern")?;
     fields.window_or_none()
 }
 
@@ -248,13 +307,6 @@ fn bloom(fields: &mut Fields<'_>) -> Result<()> {
     fields.numbers(&[("layer_norm_epsilon", NORM_EPS)])
 }
 
-fn smollm3(fields: &mut Fields<'_>) -> Result<()> {
-    fields.gated("smollm3", &[])?;
-    // Its configs have no such field: heads share the hidden size.
-    fields.fields.remove("head_dim");
-    Ok(())
-}
-
 fn gpt_oss(fields: &mut Fields<'_>) -> Result<()> {
     fields.gated("gpt_oss", &[])?;
     fields.attention_bias();
@@ -280,23 +332,12 @@ fn deepseek2(fields: &mut Fields<'_>) -> Result<()> {
     fields.set("qk_rope_head_dim", rotated);
     fields.set("qk_nope_head_dim", key.saturating_sub(rotated));
     fields.set("v_head_dim", value);
-    fields.sizes(&[
-        ("q_lora_rank", "attention.q_lora_rank"),
-        ("kv_lora_rank", "attention.kv_lora_rank"),
-        ("first_k_dense_replace", "leading_dense_block_count"),
-        ("moe_intermediate_size", EXPERT_INNER),
-        ("n_routed_experts", EXPERTS),
-        ("n_shared_experts", "expert_shared_count"),
-        ("num_experts_per_tok", USED),
-        ("n_group", "expert_group_count"),
-        ("topk_group", "expert_group_used_count"),
-    ])?;
+    fields.sizes(&[("q_lora_rank", "attention.q_lora_rank"), ("kv_lora_rank", "attention.kv_lora_rank")])?;
     if fields.size_or("expert_group_count", 1)? > 1 {
         fields.set("topk_method", "group_limited_greedy");
     }
-    let normalised = fields.file.flag(&fields.key("expert_weights_norm"));
-    fields.set("norm_topk_prob", normalised.unwrap_or(is_v3));
-    fields.numbers(&[("rms_norm_eps", RMS_EPS), ("routed_scaling_factor", "expert_weights_scale")])?;
+    fields.deepseek_experts(is_v3)?;
+    fields.numbers(&[("rms_norm_eps", RMS_EPS)])?;
     fields.rope_scaling()
 }
 
@@ -314,11 +355,12 @@ fn llama4(fields: &mut Fields<'_>) -> Result<()> {
 }
 
 fn granite_moe(fields: &mut Fields<'_>) -> Result<()> {
-    const SHARED: &str = "expert_shared_feed_forward_length";
     granite(fields)?;
     fields.set("model_type", "granitemoe");
-    if fields.size_or(SHARED, 0)? > 0 {
-        return Err(fields.file.error(&fields.key(SHARED), "is an expert for every token, which is not followed here"));
+    if fields.size_or(SHARED_INNER, 0)? > 0 {
+        return Err(fields
+            .file
+            .error(&fields.key(SHARED_INNER), "is an expert for every token, which is not followed here"));
     }
     fields.sizes(&[("num_local_experts", EXPERTS), ("num_experts_per_tok", USED)])
 }
@@ -344,6 +386,23 @@ fn distil_bert(fields: &mut Fields<'_>) -> Result<()> {
         ("n_heads", HEADS),
         ("hidden_dim", INNER),
         ("max_position_embeddings", POSITIONS),
+    ])?;
+    fields.pooling()
+}
+
+fn modern_bert(fields: &mut Fields<'_>) -> Result<()> {
+    fields.set("model_type", "modernbert");
+    // As llama.cpp does before a classifier.
+    fields.set("classifier_pooling", "mean");
+    fields.set("hidden_activation", fields.file.word(&fields.key("hidden_activation")).unwrap_or("gelu"));
+    fields.sizes(USUAL)?;
+    fields.sizes(&[("local_attention", WINDOW)])?;
+    fields.sliding_layers("global_attn_every_n_layers")?;
+    fields.numbers(&[
+        ("norm_eps", RMS_EPS),
+        ("norm_eps", NORM_EPS),
+        ("global_rope_theta", THETA),
+        ("local_rope_theta", "rope.freq_base_swa"),
     ])?;
     fields.pooling()
 }

@@ -25,6 +25,7 @@ pub(super) const WINDOW: &str = "attention.sliding_window";
 pub(super) const EXPERTS: &str = "expert_count";
 pub(super) const USED: &str = "expert_used_count";
 pub(super) const EXPERT_INNER: &str = "expert_feed_forward_length";
+pub(super) const SHARED_INNER: &str = "expert_shared_feed_forward_length";
 
 /// The table of segments.
 pub(super) const SEGMENTS: &str = "token_types.weight";
@@ -32,13 +33,16 @@ pub(super) const SEGMENTS: &str = "token_types.weight";
 pub(super) const CLASSIFIER: &str = "cls.output.weight";
 
 /// The sizes by the names that most families have.
-const USUAL: &[(&str, &str)] = &[
+pub(super) const USUAL: &[(&str, &str)] = &[
     ("hidden_size", HIDDEN),
     ("num_hidden_layers", LAYERS),
     ("num_attention_heads", HEADS),
     ("intermediate_size", INNER),
     ("max_position_embeddings", POSITIONS),
 ];
+
+/// The architectures whose layers are of several kinds: a size of 0 says that a layer has none of it.
+const MIXED: [&str; 3] = ["granitehybrid", "nemotron_h", "nemotron_h_moe"];
 
 /// The key of the architecture's word.
 const ARCHITECTURE: &str = "general.architecture";
@@ -73,7 +77,7 @@ impl Gguf {
         let unknown = || {
             let all = KNOWN.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
             let reason = format!(
-                "`{word}` is not followed here; there are {all}; the config.json that the file was made from may be: give it with --dtype"
+                "`{word}` is not followed here; there are {all}; the config.json that the file was made from may be: give it with run.precision"
             );
             self.error(ARCHITECTURE, reason)
         };
@@ -131,8 +135,11 @@ impl Fields<'_> {
                 Err(_) => Err(self.file.error(&key, format!("{number} is no size"))),
             },
             Some(Value::Array(array)) => {
-                let numbers = array.numbers(self.file.first()).unwrap_or_default();
+                let mut numbers = array.numbers(self.file.first()).unwrap_or_default();
+                let is_mixed = MIXED.contains(&self.name);
+                numbers.retain(|number| !(is_mixed && *number == 0.0));
                 match numbers.first() {
+                    None if is_mixed => Ok(None),
                     Some(&first) if numbers.iter().all(|&number| number == first) => Ok(Some(first as usize)),
                     _ => Err(self.file.error(&key, "differs from layer to layer, which is not followed here")),
                 }
@@ -306,9 +313,25 @@ impl Fields<'_> {
         self.set("norm_topk_prob", is_qwen3);
         if !is_qwen3 {
             let shared = of(self.dims("blk.0.ffn_up_shexp.weight"), 0);
-            self.set("shared_expert_intermediate_size", self.size_or("expert_shared_feed_forward_length", shared)?);
+            self.set("shared_expert_intermediate_size", self.size_or(SHARED_INNER, shared)?);
         }
         Ok(())
+    }
+
+    /// DeepSeek's mixtures, which other families have too.
+    pub(super) fn deepseek_experts(&mut self, normalised: bool) -> Result<()> {
+        self.set("first_k_dense_replace", self.size_or("leading_dense_block_count", 0)?);
+        self.sizes(&[
+            ("moe_intermediate_size", EXPERT_INNER),
+            ("n_routed_experts", EXPERTS),
+            ("n_shared_experts", "expert_shared_count"),
+            ("num_experts_per_tok", USED),
+            ("n_group", "expert_group_count"),
+            ("topk_group", "expert_group_used_count"),
+        ])?;
+        let is_normalised = self.file.flag(&self.key("expert_weights_norm")).unwrap_or(normalised);
+        self.set("norm_topk_prob", is_normalised);
+        self.numbers(&[("routed_scaling_factor", "expert_weights_scale")])
     }
 
     /// The sliding window; null, which is none whatever the family's own, where its size is 0.
@@ -325,13 +348,15 @@ impl Fields<'_> {
         self.window()
     }
 
-    /// The layers that slide, where the file says it of each.
-    pub(super) fn sliding_layers(&mut self) {
-        let slides = self.file.array(&self.key("attention.sliding_window_pattern"));
-        if let Some(slides) = slides.and_then(|slides| slides.numbers(self.file.first())) {
+    /// The layers that slide, where the file says it of each or has their period, which is this field of the config.
+    pub(super) fn sliding_layers(&mut self, period: &str) -> Result<()> {
+        const PATTERN: &str = "attention.sliding_window_pattern";
+        let Some(slides) = self.file.array(&self.key(PATTERN)) else { return self.sizes(&[(period, PATTERN)]) };
+        if let Some(slides) = slides.numbers(self.file.first()) {
             let word = |slides: &f64| if *slides == 0.0 { "full_attention" } else { "sliding_attention" };
             self.set("layer_types", slides.iter().map(word).collect::<Vec<_>>());
         }
+        Ok(())
     }
 
     /// The share of a head that is rotated, where it is not all.

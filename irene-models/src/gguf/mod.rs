@@ -5,6 +5,7 @@
 mod architectures;
 mod config;
 mod ends;
+mod hybrids;
 mod names;
 mod parse;
 mod shapes;

@@ -25,6 +25,13 @@ const OUTER: &[(&str, &str)] = &[
     ("pre_classifier", "cls"),
     ("classifier", "cls.output"),
     ("score", "cls.output"),
+    ("embeddings.tok_embeddings", "token_embd"),
+    ("embeddings.norm", "token_embd_norm"),
+    ("final_norm", "output_norm"),
+    ("head.dense", "cls"),
+    ("head.norm", "cls.norm"),
+    ("embeddings", "token_embd"),
+    ("norm_f", "output_norm"),
 ];
 
 /// The parts of a layer.
@@ -101,34 +108,84 @@ const INNER: &[(&str, &str)] = &[
     ("ffn.lin1", "ffn_up"),
     ("ffn.lin2", "ffn_down"),
     ("output_layer_norm", "layer_output_norm"),
+    ("attn_norm", "attn_norm"),
+    ("attn.Wqkv", "attn_qkv"),
+    ("attn.Wo", "attn_output"),
+    ("mlp_norm", "ffn_norm"),
+    ("mlp.Wi", "ffn_up"),
+    ("mlp.Wo", "ffn_down"),
+    ("linear_attn.in_proj_qkvz", "ssm_in"),
+    ("linear_attn.in_proj_qkv", "attn_qkv"),
+    ("linear_attn.in_proj_z", "attn_gate"),
+    ("linear_attn.in_proj_ba", "ssm_ba"),
+    ("linear_attn.in_proj_b", "ssm_beta"),
+    ("linear_attn.in_proj_a", "ssm_alpha"),
+    ("linear_attn.conv1d", "ssm_conv1d"),
+    ("linear_attn.norm", "ssm_norm"),
+    ("linear_attn.out_proj", "ssm_out"),
+    ("shared_mlp.output_linear", "ffn_down_shexp"),
+    ("block_sparse_moe.shared_mlp.gate_proj", "ffn_gate_shexp"),
+    ("block_sparse_moe.shared_mlp.up_proj", "ffn_up_shexp"),
+    ("block_sparse_moe.shared_mlp.down_proj", "ffn_down_shexp"),
+    ("mamba.in_proj", "ssm_in"),
+    ("mamba.conv1d", "ssm_conv1d"),
+    ("mamba.norm", "ssm_norm"),
+    ("mamba.out_proj", "ssm_out"),
+    ("norm", "attn_norm"),
+    ("mixer.in_proj", "ssm_in"),
+    ("mixer.conv1d", "ssm_conv1d"),
+    ("mixer.norm", "ssm_norm"),
+    ("mixer.out_proj", "ssm_out"),
+    ("mixer.q_proj", "attn_q"),
+    ("mixer.k_proj", "attn_k"),
+    ("mixer.v_proj", "attn_v"),
+    ("mixer.o_proj", "attn_output"),
+    ("mixer.up_proj", "ffn_up"),
+    ("mixer.down_proj", "ffn_down"),
+    ("mixer.gate", "ffn_gate_inp"),
+    ("mixer.shared_experts.up_proj", "ffn_up_shexp"),
+    ("mixer.shared_experts.down_proj", "ffn_down_shexp"),
 ];
 
 /// Parameters of a layer by their whole keys.
-const WHOLE: &[(&str, &str)] =
-    &[("self_attn.sinks", "attn_sinks.weight"), ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias")];
+const WHOLE: &[(&str, &str)] = &[
+    ("self_attn.sinks", "attn_sinks.weight"),
+    ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias"),
+    ("mlp.e_score_correction_bias", "exp_probs_b.bias"),
+    ("linear_attn.dt_bias", "ssm_dt.bias"),
+    ("linear_attn.A_log", "ssm_a"),
+    ("mamba.dt_bias", "ssm_dt.bias"),
+    ("mamba.A_log", "ssm_a"),
+    ("mamba.D", "ssm_d"),
+    ("mixer.dt_bias", "ssm_dt.bias"),
+    ("mixer.A_log", "ssm_a"),
+    ("mixer.D", "ssm_d"),
+    ("mixer.gate.e_score_correction_bias", "exp_probs_b.bias"),
+];
 
 const GATE_UP: &[&str] = &["ffn_gate_exps.weight", "ffn_up_exps.weight"];
 const DOWN: &[&str] = &["ffn_down_exps.weight"];
 
-/// Parameters of a layer whose numbers are in other tensors, and how many have them together: stacked experts and the way up from latent
-/// vectors, which the file has apart, and projections that it has joined.
-const ELSEWHERE: &[(&str, &[&str], u64)] = &[
-    ("mlp.experts.gate_up_proj", GATE_UP, 1),
-    ("mlp.experts.gate_up_proj_bias", &["ffn_gate_exps.bias", "ffn_up_exps.bias"], 1),
-    ("mlp.experts.down_proj", DOWN, 1),
-    ("mlp.experts.down_proj_bias", &["ffn_down_exps.bias"], 1),
-    ("feed_forward.experts.gate_up_proj", GATE_UP, 1),
-    ("feed_forward.experts.down_proj", DOWN, 1),
-    ("block_sparse_moe.input_linear.weight", GATE_UP, 1),
-    ("block_sparse_moe.output_linear.weight", DOWN, 1),
-    ("self_attn.kv_b_proj.weight", &["attn_k_b.weight", "attn_v_b.weight"], 1),
-    ("self_attn.q_proj.weight", &["attn_qkv.weight"], 3),
-    ("self_attn.k_proj.weight", &["attn_qkv.weight"], 3),
-    ("self_attn.v_proj.weight", &["attn_qkv.weight"], 3),
-    ("self_attn.q_proj.bias", &["attn_qkv.bias"], 3),
-    ("self_attn.k_proj.bias", &["attn_qkv.bias"], 3),
-    ("self_attn.v_proj.bias", &["attn_qkv.bias"], 3),
+/// Parameters of a layer whose numbers are in other tensors, of which a file may have the first or the next: stacked experts, the way up from
+/// latent vectors, what goes into states, and the parts of Granite's feed-forward part.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("mlp.experts.gate_up_proj", GATE_UP),
+    ("mlp.experts.gate_up_proj_bias", &["ffn_gate_exps.bias", "ffn_up_exps.bias"]),
+    ("mlp.experts.down_proj", DOWN),
+    ("mlp.experts.down_proj_bias", &["ffn_down_exps.bias"]),
+    ("feed_forward.experts.gate_up_proj", GATE_UP),
+    ("feed_forward.experts.down_proj", DOWN),
+    ("block_sparse_moe.input_linear.weight", GATE_UP),
+    ("block_sparse_moe.output_linear.weight", DOWN),
+    ("self_attn.kv_b_proj.weight", &["attn_k_b.weight", "attn_v_b.weight"]),
+    ("linear_attn.in_proj_qkvz.weight", &["attn_qkv.weight", "attn_gate.weight"]),
+    ("shared_mlp.input_linear.weight", &["ffn_gate_shexp.weight", "ffn_up_shexp.weight"]),
+    ("shared_mlp.input_linear.weight", &["ffn_gate.weight", "ffn_up.weight"]),
+    ("shared_mlp.output_linear.weight", &["ffn_down.weight"]),
 ];
+
+/// Projections that Phi-2's first files have in one, a third of the rows each.
+const JOINED: (&[&str], &str) = (&[".attn_q.", ".attn_k.", ".attn_v."], ".attn_qkv.");
 
 /// The projections of an expert, which the file has stacked.
 const EXPERT: &[(&str, &str)] = &[
@@ -147,6 +204,8 @@ pub(crate) struct Place {
     pub(crate) name: String,
     /// The one of the experts that are stacked in it.
     pub(crate) expert: Option<usize>,
+    /// The third of its rows.
+    pub(crate) third: Option<usize>,
     /// The order of its rows.
     pub(crate) rows: Rows,
     /// Whether it is stored transposed: GPT-2's weights (inputs, outputs).
@@ -160,6 +219,13 @@ impl Place {
     fn apart(&self) -> Option<Self> {
         let name = self.name.replace("_exps.", &format!(".{}.", self.expert?));
         Some(Self { name, expert: None, ..self.clone() })
+    }
+
+    /// Where files have queries, keys or values that they have joined.
+    fn joined(&self) -> Option<Self> {
+        let (parts, joint) = JOINED;
+        let third = parts.iter().position(|part| self.name.contains(part))?;
+        Some(Self { name: self.name.replace(parts[third], joint), third: Some(third), ..self.clone() })
     }
 }
 
@@ -241,13 +307,14 @@ impl Names {
         let is = |names: &[&str]| names.contains(&architecture);
         Self {
             after_attention: match architecture {
-                "gemma2" | "gemma3" | "olmo2" | "exaone4" | "seed_oss" | "gpt-oss" => "post_attention_norm",
+                "gemma2" | "gemma3" | "olmo2" | "exaone4" | "seed_oss" | "gpt-oss" | "glm4moe" | "qwen3next"
+                | "qwen35" | "qwen35moe" => "post_attention_norm",
                 "nomic-bert" => "attn_output_norm",
                 _ => "ffn_norm",
             },
             after_feed_forward: if is(&["glm4"]) { "post_ffw_norm" } else { "layer_output_norm" },
             norms_added: is(&["gemma", "gemma2", "gemma3"]),
-            halves_alternate: is(&["llama", "granite", "granitemoe", "smollm3"]),
+            halves_alternate: is(&["llama", "mistral3", "granite", "granitemoe", "smollm3"]),
             by_kind: is(&["gptneox", "bloom", "falcon"]),
             is_conv1d: is(&["gpt2"]),
             heads,
@@ -287,13 +354,13 @@ impl Names {
             _ => Rows::AsTheyAre,
         };
         let added = if self.norms_added && part.ends_with("norm") { 1.0 } else { 0.0 };
-        Place { name, expert, rows, is_conv1d, added }
+        Place { name, expert, third: None, rows, is_conv1d, added }
     }
 }
 
 /// A key without the name of the module that holds the model.
 fn own(key: &str) -> &str {
-    const PREFIXES: [&str; 5] = ["model.", "transformer.", "gpt_neox.", "bert.", "distilbert."];
+    const PREFIXES: [&str; 6] = ["model.", "transformer.", "gpt_neox.", "bert.", "distilbert.", "backbone."];
     PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key)
 }
 
@@ -304,11 +371,13 @@ fn in_layer(name: &str) -> Option<(usize, &str)> {
     Some((layer.parse().ok()?, inner))
 }
 
-/// The tensors that the numbers of a parameter are in, if these are others than one of its own, and how many parameters have them.
-pub(super) fn elsewhere(key: &str) -> Option<(Vec<String>, u64)> {
-    let (layer, inner) = in_layer(own(key))?;
-    let (_, names, sharers) = ELSEWHERE.iter().find(|(known, ..)| *known == inner)?;
-    Some((names.iter().map(|name| format!("blk.{layer}.{name}")).collect(), *sharers))
+/// The tensors that the numbers of a parameter may be in, if these are others than one of its own.
+pub(super) fn elsewhere(key: &str) -> impl Iterator<Item = Vec<String>> {
+    let place = in_layer(own(key));
+    let known = place.into_iter().flat_map(|(layer, inner)| {
+        ELSEWHERE.iter().filter(move |(known, _)| *known == inner).map(move |(_, names)| (layer, names))
+    });
+    known.map(|(layer, names)| names.iter().map(|name| format!("blk.{layer}.{name}")).collect())
 }
 
 fn look_up(table: &[(&str, &'static str)], module: &str) -> Option<&'static str> {
@@ -319,8 +388,8 @@ impl Gguf {
     /// A parameter's place, if the file has it.
     pub(crate) fn find(&self, names: &Names, key: &str) -> Option<Place> {
         let place = names.place(key)?;
-        let apart = if self.has(&place.name) { None } else { place.apart() };
-        Some(apart.unwrap_or(place)).filter(|place| self.has(&place.name))
+        let others = [place.apart(), place.joined()];
+        [Some(place)].into_iter().chain(others).flatten().find(|place| self.has(&place.name))
     }
 }
 
@@ -354,13 +423,18 @@ mod tests {
             ("bert", "distilbert.transformer.layer.1.attention.out_lin.bias", "blk.1.attn_output.bias"),
             ("bert", "transformer.layer.1.output_layer_norm.weight", "blk.1.layer_output_norm.weight"),
             ("qwen3", "score.weight", "cls.output.weight"),
+            ("glm4moe", "layers.3.post_attention_layernorm.weight", "blk.3.post_attention_norm.weight"),
+            ("minimax-m2", "layers.1.mlp.e_score_correction_bias", "blk.1.exp_probs_b.bias"),
+            ("modern-bert", "model.layers.1.attn.Wqkv.weight", "blk.1.attn_qkv.weight"),
+            ("modern-bert", "head.norm.weight", "cls.norm.weight"),
+            ("qwen35", "model.layers.1.linear_attn.A_log", "blk.1.ssm_a"),
         ] {
             assert_eq!(name(architecture, key).as_deref(), Some(expected));
         }
         assert_eq!(name("llama", "layers.x.self_attn.q_proj.weight"), None);
         let [gate, up] = ["blk.9.ffn_gate_exps.bias", "blk.9.ffn_up_exps.bias"].map(str::to_owned);
-        assert_eq!(elsewhere("model.layers.9.mlp.experts.gate_up_proj_bias"), Some((vec![gate, up], 1)));
-        assert_eq!(elsewhere("layers.9.mlp.experts.0.gate_proj.weight"), None);
+        assert!(elsewhere("model.layers.9.mlp.experts.gate_up_proj_bias").eq([[gate, up]]));
+        assert!(elsewhere("layers.9.mlp.experts.0.gate_proj.weight").next().is_none());
         let expert = Names::of("llama", 4, 2).place("layers.0.block_sparse_moe.experts.5.w2.weight");
         assert_eq!(expert.as_ref().and_then(|place| place.expert), Some(5));
         let apart = expert.and_then(|place| place.apart()).map(|place| (place.name, place.expert));

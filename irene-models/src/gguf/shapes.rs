@@ -33,11 +33,14 @@ impl StoredShapes {
 
     /// The format of a parameter whose numbers the file has in other tensors, if it is one.
     fn elsewhere(&self, key: &str, shape: Shape) -> Result<Option<Format>> {
-        let Some((names, sharers)) = elsewhere(key).filter(|_| !self.has(key)) else { return Ok(None) };
-        let stored: Option<Vec<_>> = names.iter().map(|name| self.file.tensor(name)).collect();
-        let Some(stored) = stored else { return Ok(None) };
+        let stored = |names: Vec<String>| {
+            let stored: Option<Vec<_>> = names.iter().map(|name| self.file.tensor(name)).collect();
+            Some((names, stored?))
+        };
+        let found = elsewhere(key).find_map(stored).filter(|_| !self.has(key));
+        let Some((names, stored)) = found else { return Ok(None) };
         let numbers: u64 = stored.iter().map(|part| part.shape.elements()).sum();
-        if numbers != shape.elements().saturating_mul(sharers) && !self.is_share {
+        if numbers != shape.elements() && !self.is_share {
             let found = format!("{} of {numbers} numbers", names.join(" and "));
             let (origin, expected) = (self.file.origin(), Box::new(shape));
             return Err(Error::Weight { origin, key: key.to_owned(), expected, found });
@@ -111,7 +114,7 @@ impl Gguf {
             found,
         };
         let Some(place) = self.find(names, key).or_else(|| names.place(key)) else {
-            let lacking = elsewhere(key).map(|(names, _)| format!("no tensor {}", names.join(" and ")));
+            let lacking = elsewhere(key).next().map(|names| format!("no tensor {}", names.join(" and ")));
             return Err(refuse(lacking.unwrap_or_else(|| "no name for it in GGUF files".into())));
         };
         let Some(stored) = self.tensor(&place.name) else { return Err(refuse(format!("no tensor `{}`", place.name))) };
@@ -122,7 +125,7 @@ impl Gguf {
     }
 }
 
-/// Whether a tensor holds a parameter: as it is, transposed as the weights of GPT-2's Conv1D, or as one of a stack.
+/// Whether a tensor holds a parameter: as it is, transposed as the weights of GPT-2's Conv1D, or as one of a stack or of three.
 fn fits(place: &Place, stored: &[usize], wanted: &[usize]) -> bool {
     let rows_fit = wanted.first().is_none_or(|&rows| place.rows.divides(rows));
     rows_fit
@@ -130,8 +133,11 @@ fn fits(place: &Place, stored: &[usize], wanted: &[usize]) -> bool {
             (Some(expert), [experts, one @ ..], wanted) => expert < *experts && one == wanted,
             (Some(_), ..) => false,
             (None, [rows, columns], [inputs, outputs]) if place.is_conv1d => rows == outputs && columns == inputs,
-            // A single row is stored without its first dimension.
-            (None, [columns], [1, wanted]) => columns == wanted,
-            (None, stored, wanted) => stored == wanted,
+            (None, [rows, one @ ..], [third, wanted @ ..]) if place.third.is_some() => {
+                third.checked_mul(3) == Some(*rows) && one == wanted
+            }
+            // A vector may be stored in rows, and dimensions of one are left out: of a single row, and of a convolution of each channel alone.
+            (None, stored, [numbers]) => stored.iter().product::<usize>() == *numbers,
+            (None, stored, wanted) => wanted == stored || wanted.iter().filter(|dim| **dim != 1).eq(stored),
         }
 }

@@ -6,7 +6,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use tokenizers::{
     AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer,
-    models::bpe::{BPE, Merges, Vocab},
+    models::{
+        bpe::{BPE, Merges, Vocab},
+        unigram::Unigram,
+        wordpiece::WordPiece,
+    },
+    normalizers::Precompiled,
 };
 
 use super::{
@@ -40,9 +45,12 @@ macro_rules! capitals_and {
     };
 }
 
+/// GPT-2's pattern.
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
 /// The ways to cut text into the pieces within which tokens merge, by the words of `tokenizer.ggml.pre`.
 const PIECES: &[(&[&str], Pieces)] = &[
-    (&["gpt-2", "gpt2", "phi-2", "olmo", "jais", "mpt", "exaone4"], Pieces::Gpt2 { digits: false }),
+    (&["gpt-2", "gpt2", "phi-2", "olmo", "jais", "mpt", "exaone4", "modern-bert"], Pieces::Gpt2 { digits: false }),
     (&["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone"], Pieces::Gpt2 { digits: true }),
     (
         &["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "falcon3", "dbrx", "pixtral", "glm4", "chatglm-bpe"],
@@ -50,7 +58,16 @@ const PIECES: &[(&[&str], Pieces)] = &[
     ),
     (&["qwen2", "deepseek-r1-qwen", "stablelm2"], Pieces::Patterns(&[words_and!(r"\p{N}")])),
     (&["bloom", "gpt3-finnish", "poro-chat"], Pieces::Patterns(&[r" ?[^(\s|[.,!?…。，、।۔،])]+"])),
-    (&["gpt-4o", "llama4"], Pieces::Patterns(&[capitals_and!(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?", r"\p{N}{1,3}")])),
+    (
+        &["qwen35"],
+        Pieces::Patterns(&[
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ]),
+    ),
+    (
+        &["gpt-4o", "llama4", "minimax-m2"],
+        Pieces::Patterns(&[capitals_and!(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?", r"\p{N}{1,3}")]),
+    ),
     (&["tekken"], Pieces::Patterns(&[capitals_and!("", r"\p{N}")])),
     (
         &["seed-coder"],
@@ -68,6 +85,16 @@ const PIECES: &[(&[&str], Pieces)] = &[
             r"\p{N}",
         ]),
     ),
+    (
+        &["deepseek-v3"],
+        Pieces::Patterns(&[
+            r"\p{N}{1,3}",
+            r"[\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+",
+            r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
+        ]),
+    ),
+    (&["falcon"], Pieces::Patterns(&[r"[\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]"])),
+    (&["default"], Pieces::Patterns(&[r"[\p{P}$+<=>^~|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"])),
 ];
 
 /// The words of tokenizers that take a piece that is a token whole, and begin every text, where the file does not say otherwise.
@@ -102,11 +129,18 @@ const USER_DEFINED: f64 = 4.0;
 const MODEL: &str = "tokenizer.ggml.model";
 const PRE: &str = "tokenizer.ggml.pre";
 
+/// SentencePiece's sign for a space.
+const SPACE: &str = "▁";
+
+/// A token that begins or ends texts: the word of the switch for it, its id, and whether it does where the file does not say.
+type Edge = (&'static str, Option<u64>, bool);
+
 impl Gguf {
     /// The tokenizer of the file.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if there is none, or one of another kind than byte-level BPE and SentencePiece's BPE.
+    /// [`Error::Config`](crate::Error::Config) if there is none, or one of another kind than byte-level BPE, SentencePiece's BPE
+    /// and Unigram, and BERT's WordPiece.
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
         let kind = self.word(MODEL).ok_or_else(|| self.error(MODEL, "is missing: the file has no tokenizer"))?;
         let parts = || -> Result<Parts<'_>> {
@@ -116,6 +150,8 @@ impl Gguf {
         match kind {
             "gpt2" => parts()?.byte_level(),
             "llama" => parts()?.sentence_piece(),
+            "bert" => parts()?.word_pieces(),
+            "t5" => parts()?.unigram(),
             other => {
                 let reason =
                     format!("`{other}` tokenizers are not built from GGUF files: give token ids in place of text");
@@ -176,12 +212,11 @@ impl Parts<'_> {
         tokenizer.with_pre_tokenizer(Some(self.part::<PreTokenizerWrapper>(pieces.json())?));
         let decoder = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
         tokenizer.with_decoder(Some(self.part::<DecoderWrapper>(decoder)?));
-        self.finished(tokenizer, begins)
+        self.finished(tokenizer, self.usual_edges(begins, false))
     }
 
     fn sentence_piece(self) -> Result<Tokenizer> {
-        const SPACE: &str = "▁";
-        let unknown = self.kinds.iter().position(|&kind| kind == UNKNOWN).and_then(|id| self.tokens.get(id));
+        let unknown = self.unknown().and_then(|id| self.tokens.get(id));
         let mut builder = BPE::builder().vocab_and_merges(self.vocabulary(), self.merges()?).byte_fallback(true);
         if let Some(unknown) = unknown {
             builder = builder.unk_token(unknown.clone()).fuse_unk(true);
@@ -203,16 +238,75 @@ impl Parts<'_> {
         tokenizer.with_normalizer(Some(normalizer)).map_err(|error| self.refuse(&error))?;
         let decoder = self.part::<DecoderWrapper>(json!({"type": "Sequence", "decoders": decoders}))?;
         tokenizer.with_decoder(Some(decoder));
-        self.finished(tokenizer, true)
+        self.finished(tokenizer, self.usual_edges(true, false))
+    }
+
+    /// BERT's. The file marks the pieces that begin a word, where BERT marks those that go on.
+    fn word_pieces(mut self) -> Result<Tokenizer> {
+        for (token, _) in self.tokens.iter_mut().zip(&self.kinds).filter(|(_, kind)| **kind != CONTROL) {
+            *token = token.strip_prefix(SPACE).map_or_else(|| format!("##{token}"), str::to_owned);
+        }
+        let model = WordPiece::builder().vocab(self.vocabulary()).build();
+        let mut tokenizer = Tokenizer::new(model.map_err(|error| self.refuse(&error))?);
+        let option = |word: &str| self.file.flag(&format!("tokenizer.ggml.normalizer.{word}"));
+        let normalizer = json!({
+            "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": option("strip_accents"), "lowercase": option("lowercase").unwrap_or(true),
+        });
+        let normalizer = self.part::<NormalizerWrapper>(normalizer)?;
+        tokenizer.with_normalizer(Some(normalizer)).map_err(|error| self.refuse(&error))?;
+        tokenizer.with_pre_tokenizer(Some(self.part::<PreTokenizerWrapper>(json!({"type": "BertPreTokenizer"}))?));
+        let decoder = json!({"type": "WordPiece", "prefix": "##", "cleanup": true});
+        tokenizer.with_decoder(Some(self.part::<DecoderWrapper>(decoder)?));
+        let id = |text: &str| self.tokens.iter().position(|token| token == text).map(|id| id as u64);
+        self.finished(tokenizer, [("bos", id("[CLS]"), true), ("sep", id("[SEP]"), true)])
+    }
+
+    /// SentencePiece's Unigram as XLM-RoBERTa has it.
+    fn unigram(self) -> Result<Tokenizer> {
+        const CHARACTERS: &str = "tokenizer.ggml.precompiled_charsmap";
+        let vocabulary = self.tokens.iter().cloned().zip(self.scores()?).collect();
+        let model = Unigram::from(vocabulary, self.unknown(), false).map_err(|error| self.refuse(&error))?;
+        let mut tokenizer = Tokenizer::new(model);
+        if let Some(map) = self.file.numbers(CHARACTERS) {
+            let map: Vec<u8> = map.into_iter().map(|byte| byte as i64 as u8).collect();
+            // Its first four bytes are the length of a table, for which memory would be taken.
+            let table = map.first_chunk::<4>().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+            let damaged = || self.file.error(CHARACTERS, "is damaged: download the file again");
+            if !(4..map.len().saturating_sub(3)).contains(&table) {
+                return Err(damaged());
+            }
+            let normalizer = Precompiled::from(&map).map_err(|_| damaged())?;
+            tokenizer.with_normalizer(Some(normalizer)).map_err(|error| self.refuse(&error))?;
+        }
+        let spaces = json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": true});
+        let pieces = json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, spaces]});
+        tokenizer.with_pre_tokenizer(Some(self.part::<PreTokenizerWrapper>(pieces)?));
+        tokenizer.with_decoder(Some(self.part::<DecoderWrapper>(spaces)?));
+        self.finished(tokenizer, self.usual_edges(false, true))
+    }
+
+    /// The token for what no other one is.
+    fn unknown(&self) -> Option<usize> {
+        self.kinds.iter().position(|&kind| kind == UNKNOWN)
+    }
+
+    fn usual_edges(&self, begins: bool, ends: bool) -> [Edge; 2] {
+        [("bos", begins), ("eos", ends)].map(|(word, by_default)| (word, self.file.token_id(word), by_default))
+    }
+
+    /// The score of every token.
+    fn scores(&self) -> Result<Vec<f64>> {
+        const SCORES: &str = "tokenizer.ggml.scores";
+        let scores = self.file.numbers(SCORES).filter(|scores| scores.len() == self.tokens.len());
+        scores.ok_or_else(|| self.file.error(SCORES, "does not give a number for every token"))
     }
 
     /// SentencePiece joins the two neighbours whose union has the best score: merges, in the order of those scores.
     fn merges(&self) -> Result<Merges> {
-        const SCORES: &str = "tokenizer.ggml.scores";
         /// Bytes of the longest token that is worth merging for.
         const LONGEST: usize = 256;
-        let scores = self.file.numbers(SCORES).filter(|scores| scores.len() == self.tokens.len());
-        let scores = scores.ok_or_else(|| self.file.error(SCORES, "does not give a number for every token"))?;
+        let scores = self.scores()?;
         let is_normal = |id: usize| self.kinds.get(id).is_none_or(|&kind| kind == NORMAL);
         let ids: HashMap<&str, usize> =
             self.tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
@@ -236,19 +330,18 @@ impl Parts<'_> {
     }
 
     /// Adds the tokens that stand for themselves, and those that begin and end every text.
-    fn finished(&self, mut tokenizer: Tokenizer, begins: bool) -> Result<Tokenizer> {
+    fn finished(&self, mut tokenizer: Tokenizer, edges: [Edge; 2]) -> Result<Tokenizer> {
         let of_kind = |kind: f64| self.tokens.iter().zip(&self.kinds).filter(move |(_, found)| **found == kind);
         let added =
             |(token, kind): (&String, &f64)| AddedToken::from(token.clone(), *kind == CONTROL).normalized(false);
         let specials = of_kind(CONTROL).chain(of_kind(USER_DEFINED)).filter(|(token, _)| !token.is_empty());
         tokenizer.add_tokens(specials.map(added)).map_err(|error| self.refuse(&error))?;
 
-        let edge = |word: &str, by_default: bool| {
+        let [begin, end] = edges.map(|(word, id, by_default)| {
             let is_on = self.file.flag(&format!("tokenizer.ggml.add_{word}_token")).unwrap_or(by_default);
-            let id = usize::try_from(self.file.token_id(word).filter(|_| is_on)?).ok()?;
+            let id = usize::try_from(id.filter(|_| is_on)?).ok()?;
             Some((id, self.tokens.get(id)?))
-        };
-        let (begin, end) = (edge("bos", begins), edge("eos", false));
+        });
         let mut ids = serde_json::Map::new();
         for (id, token) in begin.iter().chain(&end) {
             ids.insert((*token).clone(), json!({"id": token, "ids": [id], "tokens": [token]}));

@@ -15,7 +15,7 @@ pub struct LayerNorm {
     /// Weight and bias as the norm scales by them: zeros for a norm without bias, and none where it has neither.
     scales: Option<[Tensor; 2]>,
     /// Those that the checkpoint has, as it has them.
-    parameters: [Option<Operand>; 2],
+    parameters: Vec<Operand>,
     eps: f64,
 }
 
@@ -27,7 +27,7 @@ impl LayerNorm {
     pub fn load(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
         let weight = weights.parameter_also_named("weight", "gamma", [width])?;
         let bias = weights.parameter_also_named("bias", "beta", [width])?;
-        let parameters = [Some(weight.operand()), Some(bias.operand())];
+        let parameters = vec![weight.operand(), bias.operand()];
         Ok(Self { label: weights.label("LayerNorm", Level::Ml), scales: Some([weight, bias]), parameters, eps })
     }
 
@@ -37,7 +37,7 @@ impl LayerNorm {
     /// The error of the weights' source.
     pub fn load_without_bias(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
         let weight = weights.parameter("weight", [width])?;
-        let (bias, parameters) = (weight.zeros([width].into())?, [Some(weight.operand()), None]);
+        let (bias, parameters) = (weight.zeros([width].into())?, vec![weight.operand()]);
         Ok(Self { label: weights.label("LayerNorm", Level::Ml), scales: Some([weight, bias]), parameters, eps })
     }
 
@@ -51,11 +51,7 @@ impl LayerNorm {
 
     /// A norm that nothing scales (OLMo).
     pub(crate) fn plain(weights: &Weights<'_>, class: &'static str, eps: f64) -> Self {
-        Self { label: weights.label(class, Level::Ml), scales: None, parameters: [None; 2], eps }
-    }
-
-    fn parameters(&self) -> impl Iterator<Item = Operand> {
-        self.parameters.into_iter().flatten()
+        Self { label: weights.label(class, Level::Ml), scales: None, parameters: Vec::new(), eps }
     }
 
     /// Weight and bias; ones and zeros beside `x` where there are none.
@@ -77,7 +73,7 @@ impl LayerNorm {
 
     /// That operation's description.
     pub(crate) fn operation_of_sum(&self, x: &Tensor, residual: &Tensor, output: &Tensor) -> Operation {
-        let inputs: Vec<Operand> = [x.operand(), residual.operand()].into_iter().chain(self.parameters()).collect();
+        let inputs = [&[x.operand(), residual.operand()], &*self.parameters].concat();
         Operation::new(OpKind::LayerNorm, &inputs, output.operand()).fused_with(&[OpKind::Add])
     }
 }
@@ -92,7 +88,7 @@ impl Module for LayerNorm {
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        let inputs: Vec<Operand> = std::iter::once(x.operand()).chain(self.parameters()).collect();
+        let inputs = [&[x.operand()], &*self.parameters].concat();
         Some(Operation::new(OpKind::LayerNorm, &inputs, output.operand()))
     }
 }
@@ -194,8 +190,8 @@ impl Norm {
 
     /// The operation of a sum and its norm in one kernel, which writes both.
     pub(crate) fn operation_of_sum(&self, [x, residual]: [&Tensor; 2], [normed, sum]: [&Tensor; 2]) -> Operation {
-        let (kind, parameters): (_, Vec<Operand>) = match self {
-            Self::Layer(norm) => (OpKind::LayerNorm, norm.parameters().collect()),
+        let (kind, parameters) = match self {
+            Self::Layer(norm) => (OpKind::LayerNorm, norm.parameters.clone()),
             Self::Rms(norm) => (OpKind::RmsNorm, vec![norm.operand]),
         };
         // The sum is written as often as it would be read.

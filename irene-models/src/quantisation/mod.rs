@@ -21,7 +21,7 @@ pub(crate) fn is_stated(config: &Config) -> bool {
 /// The format in which a config's quantisation stores most weights, if it has one.
 ///
 /// # Errors
-/// [`Error::Config`](crate::Error::Config) for one that is unknown here; `--dtype` says another.
+/// [`Error::Config`](crate::Error::Config) for one that is unknown here; [`Run::precision`](crate::Run::precision) says another.
 pub(crate) fn format_of(config: &Config) -> Result<Option<Format>> {
     let Some(stated) = Stated::of(config) else { return Ok(None) };
     let groups = stated.groups()?;
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(compressed(nvfp4, r#"{"num_bits":4}"#).unwrap(), Format::Nvfp4);
         let alone = compressed(nvfp4, "null").unwrap_err().to_string();
         assert!(
-            alone.contains("beside activations of 16 bits is not followed; --dtype int4_sym_g32,bf16 has"),
+            alone.contains("beside activations of 16 bits is not followed; run.precision int4_sym_g32,bf16 has"),
             "{alone}"
         );
     }
@@ -205,11 +205,11 @@ mod tests {
         let refused = |quantisation: &str| format(quantisation).unwrap_err().to_string();
         assert_eq!(
             refused(r#"{"quant_method":"gptq","bits":3,"group_size":128}"#),
-            "config.json, field `quantization_config`: `gptq, bits 3, group_size 128` is unknown here; give --dtype"
+            "config.json, field `quantization_config`: `gptq, bits 3, group_size 128` is unknown here; give run.precision"
         );
         for (quantisation, part) in [
-            (r#"{"bits":6,"group_size":64}"#, "`mlx, bits 6, group_size 64` is unknown here; give --dtype"),
-            (r#"{"quant_algo":"FP8"}"#, "names no `quant_method`; give --dtype"),
+            (r#"{"bits":6,"group_size":64}"#, "`mlx, bits 6, group_size 64` is unknown here; give run.precision"),
+            (r#"{"quant_algo":"FP8"}"#, "names no `quant_method`; give run.precision"),
             (
                 r#"{"quant_method":"modelopt","quant_algo":"MIXED_PRECISION"}"#,
                 "`modelopt, quant_algo MIXED_PRECISION` is",

@@ -172,14 +172,15 @@ impl<'c> Stated<'c> {
     }
 
     fn modules(&self, entries: &[String]) -> Result<Modules> {
-        let refuse = |entry: String| format!("`{entry}` is no pattern of modules that is read here; give --dtype");
+        let refuse =
+            |entry: String| format!("`{entry}` is no pattern of modules that is read here; give run.precision");
         Modules::read(entries).map_err(|entry| self.error(refuse(entry)))
     }
 
     /// The error of a way that is unknown, by the fields that say it.
     fn unknown(&self, way: &Value) -> Error {
         if self.method.is_empty() {
-            return self.error("names no `quant_method`; give --dtype".to_owned());
+            return self.error("names no `quant_method`; give run.precision".to_owned());
         }
         let shown = SHOWN.iter().filter_map(|name| {
             let value = way.get(*name).filter(|value| !value.is_null())?;
@@ -189,11 +190,11 @@ impl<'c> Stated<'c> {
         let file = self.fields[FILE].as_str().map_or_else(String::new, |file| format!(" of {file}"));
         self.error(if way["format"] == "nvfp4-pack-quantized" {
             format!(
-                "`{said}` beside activations of 16 bits is not followed; --dtype int4_sym_g32,bf16 has as many bytes, and is multiplied \
+                "`{said}` beside activations of 16 bits is not followed; run.precision int4_sym_g32,bf16 has as many bytes, and is multiplied \
                  in 16 bits too"
             )
         } else {
-            format!("`{said}`{file} is unknown here; give --dtype")
+            format!("`{said}`{file} is unknown here; give run.precision")
         })
     }
 

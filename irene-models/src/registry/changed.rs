@@ -59,7 +59,7 @@ impl ModelSpec {
     }
 
     /// The names of the fields that [`with_fields`](Self::with_fields) takes: those of the config, and those that the architecture reads.
-    pub fn field_names(&self) -> Vec<&str> {
+    fn field_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = families::names_read(self.model_type()).collect();
         names.extend(self.config.fields().map(|(name, _)| name.as_str()));
         names.sort_unstable();

@@ -19,7 +19,7 @@ impl ModelSpec {
         }
         self.check_degrees(run.parallel)?;
         if !size.sequences.is_multiple_of(data) {
-            let reason = format!("--data-parallel {data} does not divide the batch of {} sequences", size.sequences);
+            let reason = format!("parallel.data {data} does not divide the batch of {} sequences", size.sequences);
             return Err(self.refuse(reason));
         }
         Ok(Run { size: Size { sequences: size.sequences / data, ..size }, ..run })
@@ -35,19 +35,19 @@ impl ModelSpec {
         if let Some((name, _)) = of_copy.into_iter().find(|(_, degree)| *degree > 1)
             && !self.architecture.is_shared_by_gpus()
         {
-            let reason = format!("--{name}-parallel is not followed for {}; --data-parallel is", self.model_type());
+            let reason = format!("parallel.{name} is not followed for {}; parallel.data is", self.model_type());
             return Err(self.refuse(reason));
         }
         let of_stage = parallel.gpus_of_stage();
         if !of_stage.is_multiple_of(expert) {
             return Err(self.refuse(format!(
-                "--expert-parallel {expert} does not divide the {of_stage} GPUs of a stage, over which experts are spread: they are \
-                 --tensor-parallel {tensor} x --data-parallel {data}"
+                "parallel.expert {expert} does not divide the {of_stage} GPUs of a stage, over which experts are spread: they are \
+                 parallel.tensor {tensor} x parallel.data {data}"
             )));
         }
         if !tensor.is_multiple_of(expert) && !expert.is_multiple_of(tensor) {
             return Err(self.refuse(format!(
-                "--expert-parallel {expert} must divide --tensor-parallel {tensor} or be a multiple of it: experts are spread over GPUs of \
+                "parallel.expert {expert} must divide parallel.tensor {tensor} or be a multiple of it: experts are spread over GPUs of \
                  one copy of the model or over whole copies"
             )));
         }

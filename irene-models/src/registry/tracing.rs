@@ -132,8 +132,8 @@ impl ModelSpec {
                 Batch { position_ids, ..batch.after(Cache::of_shape(run.size, &shape, format)) }
             }
             (None, true) => {
-                let option = if run.size.past > 0 { "--past" } else { "--generate" };
-                let reason = format!("it reads whole sequences and keeps no keys and values: leave {option} out");
+                let field = if run.size.past > 0 { "size.past" } else { "run.generate" };
+                let reason = format!("it reads whole sequences and keeps no keys and values: leave {field} out");
                 return Err(self.refuse(reason));
             }
         };

@@ -145,7 +145,7 @@ impl<'v> Cx<'v> {
     }
 
     /// The same context with this cache format, for fused kernels followed by shape; otherwise the cache has the activations' format.
-    pub fn with_cache_format(self, format: Format) -> Self {
+    pub(crate) fn with_cache_format(self, format: Format) -> Self {
         Self { how: How { cache_format: Some(format), ..self.how }, ..self }
     }
 

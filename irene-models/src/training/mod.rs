@@ -121,7 +121,7 @@ impl ModelSpec {
         let is_trainable = run.precision.weights.holds_activations();
         if !is_trainable && training.lora_rank == 0 {
             let reason = format!(
-                "weights in {} are not trained: give --lora-rank to train adapters beside them, or --dtype bf16",
+                "weights in {} are not trained: give training.lora_rank to train adapters beside them, or run.precision bf16",
                 run.precision.weights
             );
             return Err(self.refuse(reason));

@@ -206,6 +206,6 @@ fn a_config_says_the_formats_that_a_model_is_followed_in() {
     let nf4 = r#","torch_dtype":"bfloat16","quantization_config":{"load_in_4bit":true}"#;
     assert_eq!(precision(nf4).unwrap(), "nf4 weights, bf16 activations");
     let unknown = precision(r#","quantization_config":{"quant_method":"aqlm"}"#).unwrap_err();
-    assert!(unknown.contains("field `quantization_config`: `aqlm` is unknown here; give --dtype"), "{unknown}");
+    assert!(unknown.contains("field `quantization_config`: `aqlm` is unknown here; give run.precision"), "{unknown}");
     assert!(precision(r#","torch_dtype":"int64""#).unwrap_err().contains("`int64` is unknown here"));
 }

@@ -135,9 +135,9 @@ fn earlier_keys_and_values_are_read_from_a_cache() {
 fn what_a_model_cannot_go_on_from_is_refused() {
     let refused = |name: &str, run: Run| ModelSpec::find(name).unwrap().trace(run).unwrap_err().to_string();
     let step: Run = Size::new(1, 1).after(8).into();
-    assert!(refused("bert-base-uncased", step).contains("keeps no keys and values: leave --past out"));
+    assert!(refused("bert-base-uncased", step).contains("keeps no keys and values: leave size.past out"));
     let generating = Run { keeps_cache: true, ..Size::new(1, 8).into() };
-    assert!(refused("bert-base-uncased", generating).contains("keys and values: leave --generate out"));
+    assert!(refused("bert-base-uncased", generating).contains("keys and values: leave run.generate out"));
     assert!(refused("gpt2", Size::new(1, 1).after(1024).into()).contains("1 after 1024 tokens is longer than"));
     let long = Run { generate: 1000, ..Size::new(1, 100).into() };
     assert!(refused("gpt2", long).contains("longer than the model's 1024 positions"));

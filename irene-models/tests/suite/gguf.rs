@@ -184,13 +184,20 @@ fn other_tokenizers_are_refused_by_name() {
         TextEncoder::read(Path::new(written.path())).unwrap_err().to_string().replace(written.path(), "FILE")
     };
     assert_eq!(
-        refused(|file| file.text("tokenizer.ggml.model", "bert")),
-        "FILE, field `tokenizer.ggml.model`: `bert` tokenizers are not built from GGUF files: give token ids in place of text"
+        refused(|file| file.text("tokenizer.ggml.model", "rwkv")),
+        "FILE, field `tokenizer.ggml.model`: `rwkv` tokenizers are not built from GGUF files: give token ids in place of text"
     );
-    let pre = refused(|file| file.text("tokenizer.ggml.pre", "default"));
-    assert!(pre.contains("field `tokenizer.ggml.pre`: `default` is unknown here"), "{pre}");
+    let pre = refused(|file| file.text("tokenizer.ggml.pre", "novel"));
+    assert!(pre.contains("field `tokenizer.ggml.pre`: `novel` is unknown here"), "{pre}");
     let merges = refused(|file| file.texts("tokenizer.ggml.merges", &["ab"]));
     assert!(merges.contains("`tokenizer.ggml.merges`: has one without a space between its parts"), "{merges}");
+    let map = refused(|file| {
+        file.text("tokenizer.ggml.model", "t5");
+        file.wholes("tokenizer.ggml.scores", &[0; 96]);
+        file.wholes("tokenizer.ggml.token_type", &[2; 96]);
+        file.wholes("tokenizer.ggml.precompiled_charsmap", &[255, 255, 255, 255, 1]);
+    });
+    assert!(map.contains("field `tokenizer.ggml.precompiled_charsmap`: is damaged"), "{map}");
 }
 
 /// Finds and follows whatever these bytes are, and reads the tokenizer.

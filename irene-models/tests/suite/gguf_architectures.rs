@@ -96,6 +96,23 @@ const BERT: Tensors = &[
 /// The two layers of a reranker with one class.
 const CLASSIFIER: Tensors =
     &[("cls.weight", &[64, 64]), ("cls.bias", &[64]), ("cls.output.weight", &[1, 64]), ("cls.output.bias", &[1])];
+/// The first layer has no norm before its attention.
+const MODERN: Tensors = &[
+    ("token_embd_norm.weight", &[64]),
+    ("output_norm.weight", &[64]),
+    (".attn_qkv.weight", &[192, 64]),
+    (".attn_output.weight", &[64, 64]),
+    (".ffn_norm.weight", &[64]),
+    (".ffn_up.weight", &[512, 64]),
+    (".ffn_down.weight", &[64, 256]),
+];
+/// The head of its rerankers.
+const NORMED_CLASSIFIER: Tensors = &[
+    ("cls.weight", &[64, 64]),
+    ("cls.norm.weight", &[64]),
+    ("cls.output.weight", &[1, 64]),
+    ("cls.output.bias", &[1]),
+];
 const NOMIC: Tensors = &[(".attn_qkv.weight", &[192, 64]), (".ffn_gate.weight", &[256, 64])];
 const GPT_OSS: Tensors = &[
     ("output_norm.weight", &[64]),
@@ -128,6 +145,59 @@ const LATENT: Tensors = &[
     (".attn_output.weight", &[64, 128]),
     (".exp_probs_b.bias", &[4]),
 ];
+/// Both branches from one norm.
+const PARALLEL: Tensors = &[
+    ("output_norm.weight", &[64]),
+    (".attn_norm.weight", &[64]),
+    (".attn_q.weight", &[64, 64]),
+    (".attn_k.weight", &[32, 64]),
+    (".attn_v.weight", &[32, 64]),
+    (".attn_output.weight", &[64, 64]),
+];
+const CORRECTION: Tensors = &[(".exp_probs_b.bias", &[4])];
+/// A layer of gated DeltaNet but for what goes into its heads.
+const DELTA: Tensors = &[
+    ("output_norm.weight", &[64]),
+    (".attn_norm.weight", &[64]),
+    (".post_attention_norm.weight", &[64]),
+    (".attn_qkv.weight", &[128, 64]),
+    (".attn_gate.weight", &[64, 64]),
+    (".ssm_conv1d.weight", &[128, 4]),
+    (".ssm_dt.bias", &[4]),
+    (".ssm_a", &[4]),
+    (".ssm_norm.weight", &[16]),
+    (".ssm_out.weight", &[64, 64]),
+];
+const STEPS: Tensors = &[(".ssm_ba.weight", &[8, 64])];
+const STEPS_APART: Tensors = &[(".ssm_alpha.weight", &[4, 64]), (".ssm_beta.weight", &[4, 64])];
+/// A layer of Mamba-2, whose norm is in the rows of its groups.
+const MAMBA: Tensors = &[
+    ("output_norm.weight", &[64]),
+    (".attn_norm.weight", &[64]),
+    (".ssm_in.weight", &[292, 64]),
+    (".ssm_conv1d.weight", &[160, 4]),
+    (".ssm_conv1d.bias", &[160]),
+    (".ssm_dt.bias", &[4]),
+    (".ssm_a", &[4, 1]),
+    (".ssm_d", &[4, 1]),
+    (".ssm_norm.weight", &[1, 128]),
+    (".ssm_out.weight", &[64, 128]),
+];
+const FFN_NORM: Tensors = &[(".ffn_norm.weight", &[64])];
+/// Nemotron's next layer, of a feed-forward part or of experts.
+const NEXT_DENSE: Tensors =
+    &[("blk.1.attn_norm.weight", &[64]), ("blk.1.ffn_up.weight", &[32, 64]), ("blk.1.ffn_down.weight", &[64, 32])];
+const NEXT_EXPERTS: Tensors = &[
+    ("blk.1.attn_norm.weight", &[64]),
+    ("blk.1.ffn_gate_inp.weight", &[4, 64]),
+    ("blk.1.exp_probs_b.bias", &[4]),
+    ("blk.1.ffn_up_exps.weight", &[4, 32, 64]),
+    ("blk.1.ffn_down_exps.weight", &[4, 64, 32]),
+    ("blk.1.ffn_up_shexp.weight", &[32, 64]),
+    ("blk.1.ffn_down_shexp.weight", &[64, 32]),
+];
+/// The gate of the expert that every token goes to, a single row.
+const SHARED_GATE: Tensors = &[(".ffn_gate_inp_shexp.weight", &[64])];
 const APART: Tensors = &[(".attn_k_b.weight", &[4, 64, 32]), (".attn_v_b.weight", &[4, 32, 64])];
 const JOINT: Tensors = &[(".attn_kv_b.weight", &[256, 64])];
 const DEEPSEEK: &[(&str, u32)] = &[
@@ -156,6 +226,24 @@ const MIXTURE: &[(&str, u32)] = &[
 const GROUPS: &[(&str, u32)] = &[("attention.head_count_kv", 2)];
 const HALF_ROTATED: &[(&str, u32)] = &[("attention.head_count_kv", 2), ("rope.dimension_count", 8)];
 const WINDOW: &[(&str, u32)] = &[("attention.head_count_kv", 2), ("attention.sliding_window", 4)];
+const STATES: &[(&str, u32)] = &[
+    ("attention.head_count_kv", 2),
+    ("attention.key_length", 16),
+    ("rope.dimension_count", 8),
+    ("ssm.conv_kernel", 4),
+    ("ssm.state_size", 16),
+    ("ssm.group_count", 2),
+    ("ssm.time_step_rank", 4),
+    ("ssm.inner_size", 64),
+];
+const MAMBA_SIZES: &[(&str, u32)] = &[
+    ("ssm.conv_kernel", 4),
+    ("ssm.state_size", 16),
+    ("ssm.group_count", 1),
+    ("ssm.time_step_rank", 4),
+    ("ssm.inner_size", 128),
+    ("expert_shared_feed_forward_length", 32),
+];
 const RERANKS: &[(&str, u32)] = &[("pooling_type", 4)];
 
 #[test]
@@ -171,6 +259,12 @@ fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
         ("glm4", "glm4", TaskHead::Lm, HALF_ROTATED, [ATTENTION, BIASES, GLM4].concat()),
         ("seed_oss", "seed_oss", TaskHead::Lm, GROUPS, [SEED_OSS, BIASES, DENSE].concat()),
         ("ernie4_5", "ernie4_5", TaskHead::Lm, GROUPS, [ATTENTION, DENSE].concat()),
+        ("mistral3", "mistral", TaskHead::Lm, GROUPS, [ATTENTION, DENSE].concat()),
+        ("command-r", "cohere", TaskHead::Lm, GROUPS, [PARALLEL, DENSE].concat()),
+        ("cohere2", "cohere2", TaskHead::Lm, WINDOW, [PARALLEL, DENSE].concat()),
+        ("olmoe", "olmoe", TaskHead::Lm, MIXTURE, [ATTENTION, JOINT_NORMS, EXPERTS].concat()),
+        ("minimax-m2", "minimax_m2", TaskHead::Lm, MIXTURE, [ATTENTION, JOINT_NORMS, CORRECTION, EXPERTS].concat()),
+        ("qwen35", "qwen3_5_text", TaskHead::Lm, STATES, [DELTA, STEPS_APART, DENSE].concat()),
         ("gpt-oss", "gpt_oss", TaskHead::Lm, MIXTURE, [GPT_OSS, EXPERTS].concat()),
         ("llama4", "llama4_text", TaskHead::Lm, MIXTURE, [ATTENTION, EXPERTS, SHARED].concat()),
         ("granitemoe", "granitemoe", TaskHead::Lm, MIXTURE, [ATTENTION, EXPERTS].concat()),
@@ -180,6 +274,8 @@ fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
         ("bert", "bert", TaskHead::Classification, RERANKS, [SEGMENTS, ENCODER, BERT, CLASSIFIER].concat()),
         ("bert", "distilbert", TaskHead::None, &[("pooling_type", 1)][..], [ENCODER, BERT].concat()),
         ("bert", "distilbert", TaskHead::Classification, RERANKS, [ENCODER, BERT, CLASSIFIER].concat()),
+        ("modern-bert", "modernbert", TaskHead::None, &[("attention.sliding_window", 8)][..], MODERN.to_vec()),
+        ("modern-bert", "modernbert", TaskHead::Classification, RERANKS, [MODERN, NORMED_CLASSIFIER].concat()),
         ("nomic-bert", "nomic_bert", TaskHead::None, &[("pooling_type", 1)][..], [SEGMENTS, ENCODER, NOMIC].concat()),
     ] {
         let mut file = tiny(architecture, sizes, &tensors);
@@ -205,7 +301,7 @@ fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
         assert_eq!(spec.share_bytes(run).unwrap(), file.tensor_bytes(), "{architecture}");
         let said: Vec<String> = spec.notes().iter().map(|note| note.replace(written.path(), "FILE")).collect();
         let expected: &[&str] = match head {
-            TaskHead::Classification => &["FILE has a classifier, which --head classification adds"],
+            TaskHead::Classification => &["FILE has a classifier, which the head classification adds"],
             _ => &[],
         };
         assert_eq!(said, expected, "{architecture}");
@@ -216,6 +312,47 @@ fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
         let run = Run { precision: spec.config().precision().unwrap(), ..run };
         let found = spec.trace(run).unwrap_err().to_string();
         assert!(found.contains(&lacking.name) && !found.contains('\n'), "{found}");
+    }
+}
+
+/// Qwen3-Next and Qwen3.5's mixtures.
+#[test]
+fn layers_of_states_may_have_experts() {
+    for (architecture, model_type, steps) in
+        [("qwen3next", "qwen3_next", STEPS), ("qwen35moe", "qwen3_5_moe_text", STEPS_APART)]
+    {
+        let sizes = [STATES, MIXTURE, &[("expert_shared_feed_forward_length", 32)]].concat();
+        let file = tiny(architecture, &sizes, &[DELTA, steps, SHARED_GATE, EXPERTS, SHARED].concat());
+        let written = file.written(architecture);
+        let spec = find(written.path());
+        let run = Run { head: TaskHead::Lm, precision: spec.config().precision().unwrap(), ..Size::new(2, 5).into() };
+        assert_eq!((spec.model_type(), spec.share_bytes(run).unwrap()), (model_type, file.tensor_bytes()));
+        assert!(spec.notes().is_empty(), "{:?}", spec.notes());
+    }
+}
+
+/// Granite 4, Nemotron-H and Nemotron 3, whose layers' kinds are in arrays of sizes.
+#[test]
+fn layers_of_states_have_no_heads_of_keys() {
+    let dense: Tensors =
+        &[(".ffn_gate.weight", &[32, 64]), (".ffn_up.weight", &[32, 64]), (".ffn_down.weight", &[64, 32])];
+    let no_experts: &[(&str, u32)] = &[];
+    for (architecture, model_type, sizes, feeds, tensors) in [
+        ("granitehybrid", "granitemoehybrid", no_experts, &[32][..], [MAMBA, FFN_NORM, dense].concat()),
+        ("granitehybrid", "granitemoehybrid", MIXTURE, &[32][..], [MAMBA, FFN_NORM, EXPERTS, SHARED].concat()),
+        ("nemotron_h", "nemotron_h", no_experts, &[0, 32][..], [MAMBA, NEXT_DENSE].concat()),
+        ("nemotron_h_moe", "nemotron_h", MIXTURE, &[0, 32][..], [MAMBA, NEXT_EXPERTS].concat()),
+    ] {
+        let mut file = tiny(architecture, &[MAMBA_SIZES, sizes].concat(), &tensors);
+        file.whole(&format!("{architecture}.block_count"), feeds.len() as u32);
+        file.whole(&format!("{architecture}.expert_shared_count"), 1);
+        file.wholes(&format!("{architecture}.attention.head_count_kv"), &vec![0; feeds.len()]);
+        file.wholes(&format!("{architecture}.feed_forward_length"), feeds);
+        let written = file.written(architecture);
+        let spec = find(written.path());
+        let run = Run { head: TaskHead::Lm, precision: spec.config().precision().unwrap(), ..Size::new(2, 5).into() };
+        assert_eq!((spec.model_type(), spec.share_bytes(run).unwrap()), (model_type, file.tensor_bytes()));
+        assert!(spec.notes().is_empty(), "{:?}", spec.notes());
     }
 }
 

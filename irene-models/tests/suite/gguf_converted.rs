@@ -1,6 +1,9 @@
 //! Checkpoints of transformers' under llama.cpp's names: the files give what transformers computed.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+};
 
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{Batch, Cx, ModelSpec, TaskHead};
@@ -13,7 +16,7 @@ use crate::{
 };
 
 /// Modules of transformers, and tensors by llama.cpp's tables.
-const NAMES: [(&str, &str); 38] = [
+const NAMES: &[(&str, &str)] = &[
     ("embed_tokens", "token_embd"),
     ("norm", "output_norm"),
     ("lm_head", "output"),
@@ -52,13 +55,37 @@ const NAMES: [(&str, &str); 38] = [
     ("ffn.lin1", "ffn_up"),
     ("ffn.lin2", "ffn_down"),
     ("output_layer_norm", "layer_output_norm"),
+    ("embeddings.tok_embeddings", "token_embd"),
+    ("embeddings.norm", "token_embd_norm"),
+    ("final_norm", "output_norm"),
+    ("attn_norm", "attn_norm"),
+    ("attn.Wqkv", "attn_qkv"),
+    ("attn.Wo", "attn_output"),
+    ("mlp_norm", "ffn_norm"),
+    ("mlp.Wi", "ffn_up"),
+    ("mlp.Wo", "ffn_down"),
+    ("mlp.gate", "ffn_gate_inp"),
+    ("mlp.shared_experts.gate_proj", "ffn_gate_shexp"),
+    ("mlp.shared_experts.up_proj", "ffn_up_shexp"),
+    ("mlp.shared_experts.down_proj", "ffn_down_shexp"),
+    ("final_layernorm", "output_norm"),
+    ("self_attn.dense", "attn_output"),
+    ("mlp.fc1", "ffn_up"),
+    ("mlp.fc2", "ffn_down"),
 ];
 
-/// The projections of an expert, which files of before April 2024 have one by one.
-const EXPERT: [(&str, &str); 3] = [("w1", "ffn_gate"), ("w3", "ffn_up"), ("w2", "ffn_down")];
+/// The projections of an expert.
+const EXPERT: &[(&str, &str)] = &[
+    ("w1", "ffn_gate"),
+    ("w3", "ffn_up"),
+    ("w2", "ffn_down"),
+    ("gate_proj", "ffn_gate"),
+    ("up_proj", "ffn_up"),
+    ("down_proj", "ffn_down"),
+];
 
 /// Sizes by llama.cpp's names and those of configs.
-const SIZES: [(&str, &[&str]); 10] = [
+const SIZES: &[(&str, &[&str])] = &[
     ("embedding_length", &["hidden_size", "dim"]),
     ("block_count", &["num_hidden_layers", "n_layers"]),
     ("attention.head_count", &["num_attention_heads", "n_heads"]),
@@ -66,9 +93,14 @@ const SIZES: [(&str, &[&str]); 10] = [
     ("feed_forward_length", &["intermediate_size", "hidden_dim"]),
     ("context_length", &["max_position_embeddings"]),
     ("attention.key_length", &["head_dim"]),
-    ("attention.sliding_window", &["sliding_window"]),
-    ("expert_count", &["num_local_experts"]),
+    ("attention.sliding_window", &["sliding_window", "local_attention"]),
+    ("expert_count", &["num_local_experts", "num_experts", "n_routed_experts"]),
     ("expert_used_count", &["num_experts_per_tok"]),
+    ("expert_feed_forward_length", &["moe_intermediate_size"]),
+    ("expert_shared_count", &["n_shared_experts"]),
+    ("expert_group_count", &["n_group"]),
+    ("expert_group_used_count", &["topk_group"]),
+    ("leading_dense_block_count", &["first_k_dense_replace"]),
 ];
 
 fn fixture(name: &str) -> PathBuf {
@@ -79,8 +111,8 @@ fn safetensors(path: PathBuf) -> HashMap<String, Candle> {
     candle_core::safetensors::load(path, &Device::Cpu).unwrap()
 }
 
-/// The tensor of a parameter; none for those that the file does not have.
-fn named(key: &str, after_attention: &str) -> Option<String> {
+/// The tensor of a parameter, and the number of its expert; none for those that the file does not have.
+fn named(key: &str, after_attention: &str) -> Option<(String, Option<usize>)> {
     let key = ["model.", "bert.", "distilbert."].iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key);
     let (module, kind) = key.rsplit_once('.')?;
     let kind = match kind {
@@ -91,18 +123,20 @@ fn named(key: &str, after_attention: &str) -> Option<String> {
     let lists = ["layers.", "encoder.layer.", "transformer.layer."];
     let Some(inside) = lists.iter().find_map(|list| module.strip_prefix(list)) else {
         let (_, name) = NAMES.iter().find(|(known, _)| *known == module)?;
-        return Some(format!("{name}.{kind}"));
+        return Some((format!("{name}.{kind}"), None));
     };
     let (layer, inner) = inside.split_once('.')?;
-    let name = match inner.strip_prefix("block_sparse_moe.experts.").and_then(|expert| expert.split_once('.')) {
+    if kind == "e_score_correction_bias" {
+        return Some((format!("blk.{layer}.exp_probs_b.bias"), None));
+    }
+    let (name, expert) = match inner.split_once(".experts.").and_then(|(_, expert)| expert.split_once('.')) {
         Some((expert, projection)) => {
-            let (_, name) = EXPERT.iter().find(|(known, _)| *known == projection)?;
-            format!("{name}.{expert}")
+            (EXPERT.iter().find(|(known, _)| *known == projection)?.1, Some(expert.parse().ok()?))
         }
-        None if inner == "post_attention_layernorm" => after_attention.to_owned(),
-        None => NAMES.iter().find(|(known, _)| *known == inner)?.1.to_owned(),
+        None if inner == "post_attention_layernorm" => (after_attention, None),
+        None => (NAMES.iter().find(|(known, _)| *known == inner)?.1, None),
     };
-    Some(format!("blk.{layer}.{name}.{kind}"))
+    Some((format!("blk.{layer}.{name}.{kind}"), expert))
 }
 
 /// A config's sizes and positions as llama.cpp's converter writes them.
@@ -110,15 +144,21 @@ fn described(architecture: &str, config: &Value) -> File {
     let mut file = File::new(architecture);
     let key = |key: &str| format!("{architecture}.{key}");
     for (name, fields) in SIZES {
-        if let Some(size) = fields.iter().find_map(|field| config[field].as_u64()) {
+        if let Some(size) = fields.iter().find_map(|field| config[*field].as_u64()) {
             file.whole(&key(name), size as u32);
         }
     }
+    let local = &config["rope_parameters"]["sliding_attention"]["rope_theta"];
     let rope = &config["rope_parameters"];
     let rope = if rope["full_attention"].is_object() { &rope["full_attention"] } else { rope };
     for (name, value) in [
         ("attention.layer_norm_rms_epsilon", &config["rms_norm_eps"]),
         ("attention.layer_norm_epsilon", &config["layer_norm_eps"]),
+        ("attention.layer_norm_rms_epsilon", &config["norm_eps"]),
+        ("attention.temperature_scale", &rope["llama_4_scaling_beta"]),
+        ("expert_weights_scale", &config["routed_scaling_factor"]),
+        ("logit_scale", &config["logit_scale"]),
+        ("rope.freq_base_swa", local),
         ("rope.freq_base", if rope.is_object() { &rope["rope_theta"] } else { &config["rope_theta"] }),
         ("rope.scaling.factor", &rope["factor"]),
     ] {
@@ -126,7 +166,9 @@ fn described(architecture: &str, config: &Value) -> File {
             file.number(&key(name), number as f32);
         }
     }
-    if let (Some(share), Some(width)) = (rope["partial_rotary_factor"].as_f64(), config["head_dim"].as_f64()) {
+    let of_heads = || Some(config["hidden_size"].as_f64()? / config["num_attention_heads"].as_f64()?);
+    let width = config["head_dim"].as_f64().or_else(of_heads);
+    if let (Some(share), Some(width)) = (rope["partial_rotary_factor"].as_f64(), width) {
         file.whole(&key("rope.dimension_count"), (share * width) as u32);
     }
     if rope["rope_type"] == "yarn" {
@@ -148,19 +190,41 @@ fn alternating(rows: &Candle, heads: usize) -> Candle {
     halves.contiguous().unwrap().reshape((all, columns)).unwrap()
 }
 
+/// The tensor as a file has it, and the place in it where it has several: experts, which files of before April 2024 have one by one (Llama's
+/// here), and the projections that Phi-2's first files have in one.
+fn stored(architecture: &str, tensor: &str, expert: Option<usize>) -> (String, Option<usize>) {
+    const PROJECTIONS: [&str; 3] = ["attn_q.", "attn_k.", "attn_v."];
+    let projection = PROJECTIONS.iter().position(|part| architecture == "phi2" && tensor.contains(part));
+    match (expert, projection) {
+        (Some(expert), _) if architecture == "llama" => (tensor.replace(".weight", &format!(".{expert}.weight")), None),
+        (Some(expert), _) => (tensor.replace(".weight", "_exps.weight"), Some(expert)),
+        (None, Some(place)) => (tensor.replace(PROJECTIONS[place], "attn_qkv."), Some(place)),
+        (None, None) => (tensor.to_owned(), None),
+    }
+}
+
 /// The file of a fixture's checkpoint.
 fn converted(name: &str, architecture: &str, after_attention: &str) -> Written {
     let config: Value = serde_json::from_slice(&std::fs::read(fixture(name).join("config.json")).unwrap()).unwrap();
     let mut file = described(architecture, &config);
-    let mut numbers = HashMap::new();
+    let mut tensors = BTreeMap::<String, BTreeMap<usize, Candle>>::new();
+    let alternates = ["llama", "mistral3"].contains(&architecture);
     for (key, values) in safetensors(fixture(name).join("model.safetensors")) {
-        let Some(tensor) = named(&key, after_attention) else { continue };
+        let Some((tensor, expert)) = named(&key, after_attention) else { continue };
         let heads = |field: &str| config[field].as_u64().unwrap() as usize;
         let values = match tensor.rsplit('.').nth(1) {
-            Some("attn_q") if architecture == "llama" => alternating(&values, heads("num_attention_heads")),
-            Some("attn_k") if architecture == "llama" => alternating(&values, heads("num_key_value_heads")),
+            Some("attn_q") if alternates => alternating(&values, heads("num_attention_heads")),
+            Some("attn_k") if alternates => alternating(&values, heads("num_key_value_heads")),
             _ => values,
         };
+        let (tensor, place) = stored(architecture, &tensor, expert);
+        // Experts are stacked, and projections follow each other.
+        let values = if expert.and(place).is_some() { values.unsqueeze(0).unwrap() } else { values };
+        tensors.entry(tensor).or_default().insert(place.unwrap_or(0), values);
+    }
+    let mut numbers = HashMap::new();
+    for (tensor, parts) in tensors {
+        let values = Candle::cat(&parts.into_values().collect::<Vec<_>>(), 0).unwrap();
         file.tensor(tensor.clone(), values.dims(), F32);
         numbers.insert(tensor, values.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1().unwrap());
     }
@@ -176,6 +240,13 @@ fn decoders_give_the_logits_of_their_checkpoints() {
         ("glm4", "glm4", "ffn_norm"),
         ("ernie4_5", "ernie4_5", "ffn_norm"),
         ("mixtral", "llama", "ffn_norm"),
+        ("ministral3", "mistral3", "ffn_norm"),
+        ("cohere", "command-r", "ffn_norm"),
+        ("cohere2", "cohere2", "ffn_norm"),
+        ("glm4_moe", "glm4moe", "post_attention_norm"),
+        ("olmoe", "olmoe", "ffn_norm"),
+        ("minimax_m2", "minimax-m2", "ffn_norm"),
+        ("phi", "phi2", "ffn_norm"),
     ] {
         let written = converted(&format!("llm/{name}"), architecture, after_attention);
         let spec = ModelSpec::find(written.path()).unwrap();
@@ -194,8 +265,8 @@ fn decoders_give_the_logits_of_their_checkpoints() {
 
 #[test]
 fn encoders_give_the_hidden_states_of_their_checkpoints() {
-    for name in ["bert", "distilbert"] {
-        let written = converted(name, "bert", "");
+    for (name, architecture) in [("bert", "bert"), ("distilbert", "bert"), ("modernbert", "modern-bert")] {
+        let written = converted(name, architecture, "");
         let spec = ModelSpec::find(written.path()).unwrap();
         assert_eq!(spec.model_type(), name);
         assert!(spec.notes().is_empty(), "{name}: {:?}", spec.notes());

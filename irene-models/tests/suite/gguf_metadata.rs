@@ -43,6 +43,17 @@ fn a_file_without_the_size_of_windows_has_none() {
 }
 
 #[test]
+fn layers_of_several_kinds_are_told_by_their_sizes() {
+    let mut file =
+        tiny("granitehybrid", &[("block_count", 2), ("ssm.time_step_rank", 4), ("ssm.inner_size", 128)], &[]);
+    file.wholes("granitehybrid.attention.head_count_kv", &[0, 2]);
+    let config = read(&file).unwrap();
+    assert_eq!((&config["layer_types"], &config["num_key_value_heads"]), (&json!(["mamba", "attention"]), &json!(2)));
+    file.wholes("granitehybrid.attention.head_count_kv", &[1, 2]);
+    assert!(read(&file).unwrap_err().contains("differs from layer to layer"));
+}
+
+#[test]
 fn the_cap_of_logits_is_read() {
     let mut file = tiny("gemma3", &[], &[]);
     assert_eq!(read(&file).unwrap().get("final_logit_softcapping"), None);
@@ -158,14 +169,52 @@ fn texts_are_cut_and_begun_by_the_word_of_their_tokenizer() {
         ("dbrx", &[2, 4]),
         ("glm4", &[2, 4]),
         ("exaone4", &[2, 4]),
+        ("modern-bert", &[2, 4]),
+        ("deepseek-v3", &[2, 4]),
+        ("falcon", &[2, 4]),
+        ("default", &[2, 4]),
         // Each digit alone.
         ("qwen2", &[2, 3, 3]),
         ("seed-coder", &[2, 3, 3]),
         ("deepseek-coder", &[2, 3, 3]),
+        ("qwen35", &[2, 3, 3]),
         // A capital begins a word.
         ("gpt-4o", &[0, 1, 4]),
+        ("minimax-m2", &[0, 1, 4]),
         ("tekken", &[5, 0, 1, 3, 3]),
     ] {
         assert_eq!(ids(pre), expected, "{pre}");
     }
+}
+
+/// The ids of a text by a vocabulary of a kind of its own.
+#[cfg(feature = "text")]
+fn ids_by(model: &str, tokens: &[&str], kinds: &[u32], text: &str) -> Vec<i64> {
+    let mut file = gpt2_with_words();
+    file.text("tokenizer.ggml.model", model);
+    file.texts("tokenizer.ggml.tokens", tokens);
+    file.wholes("tokenizer.ggml.token_type", kinds);
+    // Rather a long piece than the short ones in it.
+    let scores: Vec<u32> = tokens.iter().map(|token| 2 * token.chars().count() as u32 - 1).collect();
+    file.wholes("tokenizer.ggml.scores", &scores);
+    file.whole("tokenizer.ggml.eos_token_id", 2);
+    let written = file.written(model);
+    let encoder = irene_models::TextEncoder::read(written.path().as_ref()).unwrap();
+    encoder.encode(&[text.to_owned()], 0).unwrap().ids
+}
+
+#[cfg(feature = "text")]
+#[test]
+fn words_of_bert_are_marked_where_they_begin() {
+    let tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁the", "▁cat", "s", "▁,"];
+    let kinds = [3, 3, 3, 3, 1, 1, 1, 1];
+    assert_eq!(ids_by("bert", &tokens, &kinds, "The cáts, cat dogs"), [2, 4, 5, 6, 7, 5, 1, 3]);
+}
+
+#[cfg(feature = "text")]
+#[test]
+fn pieces_of_xlm_roberta_are_those_with_the_best_scores() {
+    let tokens = ["<s>", "<pad>", "</s>", "<unk>", "▁the", "▁cat", "s", "▁", "t"];
+    let kinds = [3, 3, 3, 2, 1, 1, 1, 1, 1];
+    assert_eq!(ids_by("t5", &tokens, &kinds, "the  cats"), [4, 5, 6, 2]);
 }

@@ -204,6 +204,12 @@ fixtures!(
     seed_oss,
     smollm3,
     starcoder2,
+    flex_olmo,
+    ernie4_5_moe,
+    hunyuan_v1_moe,
+    dots1,
+    solar_open,
+    exaone_moe,
 );
 
 /// A copy of a fixture with these fields in its config.

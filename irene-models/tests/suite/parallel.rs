@@ -284,22 +284,16 @@ fn the_vocabulary_is_padded_as_engines_do_it() {
 }
 
 #[test]
-fn sizes_that_do_not_divide_are_refused_with_the_field_and_the_flag() {
+fn sizes_that_do_not_divide_are_refused_with_the_field_and_the_degree() {
     let refused =
         |json: &str, size: Size, parallel: Parallel| spec(json).trace(run(size, parallel)).unwrap_err().to_string();
     let llama = config("llama", 2, 1, 1, 1);
     let of_llama = |parallel| refused(&llama, Size::new(4, 2), parallel);
     let heads = of_llama(tensor(3));
-    assert_eq!(
-        heads,
-        "config.json, field `num_attention_heads`: 4 heads cannot be split evenly by --tensor-parallel 3"
-    );
+    assert_eq!(heads, "config.json, field `num_attention_heads`: 4 heads cannot be split evenly by parallel.tensor 3");
     let inner =
         refused(&llama.replace("\"intermediate_size\":4", "\"intermediate_size\":6"), Size::new(1, 2), tensor(4));
-    assert!(
-        inner.contains("`intermediate_size`: 6 inner numbers") && inner.ends_with("--tensor-parallel 4"),
-        "{inner}"
-    );
+    assert!(inner.contains("`intermediate_size`: 6 inner numbers") && inner.ends_with("parallel.tensor 4"), "{inner}");
     let groups = llama
         .replace("\"num_attention_heads\":4,", "\"num_attention_heads\":12,")
         .replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":3")
@@ -307,19 +301,19 @@ fn sizes_that_do_not_divide_are_refused_with_the_field_and_the_flag() {
     let groups = refused(&groups, Size::new(1, 2), tensor(4));
     assert!(groups.contains("`num_key_value_heads`: 3 heads of keys and values cannot be split"), "{groups}");
     let stages = of_llama(Parallel { pipeline: 3, ..Parallel::default() });
-    assert!(stages.ends_with("field `num_hidden_layers`: 2 layers are fewer than --pipeline-parallel 3"), "{stages}");
+    assert!(stages.ends_with("field `num_hidden_layers`: 2 layers are fewer than parallel.pipeline 3"), "{stages}");
     let experts = of_llama(Parallel { expert: 2, ..tensor(2) });
-    assert!(experts.contains("--expert-parallel spreads a mixture of experts, and this model is none"), "{experts}");
+    assert!(experts.contains("parallel.expert spreads a mixture of experts, and this model is none"), "{experts}");
     let gpus = of_llama(Parallel { expert: 8, ..Parallel::default() });
-    assert!(gpus.contains("--expert-parallel 8 does not divide the 1 GPUs of a stage"), "{gpus}");
+    assert!(gpus.contains("parallel.expert 8 does not divide the 1 GPUs of a stage"), "{gpus}");
     let across = of_llama(Parallel { data: 3, expert: 6, ..tensor(4) });
-    assert!(across.contains("--expert-parallel 6 must divide --tensor-parallel 4 or be a multiple of it"), "{across}");
+    assert!(across.contains("parallel.expert 6 must divide parallel.tensor 4 or be a multiple of it"), "{across}");
     let copies = of_llama(Parallel { data: 3, ..Parallel::default() });
-    assert!(copies.ends_with("--data-parallel 3 does not divide the batch of 4 sequences"), "{copies}");
+    assert!(copies.ends_with("parallel.data 3 does not divide the batch of 4 sequences"), "{copies}");
     let mixtral = config("mixtral", 1, 3, 1, 3).replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":12");
     let experts = refused(&mixtral, Size::new(4, 2), Parallel { expert: 3, ..tensor(3) });
     assert!(
-        experts.contains("`num_local_experts`: 8 experts cannot be split evenly by --expert-parallel 3"),
+        experts.contains("`num_local_experts`: 8 experts cannot be split evenly by parallel.expert 3"),
         "{experts}"
     );
     let none = of_llama(tensor(0));
@@ -349,7 +343,7 @@ fn models_that_are_no_decoders_are_copied_alone() {
     let bert = ModelSpec::find("bert-base-uncased").unwrap();
     let at = |parallel| bert.trace(Run { parallel, ..Size::new(8, 16).into() });
     let error = at(tensor(2)).unwrap_err().to_string();
-    assert!(error.ends_with("--tensor-parallel is not followed for bert; --data-parallel is"), "{error}");
+    assert!(error.ends_with("parallel.tensor is not followed for bert; parallel.data is"), "{error}");
     let copies = at(Parallel { data: 4, ..Parallel::default() }).unwrap();
     let one = bert.trace(Size::new(2, 16)).unwrap();
     assert_eq!(copies.root().get(Quantity::Flops), one.root().get(Quantity::Flops));

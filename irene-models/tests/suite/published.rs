@@ -147,6 +147,26 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         "moe_intermediate_size": 704});
     let gemma = config("gemma4_text", [2816, 30, 16, 8, 2112, 262_144], gemma);
     let olmoe = config("olmoe", [2048, 16, 16, 16, 1024, 50_304], json!({}));
+    let dots = json!({"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6, "moe_intermediate_size": 1408,
+        "first_k_dense_replace": 1, "moe_layer_freq": 1, "sliding_window": null, "scoring_func": "noaux_tc"});
+    let dots = config("dots1", [4096, 62, 32, 32, 10944, 152_064], dots);
+    let solar = json!({"head_dim": 128, "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 8,
+        "moe_intermediate_size": 1280, "first_k_dense_replace": 0, "use_qk_norm": false});
+    let solar = config("solar_open", [4096, 48, 64, 8, 0, 196_608], solar);
+    let is_sparse: Vec<bool> = (0..48).map(|place| place > 0).collect();
+    let exaone = json!({"head_dim": 128, "num_experts": 128, "num_shared_experts": 1, "num_experts_per_tok": 8,
+        "moe_intermediate_size": 2048, "is_moe_layer": is_sparse, "sliding_window": 128, "sliding_window_pattern": "LLLG",
+        "architectures": ["ExaoneMoEForCausalLM"]});
+    let exaone = config("exaone_moe", [6144, 48, 64, 8, 18432, 153_600], exaone);
+    let ernie = json!({"moe_num_experts": 64, "moe_num_shared_experts": 2, "moe_k": 6, "moe_intermediate_size": 1536,
+        "moe_layer_start_index": 1, "moe_layer_end_index": -1, "moe_capacity": [64, 64, 64], "moe_use_aux_free": true,
+        "auto_map": {"AutoModelForCausalLM": "modeling_ernie4_5_moe.Ernie4_5_MoeForCausalLM"}});
+    let ernie = config("ernie4_5_moe", [2560, 28, 20, 4, 12288, 103_424], ernie);
+    let hunyuan = json!({"attention_head_dim": 128, "num_experts": 64, "moe_topk": vec![8; 32], "num_shared_expert": vec![1; 32],
+        "moe_intermediate_size": vec![3072; 32], "use_mixed_mlp_moe": true, "use_qk_norm": true, "tie_word_embeddings": true,
+        "rope_scaling": {"type": "dynamic", "alpha": 1000.0, "factor": 1.0}});
+    let hunyuan = config("hunyuan_v1_moe", [4096, 32, 32, 8, 3072, 128_167], hunyuan);
+    let flex = config("flex_olmo", [4096, 32, 32, 32, 11008, 100_352], json!({}));
     are_published([
         ("Kimi K2", kimi, [1_026_408_232_448, 32_861_500_928], 70_272),
         ("GLM-4.7-Flash", flash, [29_943_393_920, 3_896_766_080], 54_144),
@@ -154,12 +174,18 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         ("MiniMax-M2", minimax, [228_689_764_864, 11_030_553_088], 253_952),
         ("Gemma 4 26B-A4B", gemma, [25_233_141_790, 3_822_530_590], 20_480),
         ("OLMoE", olmoe, [6_919_161_856, 1_282_017_280], 131_072),
+        ("dots.llm1", dots, [142_774_381_696, 14_016_588_928], 1_015_808),
+        ("Solar Open 100B", solar, [102_651_799_552, 12_054_833_152], 196_608),
+        ("K-EXAONE", exaone, [236_571_156_352, 23_668_285_312], 49_152),
+        ("ERNIE 4.5 21B-A3B", ernie, [21_825_437_888, 3_352_150_208], 57_344),
+        ("Hunyuan A13B", hunyuan, [80_393_183_232, 12_747_448_320], 131_072),
+        ("FlexOlmo 7x7B", flex, [33_270_665_216, 24_613_621_760], 524_288),
         ("Qwen3-VL-30B-A3B", vision, [30_532_122_624, 3_353_032_704], 98_304),
     ]);
 }
 
 #[test]
-fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token() {
+fn models_with_states_have_their_published_parameters_in_all_and_for_a_token() {
     let nemotron = json!({"head_dim": 128, "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
         "mamba_num_heads": 64, "moe_intermediate_size": 1856, "moe_shared_expert_intermediate_size": 3712, "n_routed_experts": 128,
         "num_experts_per_tok": 6, "rope_theta": 10000});
@@ -170,6 +196,13 @@ fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token()
     let of_35b = json!({"num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
         "shared_expert_intermediate_size": 512, "mlp_only_layers": [], "output_gate_type": "swish"});
     let of_35b = config("qwen3_5_moe_text", [2048, 40, 16, 2, 0, 248_320], of_35b);
+    let dense = json!({"block_ff_dim": 12288, "block_use_swiglu": true, "conv_dim": 2048, "conv_dim_out": 2048, "conv_L_cache": 3,
+        "num_heads": 32, "full_attn_idxs": [2, 5, 8, 10, 12, 14]});
+    let dense = config("lfm2", [2048, 16, 32, 8, 0, 65_536], dense);
+    let kinds = |place: usize| if [2, 6, 10, 14, 18, 21].contains(&place) { "full_attention" } else { "conv" };
+    let lfm2 = json!({"num_dense_layers": 2, "num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 1792,
+        "conv_L_cache": 3, "conv_bias": false, "use_expert_bias": true, "layer_types": (0..24).map(kinds).collect::<Vec<_>>()});
+    let lfm2 = config("lfm2_moe", [2048, 24, 32, 8, 7168, 65_536], lfm2);
     let kinds = |place: usize| if place % 10 == 5 { "attention" } else { "mamba" };
     let granite = json!({"shared_intermediate_size": 1536, "num_local_experts": 72, "num_experts_per_tok": 10, "mamba_d_state": 128,
         "position_embedding_type": "nope", "tie_word_embeddings": true, "layer_types": (0..40).map(kinds).collect::<Vec<_>>()});
@@ -178,6 +211,8 @@ fn mixtures_with_states_have_their_published_parameters_in_all_and_for_a_token()
         ("Nemotron 3 Nano", nemotron, [31_577_940_288, 3_580_076_352], 6144),
         ("Qwen3-Next", next, [79_674_391_296, 3_874_929_408], 24_576),
         ("Qwen3.5-35B-A3B", of_35b, [34_660_610_688, 3_454_988_928], 20_480),
+        ("LFM2-1.2B", dense, [1_170_340_608; 2], 12_288),
+        ("LFM2-8B-A1B", lfm2, [8_339_930_560, 1_557_740_992], 12_288),
         ("Granite 4 H Small", granite, [32_207_337_984, 8_803_121_664], 16_384),
     ]);
 }
@@ -190,8 +225,8 @@ fn small_next() -> ModelSpec {
     spec(&config("qwen3_next", [32, 4, 4, 2, 16, 64], linear))
 }
 
-fn of_scope(run: Run, scope: &str, quantity: Quantity) -> f64 {
-    let tree = small_next().trace(run).unwrap();
+fn of_scope(spec: &ModelSpec, run: Run, scope: &str, quantity: Quantity) -> f64 {
+    let tree = spec.trace(run).unwrap();
     tree.nodes().iter().find(|node| node.scope() == scope).unwrap().get(quantity).unwrap()
 }
 
@@ -199,7 +234,7 @@ fn of_scope(run: Run, scope: &str, quantity: Quantity) -> f64 {
 fn a_step_of_deltanet_costs_the_same_whatever_came_before() {
     let bytes = |past: usize, scope: &str| {
         let run = Run { kernels: Kernels::Fused, ..Size::new(3, 1).after(past).into() };
-        of_scope(run, scope, Quantity::MovedBytes)
+        of_scope(&small_next(), run, scope, Quantity::MovedBytes)
     };
     for layer in ["root.0", "root.1", "root.2"] {
         assert_eq!(bytes(10, layer), bytes(1000, layer), "{layer}");
@@ -211,7 +246,7 @@ fn a_step_of_deltanet_costs_the_same_whatever_came_before() {
 fn a_prompt_of_deltanet_costs_its_chunks() {
     let flops = |tokens: usize| {
         let run = Run { kernels: Kernels::Fused, ..Size::new(1, tokens).into() };
-        (of_scope(run, "root.0.linear_attn", Quantity::Flops) * 1e6).round()
+        (of_scope(&small_next(), run, "root.0.linear_attn", Quantity::Flops) * 1e6).round()
     };
     assert_eq!(flops(128), 2.0 * flops(64));
     // A chunk of 64 tokens: the triangle of keys and its inverse, what they make of values and keys, what that leaves beside the state, the
@@ -226,4 +261,19 @@ fn a_prompt_of_deltanet_costs_its_chunks() {
     let (convolution, norm) = ((2 * 4 + 5) * 64 * chunk, (4 + 5 + 1 + 1) * 32 * chunk);
     let all = triangles + made + left + states + results + projections + convolution + norm;
     assert_eq!(flops(64), f64::from(all));
+}
+
+#[test]
+fn a_short_convolution_costs_a_token_the_same_whatever_came_before() {
+    let layers = json!({"layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": false});
+    let lfm2 = spec(&config("lfm2", [32, 2, 4, 2, 24, 64], layers));
+    let run = |size: Size| Run { kernels: Kernels::Fused, ..size.into() };
+    let bytes =
+        |past: usize, scope: &str| of_scope(&lfm2, run(Size::new(3, 1).after(past)), scope, Quantity::MovedBytes);
+    assert_eq!(bytes(10, "root.0"), bytes(1000, "root.0"));
+    assert!(bytes(1000, "root.1") > bytes(10, "root.1"));
+    // Both projections, the products with gates, and three taps.
+    let of_token = 2 * 32 * 96 + 2 * 32 * 32 + 2 * 32 + 2 * 3 * 32;
+    let flops = of_scope(&lfm2, run(Size::new(1, 5)), "root.0.conv", Quantity::Flops) * 1e6;
+    assert_eq!(flops.round(), f64::from(5 * of_token));
 }

@@ -187,7 +187,7 @@ impl Measured {
 
     /// Sets how much its residuals count.
     #[must_use]
-    pub fn weighing(self, weight: f64) -> Self {
+    pub(crate) fn weighing(self, weight: f64) -> Self {
         Self { weight, ..self }
     }
 

@@ -339,7 +339,7 @@ fn does_not_fit(
     let weights = weights.map(|weights| Precision { weights, ..request.precision });
     let weights = weights.into_iter().find(|&precision| fits(&Request { precision, ..*request }));
     let gib = |bytes: f64| bytes / GIB;
-    let weights = weights.map(|precision| format!("--weights {}", precision.weights));
+    let weights = weights.map(|precision| format!("precision.weights {}", precision.weights));
     let larger = ways::larger(device, |other| fits_on(other, request));
     let ways: Vec<String> = [tensor, weights, larger].into_iter().flatten().collect();
     Error::DoesNotFit {

@@ -1,8 +1,9 @@
 //! The tree of a forecast: which node takes how much of it.
 
-use irene_devices::{Device, Engine, Law, LawOn, PassCost, Work, WorkCost};
+use irene_devices::{Device, Engine, Law, LawOn, PassCost, Work, WorkCost, WorkParts};
 use irene_models::{ModelSpec, Run};
-use irene_tree::{NodeId, Quantity, Size, Tree};
+use irene_regress::{Explanation, Term};
+use irene_tree::{Node, NodeId, Quantity, Size, Tree};
 use serde_json::json;
 
 use super::Forecast;
@@ -37,6 +38,32 @@ impl Costing<'_> {
         };
         let (seconds, dynamic) = (self.slowed * seconds, self.filled * self.kept * joules);
         PassesCost { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + dynamic) }
+    }
+
+    /// What the energy on all GPUs and the time of a kernel go to, before the power limit, and before a prompt shares it with the tokens of
+    /// others.
+    fn terms(&self, work: &Work, node: &Node) -> Explanation {
+        const MEGA: f64 = 1e6;
+        const MIB: f64 = (1 << 20) as f64;
+        let WorkParts { launch_s, arithmetic, traffic, link } = self.law.parts(work);
+        let term = |name: &str, amount: f64, unit: &'static str, value: f64| {
+            (amount > 0.0 && value > 0.0).then(|| Term::new(name, amount, unit, value / amount))
+        };
+        let seconds = node.get(Quantity::PredictedLatency).unwrap_or_default();
+        let power = term("power while it runs", seconds, "s", self.gpus * self.static_w * seconds);
+        let parts = |of: fn(&WorkCost) -> f64, times: f64| {
+            [
+                term("FLOPs", work.flops / MEGA, "MFLOP", times * of(&arithmetic)),
+                term("bytes moved", work.bytes() / MIB, "MiB", times * of(&traffic)),
+                term("bytes to other GPUs", work.link_bytes / MIB, "MiB", times * of(&link)),
+            ]
+        };
+        let energy = parts(|part| part.joules, self.gpus * self.filled);
+        let launch = term("launch", work.kernels, "launch", launch_s);
+        Explanation {
+            energy: power.into_iter().chain(energy.into_iter().flatten()).collect(),
+            latency: launch.into_iter().chain(parts(|part| part.seconds, 1.0).into_iter().flatten()).collect(),
+        }
     }
 }
 
@@ -128,11 +155,9 @@ impl Forecast {
         let (mut wholes, mut costing) = (Vec::new(), None);
         for id in tree.ids() {
             let node = tree.node(id);
-            let is_single = id == NodeId::ROOT && self.request.generated == 0;
-            let single = || self.schedule.prompts.first().filter(|_| is_single).map(|runs| runs.size);
-            if let Some((whole, of_kernels)) = node.size.or_else(single).and_then(|size| setting.pass(size)) {
+            if let Some((whole, of_kernels)) = self.size_of_pass(tree, id).and_then(|size| setting.pass(size)) {
                 // The waves of a batch differ, and their mean is told.
-                let joules = if is_single { self.whole_joules() } else { whole.joules };
+                let joules = if self.is_single_pass(id) { self.whole_joules() } else { whole.joules };
                 wholes.push((id, PassesCost { joules, ..whole }));
                 costing = Some(of_kernels);
             } else if let (Some(operation), Some(costing)) = (&node.operation, &costing) {
@@ -152,6 +177,43 @@ impl Forecast {
         above.dedup();
         above.into_iter().rev().for_each(|id| spent[id.index()] = parts(tree, id, &spent));
         spent
+    }
+
+    fn is_single_pass(&self, id: NodeId) -> bool {
+        id == NodeId::ROOT && self.request.generated == 0
+    }
+
+    /// The size of the pass that a node is, if it is one.
+    fn size_of_pass(&self, tree: &Tree, id: NodeId) -> Option<Size> {
+        let single = || self.schedule.prompts.first().filter(|_| self.is_single_pass(id)).map(|runs| runs.size);
+        tree.node(id).size.or_else(single)
+    }
+
+    /// What the energy and the time of a node of its [`tree`](Self::tree) with single operations go to: the law's parts of a kernel, the
+    /// children of others.
+    pub(crate) fn explain(&self, tree: &Tree, id: NodeId, law: &LawOn<'_>) -> Explanation {
+        let (node, setting) = (tree.node(id), Setting { schedule: &self.schedule, law });
+        let of_pass = |id: NodeId| self.size_of_pass(tree, id).and_then(|size| setting.pass(size));
+        let costing = std::iter::once(id).chain(tree.ancestors(id)).find_map(of_pass);
+        let operation = node.operation.as_ref().filter(|_| tree.is_leaf(id));
+        let (mut explanation, rest) = match operation.zip(costing) {
+            Some((operation, (_, costing))) => {
+                let is_alone = costing.beside.is_empty();
+                let rest =
+                    if is_alone { "power limit and own measurements" } else { "shared with the tokens of others" };
+                (costing.terms(&Work::of(operation), node), rest)
+            }
+            None if id == NodeId::ROOT => (Explanation::of_children(tree, id), "beside its parts"),
+            None => (Explanation::of_children(tree, id), "the engine"),
+        };
+        let of_rest = |terms: &[Term], quantity: Quantity| {
+            let figure = node.get(quantity)?;
+            let value = figure - terms.iter().map(Term::value).sum::<f64>();
+            (value.abs() > 1e-9 * figure.abs()).then(|| Term::new(rest, 1.0, "run", value))
+        };
+        explanation.energy.extend(of_rest(&explanation.energy, Quantity::PredictedEnergy));
+        explanation.latency.extend(of_rest(&explanation.latency, Quantity::PredictedLatency));
+        explanation
     }
 
     /// The number of requests that the tree covers: the batch, or in steady state the running ones, each until it is replaced.

@@ -36,10 +36,10 @@ impl StepMemory {
 /// LoRA's usual rank.
 const USUAL_RANK: usize = 16;
 
-/// A way out: the run, and the flags that ask for it.
+/// A way out: the run, and the fields that ask for it.
 struct Way {
     run: Run,
-    flags: String,
+    fields: String,
 }
 
 /// The error of a step that is too large for the device, with what would help: each way was tried.
@@ -47,7 +47,7 @@ pub(super) fn does_not_fit(spec: &ModelSpec, device: &Device, run: Run, memory: 
     let fits_on =
         |device: &Device, run: Run| StepMemory::of(spec, device, run).is_ok_and(|memory| memory.total() <= memory.card);
     let fits = |run: Run| fits_on(device, run);
-    let single: Vec<String> = ways(run).into_iter().filter(|way| fits(way.run)).map(|way| way.flags).collect();
+    let single: Vec<String> = ways(run).into_iter().filter(|way| fits(way.run)).map(|way| way.fields).collect();
     let mut ways: Vec<String> = smaller_batch(run, fits).into_iter().chain(single).collect();
     if ways.is_empty() {
         ways.extend(together(run, fits));
@@ -67,19 +67,20 @@ pub(super) fn does_not_fit(spec: &ModelSpec, device: &Device, run: Run, memory: 
 fn ways(run: Run) -> Vec<Way> {
     let training = run.training.unwrap_or_default();
     let with = |training: Training| Run { training: Some(training), ..run };
-    let way = |run: Run, flags: String| Way { run, flags };
+    let way = |run: Run, fields: String| Way { run, fields };
     let checkpoints = Checkpoint::ALL.into_iter().skip_while(|known| *known != training.checkpoint).skip(1);
     let checkpoint = checkpoints.map(|checkpoint| {
-        way(with(Training { checkpoint, ..training }), format!("--checkpoint {}", checkpoint.name()))
+        way(with(Training { checkpoint, ..training }), format!("training.checkpoint {}", checkpoint.name()))
     });
     let optimizers =
         [Optimizer::Adafactor, Optimizer::Sgd].into_iter().filter(|_| training.optimizer == Optimizer::AdamW);
-    let optimizer = optimizers
-        .map(|optimizer| way(with(Training { optimizer, ..training }), format!("--optimizer {}", optimizer.name())));
+    let optimizer = optimizers.map(|optimizer| {
+        way(with(Training { optimizer, ..training }), format!("training.optimizer {}", optimizer.name()))
+    });
     let lora = (training.lora_rank == 0)
-        .then(|| way(with(Training { lora_rank: USUAL_RANK, ..training }), format!("--lora-rank {USUAL_RANK}")));
+        .then(|| way(with(Training { lora_rank: USUAL_RANK, ..training }), format!("training.lora_rank {USUAL_RANK}")));
     let half = (run.precision.activations == Format::F32)
-        .then(|| way(Run { precision: Precision::of(Format::BF16), ..run }, "--dtype bf16".into()));
+        .then(|| way(Run { precision: Precision::of(Format::BF16), ..run }, "run.precision bf16".into()));
     checkpoint.chain(half).chain(lora).chain(optimizer).collect()
 }
 
@@ -90,7 +91,7 @@ fn in_micro_batches(run: Run, of_copy: usize) -> Way {
     let accumulate = training.accumulate.saturating_mul(run.size.sequences / sequences);
     let training = Some(Training { accumulate, ..training });
     let run = Run { size: Size { sequences, ..run.size }, training, ..run };
-    Way { run, flags: format!("--batch-size {sequences} --accumulate {accumulate}") }
+    Way { run, fields: format!("size.sequences {sequences} training.accumulate {accumulate}") }
 }
 
 /// The largest micro-batch that fits, for as many sequences a step.
@@ -99,31 +100,32 @@ fn smaller_batch(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
     let smaller: Vec<usize> = (1..whole).rev().filter(|of_copy| whole.is_multiple_of(*of_copy)).collect();
     // The larger, the more memory: the first that fits is found by halves.
     let place = smaller.partition_point(|of_copy| !fits(in_micro_batches(run, *of_copy).run));
-    Some(in_micro_batches(run, *smaller.get(place)?).flags)
+    Some(in_micro_batches(run, *smaller.get(place)?).fields)
 }
 
 /// Changes that fit together: the smallest micro-batch, checkpoints, 16 bits; and then adapters alone, or more GPUs.
 fn together(run: Run, fits: impl Fn(Run) -> bool) -> Vec<String> {
-    let (mut run, mut flags) = (run, Vec::new());
+    let (mut run, mut fields) = (run, Vec::new());
     let mut change = |way: Way, run: &mut Run| {
         *run = way.run;
-        flags.push(way.flags);
+        fields.push(way.fields);
     };
     if run.size.sequences > run.parallel.data {
         change(in_micro_batches(run, 1), &mut run);
     }
-    for flag in ["--checkpoint layer", "--dtype bf16"] {
-        if let Some(way) = ways(run).into_iter().find(|way| way.flags == flag) {
+    for asked in ["training.checkpoint layer", "run.precision bf16"] {
+        if let Some(way) = ways(run).into_iter().find(|way| way.fields == asked) {
             change(way, &mut run);
         }
     }
-    let so_far = flags.join(" ");
+    let so_far = fields.join(" ");
     if fits(run) {
         return vec![so_far];
     }
-    let lora = ways(run).into_iter().find(|way| way.flags.starts_with("--lora-rank")).filter(|way| fits(way.run));
-    let further = lora.map(|way| way.flags).into_iter().chain(more_gpus(run, fits));
-    further.map(|flags| format!("{so_far} {flags}").trim_start().to_owned()).collect()
+    let lora =
+        ways(run).into_iter().find(|way| way.fields.starts_with("training.lora_rank")).filter(|way| fits(way.run));
+    let further = lora.map(|way| way.fields).into_iter().chain(more_gpus(run, fits));
+    further.map(|fields| format!("{so_far} {fields}").trim_start().to_owned()).collect()
 }
 
 /// More GPUs that share each layer.

@@ -81,7 +81,7 @@ impl fmt::Display for TrainingNote {
             ),
             Self::Bubble { share, stages, batches } => write!(
                 f,
-                "each of {stages} stages waits for the others {:.0}% of the passes' time, by {batches} micro-batches a step (--accumulate)",
+                "each of {stages} stages waits for the others {:.0}% of the passes' time, by {batches} micro-batches a step",
                 100.0 * share
             ),
             Self::Host { watts } => {

@@ -266,10 +266,10 @@ fn a_rate_of_next_to_nothing_is_refused() {
 fn what_does_not_fit_is_refused_with_what_would_help() {
     let case = Case::new("meta-llama/Llama-3.1-70B", "l4", "vllm");
     let refused = case.of(Load::Sequences(1), 100, 10).unwrap_err().to_string();
-    assert!(refused.contains("does not fit l4") && refused.contains("--tensor-parallel 8"), "{refused}");
+    assert!(refused.contains("does not fit l4") && refused.contains("parallel.tensor 8"), "{refused}");
     let on_h100 = Case::new("meta-llama/Llama-3.1-70B", "h100-sxm", "vllm");
     let refused = on_h100.of(Load::Sequences(1), 100, 10).unwrap_err().to_string();
-    for way in ["--tensor-parallel 2", "--weights f8_e4m3", "--device"] {
+    for way in ["parallel.tensor 2", "precision.weights f8_e4m3", "and larger devices"] {
         assert!(refused.contains(way), "{refused}");
     }
     let weights = Format::F8E4M3;

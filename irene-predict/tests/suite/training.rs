@@ -224,19 +224,19 @@ fn a_pipeline_waits_by_its_micro_batches() {
     assert!((bubble.unwrap() - 3.0 / 7.0).abs() < 1e-12);
 }
 
-/// The run that the flags of a way out ask for.
-fn changed(run: Run, flags: &str) -> Option<Run> {
+/// The run that the fields of a way out ask for.
+fn changed(run: Run, fields: &str) -> Option<Run> {
     let (mut run, mut training) = (run, run.training.unwrap());
-    let mut words = flags.split_whitespace();
-    while let (Some(flag), Some(value)) = (words.next(), words.next()) {
-        match flag {
-            "--batch-size" => run.size.sequences = value.parse().unwrap(),
-            "--checkpoint" => training.checkpoint = value.parse().unwrap(),
-            "--accumulate" => training.accumulate = value.parse().unwrap(),
-            "--lora-rank" => training.lora_rank = value.parse().unwrap(),
-            "--optimizer" => training.optimizer = value.parse().unwrap(),
-            "--dtype" => run.precision = value.parse().unwrap(),
-            "--tensor-parallel" => run.parallel.tensor = value.parse().unwrap(),
+    let mut words = fields.split_whitespace();
+    while let (Some(field), Some(value)) = (words.next(), words.next()) {
+        match field {
+            "size.sequences" => run.size.sequences = value.parse().unwrap(),
+            "training.checkpoint" => training.checkpoint = value.parse().unwrap(),
+            "training.accumulate" => training.accumulate = value.parse().unwrap(),
+            "training.lora_rank" => training.lora_rank = value.parse().unwrap(),
+            "training.optimizer" => training.optimizer = value.parse().unwrap(),
+            "run.precision" => run.precision = value.parse().unwrap(),
+            "parallel.tensor" => run.parallel.tensor = value.parse().unwrap(),
             _ => return None,
         }
     }
@@ -262,14 +262,14 @@ fn every_way_out_of_a_memory_that_is_too_small_fits() {
             if let Some(run) = changed(run, way) {
                 let found = case.of(run).unwrap_or_else(|error| panic!("{model} with {way}: {error}"));
                 assert!(found.memory.total() <= found.memory.card);
-                if way.contains("--accumulate") {
+                if way.contains("training.accumulate") {
                     // As many sequences a step.
                     let batches = found.run().training.unwrap().accumulate;
                     assert_eq!(found.run().size.sequences * batches, case.run.size.sequences, "{way}");
                 }
                 tried += 1;
             } else {
-                let other = way.trim_start_matches("--device ").trim_end_matches(" and larger");
+                let other = way.trim_end_matches(" and larger devices");
                 let other = Case { device: Catalogue::find(other).unwrap(), ..case };
                 other.good();
                 break;

@@ -91,7 +91,7 @@ impl PaperTrainer {
     fn train_paper(&self, trees: &dyn TreeSource) -> Result<PaperPredictor> {
         let leaves = Leaves::fit(trees, &self.features)?;
         if leaves.is_empty() && self.strategy != Strategy::Unstructured {
-            let reason = "no primitive has an energy, and sums begin there; --strategy unstructured learns from modules and models alone";
+            let reason = "no primitive has an energy, and sums begin there; the strategy unstructured learns from modules and models alone";
             return Err(Error::Unmeasured(reason));
         }
         let weighting = match self.strategy {

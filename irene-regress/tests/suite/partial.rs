@@ -51,7 +51,7 @@ fn without_any_energy_or_latency_the_error_names_what_is_missing() {
     }
     let error = train(&PaperTrainer::default(), &no_energy).to_string();
     assert!(
-        error.contains("no primitive has an energy, and sums begin there; --strategy unstructured learns"),
+        error.contains("no primitive has an energy, and sums begin there; the strategy unstructured learns"),
         "{error}"
     );
     let no_modules = without(&[Quantity::GroundTruthEnergy], |_, node| !node.level().is_leaf());

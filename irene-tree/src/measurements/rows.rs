@@ -184,7 +184,7 @@ impl File<'_> {
         match plain.parse::<f64>() {
             Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
             Ok(_) => Err(format!("{cell} must be finite and not negative")),
-            Err(_) => Err(format!("`{cell}` is no number; a unit belongs into --columns, as in energy=TITLE:mJ")),
+            Err(_) => Err(format!("`{cell}` is no number; a unit belongs to the column, as in energy=TITLE:mJ")),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::{App, Effort},
-    problem::{Problem, in_parameters},
+    problem::Problem,
 };
 
 /// A bound on a time, s, at most: a month.
@@ -53,9 +53,7 @@ impl Question for Suggest {
     }
 
     fn answer(self, app: &App) -> Result<Suggestions, Problem> {
-        let mut found = app.lookup.suggest(&self.selection, self.bounds)?;
-        found.left_out.iter_mut().for_each(|left_out| left_out.reason = in_parameters(&left_out.reason));
-        Ok(found)
+        Ok(app.lookup.suggest(&self.selection, self.bounds)?)
     }
 }
 
@@ -84,9 +82,7 @@ impl Question for Plans {
     }
 
     fn answer(self, app: &App) -> Result<Plan, Problem> {
-        let mut found = app.lookup.plan(&self.selection, &self.options)?;
-        found.left_out.iter_mut().for_each(|left_out| left_out.reason = in_parameters(&left_out.reason));
-        Ok(found)
+        Ok(app.lookup.plan(&self.selection, &self.options)?)
     }
 }
 
@@ -117,12 +113,8 @@ impl Fields<'_> {
 
 fn check_devices(names: &[String], app: &App) -> Result<(), Problem> {
     let is_own = |name: &str| app.lookup.own_devices().any(|device| device.name == name);
-    if let Some(name) = names.iter().find(|name| is_own(name.as_str())) {
-        let detail =
-            format!("devices: {name} is of a data sheet of one's own, and plans are made of the catalogue's devices");
-        return Err(Problem::malformed(detail).about("devices"));
-    }
-    let unknown = names.iter().filter(|name| *name != "all").find_map(|name| Catalogue::find(name).err());
+    let mut looked_up = names.iter().filter(|name| *name != "all" && !is_own(name.as_str()));
+    let unknown = looked_up.find_map(|name| Catalogue::find(name).err());
     match unknown {
         None => Ok(()),
         Some(irene_devices::Error::Device { name, similar }) => {

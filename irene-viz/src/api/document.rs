@@ -6,7 +6,6 @@ use utoipa::OpenApi;
 
 use super::{
     answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
-    compare::Compared,
     fields::Description,
     jobs::{JobEntry, JobList},
     operations::{Body, Form, Operation, operations},
@@ -26,7 +25,6 @@ use crate::{answer::SCHEMA_VERSION, app::App, problem::Problem};
     Prediction,
     Predictions,
     Comparison,
-    Compared,
     Generation,
     Suggestions,
     Plan,

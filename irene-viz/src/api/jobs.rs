@@ -49,7 +49,7 @@ pub(super) struct JobRequest {
 impl FromFields for JobRequest {
     fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
         Ok(Self {
-            model: fields.model_if_any("model", "A built-in model's name.")?,
+            model: fields.model_if_any()?,
             config: fields.optional("config", "A config.json, instead of a model's name.", Members)?,
             name: fields.optional("name", "The name of a config's model; config.json by default.", OwnName)?,
             size: fields.size()?,

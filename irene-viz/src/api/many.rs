@@ -107,7 +107,7 @@ fn leaderboard_of(app: &App, query: &RankQuery) -> Result<Leaderboard, Problem> 
     mark_front(&mut entries);
     let reason = |(model, error): (&BuiltinModel, irene_advice::Error)| ModelLeftOut {
         model: model.name().to_owned(),
-        reason: in_parameters(&error.to_string()),
+        reason: in_parameters(&error),
     };
     Ok(Leaderboard {
         estimated,

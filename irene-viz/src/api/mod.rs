@@ -2,7 +2,6 @@
 
 mod advice;
 mod answers;
-mod compare;
 mod document;
 mod fields;
 mod generation;
@@ -18,6 +17,7 @@ mod question;
 mod read;
 mod selection;
 mod sweep;
+mod whatif;
 
 use std::sync::Arc;
 

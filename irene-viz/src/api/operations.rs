@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::{
     advice::{Plans, Suggest},
     answers::{Devices, Engines, Grids, Leaderboard, Models, Predictions, Trace, Tradeoff},
-    compare::{Compare, Compared, WhatIf},
     fields::{Description, describe},
     generation::Course,
     jobs::{self, JobEntry, JobList, JobRequest},
@@ -21,6 +20,7 @@ use super::{
     read::{FileContents, READ, read},
     sweep::Sizes,
     trace,
+    whatif::WhatIf,
 };
 use crate::app::App;
 
@@ -158,11 +158,6 @@ fn of_selections() -> Vec<Operation> {
     );
     let by_token = "Energies are compared by token where loads or lengths differ, otherwise by request.";
     let whatif = [by_name.more(by_token), by_config];
-    let compare = operation("get", "/api/v1/compare", of_name::<Compare>(), describe::<OfName<Compare>>)
-        .is("compare", "Two models, sizes or devices, node by node")
-        .more("As `whatif`, with names of its own for what differs.")
-        .gives::<Compared>(200, "Both, and how they differ.")
-        .or(&[404, 422]);
     let suggest = of_models::<Suggest>(
         "/api/v1/suggest",
         ["suggest", "suggest_config"],
@@ -187,7 +182,7 @@ fn of_selections() -> Vec<Operation> {
         "A model at several batch sizes and sequence lengths",
         "The energy at each size.",
     );
-    whatif.into_iter().chain([compare]).chain(suggest).chain(plan).chain(generation).chain(sweep).collect()
+    whatif.into_iter().chain(suggest).chain(plan).chain(generation).chain(sweep).collect()
 }
 
 fn of_several() -> [Operation; 2] {

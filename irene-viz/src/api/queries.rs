@@ -33,8 +33,8 @@ fn measured(app: &App) -> Vec<String> {
 }
 
 impl Fields<'_> {
-    pub(crate) fn model_if_any(&mut self, name: &'static str, about: &'static str) -> Result<Option<String>, Problem> {
-        self.optional(name, about, Known(models))
+    pub(crate) fn model_if_any(&mut self) -> Result<Option<String>, Problem> {
+        self.optional("model", "A built-in model's name.", Known(models))
     }
 
     pub(crate) fn batch_sizes(&self) -> RangeInclusive<usize> {

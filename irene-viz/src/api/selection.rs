@@ -24,7 +24,7 @@ const MOST_GPUS: usize = 4096;
 const MOST_WATTS: f64 = 1e5;
 
 /// The measured machines and the data sheets.
-pub(super) fn devices(app: &App) -> Vec<String> {
+fn devices(app: &App) -> Vec<String> {
     let sheets = irene_devices::Catalogue::all().iter().chain(app.lookup.own_devices()).map(|sheet| sheet.name.clone());
     let mut names: Vec<String> = app.devices.iter().map(|device| device.name.clone()).collect();
     let sheets: Vec<String> = sheets.filter(|name| !names.contains(name)).collect();

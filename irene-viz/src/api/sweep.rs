@@ -80,7 +80,7 @@ impl Question for Sizes {
                 // Lengths that are asked for exceed no model's positions; of the default ones, some do.
                 Err(error) if self.seq_lens.is_some() && !error.is_too_large() => return Err(error.into()),
                 Err(error) => {
-                    left_out.push(CellLeftOut { batch_size, seq_len, reason: in_parameters(&error.to_string()) });
+                    left_out.push(CellLeftOut { batch_size, seq_len, reason: in_parameters(&error) });
                     problem.get_or_insert(error);
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use irene_advice::{Lookup, Selection};
 use irene_models::{Config, ModelSpec};
-use irene_regress::DeviceProfile;
 use serde_json::json;
 
 use super::{BERT, energy, root};
@@ -19,9 +19,7 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
     let prediction = visit.api("predict?model=distilgpt2&batch_size=4&seq_len=64");
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let spec = ModelSpec::builtin("distilgpt2").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(4, 64)).unwrap();
+    let page = irene_viz::report(Lookup::bundled(), &Selection::batch("distilgpt2", 4, 64)).unwrap();
     let file = Path::new(KEPT).join("report.html");
     std::fs::write(&file, page).unwrap();
 
@@ -76,8 +74,8 @@ fn a_report_shows_a_model_with_an_ampersand_in_its_name() {
     let config = small_bert().to_string();
     let (_, answer) = visit.upload(&config);
     let spec = ModelSpec::from_config("R&D", Config::from_json("R&D", config.as_bytes()).unwrap()).unwrap();
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
+    let selection = Selection { own: Some(spec.into()), ..Selection::batch("R&D", 8, 128) };
+    let page = irene_viz::report(Lookup::bundled(), &selection).unwrap();
     let file = File::write("ampersand.html", &page);
 
     browser.open(&format!("file://{}", file.0.display()));
@@ -164,9 +162,7 @@ fn a_saved_page_shows_a_config_that_is_too_large_for_its_address() {
 fn nothing_in_a_report_leads_to_an_answer_that_it_lacks() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let spec = ModelSpec::builtin("bert-base-uncased").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
+    let page = irene_viz::report(Lookup::bundled(), &Selection::batch("bert-base-uncased", 8, 128)).unwrap();
     let file = File::write("without-links.html", &page);
     browser.open(&format!("file://{}", file.0.display()));
     browser.wait_for("the prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
@@ -189,9 +185,7 @@ fn nothing_in_a_report_leads_to_an_answer_that_it_lacks() {
 fn a_report_is_shown_in_a_frame_without_an_origin() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let spec = ModelSpec::builtin("bert-base-uncased").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
+    let page = irene_viz::report(Lookup::bundled(), &Selection::batch("bert-base-uncased", 8, 128)).unwrap();
     let says = "<script>setInterval(() => parent.postMessage(document.getElementById('headline').textContent, '*'), 50)</script>";
     let inside = format!("{page}{says}").replace('&', "&amp;").replace('"', "&quot;");
     let around = "<script>addEventListener('message', ({ data }) => { window.said = data; })</script>";

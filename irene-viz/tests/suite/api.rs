@@ -3,9 +3,11 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use irene_advice::{Change, Lookup, Selection};
 use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
@@ -37,9 +39,10 @@ fn a_prediction_has_the_tree_the_bottlenecks_and_what_predicted() {
 #[test]
 fn sums_differences_and_fronts_are_right() {
     let server = Running::start(Limits::default());
-    let compared = server.get("/api/v1/compare?model=gpt2&batch_size=4&seq_len=64&other_model=distilgpt2").json();
-    let [a, b] = ["a", "b"].map(|side| compared[side]["energy_j"].as_f64().unwrap());
-    assert_eq!(compared["difference_j"].as_f64().unwrap(), b - a);
+    let compared = server.get("/api/v1/whatif?model=gpt2&batch_size=4&seq_len=64&set_b=model=distilgpt2").json();
+    let energy = &compared["energy"];
+    let [a, b, difference] = ["a_j", "b_j", "difference_j"].map(|name| energy[name].as_f64().unwrap());
+    assert_eq!(difference, b - a);
     let of = |scope: &str| {
         let nodes = compared["nodes"].as_array().unwrap();
         nodes.iter().find(|node| node["scope"] == scope).unwrap().clone()
@@ -48,8 +51,7 @@ fn sums_differences_and_fronts_are_right() {
     assert!(of("root.9.mlp")["b_j"].is_null() && of("root.9.mlp")["difference_j"].is_null());
     let by_type: f64 =
         compared["by_type"].as_array().unwrap().iter().map(|pair| pair["difference_j"].as_f64().unwrap()).sum();
-    let of_request = compared["energy"]["difference_j"].as_f64().unwrap();
-    assert!((by_type - of_request).abs() < 1e-9 * a && (4.0 * of_request - (b - a)).abs() < 1e-9 * a, "{by_type}");
+    assert!((by_type - difference).abs() < 1e-9 * a, "{by_type}");
 
     let sweep = server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,8&seq_lens=32,64,128").json();
     assert_eq!(sweep["cells"].as_array().unwrap().len(), 6);
@@ -159,8 +161,8 @@ fn what_is_not_heeded_is_refused_with_near_names() {
         let predicted = predicted["tree"]["frontend_tree"]["predicted_energy"].as_f64().unwrap();
         let swept = server.get(&format!("/api/v1/sweep?model=gpt2&batch_sizes=1&seq_lens=8{dtype}")).json();
         assert!(is_same(energy(&swept["cells"][0]), predicted), "{dtype}");
-        let compared = server.get(&format!("/api/v1/compare?model=gpt2&{size}{dtype}")).json();
-        assert!(["a", "b"].iter().all(|side| is_same(energy(&compared[side]), predicted)), "{dtype}");
+        let compared = server.get(&format!("/api/v1/whatif?model=gpt2&{size}{dtype}&set_b=seq_len=4")).json();
+        assert!(is_same(compared["a"]["figures"]["energy_per_request_j"].as_f64().unwrap(), predicted), "{dtype}");
         let board = server.get(&format!("/api/v1/leaderboard?{size}{dtype}")).json();
         let entry = board["entries"].as_array().unwrap().iter().find(|entry| entry["model"] == "gpt2").unwrap().clone();
         assert!(is_same(energy(&entry), predicted), "{dtype}");
@@ -180,8 +182,9 @@ fn figures_that_rest_on_estimates_say_so_everywhere() {
         let predicted = get(&format!("predict?model=gpt2&{size}"));
         assert_eq!(predicted["predictor"]["estimated"], estimated);
         assert_eq!(predicted["predictor"]["provenance"] == "predicted", !estimated);
-        let compared = get(&format!("compare?model=gpt2&{size}&other_device=gtx-1070"));
-        assert_eq!((&compared["a"]["estimated"], &compared["b"]["estimated"]), (&json!(estimated), &json!(false)));
+        let compared = get(&format!("whatif?model=gpt2&{size}&set_b=device=gtx-1070"));
+        let is_measured = ["a", "b"].map(|side| compared[side]["provenance"] == "predicted");
+        assert_eq!(is_measured, [!estimated, true]);
         assert_eq!(get("sweep?model=gpt2&batch_sizes=1&seq_lens=8")["estimated"], estimated);
         assert_eq!(get(&format!("leaderboard?{size}"))["estimated"], estimated);
         let traded = server.post(&format!("/api/v1/tradeoff?{size}&device={device}"), "model,accuracy\ngpt2,0.5\n");
@@ -192,14 +195,44 @@ fn figures_that_rest_on_estimates_say_so_everywhere() {
     }
 }
 
+fn selected(model: &str, settings: &str) -> Selection {
+    Selection::batch(model, 1, 1).changed(&Change::list(settings).unwrap()).unwrap()
+}
+
+#[test]
+fn a_report_holds_what_the_page_asks_for_of_any_device() {
+    for (model, settings, asked) in [
+        ("distilgpt2", "device=l4;batch_size=4;seq_len=64", "batch_size=4&seq_len=64"),
+        (
+            "Llama-3.1-8B",
+            "device=h100-sxm;concurrency=16;seq_len=512;generate=64;weights=int4",
+            "concurrency=16&seq_len=512&generate=64&weights=int4",
+        ),
+    ] {
+        let page = irene_viz::report(Lookup::bundled(), &selected(model, settings)).unwrap();
+        let device = settings.split(';').next().unwrap();
+        for path in [
+            format!("predict?model={model}&{device}&{asked}"),
+            format!("predict?model={model}&{device}&{asked}&math=true"),
+            format!("suggest?model={model}&{device}&{asked}"),
+            format!("leaderboard?{device}&{asked}"),
+        ] {
+            assert!(page.contains(&format!("\"/api/v1/{path}\":{{")), "no {path}");
+        }
+        assert!(page.contains("data_sheet") && !page.contains("gtx-1080-ti\",\"kind\""));
+    }
+}
+
 #[test]
 fn a_report_names_the_predictor_that_its_figures_are_from() {
-    let spec = irene_models::ModelSpec::builtin("distilgpt2").unwrap();
     for estimated in [false, true] {
         let mut profile = DeviceProfile::bundled("gtx-1070").unwrap();
         profile.provenance.estimated = estimated;
         let method = profile.predictor.method();
-        let page = irene_viz::report("mine.safetensors", profile, &spec, irene_tree::Size::new(4, 64)).unwrap();
+        let mut lookup = Lookup::bundled();
+        lookup.add_profile("mine.safetensors", Arc::new(profile));
+        let selection = selected("distilgpt2", "device=mine.safetensors;batch_size=4;seq_len=64");
+        let page = irene_viz::report(lookup, &selection).unwrap();
         let (_, rest) = page.split_once("id=\"answers\"").unwrap();
         let (answers, _) = rest.split_once("\">").unwrap().1.split_once("</script>").unwrap();
         let answers: Value = serde_json::from_str(answers).unwrap();

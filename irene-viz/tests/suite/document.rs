@@ -111,7 +111,7 @@ fn the_document_keeps_the_rules_of_openapi() {
         (json!(1), json!(77))
     );
     assert_eq!(
-        (bound("/api/v1/compare", "past_len", "minimum"), bound("/api/v1/compare", "other_seq_len", "maximum")),
+        (bound("/api/v1/whatif", "past_len", "minimum"), bound("/api/v1/whatif", "seq_len", "maximum")),
         (json!(0), json!(88))
     );
     assert_eq!(bound("/api/v1/sweep", "seq_lens", "maxItems"), 66);
@@ -181,7 +181,6 @@ fn every_answer_is_what_the_document_says() {
         ("/api/v1/predict", "get", get("/api/v1/predict", &format!("model=gpt2&{size}&math=true"))),
         ("/api/v1/predict", "post", server.post(&format!("/api/v1/predict?{size}"), &config().to_string())),
         ("/api/v1/predict/trees", "post", server.post("/api/v1/predict/trees", &tree)),
-        ("/api/v1/compare", "get", get("/api/v1/compare", &format!("model=gpt2&{size}&other_model=openai-gpt"))),
         ("/api/v1/whatif", "get", get("/api/v1/whatif", &format!("{SERVED}&set_b=concurrency=64;hidden_act=relu"))),
         (
             "/api/v1/whatif",

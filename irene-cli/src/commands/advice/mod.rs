@@ -9,7 +9,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::selecting::{BoundsArgs, Selected, SelectionArgs};
+use self::selecting::BoundsArgs;
+pub(super) use self::selecting::{Selected, SelectionArgs};
 use crate::output;
 
 /// An answer as a line of JSON, with its schema's version.
@@ -18,6 +19,11 @@ fn json(answer: &impl Serialize) -> Result<String> {
         Value::Object(fields) => Ok(output::json(fields)),
         other => Ok(other.to_string()),
     }
+}
+
+/// The name of a kind in files.
+fn name_in_files(kind: &impl Serialize) -> String {
+    serde_json::to_value(kind).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Where nothing is said to have changed.

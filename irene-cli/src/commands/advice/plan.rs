@@ -1,17 +1,21 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use anyhow::{Result, anyhow, ensure};
-use irene_advice::{Hire, LeftOutDevice, Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices};
-use irene_predict::Load;
+use anyhow::{Result, anyhow, bail, ensure};
+use clap::{Arg, Id, builder::Resettable};
+use irene_advice::{
+    Basis, Hire, LeftOutDevice, Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices,
+};
+use irene_predict::{Calibration, Load};
 use irene_regress::PRICE_PER_KWH;
 use irene_requests::RequestRow;
 use irene_tree::{Format as Numbers, render};
 
-use super::{BoundsArgs, json};
+use super::{BoundsArgs, json, name_in_files};
 use crate::{
     commands::{
         FormatArgs, following,
         numbers::{not_negative, positive, size, size_or_zero},
+        predictor::PredictorArgs,
         refuse,
         trees::count,
     },
@@ -25,7 +29,7 @@ use crate::{
 /// with the rate, which also decides how many requests run at once. First come those that no other beats in energy,
 /// times and money; the rest follow by energy. Money is electricity, or the hire of the GPUs if you give prices.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(mut_args = of_a_plan, after_help = "Examples:
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20 --max-ttft 0.5
   irene plan Llama-3.1-70B --prompt 1000 --generate 200 --rate 2 --device h100-sxm,mi300x
@@ -45,14 +49,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "R", value_parser = positive)]
     rate: f64,
     /// Formats of the weights that may be taken; several with commas between [default: the model's own, f8_e4m3 (fp8), int4]
-    #[arg(long, alias = "formats", value_name = "FORMAT", value_delimiter = ',')]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     weights: Vec<Numbers>,
     /// The engine [default: as for `irene predict`]
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
-    /// Devices that may be taken; several with commas between [default: all]
-    #[arg(long, alias = "devices", value_name = "NAME", value_delimiter = ',')]
-    device: Vec<String>,
+    #[command(flatten)]
+    predictor: PredictorArgs,
     /// Use at most this many GPUs, over all copies [default: 8]
     #[arg(long, value_name = "GPUS", value_parser = size)]
     max_gpus: Option<usize>,
@@ -71,13 +74,28 @@ pub(crate) struct Args {
     top: Option<usize>,
 }
 
+/// Many devices, of which requests to one may have been measured.
+fn of_a_plan(arg: Arg) -> Arg {
+    match arg.get_id().as_str() {
+        "device" => arg
+            .help("Devices that may be taken; several with commas between [default: all]")
+            .conflicts_with(Resettable::<Id>::Reset),
+        "predictor" => arg
+            .help("Requests that were measured on your server (`irene calibrate --requests`), for ways on its device"),
+        "method" => arg.hide(true),
+        _ => arg,
+    }
+}
+
 impl Args {
     fn options(&self) -> Result<PlanOptions> {
-        let is_all = self.device.iter().any(|name| name == "all");
+        let named = self.predictor.device.as_deref().unwrap_or("all");
+        let devices: Vec<String> = named.split(',').map(|name| name.trim().to_owned()).collect();
+        let is_all = devices.iter().any(|name| name == "all");
         let usual = PlanOptions::default();
         Ok(PlanOptions {
             bounds: self.bounds.bounds(),
-            devices: if is_all { Vec::new() } else { self.device.clone() },
+            devices: if is_all { Vec::new() } else { devices },
             formats: self.weights.clone(),
             max_gpus: self.max_gpus.unwrap_or(usual.max_gpus),
             gpu_hour_usd: self
@@ -125,11 +143,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     following::refuse_numbers(std::slice::from_ref(&args.model))?;
     refuse(args.format.format() != Format::Text, "--format text", &[("--top", args.top.is_some())])?;
     let options = args.options()?;
+    refuse(true, "irene predict", &[("--method", args.predictor.asks_for_track())])?;
     let mut lookup = Lookup::new(LookupOptions { finds_files: true, ..LookupOptions::default() });
+    let calibration = args.predictor.calibration()?;
+    if let Some(calibration) = &calibration {
+        lookup.add_calibration(Arc::clone(calibration));
+    } else if args.predictor.predictor.is_some() {
+        let named = args.predictor.load()?;
+        bail!("{}: it knows single nodes; a plan takes what `irene calibrate --requests` makes", named.name);
+    }
     lookup.add_model(args.model.clone(), following::model(&args.model)?);
     let plan = lookup.plan(&args.selection(), &options).map_err(as_flag)?;
     match args.format.format() {
-        Format::Text => output::print_text(&text(args, &plan))?,
+        Format::Text => output::print_text(&text(args, &plan, calibration.as_deref()))?,
         Format::Json => output::print(&json(&plan)?)?,
         Format::Csv => output::print(&sheet(&plan.plans).printed(Format::Csv, "plans"))?,
     }
@@ -137,7 +163,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn text(args: &Args, plan: &Plan) -> String {
+fn text(args: &Args, plan: &Plan, calibration: Option<&Calibration>) -> String {
     const TOP: usize = 15;
     let generated = if plan.generate > 0 { format!(" and {} generated", plan.generate) } else { String::new() };
     let mut out = format!(
@@ -166,8 +192,18 @@ fn text(args: &Args, plan: &Plan) -> String {
             plan.tokens,
             money_of(args)
         );
+        let measured = calibration.filter(|_| plan.plans.iter().any(|row| row.basis == Basis::Calibrated));
+        out += &measured.map_or_else(String::new, whose);
     }
     out + &left_out(plan)
+}
+
+/// Which ways rest on measured requests, and what their energy counts.
+fn whose(calibration: &Calibration) -> String {
+    let provenance = &calibration.provenance;
+    let meter = provenance.meter.as_ref();
+    let meter = meter.map_or_else(String::new, |meter| format!("; their energy is what its meter `{meter}` counts"));
+    format!("\nways on {} are {provenance}, the others are by data sheets{meter}\n", calibration.device.name)
 }
 
 /// The word for a figure in which a way is the best.
@@ -276,6 +312,7 @@ fn sheet(rows: &[PlanRow]) -> Sheet {
         Field::figure("kwh_per_million_tokens", "", "kWh").only_data(),
         Field::word("", "least").rank(7).only_text(),
         Field::word("best_of", "").only_data(),
+        Field::word("basis", "").only_data(),
         Field::word("set", "").only_data(),
     ]);
     for row in rows {
@@ -300,6 +337,7 @@ fn sheet(rows: &[PlanRow]) -> Sheet {
             row.kwh_per_million_tokens.into(),
             least.join(", ").into(),
             row.best_of.join(" ").into(),
+            name_in_files(&row.basis).into(),
             row.set.as_str().into(),
         ]);
     }

@@ -17,11 +17,11 @@ use crate::{
 /// A model, how it runs, and where.
 #[derive(clap::Args)]
 #[command(mut_args = one_value)]
-pub(super) struct SelectionArgs {
+pub(crate) struct SelectionArgs {
     /// A built-in model's name, or a path to a config.json, its directory or a GGUF file; - reads a config from the standard input
-    model: String,
+    pub(crate) model: String,
     #[command(flatten)]
-    setting: SettingArgs,
+    pub(crate) setting: SettingArgs,
 }
 
 /// Flags that have several values elsewhere have one here, and --method none.
@@ -59,9 +59,9 @@ impl BoundsArgs {
 }
 
 /// A selection, and what looks its names up.
-pub(super) struct Selected {
-    pub(super) lookup: Lookup,
-    pub(super) selection: Selection,
+pub(crate) struct Selected {
+    pub(crate) lookup: Lookup,
+    pub(crate) selection: Selection,
 }
 
 /// The defaults: an encoder's batch, and requests to a decoder on the device of most servers.
@@ -74,7 +74,7 @@ const GENERATED: usize = 256;
 
 impl SelectionArgs {
     /// The selection, with what is not said filled in and told. A flag that counts neither for it nor after the changes is refused.
-    pub(super) fn selected(&self, changes: &[Change]) -> Result<Selected> {
+    pub(crate) fn selected(&self, changes: &[Change]) -> Result<Selected> {
         let selected = self.looked_up()?;
         let of_meter = self.setting.service.meter_flags();
         if of_meter.iter().any(|(_, is_given)| *is_given) {

@@ -2,7 +2,7 @@ use anyhow::Result;
 use irene_advice::{Accuracy, By, Kind, Suggestion, Suggestions};
 use irene_tree::render::{self, Grid, Heading};
 
-use super::{BoundsArgs, Selected, SelectionArgs, change, json};
+use super::{BoundsArgs, Selected, SelectionArgs, change, json, name_in_files};
 use crate::{
     commands::FormatArgs,
     output,
@@ -38,11 +38,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Format::Json => output::print(&json(&found)?),
         Format::Csv => output::print(&csv(&found)),
     }
-}
-
-/// The name in files.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn text(found: &Suggestions) -> String {
@@ -120,7 +115,7 @@ fn csv(found: &Suggestions) -> String {
     ]);
     for one in &found.suggestions {
         sheet.row([
-            Cell::from(word(&one.kind)),
+            Cell::from(name_in_files(&one.kind)),
             one.title.as_str().into(),
             one.set.clone().into(),
             one.saved_share.into(),
@@ -131,7 +126,7 @@ fn csv(found: &Suggestions) -> String {
             one.price.latency_ratio.into(),
             one.price.ttft_ratio.into(),
             one.price.memory_ratio.into(),
-            word(&one.price.accuracy).into(),
+            name_in_files(&one.price.accuracy).into(),
             one.assumed.clone().into(),
         ]);
     }

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     commands::{
-        Usage,
         following::{HeadName, SizeArgs},
         measuring::{DEFAULT_SEED, QuickArgs, check_resumes},
         numbers::{size, whole},
@@ -30,9 +29,9 @@ use crate::{
 /// training, as records to learn from
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene explore profile --space small --active --budget 24 --quick --tdp-watts 65 \\
+  irene explore profile --space small --active --samples 24 --quick --tdp-watts 65 \\
     -b 1 -s 128 -o mine.jsonl
-  irene explore profile --space small --active --budget 12 --quick --tdp-watts 65 \\
+  irene explore profile --space small --active --samples 12 --quick --tdp-watts 65 \\
     -b 4 -s 16 --train -o steps.jsonl
   irene explore profile --samples 240 -b 32 -s 128 -o mine.jsonl --resume
   irene explore profile --samples 240 --shard 3/16 -b 32 -s 128 -o part-3.jsonl
@@ -41,15 +40,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     space: SpaceArgs,
     /// How many designs, spread over the space
-    #[arg(long, value_name = "N", value_parser = whole::<1, MOST_DESIGNS>, required_unless_present = "active", conflicts_with = "active")]
-    samples: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = whole::<1, MOST_DESIGNS>)]
+    samples: usize,
     /// Choose each design, after a few that are spread over the space, where surrogates know least
-    #[arg(long, requires = "budget")]
+    #[arg(long)]
     active: bool,
-    /// How many designs in all (with --active)
-    #[arg(long, value_name = "N", value_parser = size, requires = "active")]
-    budget: Option<usize>,
-    /// How many come first (with --active) [default: 8, or a third of a small budget]
+    /// How many come first (with --active) [default: 8, or a third of a few samples]
     #[arg(long, value_name = "N", value_parser = size, requires = "active")]
     initial: Option<usize>,
     #[command(flatten)]
@@ -74,13 +70,10 @@ pub(crate) struct Args {
 impl Args {
     /// The campaign, which these records may have begun.
     fn campaign(&self, begun: &[Record]) -> Result<Campaign> {
-        let plan = match (self.samples, self.budget) {
-            (Some(count), _) => SamplingPlan::Samples(count),
-            (None, Some(budget)) => match self.initial {
-                Some(initial) => SamplingPlan::Active { budget, initial },
-                None => SamplingPlan::active(budget).resuming(begun),
-            },
-            (None, None) => return Err(Usage("--active needs --budget N".into()).into()),
+        let plan = match (self.active, self.initial) {
+            (false, _) => SamplingPlan::Samples(self.samples),
+            (true, Some(initial)) => SamplingPlan::Active { budget: self.samples, initial },
+            (true, None) => SamplingPlan::active(self.samples).resuming(begun),
         };
         let SamplingArgs { method, seed } = self.sampling;
         Ok(Campaign::new(self.space.find()?, plan, method, seed, self.shard.unwrap_or(Shard::WHOLE))?)

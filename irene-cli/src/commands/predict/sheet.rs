@@ -121,7 +121,7 @@ impl SheetRow {
             forecast.fill_in(&mut row);
         }
         // That of an earlier prediction goes, too.
-        let fault = fault.map(|fault| output::readable(&fault.to_string()));
+        let fault = fault.map(|fault| output::readable(&output::in_flags(&fault.to_string())));
         if fault.is_some() || row.further(ERROR).is_some() {
             row.set_further(ERROR, fault.unwrap_or_default());
         }

@@ -115,7 +115,7 @@ fn designs_are_trained_learned_from_and_searched_under_a_bound_on_training() {
 fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
     let folder = Folder::new("explore-active");
     let (space, output) = (space(&folder), folder.path("data.jsonl"));
-    let active = ["--active", "--budget", "5", "--initial", "3"];
+    let active = ["--active", "--samples", "5", "--initial", "3"];
     let command = args(&space, &output, &active);
     let mut child = Command::new(env!("CARGO_BIN_EXE_irene")).args(&command).stderr(Stdio::null()).spawn().unwrap();
     let patience = Instant::now() + Duration::from_secs(120);
@@ -141,12 +141,12 @@ fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
     assert_eq!(hashes.len(), 5);
     good(&resumed);
     assert_eq!(std::fs::read_to_string(&output).unwrap(), after);
-    // A larger budget goes on with it.
-    let larger = ["--active", "--budget", "6", "--initial", "3", "--resume"];
+    // More samples go on with it.
+    let larger = ["--active", "--samples", "6", "--initial", "3", "--resume"];
     good(&args(&space, &output, &larger));
     assert_eq!(read(&output).len(), 6);
     // Also without saying again how many came first, which a third of it would not be.
-    good(&args(&space, &output, &["--active", "--budget", "10", "--resume"]));
+    good(&args(&space, &output, &["--active", "--samples", "10", "--resume"]));
     assert_eq!(read(&output).len(), 10);
 }
 
@@ -189,18 +189,17 @@ fn files_of_another_campaign_and_hostile_options_are_refused() {
     let refuse = |code, more: &[&str]| refused(code, &args(&space, &output, &[&["--resume"], more].concat()));
     assert!(refuse(1, &["--samples", "1", "--seed", "1"]).contains("its `seed` is 0, this one's 1"));
     assert!(refuse(1, &["--samples", "1", "-s", "9"]).contains("its length is 8, here it is 9"));
-    assert!(refuse(1, &["--active", "--budget", "4"]).contains("`active_after`"));
+    assert!(refuse(1, &["--active", "--samples", "4"]).contains("`active_after`"));
     let small = refused(1, &args("small", &output, &["--samples", "1", "--resume"]));
     assert!(small.contains("its `space` is"), "{small}");
     assert_eq!(std::fs::read_to_string(&output).unwrap(), before);
 
     assert!(refuse(2, &[]).contains("--samples"));
-    assert!(refuse(2, &["--active"]).contains("--budget"));
-    assert!(refuse(2, &["--samples", "2", "--active", "--budget", "3"]).contains("cannot be used with"));
+    assert!(refuse(2, &["--active"]).contains("--samples"));
     assert!(refuse(2, &["--samples", "2", "--shard", "2/2"]).contains("there is no part 2 of 2"));
     assert!(refuse(2, &["--samples", "2", "--shard", "half"]).contains("expected i/n"));
-    assert!(refuse(2, &["--active", "--budget", "3", "--shard", "0/2"]).contains("cannot be used with"));
-    assert!(refuse(1, &["--active", "--budget", "3", "--initial", "2"]).contains("at least 3 designs"));
+    assert!(refuse(2, &["--active", "--samples", "3", "--shard", "0/2"]).contains("cannot be used with"));
+    assert!(refuse(1, &["--active", "--samples", "3", "--initial", "2"]).contains("at least 3 designs"));
     let long = folder.path("long.jsonl");
     // It is found when the meter has been named.
     let output = irene(&args(&space, &long, &["--samples", "1", "-s", "600"]));

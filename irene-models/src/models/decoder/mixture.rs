@@ -1,10 +1,10 @@
 //! Mixtures of experts (Shazeer et al., 2017): a router, the experts that it chooses, and perhaps one that every token goes to.
 
-use irene_tree::{Format, Level, OpKind, Operand, Operation};
+use irene_tree::{Format, Level, OpKind, Operand, Operation, Shape};
 
 use super::{
     feed_forward::{Dense, DenseModule},
-    recipe::{Classes, ExpertKeys, FeedForward, Mixture, Router, Scores},
+    recipe::{Classes, Correction, ExpertKeys, FeedForward, Mixture, Router, Scores},
 };
 use crate::{
     Activation, Cx, ExpertWeights, Label, Linear, Module, Result, Tensor, Weights, labelled,
@@ -97,9 +97,11 @@ impl TopKRouter {
         let beside = weights;
         let weights = beside.child(router.name);
         // Scores are in 32 bits in every precision, and so is what is added to them, which decides the choice alone.
-        let place = if router.is_correction_beside { beside } else { &weights };
-        let place = place.clone().untrained();
-        let correction = router.correction.map(|key| place.parameter(key, [experts])?.kept_in_f32());
+        let correction = router.correction.map(|Correction { key, is_beside, is_row }| {
+            let place = if is_beside { beside } else { &weights };
+            let shape = if is_row { Shape::from([1, experts]) } else { Shape::from([experts]) };
+            place.clone().untrained().parameter(key, shape)?.kept_in_f32()
+        });
         Ok(Self {
             label: weights.label(class, Level::Module),
             weight: WeightAlone::load(&weights, router.weight, [hidden, experts], router.biased)?,

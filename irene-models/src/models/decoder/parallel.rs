@@ -21,36 +21,35 @@ const INNER_OF_SHARED: &[&str] = &[
     "moe_shared_expert_intermediate_size",
     "shared_intermediate_size",
     "n_shared_experts",
+    "moe_num_shared_experts",
 ];
-const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads"];
-const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts"];
+const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "hidden_size"];
+const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
 
 impl Recipe {
     /// The share of one GPU. Sizes that do not divide are refused, as engines refuse them.
     pub(super) fn shared_by(mut self, config: &Config, parallel: Parallel) -> Result<Self> {
         let split = Split { config, parallel };
         if parallel.pipeline > self.layers.len() {
-            let reason =
-                format!("{} layers are fewer than --pipeline-parallel {}", self.layers.len(), parallel.pipeline);
+            let reason = format!("{} layers are fewer than parallel.pipeline {}", self.layers.len(), parallel.pipeline);
             return Err(config.error("num_hidden_layers", reason));
         }
         if parallel.pipeline > 1
             && (self.per_layer.is_some() || self.layers.iter().any(|layer| layer.keys != Keys::Own))
         {
-            let reason =
-                "embeddings for each layer and shared keys and values are not followed over --pipeline-parallel";
+            let reason = "embeddings for each layer and shared keys and values are not followed with parallel.pipeline";
             return Err(config.error("num_hidden_layers", reason.to_owned()));
         }
         let is_mixture = |layer: &super::recipe::LayerRecipe| matches!(layer.feed_forward, FeedForward::Mixture(_));
         if parallel.expert > 1 && self.beside.is_none() && !self.layers.iter().any(is_mixture) {
             return Err(
-                split.refuse(EXPERTS, "--expert-parallel spreads a mixture of experts, and this model is none".into())
+                split.refuse(EXPERTS, "parallel.expert spreads a mixture of experts, and this model is none".into())
             );
         }
         let attention = &mut self.attention;
         if matches!(attention.head_norms, Some(HeadNorms::Joint(_))) && attention.groups < parallel.tensor {
             let reason = format!(
-                "{} heads are fewer than --tensor-parallel {}, and their norm is of all heads",
+                "{} heads are fewer than parallel.tensor {}, and their norm is of all heads",
                 attention.groups, parallel.tensor
             );
             return Err(split.refuse(GROUPS, reason));
@@ -91,14 +90,14 @@ impl Split<'_> {
     }
 
     fn by_tensor(&self, names: &[&'static str], what: &str, size: usize) -> Result<usize> {
-        self.divided(names, what, size, "--tensor-parallel", self.parallel.tensor)
+        self.divided(names, what, size, "parallel.tensor", self.parallel.tensor)
     }
 
-    fn divided(&self, names: &[&'static str], what: &str, size: usize, flag: &str, degree: usize) -> Result<usize> {
+    fn divided(&self, names: &[&'static str], what: &str, size: usize, field: &str, degree: usize) -> Result<usize> {
         if size.is_multiple_of(degree) {
             return Ok(size / degree);
         }
-        Err(self.refuse(names, format!("{size} {what} cannot be split evenly by {flag} {degree}")))
+        Err(self.refuse(names, format!("{size} {what} cannot be split evenly by {field} {degree}")))
     }
 
     /// Heads of keys and values: where there are fewer than GPUs, several GPUs have the same one.
@@ -122,14 +121,14 @@ impl Split<'_> {
 
     fn mixture(&self, mixture: &mut Mixture) -> Result<()> {
         let Parallel { tensor, expert, .. } = self.parallel;
-        self.divided(EXPERTS, "experts", mixture.experts, "--expert-parallel", expert)?;
+        self.divided(EXPERTS, "experts", mixture.experts, "parallel.expert", expert)?;
         let of_expert = self.parallel.gpus_of_expert();
-        let (what, flag) = ("inner numbers of an expert", "--tensor-parallel");
+        let (what, field) = ("inner numbers of an expert", "parallel.tensor");
         if !mixture.inner.is_multiple_of(of_expert) {
             return Err(self.refuse(
                 INNER_OF_EXPERT,
                 format!(
-                    "{} {what} cannot be split evenly by {flag} {tensor} over --expert-parallel {expert}",
+                    "{} {what} cannot be split evenly by {field} {tensor} over parallel.expert {expert}",
                     mixture.inner
                 ),
             ));

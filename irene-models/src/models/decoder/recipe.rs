@@ -277,6 +277,8 @@ pub(super) enum StateKind {
     Mamba2,
     /// It also loses what it had under the token's key (gated DeltaNet: Yang et al., 2025). Qwen3-Next joins its projections.
     Delta { is_joint: bool },
+    /// There is none: a convolution of the last tokens alone, with a gate before it and one behind it (LFM2).
+    Convolution,
 }
 
 impl States {
@@ -413,12 +415,19 @@ pub(super) struct Router {
     pub(super) scale: f64,
     /// Groups of experts, and how many of them a token may choose from.
     pub(super) groups: Option<[usize; 2]>,
-    /// The key of numbers that are added to the scores for the choice alone (DeepSeek-V3).
-    pub(super) correction: Option<&'static str>,
-    /// Whether these stand beside the router's module, not in it (MiniMax).
-    pub(super) is_correction_beside: bool,
+    pub(super) correction: Option<Correction>,
     /// Whether the weight of a token's one expert scales what the expert gets, not what it gives (Llama 4).
     pub(super) scales_input: bool,
+}
+
+/// Numbers that are added to the scores for the choice alone (DeepSeek-V3).
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Correction {
+    pub(super) key: &'static str,
+    /// Whether they stand beside the router's module, not in it (MiniMax).
+    pub(super) is_beside: bool,
+    /// Whether they are a matrix of one row (ERNIE 4.5).
+    pub(super) is_row: bool,
 }
 
 /// The numbers that experts are chosen by.

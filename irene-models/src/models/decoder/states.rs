@@ -1,5 +1,5 @@
 //! States in place of an attention, followed by shape alone: a prompt runs in chunks, a later token in one kernel. They are Mamba-2's (Dao
-//! and Gu, 2024) or those of gated DeltaNet (Yang et al., 2025).
+//! and Gu, 2024), those of gated DeltaNet (Yang et al., 2025), or the last tokens of a convolution alone.
 
 use irene_tree::{Format, Level, OpKind, Operand, Operation, Role, Shape};
 
@@ -15,7 +15,7 @@ pub(super) struct StateMixer {
     convolution: Vec<Tensor>,
     /// For each head: the bias of its step, its decay, and in Mamba-2 the weight of its input beside the state.
     of_heads: Vec<Tensor>,
-    norm: Tensor,
+    norm: Option<Tensor>,
     out: Linear,
     states: States,
 }
@@ -24,6 +24,8 @@ pub(super) struct StateMixer {
 enum Ways {
     /// Gates, channels and steps in one (Mamba-2).
     One(Linear),
+    /// Gates before and behind, and channels in one (LFM2).
+    Gated(Linear),
     /// Channels with gates, and how much each head takes with its step (Qwen3-Next).
     Joint([Linear; 2]),
     /// The same four apart (Qwen3.5).
@@ -43,6 +45,7 @@ impl StateMixer {
         let linear = |name, outputs| Linear::load_with(&weights.child(name), [hidden, outputs], None);
         let into = match states.kind {
             StateKind::Mamba2 => Ways::One(linear("in_proj", inner + channels + heads)?),
+            StateKind::Convolution => Ways::Gated(linear("in_proj", 3 * inner)?),
             StateKind::Delta { is_joint: true } => {
                 Ways::Joint([linear("in_proj_qkvz", channels + inner)?, linear("in_proj_ba", 2 * heads)?])
             }
@@ -51,20 +54,24 @@ impl StateMixer {
                 of_heads: [linear("in_proj_b", heads)?, linear("in_proj_a", heads)?],
             },
         };
-        let place = weights.child("conv1d");
+        let is_alone = states.kind == StateKind::Convolution;
+        let place = weights.child(if is_alone { "conv" } else { "conv1d" });
         let mut convolution = vec![place.parameter("weight", [channels, 1, states.kernel])?];
         let is_mamba2 = states.kind == StateKind::Mamba2;
         if is_mamba2 {
             convolution.push(place.parameter("bias", [channels])?);
         }
-        let of_heads: &[&str] = if is_mamba2 { &["dt_bias", "A_log", "D"] } else { &["dt_bias", "A_log"] };
-        let normed = if is_mamba2 { inner } else { states.width };
+        let (of_heads, normed): (&[&str], Option<usize>) = match states.kind {
+            StateKind::Mamba2 => (&["dt_bias", "A_log", "D"], Some(inner)),
+            StateKind::Delta { .. } => (&["dt_bias", "A_log"], Some(states.width)),
+            StateKind::Convolution => (&[], None),
+        };
         Ok(Self {
             label: weights.label(names.classes.states, Level::Module),
             into,
             convolution,
             of_heads: of_heads.iter().map(|name| weights.parameter(name, [heads])).collect::<Result<_>>()?,
-            norm: weights.child("norm").parameter("weight", [normed])?,
+            norm: normed.map(|width| weights.child("norm").parameter("weight", [width])).transpose()?,
             out: Linear::load_with(&weights.child("out_proj"), [inner, hidden], None)?,
             states,
         })
@@ -78,6 +85,12 @@ impl StateMixer {
                 let all = cx.call(into, hidden)?;
                 let (gate, steps) = (cx.narrow(&all, 2, 0, inner)?, cx.narrow(&all, 2, inner + channels, heads)?);
                 Ok([cx.narrow(&all, 2, inner, channels)?, gate, steps])
+            }
+            Ways::Gated(into) => {
+                let all = cx.call(into, hidden)?;
+                let (before, behind) = (cx.narrow(&all, 2, 0, inner)?, cx.narrow(&all, 2, inner, inner)?);
+                let channels = cx.narrow(&all, 2, 2 * inner, channels)?;
+                Ok([cx.mul(&before, &channels)?, behind.clone(), behind])
             }
             Ways::Joint([of_channels, of_heads]) => {
                 let (all, steps) = (cx.call(of_channels, hidden)?, cx.call(of_heads, hidden)?);
@@ -102,7 +115,8 @@ impl StateMixer {
         let lasts = std::iter::repeat_n(last, 1 + usize::from(has_past));
         let parameters = self.convolution.iter().map(Tensor::operand);
         let inputs: Vec<Operand> = std::iter::once(moved).chain(parameters).chain(lasts).collect();
-        cx.follow(Operation::new(OpKind::Convolution, &inputs, moved).fused_with(&[OpKind::Silu]), &[channels])
+        let activation: &[OpKind] = if self.norm.is_some() { &[OpKind::Silu] } else { &[] };
+        cx.follow(Operation::new(OpKind::Convolution, &inputs, moved).fused_with(activation), &[channels])
     }
 
     /// One token of each sequence: its state decays, takes what the token brings, and gives the result. In gated DeltaNet what the state had
@@ -122,10 +136,10 @@ impl StateMixer {
     }
 
     fn scan(&self, cx: &mut Cx<'_>, convolved: &Tensor, steps: &Tensor) -> Result<Tensor> {
-        match self.states.kind {
-            StateKind::Mamba2 => self.scan_mamba2(cx, convolved, steps),
-            StateKind::Delta { .. } => self.scan_delta(cx, convolved, steps),
+        if self.states.kind == StateKind::Mamba2 {
+            return self.scan_mamba2(cx, convolved, steps);
         }
+        self.scan_delta(cx, convolved, steps)
     }
 
     /// A prompt in chunks (section 6 of Dao and Gu): the decays; the products of ways out and in within a chunk; each chunk's state; the
@@ -205,7 +219,11 @@ impl Module for StateMixer {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, past): Self::Input<'_>) -> Result<Tensor> {
         if !hidden.is_shape() {
-            let name = if self.states.kind == StateKind::Mamba2 { "Mamba-2" } else { "gated DeltaNet" };
+            let name = match self.states.kind {
+                StateKind::Mamba2 => "Mamba-2",
+                StateKind::Delta { .. } => "gated DeltaNet",
+                StateKind::Convolution => "convolution",
+            };
             let reason = format!("its {name} layers are followed by shape alone, and cannot be run");
             return Err(Error::Input { model: self.label.instance_type.to_owned(), reason });
         }
@@ -213,14 +231,19 @@ impl Module for StateMixer {
         let has_past = matches!(past, Past::Tokens(_));
         let channels = cx.transpose(&channels, 1, 2)?;
         let convolved = self.convolved(cx, &channels, has_past)?;
+        let Some(norm) = &self.norm else {
+            let convolved = cx.transpose(&convolved, 1, 2)?;
+            let gated = cx.mul(&gate, &convolved)?;
+            return cx.call(&self.out, &gated);
+        };
         let scanned = match (has_past, hidden.dim(1)) {
             (true, 1) => self.step(cx, &convolved)?,
             _ => self.scan(cx, &convolved, &steps)?,
         };
         let inner = self.states.inner();
         let results = Operand::activation(Shape::from([hidden.dim(0), hidden.dim(1), inner]), hidden.format());
-        let norm = Operation::new(OpKind::RmsNorm, &[results, results, self.norm.operand()], results);
-        let normed = cx.follow(norm.fused_with(&[OpKind::Silu, OpKind::Mul, OpKind::Mul]), &[&scanned, &gate])?;
+        let normed = Operation::new(OpKind::RmsNorm, &[results, results, norm.operand()], results);
+        let normed = cx.follow(normed.fused_with(&[OpKind::Silu, OpKind::Mul, OpKind::Mul]), &[&scanned, &gate])?;
         cx.call(&self.out, &normed)
     }
 }

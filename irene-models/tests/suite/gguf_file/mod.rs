@@ -202,7 +202,7 @@ pub(crate) fn sizes(file: &mut File, architecture: &str) {
 }
 
 /// A file of one layer with these sizes beside the usual ones, and these tensors beside the table of tokens. The names of the layer's begin
-/// with a dot. Biases and vectors have 32 bits.
+/// with a dot. Biases, vectors and short rows have 32 bits.
 pub(crate) fn tiny(architecture: &str, more: &[(&str, u32)], tensors: &[(&str, &[usize])]) -> File {
     let mut file = File::new(architecture);
     sizes(&mut file, architecture);
@@ -212,7 +212,8 @@ pub(crate) fn tiny(architecture: &str, more: &[(&str, u32)], tensors: &[(&str, &
     file.tensor("token_embd.weight", &[96, 64], Q8_0);
     for (name, dims) in tensors {
         let name = if name.starts_with('.') { format!("blk.0{name}") } else { (*name).to_owned() };
-        let kind = if dims.len() == 1 || name.ends_with("bias") { F32 } else { Q8_0 };
+        let in_blocks = dims.len() > 1 && dims[dims.len() - 1].is_multiple_of(32) && !name.ends_with("bias");
+        let kind = if in_blocks { Q8_0 } else { F32 };
         file.tensor(name, dims, kind);
     }
     file

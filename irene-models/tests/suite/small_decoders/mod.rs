@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 52] = [
+pub(crate) const FAMILIES: [&str; 58] = [
     "llama",
     "mistral",
     "ministral3",
@@ -121,6 +121,12 @@ pub(crate) const FAMILIES: [&str; 52] = [
     "deepseek_v2",
     "deepseek_v3",
     "glm4_moe_lite",
+    "flex_olmo",
+    "ernie4_5_moe",
+    "hunyuan_v1_moe",
+    "dots1",
+    "solar_open",
+    "exaone_moe",
 ];
 
 /// Those that rotate a half of each head.
@@ -151,9 +157,28 @@ fn config(family: &str, draw: &Draw) -> Value {
             json!({"use_qk_norm": on[2], "attention_bias": on[3], "n_routed_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 1,
             "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2, "routed_scaling_factor": 1.5})
         }
-        "olmoe" => json!({"num_experts": 5, "num_experts_per_tok": 2, "norm_topk_prob": on[2]}),
+        "olmoe" | "flex_olmo" => json!({"num_experts": 5, "num_experts_per_tok": 2, "norm_topk_prob": on[2]}),
         "minimax_m2" => {
             json!({"head_dim": width, "rotary_dim": width / 2, "num_local_experts": 4, "num_experts_per_tok": 2})
+        }
+        "ernie4_5_moe" => {
+            json!({"moe_num_experts": 5, "moe_k": 2, "moe_intermediate_size": 6, "moe_num_shared_experts": usize::from(on[2]),
+            "moe_layer_interval": if on[3] { 1 } else { 2 }})
+        }
+        "hunyuan_v1_moe" => {
+            json!({"num_experts": 5, "moe_topk": vec![2; layers], "num_shared_expert": vec![1; layers], "attention_bias": on[2]})
+        }
+        "dots1" => {
+            json!({"attention_bias": on[2], "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 3,
+            "moe_intermediate_size": 5, "norm_topk_prob": on[3], "sliding_window": window, "max_window_layers": 1})
+        }
+        "solar_open" => {
+            json!({"head_dim": width, "attention_bias": on[2], "n_routed_experts": 8, "num_experts_per_tok": 3,
+            "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2, "norm_topk_prob": on[3]})
+        }
+        "exaone_moe" => {
+            json!({"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2,
+            "sliding_window": window, "sliding_window_pattern": 2})
         }
         "smollm3" => {
             json!({"head_dim": width + 2, "no_rope_layer_interval": 2, "use_sliding_window": on[2], "sliding_window": window})

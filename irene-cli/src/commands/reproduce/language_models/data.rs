@@ -3,6 +3,7 @@
 use irene_predict::{PublicData, PublicFile};
 
 use super::{ABOUT, Cell, DATA, Section, Table};
+use crate::output::in_flags;
 
 pub(super) fn section(files: &[(String, PublicFile)]) -> Section {
     const NO_ENERGIES: &str = "it has no energies";
@@ -13,7 +14,10 @@ pub(super) fn section(files: &[(String, PublicFile)]) -> Section {
     for (_, file) in files {
         let compared = match &file.data {
             PublicData::Requests(measured, reasons) => {
-                left_out.extend(reasons.iter().map(|(reason, rows)| format!("- {}, {rows} rows: {reason}", file.name)));
+                left_out.extend(reasons.iter().map(|(reason, rows)| {
+                    let reason = in_flags(reason);
+                    format!("- {}, {rows} rows: {reason}", file.name)
+                }));
                 format!("{} requests", measured.len())
             }
             PublicData::Kernels(measured) => format!("{} times", measured.len()),

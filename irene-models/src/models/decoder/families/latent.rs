@@ -2,7 +2,7 @@
 
 use super::{
     Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, NormKind, Recipe, Result, SHARED, Turn, hidden_act, llama_like,
-    mixtures::{ROUTER, mixture},
+    mixtures::{CORRECTION, ROUTER, mixture},
     windows::kinds,
 };
 use crate::{
@@ -131,7 +131,7 @@ pub(super) fn sigmoid_router(config: &Config) -> Result<Router> {
         scores: Scores::Sigmoid,
         groups: groups(config)?,
         normalised: config.flag_or("norm_topk_prob", true)?,
-        correction: Some("e_score_correction_bias"),
+        correction: Some(CORRECTION),
         ..ROUTER
     })
 }
@@ -180,7 +180,7 @@ pub(super) fn experts(recipe: &mut Recipe, config: &Config, router: Router) -> R
     let shared = config.token_or("n_shared_experts", 0)?;
     let mixture = Mixture {
         inner,
-        router: Router { scale: config.number_or("routed_scaling_factor", 1.0)?, ..router },
+        router: Router { scale: config.number_or("routed_scaling_factor", router.scale)?, ..router },
         shared: (shared > 0).then_some(Shared { name: "shared_experts", inner: shared * inner, gate: None }),
         ..mixture(config, hidden_act(config)?, [experts, config.size("num_experts_per_tok")?])?
     };

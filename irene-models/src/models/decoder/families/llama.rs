@@ -130,7 +130,7 @@ pub(super) const OLMO2: Decoder = Decoder {
     recipe: |config| olmo(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmo2")) }),
 };
 
-fn olmo(config: &Config, defaults: &Defaults) -> Result<Recipe> {
+pub(super) fn olmo(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let mut recipe = llama_like(config, defaults)?;
     recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
     recipe.block =

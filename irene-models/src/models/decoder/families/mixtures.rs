@@ -1,19 +1,19 @@
-//! Mixtures of experts: Mixtral, OLMoE, MiniMax-M2, gpt-oss and Granite-MoE.
+//! Mixtures of experts: Mixtral, OLMoE, FlexOlmo, ERNIE 4.5, Hunyuan, MiniMax-M2, gpt-oss and Granite-MoE.
 
 use serde_json::Value;
 
 use super::{
     Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, Recipe, Result, SHARED, Turn, hidden_act,
-    llama::{GRANITE, granite_scales},
+    llama::{GRANITE, granite_scales, olmo},
     llama_like,
     windows::{WINDOWS, window},
 };
 use crate::{
-    Activation,
+    Activation, Pairing,
     families::{Family, Plain},
     layers::Stacked,
     models::decoder::{
-        recipe::{Classes, ExpertKeys, HeadNorms, Mixture, Router, Scores, Shared, classes},
+        recipe::{Classes, Correction, ExpertKeys, HeadNorms, Mixture, Router, Scores, Shared, classes},
         rotary::Gives,
     },
     trace::LIMITED_SLOPE,
@@ -40,9 +40,12 @@ pub(super) const ROUTER: Router = Router {
     scale: 1.0,
     groups: None,
     correction: None,
-    is_correction_beside: false,
     scales_input: false,
 };
+
+/// The numbers that DeepSeek-V3 adds for the choice.
+pub(super) const CORRECTION: Correction =
+    Correction { key: "e_score_correction_bias", is_beside: false, is_row: false };
 
 /// The fields of the number of experts, and of those of a token.
 const EXPERT_READS: &[&str] = &["num_local_experts", "num_experts_per_tok"];
@@ -107,14 +110,168 @@ pub(super) const OLMOE: Decoder = Decoder {
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmoe")) })?;
         recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
-        let experts = [config.size_or("num_experts", 64)?, config.size_or("num_experts_per_tok", 8)?];
+        olmo_experts(&mut recipe, config, [64, 8])?;
+        Ok(recipe)
+    },
+};
+
+/// OLMoE's experts; so many, and so many of them for each token, where a config does not say.
+fn olmo_experts(recipe: &mut Recipe, config: &Config, [experts, per_token]: [usize; 2]) -> Result<()> {
+    let experts = [config.size_or("num_experts", experts)?, config.size_or("num_experts_per_tok", per_token)?];
+    recipe.feed(FeedForward::Mixture(Mixture {
+        router: Router { normalised: config.flag_or("norm_topk_prob", false)?, ..ROUTER },
+        ..mixture(config, hidden_act(config)?, experts)?
+    }));
+    Ok(())
+}
+
+/// OLMoE's experts in the layers of OLMo 2.
+pub(super) const FLEX_OLMO: Decoder = Decoder {
+    family: Family {
+        model_type: "flex_olmo",
+        classes: &["FlexOlmo"],
+        defaults: sizes! {
+            vocab_size: 100_352, hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32,
+            num_attention_heads: 32, max_position_embeddings: 4096
+        },
+        ..OLMOE.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let rotary = Some(Turn { theta: 500_000.0, ..Turn::PLAIN });
+        let mut recipe = olmo(config, &Defaults { rotary, ..Defaults::of(classes!("FlexOlmo")) })?;
+        olmo_experts(&mut recipe, config, [7, 5])?;
+        Ok(recipe)
+    },
+};
+
+const ERNIE_READS: &[&str] = &[
+    "head_dim",
+    "rms_norm_eps",
+    "moe_intermediate_size",
+    "moe_num_experts",
+    "moe_num_shared_experts",
+    "moe_k",
+    "moe_layer_start_index",
+    "moe_layer_end_index",
+    "moe_layer_interval",
+    // The least that the weights are divided by, which the chosen experts' never reach, and the tokens that an expert takes in training.
+    "moe_norm_min",
+    "moe_capacity",
+];
+
+pub(super) const ERNIE4_5_MOE: Decoder = Decoder {
+    family: Family {
+        model_type: "ernie4_5_moe",
+        classes: &["Ernie4_5_Moe"],
+        reads: &[SHARED, ERNIE_READS],
+        also: &[("num_experts", "moe_num_experts"), ("num_experts_per_tok", "moe_k")],
+        plain: &[
+            ("output_router_logits", Plain::Off),
+            ("use_rmsnorm", Plain::On),
+            ("moe_use_aux_free", Plain::On),
+            ("moe_gate", Plain::Word("topk")),
+        ],
+        defaults: sizes! {
+            vocab_size: 103_424, hidden_size: 2560, intermediate_size: 12_288, num_hidden_layers: 28,
+            num_attention_heads: 20, num_key_value_heads: 4, max_position_embeddings: 131_072
+        },
+        ..Family::USUAL
+    },
+    trunk: "model",
+    recipe: ernie4_5_moe,
+};
+
+fn ernie4_5_moe(config: &Config) -> Result<Recipe> {
+    const LAST: &str = "moe_layer_end_index";
+    let rotary = Some(Turn { theta: 500_000.0, pairing: Pairing::Neighbours, ..Turn::PLAIN });
+    let defaults = Defaults { eps: 1e-5, rotary, is_tied: true, ..Defaults::of(classes!("Ernie4_5_Moe")) };
+    let mut recipe = llama_like(config, &defaults)?;
+    let experts = [config.size_or("moe_num_experts", 64)?, config.size_or("moe_k", 6)?];
+    let inner = config.size_or("moe_intermediate_size", 1536)?;
+    let shared = config.token_or("moe_num_shared_experts", 2)?;
+    let correction = Correction { key: "moe_statics.e_score_correction_bias", is_beside: true, is_row: true };
+    let mixture = Mixture {
+        inner,
+        router: Router { correction: Some(correction), ..ROUTER },
+        shared: (shared > 0).then_some(Shared { name: "shared_experts", inner: shared * inner, gate: None }),
+        ..mixture(config, hidden_act(config)?, experts)?
+    };
+    let (first, step) = (config.token_or("moe_layer_start_index", 1)?, config.size_or("moe_layer_interval", 1)?);
+    // -1 stands for the last layer.
+    let last = match config.value(LAST) {
+        Some(value) if *value != -1 => config.token_or(LAST, 0)?,
+        _ => usize::MAX,
+    };
+    for (place, layer) in recipe.layers.iter_mut().enumerate() {
+        if (place + 1) % step == 0 && (first..=last).contains(&place) {
+            layer.feed_forward = FeedForward::Mixture(mixture);
+        }
+    }
+    Ok(recipe)
+}
+
+/// Hunyuan's attention, and a part for every token beside experts of the same width.
+pub(super) const HUNYUAN_MOE: Decoder = Decoder {
+    family: Family {
+        model_type: "hunyuan_v1_moe",
+        classes: &["HunYuanMoEV1"],
+        reads: &[SHARED, LLAMA_LIKE, &["num_experts", "moe_topk", "moe_intermediate_size", "num_shared_expert"]],
+        also: &[
+            ("num_experts_per_tok", "moe_topk"),
+            ("num_local_experts", "num_experts"),
+            ("attention_head_dim", "head_dim"),
+        ],
+        plain: &[
+            ("use_qk_norm", Plain::On),
+            ("norm_type", Plain::Word("rms")),
+            ("use_rotary_pos_emb", Plain::On),
+            ("use_cla", Plain::Off),
+            ("use_mla", Plain::Off),
+            ("use_mixed_mlp_moe", Plain::On),
+            ("moe_layer_num_skipped", Plain::Off),
+            ("moe_drop_tokens", Plain::Off),
+            ("output_router_logits", Plain::Off),
+        ],
+        defaults: sizes! {
+            vocab_size: 290_943, hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32,
+            num_attention_heads: 32
+        },
+        ..Family::USUAL
+    },
+    trunk: "model",
+    recipe: |config| {
+        let classes = Classes { mixture: "HunYuanMoEV1Moe", router: "HunYuanMoEV1Gate", ..classes!("HunYuanMoEV1") };
+        let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes) })?;
+        recipe.attention.head_norms = Some(HeadNorms::PerRotatedHead(["query_layernorm", "key_layernorm"]));
+        let experts = [of_all_layers(config, "num_experts", 1)?, of_all_layers(config, "moe_topk", 1)?];
+        let mixture = mixture(config, hidden_act(config)?, experts)?;
+        for (field, only) in [("moe_intermediate_size", mixture.inner), ("num_shared_expert", 1)] {
+            let size = of_all_layers(config, field, only)?;
+            if size != only {
+                return Err(config.error(field, format!("{size} is not supported here, only {only}")));
+            }
+        }
         recipe.feed(FeedForward::Mixture(Mixture {
-            router: Router { normalised: config.flag_or("norm_topk_prob", false)?, ..ROUTER },
-            ..mixture(config, hidden_act(config)?, experts)?
+            router: Router { weight: "wg.weight", ..ROUTER },
+            shared: Some(Shared { name: "shared_mlp", inner: mixture.inner, gate: None }),
+            ..mixture
         }));
         Ok(recipe)
     },
 };
+
+/// A size of all layers, or a list that has the same one for each.
+fn of_all_layers(config: &Config, field: &'static str, default: usize) -> Result<usize> {
+    if !config.value(field).is_some_and(Value::is_array) {
+        return config.size_or(field, default);
+    }
+    let sizes: Vec<usize> = config.field(field)?;
+    match sizes.split_first() {
+        Some((first, rest)) if *first > 0 && rest.iter().all(|size| size == first) => Ok(*first),
+        _ => Err(config.error(field, "expected one size above 0 for all layers".into())),
+    }
+}
 
 const MINIMAX_READS: &[&str] = &[
     "head_dim",
@@ -174,8 +331,7 @@ fn minimax_m2(config: &Config) -> Result<Recipe> {
         key: "block_sparse_moe",
         router: Router {
             scores: Scores::Sigmoid,
-            correction: Some("e_score_correction_bias"),
-            is_correction_beside: true,
+            correction: Some(Correction { is_beside: true, ..CORRECTION }),
             ..ROUTER
         },
         weights: ExpertKeys { apart: Some(["w1", "w3", "w2"]), ..EXPERTS },

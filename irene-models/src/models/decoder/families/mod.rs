@@ -14,6 +14,7 @@ mod glm;
 mod gpt;
 mod granite_hybrid;
 mod latent;
+mod lfm2;
 mod llama;
 mod llama4;
 mod mixtures;
@@ -103,6 +104,14 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::DEEPSEEK_V3,
     &latent::KIMI_K2,
     &latent::GLM4_MOE_LITE,
+    &mixtures::FLEX_OLMO,
+    &mixtures::ERNIE4_5_MOE,
+    &mixtures::HUNYUAN_MOE,
+    &glm::DOTS1,
+    &glm::SOLAR_OPEN,
+    &exaone4::EXAONE_MOE,
+    &lfm2::LFM2,
+    &lfm2::LFM2_MOE,
 ];
 
 /// The fields that nearly every family reads beside its sizes.
