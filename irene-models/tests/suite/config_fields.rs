@@ -74,6 +74,8 @@ fn full_layers_of_gemma_4_have_the_heads_that_its_authors_or_transformers_wrote(
     let own = json!({"1": {"head_dim": 16, "num_key_value_heads": 1}});
     let saved = gemma(json!({"per_layer_config": own, "hidden_size_per_layer_input": 0}));
     assert_eq!(parameters(&gemma(published)), parameters(&saved));
+    // The factor of each layer is a buffer, which does not count.
+    assert_eq!(spec(&saved).unwrap().num_parameters(TaskHead::Lm).unwrap() as f64, parameters(&saved));
     let other = gemma(json!({"global_head_dim": 16, "hidden_size_per_layer_input": 0}));
     assert_ne!(parameters(&other), parameters(&saved));
     let own = json!({"0": {"head_dim": 4}, "1": {"head_dim": 16}});

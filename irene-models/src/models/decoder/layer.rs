@@ -145,7 +145,7 @@ impl DecoderLayer {
             per_layer: recipe.per_layer.map(|part| PerLayerBranch::load(weights, recipe, part)).transpose()?,
             block: recipe.block.load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
-            scale: recipe.layer_scale.map(|key| weights.clone().untrained().parameter(key, [1])).transpose()?,
+            scale: recipe.layer_scale.map(|key| weights.buffer(key, [1])).transpose()?,
             dropouts: recipe.dropouts,
             adds_inside: recipe.adds_inside,
         })
