@@ -1,6 +1,5 @@
 //! `irene predict` of requests on devices that are known by their data sheets.
 
-
 use crate::command::{Folder, Says, command, good, irene, json, refused, words};
 
 const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];

@@ -96,10 +96,10 @@ impl Moved<'_> {
 
 impl WeightSource for Moved<'_> {
     fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
-        let ParameterSpec { key, shape, .. } = *spec;
+        let ParameterSpec { key, shape, is_trained, .. } = *spec;
         let is_norm = shape.rank() == 1 && key.ends_with("weight");
         let weight = (Self::drawn(1, key, shape, 10.0) + if is_norm { 1.0 } else { 0.0 })?;
-        let moves = self.key.is_none_or(|moved| moved == key);
+        let moves = is_trained && self.key.is_none_or(|moved| moved == key);
         let moved = (Self::direction(key, shape) * if moves { self.step } else { 0.0 })?;
         Tensor::from_candle((weight + moved)?)
     }

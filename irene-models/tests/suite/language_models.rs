@@ -155,6 +155,8 @@ fixtures!(
     gemma,
     gemma2,
     gemma3_text,
+    gemma4_moe,
+    gemma4_text,
     glm,
     glm4,
     glm4_moe,

@@ -68,6 +68,13 @@ fn dense_models_have_their_published_parameters() {
         "auto_map": {"AutoModelForCausalLM": "mosaicml/mpt-7b--modeling_mpt.MPTForCausalLM"}, "attn_config": {"alibi": true,
         "alibi_bias_max": 8, "attn_impl": "torch", "attn_type": "multihead_attention", "clip_qkv": null, "qk_ln": false},
         "embedding_fraction": 1.0, "learned_pos_emb": true, "logit_scale": null, "norm_type": "low_precision_layernorm"});
+    let gemma = json!({"head_dim": 256, "global_head_dim": 512, "num_global_key_value_heads": 4, "attention_k_eq_v": true,
+        "sliding_window": 1024, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "use_bidirectional_attention": "vision",
+        "vocab_size_per_layer_input": 262_144});
+    let kinds = |place: usize| if place % 5 == 4 { "full_attention" } else { "sliding_attention" };
+    let e2b = json!({"head_dim": 256, "global_head_dim": 512, "num_global_key_value_heads": null, "attention_k_eq_v": false,
+        "sliding_window": 512, "hidden_size_per_layer_input": 256, "num_kv_shared_layers": 20, "use_double_wide_mlp": true,
+        "enable_moe_block": false, "layer_types": (0..35).map(kinds).collect::<Vec<_>>()});
     // Windows of 4096 tokens are full.
     let models = [
         ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
@@ -91,6 +98,8 @@ fn dense_models_have_their_published_parameters() {
         ("StableLM 3B", "stablelm", [2560, 32, 32, 32, 6912, 50_304], json!({}), 2_795_443_200, 327_680),
         ("Minitron 4B", "nemotron", [3072, 32, 24, 8, 9216, 256_000], json!({}), 4_190_509_056, 131_072),
         ("VaultGemma 1B", "vaultgemma", [1152, 26, 4, 4, 6912, 256_000], json!({}), 1_038_741_120, 53_248),
+        ("Gemma 4 31B", "gemma4_text", [5376, 60, 32, 16, 21504, 262_144], gemma, 30_697_345_280, 81_920),
+        ("Gemma 4 E2B", "gemma4_text", [1536, 35, 8, 1, 6144, 262_144], e2b, 4_628_569_344, 6144),
         ("MPT 7B", "mpt", [4096, 32, 32, 0, 0, 50_432], mpt, 6_649_286_656, 524_288),
         ("StarCoder", "gpt_bigcode", [6144, 40, 48, 0, 0, 49_152], starcoder, 15_517_456_384, 20_480),
     ];
@@ -133,6 +142,10 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     let vision = json!({"head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768,
         "norm_topk_prob": true, "rope_scaling": {"rope_type": "default", "mrope_interleaved": true, "mrope_section": [24, 20, 20]}});
     let vision = config("qwen3_vl_moe_text", [2048, 48, 32, 4, 6144, 151_936], vision);
+    let gemma = json!({"global_head_dim": 512, "num_global_key_value_heads": 2, "attention_k_eq_v": true, "sliding_window": 1024,
+        "hidden_size_per_layer_input": 0, "enable_moe_block": true, "num_experts": 128, "top_k_experts": 8,
+        "moe_intermediate_size": 704});
+    let gemma = config("gemma4_text", [2816, 30, 16, 8, 2112, 262_144], gemma);
     let olmoe = config("olmoe", [2048, 16, 16, 16, 1024, 50_304], json!({}));
     let dots = json!({"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6, "moe_intermediate_size": 1408,
         "first_k_dense_replace": 1, "moe_layer_freq": 1, "sliding_window": null, "scoring_func": "noaux_tc"});
@@ -159,6 +172,7 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         ("GLM-4.7-Flash", flash, [29_943_393_920, 3_896_766_080], 54_144),
         ("GLM-4.5-Air", air, [106_852_251_264, 13_424_129_664], 188_416),
         ("MiniMax-M2", minimax, [228_689_764_864, 11_030_553_088], 253_952),
+        ("Gemma 4 26B-A4B", gemma, [25_233_141_760, 3_822_530_560], 20_480),
         ("OLMoE", olmoe, [6_919_161_856, 1_282_017_280], 131_072),
         ("dots.llm1", dots, [142_774_381_696, 14_016_588_928], 1_015_808),
         ("Solar Open 100B", solar, [102_651_799_552, 12_054_833_152], 196_608),

@@ -4,11 +4,14 @@ use irene_tree::{Kernels, Level};
 
 use super::{
     attention::{DecoderAttention, Residual, Seen},
+    beside::ExpertsBeside,
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
+    lent::BorrowingAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe, States},
+    per_layer::PerLayerBranch,
+    recipe::{Block, Dropouts, FeedForward, Keys, LayerRecipe, Names, NormKind, Parts, Recipe, States},
     states::StateMixer,
 };
 use crate::{
@@ -104,14 +107,19 @@ pub(super) struct DecoderLayer {
     label: Label,
     attention: SelfAttention,
     feed_forward: Option<FeedForwardPart>,
+    beside: Option<Box<ExpertsBeside>>,
+    per_layer: Option<PerLayerBranch>,
     block: Block<Norm>,
     residual_scale: Option<f64>,
+    /// The factor of its result (1).
+    scale: Option<Tensor>,
     dropouts: Dropouts,
     adds_inside: [bool; 2],
 }
 
 enum SelfAttention {
     Heads(Box<DecoderAttention>),
+    Borrowing(Box<BorrowingAttention>),
     Latent(Box<LatentAttention>),
     States(Box<StateMixer>),
     Both(Box<StateMixer>, Box<DecoderAttention>),
@@ -130,12 +138,16 @@ impl DecoderLayer {
     pub(super) fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let load = || FeedForwardPart::load(weights, &recipe.names, &layer.feed_forward, recipe.hidden);
         let is_fed = !matches!(layer.parts, Parts::Attention | Parts::States);
+        let beside = recipe.beside.as_ref().map(|beside| ExpertsBeside::load(weights, recipe, beside)).transpose()?;
         Ok(Self {
             label: weights.label(recipe.names.classes.layer, Level::Module),
             attention: SelfAttention::load(weights, recipe, layer)?,
             feed_forward: is_fed.then(load).transpose()?,
+            beside: beside.map(Box::new),
+            per_layer: recipe.per_layer.map(|part| PerLayerBranch::load(weights, recipe, part)).transpose()?,
             block: recipe.block.load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
+            scale: recipe.layer_scale.map(|key| weights.buffer(key, [1])).transpose()?,
             dropouts: recipe.dropouts,
             adds_inside: recipe.adds_inside,
         })
@@ -144,6 +156,7 @@ impl DecoderLayer {
     fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
         let (attended, kept) = match &self.attention {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::Borrowing(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::States(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
@@ -192,13 +205,26 @@ impl DecoderLayer {
     fn scaled(&self, cx: &mut Cx<'_>, branch: Tensor) -> Result<Tensor> {
         self.residual_scale.map_or(Ok(branch.clone()), |scale| cx.mul_scalar(&branch, scale))
     }
+
+    /// The stream with what the layer makes of its own embeddings, scaled by its own factor.
+    fn finished(&self, cx: &mut Cx<'_>, mut stream: Stream, of_layer: Option<&Tensor>) -> Result<Stream> {
+        if let (Some(part), Some(of_layer)) = (&self.per_layer, of_layer) {
+            let hidden = stream.sum(cx)?;
+            let given = part.run(cx, &hidden, of_layer)?;
+            stream = Stream::new(hidden).with(cx, given)?;
+        }
+        let Some(scale) = &self.scale else { return Ok(stream) };
+        let hidden = stream.sum(cx)?;
+        Ok(Stream::new(cx.mul(&hidden, scale)?))
+    }
 }
 
 impl Module for DecoderLayer {
-    type Input<'a> = (&'a Stream, (&'a Positions, Past<'a>));
+    /// The stream, the positions, earlier keys and values, and perhaps embeddings of the layer's own.
+    type Input<'a> = (&'a Stream, ((&'a Positions, Past<'a>), Option<&'a Tensor>));
     type Output = (Stream, Option<KeyValue>);
 
-    fn forward(&self, cx: &mut Cx<'_>, (stream, around): Self::Input<'_>) -> Result<Self::Output> {
+    fn forward(&self, cx: &mut Cx<'_>, (stream, (around, of_layer)): Self::Input<'_>) -> Result<Self::Output> {
         let stream = stream.clone();
         match &self.block {
             Block::PreNorm { attention, feed_forward } => {
@@ -225,9 +251,13 @@ impl Module for DecoderLayer {
                 let (attended, kept) = self.attend(cx, ((&normed, None), around))?;
                 let attended = cx.call(&attention[1], &attended)?;
                 let (normed, stream) = stream.with(cx, attended)?.normed(cx, &feed_forward[0])?;
-                let fed = self.feed(cx, &normed, None)?;
+                let mut fed = self.feed(cx, &normed, None)?;
+                if let Some(beside) = &self.beside {
+                    fed = beside.added(cx, &fed, &stream.hidden)?;
+                }
                 let fed = cx.call(&feed_forward[1], &fed)?;
-                Ok((stream.with(cx, fed)?, kept))
+                let stream = stream.with(cx, fed)?;
+                Ok((self.finished(cx, stream, of_layer)?, kept))
             }
             Block::Parallel { attention, feed_forward } => {
                 let (normed, stream) = stream.normed(cx, attention)?;
@@ -276,6 +306,9 @@ impl SelfAttention {
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))
+            }
+            (_, _, None) if matches!(layer.keys, Keys::Of(_)) => {
+                Self::Borrowing(Box::new(BorrowingAttention::load(weights, names, attention, *norm, *hidden, layer)?))
             }
             (_, _, None) => {
                 Self::Heads(Box::new(DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?))

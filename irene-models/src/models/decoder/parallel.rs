@@ -6,7 +6,7 @@
 
 use irene_tree::Parallel;
 
-use super::recipe::{FeedForward, HeadNorms, Mixture, Recipe};
+use super::recipe::{FeedForward, HeadNorms, Keys, Mixture, Recipe};
 use crate::{Config, Error, Result};
 
 /// Engines make the table of tokens a multiple of this many rows before they split it.
@@ -35,8 +35,14 @@ impl Recipe {
             let reason = format!("{} layers are fewer than parallel.pipeline {}", self.layers.len(), parallel.pipeline);
             return Err(config.error("num_hidden_layers", reason));
         }
+        if parallel.pipeline > 1
+            && (self.per_layer.is_some() || self.layers.iter().any(|layer| layer.keys != Keys::Own))
+        {
+            let reason = "embeddings for each layer and shared keys and values are not followed with parallel.pipeline";
+            return Err(config.error("num_hidden_layers", reason.to_owned()));
+        }
         let is_mixture = |layer: &super::recipe::LayerRecipe| matches!(layer.feed_forward, FeedForward::Mixture(_));
-        if parallel.expert > 1 && !self.layers.iter().any(is_mixture) {
+        if parallel.expert > 1 && self.beside.is_none() && !self.layers.iter().any(is_mixture) {
             return Err(
                 split.refuse(EXPERTS, "parallel.expert spreads a mixture of experts, and this model is none".into())
             );
@@ -57,6 +63,12 @@ impl Recipe {
         }
         for layer in &mut self.layers {
             split.feed_forward(&mut layer.feed_forward)?;
+            if let Some(own) = &mut layer.heads {
+                own.groups = split.groups(own.groups)?;
+            }
+        }
+        if let Some((mixture, _)) = &mut self.beside {
+            split.mixture(mixture)?;
         }
         if parallel.tensor > 1 {
             // A multiple of both.

@@ -32,10 +32,6 @@ enum Ways {
     Apart { channels: [Linear; 2], of_heads: [Linear; 2] },
 }
 
-/// No keys and no values.
-pub(super) const NOTHING: LayerCache =
-    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state: 0, before_state: 0 };
-
 impl States {
     /// Numbers of a token in all heads.
     pub(super) fn inner(&self) -> usize {
@@ -45,14 +41,6 @@ impl States {
     /// Channels of the convolution: the heads, and the ways in and out of each group.
     pub(super) fn channels(&self) -> usize {
         self.inner() + 2 * self.groups * self.size
-    }
-
-    /// A state for all of the past, and the last tokens that the convolution joins, beside the keys and values of an attention, if there
-    /// are any: then each head of keys has its share.
-    pub(super) fn cached_with(&self, keys: LayerCache) -> LayerCache {
-        let heads = if keys.heads == 0 { self.heads } else { keys.heads };
-        let state = (self.inner() * self.size).div_ceil(heads);
-        LayerCache { heads, state, before_state: (self.channels() * (self.kernel - 1)).div_ceil(heads), ..keys }
     }
 
     /// The state of every head.
