@@ -138,7 +138,8 @@ impl DecoderLayer {
     pub(super) fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let load = || FeedForwardPart::load(weights, &recipe.names, &layer.feed_forward, recipe.hidden);
         let is_fed = !matches!(layer.parts, Parts::Attention | Parts::States);
-        let beside = recipe.beside.as_ref().map(|beside| ExpertsBeside::load(weights, recipe, beside)).transpose()?;
+        let beside =
+            recipe.mixture_beside.as_ref().map(|beside| ExpertsBeside::load(weights, recipe, beside)).transpose()?;
         Ok(Self {
             label: weights.label(recipe.names.classes.layer, Level::Module),
             attention: SelfAttention::load(weights, recipe, layer)?,

@@ -42,7 +42,7 @@ impl Recipe {
             return Err(config.error("num_hidden_layers", reason.to_owned()));
         }
         let is_mixture = |layer: &super::recipe::LayerRecipe| matches!(layer.feed_forward, FeedForward::Mixture(_));
-        if parallel.expert > 1 && self.beside.is_none() && !self.layers.iter().any(is_mixture) {
+        if parallel.expert > 1 && self.mixture_beside.is_none() && !self.layers.iter().any(is_mixture) {
             return Err(
                 split.refuse(EXPERTS, "parallel.expert spreads a mixture of experts, and this model is none".into())
             );
@@ -67,7 +67,7 @@ impl Recipe {
                 own.groups = split.groups(own.groups)?;
             }
         }
-        if let Some((mixture, _)) = &mut self.beside {
+        if let Some((mixture, _)) = &mut self.mixture_beside {
             split.mixture(mixture)?;
         }
         if parallel.tensor > 1 {

@@ -31,7 +31,7 @@ pub(crate) struct Recipe {
     /// The factor of each branch before it is added.
     pub(super) residual_scale: Option<f64>,
     /// A mixture beside each layer's feed-forward part, and the eps of the norm before its router (Gemma 4).
-    pub(super) beside: Option<(Mixture, f64)>,
+    pub(super) mixture_beside: Option<(Mixture, f64)>,
     /// Numbers of each token that a layer gets beside the stream, and the activation of their gate (Gemma 4).
     pub(super) per_layer: Option<(usize, Activation)>,
     /// The key of the number that each layer scales its result by (Gemma 4).

@@ -4,7 +4,7 @@
 use irene_tree::{Format, Level, OpKind, Operand, Operation, Role, Shape};
 
 use super::recipe::{Names, StateKind, States};
-use crate::{Cx, Error, Label, LayerCache, Linear, Module, Past, Result, Tensor, Weights, labelled};
+use crate::{Cx, Error, Label, Linear, Module, Past, Result, Tensor, Weights, labelled};
 
 labelled!(StateMixer);
 

@@ -73,7 +73,7 @@ fn gemma4(config: &Config) -> Result<Recipe> {
     recipe.attention.head_norms = Some(HeadNorms::PerHead(["q_norm", "k_norm"]));
     recipe.attention.norm_of_values = Some((classes.norm, eps));
     recipe.attention.sees_later |= config.word_or("use_bidirectional_attention", "")? == "all";
-    recipe.beside = experts(config, &recipe)?.map(|mixture| (mixture, eps));
+    recipe.mixture_beside = experts(config, &recipe)?.map(|mixture| (mixture, eps));
     recipe.per_layer = per_layer(config, &recipe)?;
     slide(&mut recipe, config)?;
     share_keys(&mut recipe, config)?;
@@ -121,8 +121,8 @@ fn experts(config: &Config, recipe: &Recipe) -> Result<Option<Mixture>> {
     let router = Router { name: "router", weight: "proj", ..ROUTER };
     let inner = config.size("moe_intermediate_size")?;
     // The experts are modules of the layer itself.
-    let (name, key) = ("", "");
-    Ok(Some(Mixture { name, key, experts, per_token, inner, activation, router, weights: EXPERTS, shared: None }))
+    let (name, key, shared, beside) = ("", "", None, None);
+    Ok(Some(Mixture { name, key, experts, per_token, inner, activation, router, weights: EXPERTS, shared, beside }))
 }
 
 /// The numbers of each token that every layer gets beside the stream; 0 or null for none.

@@ -280,7 +280,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         block: Block::PreNorm { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
         adds_inside: [false; 2],
         residual_scale: None,
-        beside: None,
+        mixture_beside: None,
         per_layer: None,
         layer_scale: None,
         dropouts: Dropouts::default(),
