@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 58] = [
+pub(crate) const FAMILIES: [&str; 59] = [
     "llama",
     "mistral",
     "ministral3",
