@@ -297,7 +297,7 @@ impl Made {
             body[if kind == 0 { "no_such_field".to_owned() } else { name }] = value;
             self.body = Some(("application/json".into(), body.to_string()));
         }
-        const NAMES: [&str; 6] = ["model", "device", "engine", "family", "benchmark", "gpu_hour_usd"];
+        const NAMES: [&str; 7] = ["model", "device", "devices", "engine", "family", "benchmark", "gpu_hour_usd"];
         // What is not there comes before what is wrong with the query.
         self.refusals = Some(match &self.query.last() {
             _ if self.path.contains("/jobs/") => &[400, 404],
