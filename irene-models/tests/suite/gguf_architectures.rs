@@ -301,7 +301,7 @@ fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
         assert_eq!(spec.share_bytes(run).unwrap(), file.tensor_bytes(), "{architecture}");
         let said: Vec<String> = spec.notes().iter().map(|note| note.replace(written.path(), "FILE")).collect();
         let expected: &[&str] = match head {
-            TaskHead::Classification => &["FILE has a classifier, which the head classification adds"],
+            TaskHead::Classification => &["FILE has a classifier, which head=classification adds"],
             _ => &[],
         };
         assert_eq!(said, expected, "{architecture}");
