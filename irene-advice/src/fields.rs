@@ -25,6 +25,13 @@ pub fn in_settings(message: &str, shown: impl Fn(&str) -> String) -> String {
     FIELDS.iter().fold(message.to_owned(), |message, (field, setting)| message.replace(field, &shown(setting)))
 }
 
+/// A reason of an answer, which names settings between backticks, with each of them as `shown` writes it.
+pub fn with_settings(reason: &str, shown: impl Fn(&str) -> String) -> String {
+    FIELDS
+        .iter()
+        .fold(reason.to_owned(), |reason, (_, setting)| reason.replace(&format!("`{setting}`"), &shown(setting)))
+}
+
 /// An error as answers have it.
 pub(crate) fn told(error: &impl ToString) -> String {
     in_settings(&error.to_string(), |setting| format!("`{setting}`"))
@@ -40,6 +47,11 @@ mod tests {
         let here = "`tensor_parallel` 2, or `weights` int4 would do: leave `past` out, or read one by `predictor`";
         assert_eq!(told(&ways), here);
         assert_eq!(told(&"no field"), "no field");
+        let flags = with_settings(here, |setting| format!("--{}", setting.replace('_', "-")));
+        assert_eq!(
+            flags,
+            "--tensor-parallel 2, or --weights int4 would do: leave --past out, or read one by --predictor"
+        );
         for (field, setting) in FIELDS {
             assert_eq!(in_settings(field, str::to_uppercase), setting.to_uppercase());
         }

@@ -35,7 +35,7 @@ pub use compare::{
 };
 pub use error::{Error, Result};
 pub use explain::Explained;
-pub use fields::in_settings;
+pub use fields::{in_settings, with_settings};
 pub use generation::{Generation, GenerationOptions, GenerationPhase, GenerationPoint, NextTurn, TurnCost};
 pub use grid::Grid;
 pub use hire::Hire;

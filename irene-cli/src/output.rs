@@ -17,7 +17,7 @@ use serde_json::Value;
 use self::paths::{NO_PARQUET, folder_of, target_of};
 use crate::{interrupt::Unfinished, parquet};
 
-pub(crate) use messages::{complain, in_flags, readable, tell};
+pub(crate) use messages::{complain, in_flags, readable, reason_in_flags, tell};
 pub(crate) use paths::{check_apart, file_or_stdout, text_file};
 #[cfg(feature = "candle")]
 pub(crate) use paths::{file, lines_file};

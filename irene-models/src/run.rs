@@ -101,9 +101,10 @@ pub struct LayerCache {
     pub value_width: usize,
     /// The sliding window: a query sees fewer than this many places before it, and older tokens are not kept.
     pub window: Option<usize>,
-    /// Numbers in a head's state, which every token changes and none adds to (Mamba-2): of 32 bits, whatever the cache's format.
+    /// Numbers in a head's state, which every token changes and none adds to (Mamba-2, gated DeltaNet): of 32 bits, whatever the cache's
+    /// format.
     pub state: usize,
-    /// Numbers for each head of the last tokens before such a state, in the format of the activations.
+    /// Numbers for each head of the last tokens that a convolution joins, before such a state or alone (LFM2), in the format of the activations.
     pub before_state: usize,
 }
 

@@ -219,6 +219,32 @@ impl Setting {
     /// # Errors
     /// As [`forecast`](crate::forecast).
     pub fn forecast(&self) -> Result<Forecast, Error> {
+        let forecast = self.of_devices()?;
+        let meter = self.calibration.as_ref().and_then(|calibration| calibration.provenance.meter.clone());
+        if let Some((watts, meter)) = self.beside_w(forecast.schedule()).zip(meter) {
+            return Ok(forecast.by_meter(watts, meter));
+        }
+        self.within(forecast, self.machine())
+    }
+
+    /// Its cost without what a meter of the measurements counts beside the devices, as it is compared with that of other devices: alone, or
+    /// with the machine that is asked for.
+    ///
+    /// # Errors
+    /// As [`forecast`](crate::forecast).
+    pub fn comparable_forecast(&self) -> Result<Forecast, Error> {
+        self.within(self.of_devices()?, self.host)
+    }
+
+    fn within(&self, forecast: Forecast, machine: Option<Host>) -> Result<Forecast, Error> {
+        match machine {
+            Some(host) => forecast.at_the_wall(host, &self.device, Law::shipped()),
+            None => Ok(forecast),
+        }
+    }
+
+    /// The cost of the devices alone.
+    fn of_devices(&self) -> Result<Forecast, Error> {
         let Self { spec, device, engine, request, passes, .. } = self;
         let model = Followed { spec, passes };
         let mut forecast = forecast_by(model, device, engine, request, &|schedule| self.law(schedule))?;
@@ -227,15 +253,8 @@ impl Setting {
             if let Some(times) = calibration.token_times(spec.name(), device, self.engine, forecast.schedule()) {
                 forecast = forecast.with_token_times(times);
             }
-            let beside_w = self.beside_w(forecast.schedule());
-            if let Some((watts, meter)) = beside_w.zip(calibration.provenance.meter.clone()) {
-                return Ok(forecast.by_meter(watts, meter));
-            }
         }
-        match self.machine() {
-            Some(host) => forecast.at_the_wall(host, device, Law::shipped()),
-            None => Ok(forecast),
-        }
+        Ok(forecast)
     }
 
     /// The power that the meter of the measurements counts beside the devices, W, where that counts more than these.

@@ -116,7 +116,7 @@ pub struct PlanRow {
     pub running: f64,
     /// The figures that a user asks for.
     pub figures: FigureSet,
-    /// The mean power of all GPUs, W.
+    /// The mean power of all GPUs, W; like all energy here without what the meter of a calibration counts beside them.
     pub power_w: f64,
     /// Energy of a token, J.
     pub energy_per_token_j: f64,

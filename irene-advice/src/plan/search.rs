@@ -197,7 +197,7 @@ impl OnDevice<'_> {
 
     /// Takes up a way, or says why not.
     fn way(&mut self, setting: &Setting) -> Result<(), Lacking> {
-        let forecast = setting.forecast().map_err(|error| lacking(&error))?;
+        let forecast = setting.comparable_forecast().map_err(|error| lacking(&error))?;
         let estimate = Estimate::of_sheet(self.selection, setting, &forecast);
         if let Some((text, off)) = self.options.bounds.broken(&estimate) {
             return Err(Lacking { kind: "bound", text, off });

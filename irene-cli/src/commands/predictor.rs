@@ -78,6 +78,12 @@ impl PredictorArgs {
         self.predictor.as_ref().or(settings::get().predictor.as_ref().filter(|_| !is_given))
     }
 
+    /// The same for ways on several devices, of which it knows one.
+    pub(crate) fn file_beside_devices(&self) -> Option<&PathBuf> {
+        let of_settings = || settings::get().predictor.as_ref().filter(|_| self.method.is_none());
+        self.predictor.as_ref().or_else(of_settings)
+    }
+
     /// The measured requests of the predictor file, if it rests on such.
     pub(crate) fn calibration(&self) -> Result<Option<Arc<Calibration>>> {
         let Some(path) = self.file() else { return Ok(None) };

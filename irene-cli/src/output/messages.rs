@@ -29,7 +29,16 @@ pub(crate) fn complain(error: &anyhow::Error) {
 
 /// A message with flags in place of the fields that errors of libraries name: --tensor-parallel 2 rather than parallel.tensor 2.
 pub(crate) fn in_flags(message: &str) -> String {
-    irene_advice::in_settings(message, |setting| format!("--{}", setting.replace('_', "-")))
+    irene_advice::in_settings(message, flag)
+}
+
+/// The same of a reason in an answer, which names settings.
+pub(crate) fn reason_in_flags(reason: &str) -> String {
+    irene_advice::with_settings(reason, flag)
+}
+
+fn flag(setting: &str) -> String {
+    format!("--{}", setting.replace('_', "-"))
 }
 
 /// A message as a person can read it: names that come from files may have megabytes and any characters, and some numbers hundreds of

@@ -4,7 +4,7 @@ use irene_requests::{Figures, RequestReader, RequestRow};
 use serde_json::Value;
 
 use crate::{
-    command::{Folder, Says, good, irene, json, refused, training_data, words},
+    command::{Folder, Says, command, good, irene, json, refused, training_data, words},
     serving::of,
 };
 
@@ -72,11 +72,23 @@ fn a_plan_takes_what_was_measured_on_its_device() {
     assert!((joules(&row("h100-sxm")) / joules(&predicted["forecast"]) - 1.0).abs() < 1e-9, "{found}");
     let told = "ways on h100-sxm are calibrated on 3 measured requests of h100-sxm, the others are by data sheets";
     words(&good(&plan)).says(told);
+    // The configuration file's, beside devices too.
+    let file = folder.write("config.toml", &format!("predictor = {mine:?}\n"));
+    let plain = &plan[..plan.len() - 2];
+    let by_settings = command(plain).env("IRENE_CONFIG", &file).output().unwrap();
+    words(&String::from_utf8(by_settings.stdout).unwrap()).says(told);
+    let elsewhere = [&plan[..9], &["l4", "--max-gpus", "1", "--weights", "bf16"]].concat();
+    words(&good(&[&elsewhere[..], &["--predictor", &mine]].concat()))
+        .says("none of these ways is calibrated on 3 measured requests of h100-sxm");
     let trees = folder.path("trees.safetensors");
     let data = training_data(&folder);
     good(&["train", &data, "--method", "specs", "-o", &trees]);
     refused(1, &["plan", "gpt2", "--prompt", "8", "--rate", "1", "--predictor", &trees])
         .says("a plan takes what `irene calibrate --requests` makes");
+    let file = folder.write("config.toml", &format!("predictor = {trees:?}\n"));
+    let by_settings = command(&elsewhere).env("IRENE_CONFIG", &file).output().unwrap();
+    assert!(by_settings.status.success());
+    words(&String::from_utf8(by_settings.stderr).unwrap()).says("is left out: it knows single nodes");
 }
 
 #[test]
@@ -250,6 +262,27 @@ fn a_server_with_its_host_is_predicted_with_its_host() {
         assert!(low <= watts && watts <= high, "{low} {watts} {high}");
         assert_eq!(row.further("marks"), Some("whole_machine"));
     }
+    // Other devices are known without a machine around them.
+    let plan = [
+        "plan",
+        "Llama-3.1-8B",
+        "--prompt",
+        "512",
+        "--generate",
+        "128",
+        "--rate",
+        "0.5",
+        "--max-gpus",
+        "1",
+        "--predictor",
+        &mine,
+    ];
+    let alone = [&plan[..], &["--device", "l4"]].concat();
+    let watts = json(&alone)["plans"][0]["power_w"].as_f64().unwrap();
+    assert!(watts < 100.0, "{watts}");
+    let told = words(&good(&alone));
+    told.says("; energy is that of the GPUs alone, without what the meter `log` counts beside them");
+    assert!(!told.contains("the others are by data sheets"), "{told}");
 }
 
 #[test]

@@ -319,7 +319,7 @@ impl Family {
 }
 
 /// Whether a field's name tells of a model's structure.
-fn is_structural(field: &str) -> bool {
+pub(crate) fn is_structural(field: &str) -> bool {
     let field = field.to_ascii_lowercase();
     let has = |words: &[&str]| field.split(['_', '-', '.']).any(|part| words.contains(&part));
     // Underscored fields are transformers' own notes.
@@ -328,7 +328,7 @@ fn is_structural(field: &str) -> bool {
 }
 
 /// Whether a value says that a feature is not there, or is the plain one; -1 often does.
-fn is_off(value: &Value) -> bool {
+pub(crate) fn is_off(value: &Value) -> bool {
     const WORDS: &[&str] =
         &["", "none", "no", "false", "absolute", "multihead", "default", "standard", "original_full"];
     match value {

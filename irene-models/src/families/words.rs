@@ -128,13 +128,14 @@ pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
     ("phi3", "_phi3.Phi3"),
     ("phi3small", "phi3_small.Phi3Small"),
     ("falcon", "_falcon.Falcon"),
-    ("mpt", "modeling_mpt.MPT"),
+    ("mpt", "_mpt.MPT"),
     ("nemotron_h", "nemotron_h.NemotronH"),
     ("deepseek_v2", "_deepseek.DeepseekV2"),
     ("deepseek_v3", "_deepseek.DeepseekV3"),
     ("kimi_k2", "_deepseek.DeepseekV3"),
     ("ernie4_5", "_ernie4_5.Ernie4_5"),
     ("ernie4_5_moe", "_ernie4_5_moe.Ernie4_5_"),
+    ("hunyuan_v1_moe", "hunyuan.HunYuan"),
     ("minimax_m2", "_minimax_m2.MiniMaxM2"),
 ];
 

@@ -194,6 +194,7 @@ fn olmo2(fields: &mut Fields<'_>) -> Result<()> {
 fn cohere(fields: &mut Fields<'_>, model_type: &str) -> Result<()> {
     fields.attention_bias();
     fields.gated(model_type, &[("layer_norm_eps", NORM_EPS), ("logit_scale", "logit_scale")])?;
+    fields.set("use_qk_norm", fields.has("blk.0.attn_q_norm.weight"));
     fields.sliding_layers("sliding_window_pattern")?;
     fields.window()
 }

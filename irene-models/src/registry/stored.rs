@@ -29,7 +29,7 @@ impl ModelSpec {
             remarks.push(format!("{origin}: a plain {model_type} is followed, without tensor `{first}`{others}"));
         }
         if file.has_classifier() && self.heads().contains(&TaskHead::Classification) {
-            remarks.push(format!("{origin} has a classifier, which the head classification adds"));
+            remarks.push(format!("{origin} has a classifier, which head=classification adds"));
         }
         remarks
     }

@@ -178,6 +178,74 @@ fn published_fields_that_say_what_the_code_does_are_taken() {
     assert!(spec(&small("mistral", &scaled)).unwrap().trace(Size::new(1, 2)).is_ok());
 }
 
+/// Transformers' code has them written in it.
+#[test]
+fn a_field_that_nothing_follows_is_no_question() {
+    let mpt =
+        json!({"model_type": "mpt", "d_model": 32, "n_layers": 1, "n_heads": 4, "vocab_size": 64, "max_seq_len": 16});
+    let bloom = json!({"model_type": "bloom", "hidden_size": 32, "n_layer": 1, "n_head": 4, "vocab_size": 64});
+    let starcoder = json!({"model_type": "gpt_bigcode", "n_embd": 32, "n_layer": 1, "n_head": 4, "n_positions": 16, "vocab_size": 64});
+    let falcon = json!({"model_type": "falcon", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 64});
+    let changed = |config: &Value, name: &str, value: Value| {
+        spec(config).unwrap().with_fields(&serde_json::Map::from_iter([(name.to_owned(), value)]))
+    };
+    let said = |config: &Value, name: &str, value: Value| {
+        changed(config, name, value).and_then(|spec| spec.trace(Size::new(1, 2))).unwrap_err().to_string()
+    };
+    for config in [&mpt, &bloom] {
+        assert!(said(config, "intermediate_size", 64.into()).contains("reads none of that name"));
+    }
+    let groups = said(&starcoder, "num_key_value_heads", 2.into());
+    assert!(groups.contains("2 is not supported here, only 1, as `multi_query` says"), "{groups}");
+    assert!(changed(&starcoder, "num_key_value_heads", 1.into()).is_ok());
+    let activation = said(&small("lfm2", &json!({"full_attn_idxs": [1]})), "hidden_act", "relu".into());
+    assert!(activation.contains("field `hidden_act`: `relu` is not supported here, only `silu`"), "{activation}");
+    let narrow = changed(&falcon, "intermediate_size", 64.into()).unwrap();
+    assert!(
+        narrow.num_parameters(TaskHead::Lm).unwrap() < spec(&falcon).unwrap().num_parameters(TaskHead::Lm).unwrap()
+    );
+}
+
+#[test]
+fn fields_inside_the_attention_of_mpt_are_as_guarded_as_those_beside_it() {
+    let mpt = |attention: Value| {
+        json!({"model_type": "mpt", "d_model": 32, "n_layers": 1, "n_heads": 4, "vocab_size": 64, "max_seq_len": 16,
+            "attn_config": attention})
+    };
+    let plain = json!({"alibi_bias_max": 8.0, "qk_gn": false, "rope": false, "rope_theta": 10000, "sliding_window_size": -1, "kv_n_heads": null});
+    assert!(spec(&mpt(plain)).unwrap().trace(Size::new(1, 2)).is_ok());
+    for (name, value) in
+        [("rope", json!(true)), ("qk_gn", json!(true)), ("kv_n_heads", json!(2)), ("sliding_window_size", json!(8))]
+    {
+        let refused = refused(&mpt(json!({name: value})));
+        assert!(refused.contains(&format!("field `attn_config.{name}`: `{value}` is unknown for mpt")), "{refused}");
+    }
+    let other = refused(&mpt(json!({"alibi_bias_max": 16})));
+    assert!(other.contains("field `attn_config.alibi_bias_max`: only 8 is supported here"), "{other}");
+}
+
+#[test]
+fn without_a_multiplier_lfm2_has_two_thirds_of_its_inner_size() {
+    let lfm2 = |further: Value| {
+        let mut config = small("lfm2", &further);
+        config["full_attn_idxs"] = json!([1]);
+        parameters(&config)
+    };
+    let thirds = lfm2(json!({"intermediate_size": 30, "block_ffn_dim_multiplier": null}));
+    assert_eq!(thirds, lfm2(json!({"intermediate_size": 20, "block_auto_adjust_ff_dim": false})));
+    // Where the field is missing, it is 1, and whole blocks are made.
+    assert_eq!(
+        lfm2(json!({"intermediate_size": 30})),
+        lfm2(json!({"intermediate_size": 256, "block_auto_adjust_ff_dim": false}))
+    );
+}
+
+#[test]
+fn ministral_has_no_biases() {
+    assert!(refused(&small("ministral", &json!({"attention_bias": true}))).contains("field `attention_bias`: is true"));
+    assert!(refused(&small("ministral", &json!({"mlp_bias": true}))).contains("field `mlp_bias`: is true"));
+}
+
 #[test]
 fn layers_of_nemotron_have_letters_or_words() {
     let letters = small("nemotron_h", &json!({"hybrid_override_pattern": "M*", "n_groups": 8}));

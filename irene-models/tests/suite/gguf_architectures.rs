@@ -301,7 +301,7 @@ fn every_tensor_of_a_file_is_a_parameter_of_its_model() {
         assert_eq!(spec.share_bytes(run).unwrap(), file.tensor_bytes(), "{architecture}");
         let said: Vec<String> = spec.notes().iter().map(|note| note.replace(written.path(), "FILE")).collect();
         let expected: &[&str] = match head {
-            TaskHead::Classification => &["FILE has a classifier, which the head classification adds"],
+            TaskHead::Classification => &["FILE has a classifier, which head=classification adds"],
             _ => &[],
         };
         assert_eq!(said, expected, "{architecture}");
@@ -376,6 +376,8 @@ fn what_only_some_files_of_an_architecture_have_is_refused_by_name() {
     assert!(refused(&granite).contains("`granitemoe.expert_shared_feed_forward_length`: is an expert for every token"));
     let nomic = tiny("nomic-bert", &[], &[ENCODER, NOMIC].concat());
     assert!(refused(&nomic).contains("field `token_types.weight`: is missing among the tensors"));
+    let plus = tiny("command-r", GROUPS, &[PARALLEL, HEAD_NORMS, DENSE].concat());
+    assert!(refused(&plus).contains("field `use_qk_norm`: is true, which is not supported here"), "{}", refused(&plus));
     let mut seeing = tiny("glm4", HALF_ROTATED, &[ATTENTION, GLM4].concat());
     seeing.wholes("glm4.rope.dimension_sections", &[8, 12, 12, 0]);
     assert!(refused(&seeing).contains("`glm4.rope.dimension_sections`: is of a model that sees"));

@@ -341,6 +341,24 @@ fn sizes_of_granite_4_are_refused_by_its_own_names() {
 }
 
 #[test]
+fn sizes_without_a_field_of_their_own_are_refused_by_the_field_that_gives_them() {
+    let refused = |config: &str, parallel| {
+        spec(&format!(
+            r#"{{"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":4,"head_dim":8,"vocab_size":64,{config}}}"#
+        ))
+        .trace(run(Size::new(4, 2), parallel))
+        .unwrap_err()
+        .to_string()
+    };
+    let hunyuan =
+        r#""model_type":"hunyuan_v1_moe","hidden_size":32,"intermediate_size":6,"num_experts":4,"moe_topk":2"#;
+    let shared = refused(hunyuan, Parallel { expert: 4, ..tensor(4) });
+    assert!(shared.contains("field `intermediate_size`: 6 inner numbers of the shared expert"), "{shared}");
+    let channels = refused(r#""model_type":"lfm2","hidden_size":30,"intermediate_size":48,"num_heads":4"#, tensor(4));
+    assert!(channels.contains("field `hidden_size`: 30 channels of the convolution"), "{channels}");
+}
+
+#[test]
 fn models_that_are_no_decoders_are_copied_alone() {
     let bert = ModelSpec::find("bert-base-uncased").unwrap();
     let at = |parallel| bert.trace(Run { parallel, ..Size::new(8, 16).into() });

@@ -65,8 +65,9 @@ fn dense_models_have_their_published_parameters() {
     let starcoder = json!({"n_positions": 8192, "n_inner": 24576, "activation_function": "gelu", "multi_query": true,
         "pre_allocate_kv_cache": false, "attention_softmax_in_fp32": true});
     let mpt = json!({"architectures": ["MPTForCausalLM"], "max_seq_len": 2048, "expansion_ratio": 4, "no_bias": true,
-        "auto_map": {"AutoModelForCausalLM": "mosaicml/mpt-7b--modeling_mpt.MPTForCausalLM"}, "attn_config": {"alibi": true,
-        "alibi_bias_max": 8, "attn_impl": "torch", "attn_type": "multihead_attention", "clip_qkv": null, "qk_ln": false},
+        "auto_map": {"AutoConfig": "configuration_mpt.MPTConfig", "AutoModelForCausalLM": "mosaicml/mpt-7b--modeling_mpt.MPTForCausalLM"},
+        "attn_config": {"alibi": true, "alibi_bias_max": 8, "attn_impl": "torch", "attn_pdrop": 0, "attn_type": "multihead_attention",
+        "attn_uses_sequence_id": false, "clip_qkv": null, "prefix_lm": false, "qk_ln": false, "softmax_scale": null},
         "embedding_fraction": 1.0, "learned_pos_emb": true, "logit_scale": null, "norm_type": "low_precision_layernorm"});
     let gemma = json!({"head_dim": 256, "global_head_dim": 512, "num_global_key_value_heads": 4, "attention_k_eq_v": true,
         "sliding_window": 1024, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "use_bidirectional_attention": "vision",
@@ -96,7 +97,14 @@ fn dense_models_have_their_published_parameters() {
         ("Hunyuan 7B", "hunyuan_v1_dense", [4096, 32, 32, 8, 14336, 128_167], hunyuan, 7_504_568_320, 131_072),
         ("OLMo 7B", "olmo", [4096, 32, 32, 32, 11008, 50_304], json!({}), 6_888_095_744, 524_288),
         ("StableLM 3B", "stablelm", [2560, 32, 32, 32, 6912, 50_304], json!({}), 2_795_443_200, 327_680),
-        ("Minitron 4B", "nemotron", [3072, 32, 24, 8, 9216, 256_000], json!({}), 4_190_509_056, 131_072),
+        (
+            "Minitron 4B",
+            "nemotron",
+            [3072, 32, 24, 8, 9216, 256_000],
+            json!({"kv_channels": 128}),
+            4_190_509_056,
+            131_072,
+        ),
         ("VaultGemma 1B", "vaultgemma", [1152, 26, 4, 4, 6912, 256_000], json!({}), 1_038_741_120, 53_248),
         ("Gemma 4 31B", "gemma4_text", [5376, 60, 32, 16, 21504, 262_144], gemma, 30_697_345_280, 81_920),
         ("Gemma 4 E2B", "gemma4_text", [1536, 35, 8, 1, 6144, 262_144], e2b, 4_628_569_344, 6144),
@@ -164,6 +172,10 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     let ernie = config("ernie4_5_moe", [2560, 28, 20, 4, 12288, 103_424], ernie);
     let hunyuan = json!({"attention_head_dim": 128, "num_experts": 64, "moe_topk": vec![8; 32], "num_shared_expert": vec![1; 32],
         "moe_intermediate_size": vec![3072; 32], "use_mixed_mlp_moe": true, "use_qk_norm": true, "tie_word_embeddings": true,
+        "auto_map": {"AutoConfig": "configuration_hunyuan.HunYuanConfig", "AutoModelForCausalLM": "hunyuan.HunYuanMoEV1ForCausalLM"},
+        "use_mla": false, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128,
+        "mamba": false, "mamba_d_conv": 4, "mamba_head_dim": 64, "vit_norm_type": "fused", "vit_used_rms_norm": true,
+        "vit_remove_prenorm": true, "vit_add_patchemb_bias": true, "norm_topk_prob": true, "add_classification_head": false,
         "rope_scaling": {"type": "dynamic", "alpha": 1000.0, "factor": 1.0}});
     let hunyuan = config("hunyuan_v1_moe", [4096, 32, 32, 8, 3072, 128_167], hunyuan);
     let flex = config("flex_olmo", [4096, 32, 32, 32, 11008, 100_352], json!({}));

@@ -1,12 +1,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::{Arg, Id, builder::Resettable};
 use irene_advice::{
     Basis, Hire, LeftOutDevice, Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices,
 };
 use irene_predict::{Calibration, Load};
-use irene_regress::PRICE_PER_KWH;
+use irene_regress::{DeviceProfile, PRICE_PER_KWH};
 use irene_requests::RequestRow;
 use irene_tree::{Format as Numbers, render};
 
@@ -114,6 +114,19 @@ impl Args {
         self.price_per_kwh.or(settings::get().price_per_kwh)
     }
 
+    /// The measured requests of the predictor that is asked for, or of the configuration file's.
+    fn calibration(&self) -> Result<Option<Arc<Calibration>>> {
+        let Some(path) = self.predictor.file_beside_devices() else { return Ok(None) };
+        if let Some(found) = Calibration::read(path)? {
+            return Ok(Some(Arc::new(found)));
+        }
+        DeviceProfile::read(path)?;
+        let reason = "it knows single nodes; a plan takes what `irene calibrate --requests` makes";
+        ensure!(self.predictor.predictor.is_none(), "{}: {reason}", path.display());
+        output::tell(&format!("the predictor of the configuration file, {}, is left out: {reason}", path.display()));
+        Ok(None)
+    }
+
     fn selection(&self) -> Selection {
         let row = RequestRow {
             model: Some(self.model.clone()),
@@ -145,12 +158,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let options = args.options()?;
     refuse(true, "irene predict", &[("--method", args.predictor.asks_for_track())])?;
     let mut lookup = Lookup::new(LookupOptions { finds_files: true, ..LookupOptions::default() });
-    let calibration = args.predictor.calibration()?;
+    let calibration = args.calibration()?;
     if let Some(calibration) = &calibration {
         lookup.add_calibration(Arc::clone(calibration));
-    } else if args.predictor.predictor.is_some() {
-        let named = args.predictor.load()?;
-        bail!("{}: it knows single nodes; a plan takes what `irene calibrate --requests` makes", named.name);
     }
     lookup.add_model(args.model.clone(), following::model(&args.model)?);
     let plan = lookup.plan(&args.selection(), &options).map_err(as_flag)?;
@@ -192,18 +202,23 @@ fn text(args: &Args, plan: &Plan, calibration: Option<&Calibration>) -> String {
             plan.tokens,
             money_of(args)
         );
-        let measured = calibration.filter(|_| plan.plans.iter().any(|row| row.basis == Basis::Calibrated));
-        out += &measured.map_or_else(String::new, whose);
+        out += &calibration.map_or_else(String::new, |calibration| whose(plan, calibration));
     }
     out + &left_out(plan)
 }
 
-/// Which ways rest on measured requests, and what their energy counts.
-fn whose(calibration: &Calibration) -> String {
-    let provenance = &calibration.provenance;
-    let meter = provenance.meter.as_ref();
-    let meter = meter.map_or_else(String::new, |meter| format!("; their energy is what its meter `{meter}` counts"));
-    format!("\nways on {} are {provenance}, the others are by data sheets{meter}\n", calibration.device.name)
+/// Which ways rest on measured requests, and what their energy leaves out.
+fn whose(plan: &Plan, calibration: &Calibration) -> String {
+    let (device, provenance) = (&calibration.device.name, &calibration.provenance);
+    let has = |basis: Basis| plan.plans.iter().any(|row| row.basis == basis);
+    if !has(Basis::Calibrated) {
+        return format!("\nnone of these ways is {provenance}\n");
+    }
+    let others = if has(Basis::DataSheet) { ", the others are by data sheets" } else { "" };
+    let meter = provenance.meter.as_ref().map_or_else(String::new, |meter| {
+        format!("; energy is that of the GPUs alone, without what the meter `{meter}` counts beside them")
+    });
+    format!("\nways on {device} are {provenance}{others}{meter}\n")
 }
 
 /// The word for a figure in which a way is the best.
@@ -281,7 +296,7 @@ fn left_out(plan: &Plan) -> String {
         out += ", of these devices all of them:";
         for (reason, devices, ways) in reasons.iter().take(SHOWN) {
             let devices = if devices.len() > SHOWN { count(devices.len(), "device") } else { devices.join(", ") };
-            out += &format!("\n- {devices}: {reason} ({})", count(*ways, "way"));
+            out += &format!("\n- {devices}: {} ({})", output::reason_in_flags(reason), count(*ways, "way"));
         }
         if reasons.len() > SHOWN {
             out += &format!("\n- and {}; --format json has all", count(reasons.len() - SHOWN, "further reason"));

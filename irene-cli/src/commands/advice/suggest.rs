@@ -66,7 +66,7 @@ fn text(found: &Suggestions) -> String {
     });
     for (title, lines) in [
         ("why", because.collect::<Vec<_>>()),
-        ("left out", found.left_out.iter().map(|one| one.reason.clone()).collect()),
+        ("left out", found.left_out.iter().map(|one| output::reason_in_flags(&one.reason)).collect()),
     ] {
         if !lines.is_empty() {
             out += &format!(

@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Choose each design, after a few that are spread over the space, where surrogates know least
     #[arg(long)]
     active: bool,
-    /// How many come first (with --active) [default: 8, or a third of a few samples]
+    /// How many come first (with --active) [default: 8, or a third of --samples if that is less]
     #[arg(long, value_name = "N", value_parser = size, requires = "active")]
     initial: Option<usize>,
     #[command(flatten)]

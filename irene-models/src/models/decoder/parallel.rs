@@ -6,7 +6,7 @@
 
 use irene_tree::Parallel;
 
-use super::recipe::{FeedForward, HeadNorms, Keys, Mixture, Recipe};
+use super::recipe::{FeedForward, HeadNorms, Keys, Mixture, Recipe, StateKind};
 use crate::{Config, Error, Result};
 
 /// Engines make the table of tokens a multiple of this many rows before they split it.
@@ -22,9 +22,9 @@ const INNER_OF_SHARED: &[&str] = &[
     "shared_intermediate_size",
     "n_shared_experts",
     "moe_num_shared_experts",
+    "intermediate_size",
 ];
-const HEADS_OF_STATES: &[&str] =
-    &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "num_heads", "hidden_size"];
+const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "num_heads"];
 const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
 
 impl Recipe {
@@ -58,7 +58,11 @@ impl Recipe {
         attention.heads = split.by_tensor(&["num_attention_heads", "num_heads"], "heads", attention.heads)?;
         attention.groups = split.groups(attention.groups)?;
         if let Some(states) = &mut attention.states {
-            states.heads = split.by_tensor(HEADS_OF_STATES, "heads of states", states.heads)?;
+            let (names, what): (&[&str], _) = match states.kind {
+                StateKind::Convolution => (&["hidden_size"], "channels of the convolution"),
+                _ => (HEADS_OF_STATES, "heads of states"),
+            };
+            states.heads = split.by_tensor(names, what, states.heads)?;
             states.groups = states.groups.div_ceil(parallel.tensor);
         }
         for layer in &mut self.layers {

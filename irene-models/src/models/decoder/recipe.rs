@@ -19,7 +19,7 @@ pub(crate) struct Recipe {
     pub(super) embedding_scale: Option<f64>,
     /// The class of the table of tokens where that scales them itself (Gemma).
     pub(super) scaling_table: Option<&'static str>,
-    /// A table of positions: its name, rows before the first, and rows (OPT).
+    /// A table of positions: its name, rows before the first, and rows (OPT, StarCoder).
     pub(super) learned_positions: Option<(&'static str, usize, usize)>,
     /// The name of a norm of the embeddings (BLOOM).
     pub(super) embedding_norm: Option<&'static str>,
@@ -216,7 +216,7 @@ pub(super) struct AttentionRecipe {
     pub(super) projections: Projections,
     /// Whether the projection to the queries also makes a gate of what the attention gives, as wide as they are (Qwen3-Next).
     pub(super) is_gated: bool,
-    /// The largest absolute value of queries, keys and values (OLMo).
+    /// The largest absolute value of queries, keys and values (OLMo, MPT).
     pub(super) clip: Option<f64>,
     /// The projection back, and whether it has a bias.
     pub(super) out: (&'static str, bool),
@@ -254,7 +254,7 @@ impl AttentionRecipe {
     }
 }
 
-/// States in place of keys and values: each head has one (width, size), which every token changes.
+/// States in place of keys and values: each head has one (width, size), which every token changes; a channel of a convolution alone has none.
 #[derive(Clone, Copy)]
 pub(super) struct States {
     pub(super) kind: StateKind,

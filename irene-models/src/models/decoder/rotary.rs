@@ -181,11 +181,6 @@ impl Rotary {
         } else {
             Scaling::read(&fields, rotated, defaults.positions)?
         };
-        let (theta, scaling) = match (scaling, fields.number("alpha")?) {
-            // Hunyuan's base is stretched once for all lengths.
-            (Scaling::Dynamic(_), Some(alpha)) => (stretched(theta, alpha, rotated as f64), Scaling::None),
-            (scaling, _) => (theta, scaling),
-        };
         let RotaryDefaults { pairing, gives, positions, .. } = defaults;
         Ok(Self { rotated, pairing, gives, theta, scaling, factor, positions })
     }
@@ -198,6 +193,16 @@ impl Rotary {
         let theta = config.number_or(theta_field, defaults.theta)?;
         let RotaryDefaults { width, pairing, gives, positions, .. } = defaults;
         Ok(Self { rotated: width, pairing, gives, theta, scaling: Scaling::None, factor: 1.0, positions })
+    }
+
+    /// Hunyuan's dynamic scaling with an `alpha`, which stretches the base once for all lengths.
+    pub(crate) fn stretch_by_alpha(&mut self, config: &Config) -> Result<()> {
+        let is_dynamic = matches!(self.scaling, Scaling::Dynamic(_));
+        if let (true, Some(alpha)) = (is_dynamic, Fields::of(config).unless_zero("alpha")?) {
+            self.theta = stretched(self.theta, alpha, self.rotated as f64);
+            self.scaling = Scaling::None;
+        }
+        Ok(())
     }
 
     /// The growth of DeepSeek's scores: that of YaRN by `mscale_all_dim`.
@@ -427,5 +432,33 @@ impl RotaryEmbedding {
         let scaled = cx.mul_scalar(x, self.rotary.factor)?;
         let scaled = if self.format == Format::F32 { scaled } else { cx.cast(&scaled, self.format)? };
         cx.reshape(&scaled, [x.dim(0), 1, x.dim(1), x.dim(2)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alpha_stretches_the_base_where_the_family_says_so() {
+        let config = |alpha: &str| {
+            let fields = format!(r#"{{"rope_scaling":{{"type":"dynamic","factor":4.0{alpha}}}}}"#);
+            Config::from_json("config.json", fields.as_bytes()).unwrap()
+        };
+        let read = |config: &Config| {
+            let (pairing, gives) = (Pairing::Halves, Gives::Both);
+            let defaults = RotaryDefaults { width: 8, theta: 10_000.0, share: 1.0, pairing, gives, positions: 16 };
+            Rotary::read(config, "full_attention", "rope_theta", defaults).unwrap()
+        };
+        let stretched = |config: &Config| {
+            let mut rotary = read(config);
+            rotary.stretch_by_alpha(config).unwrap();
+            rotary
+        };
+        let [plain, some, none] = ["", r#","alpha":2.0"#, r#","alpha":0"#].map(config);
+        assert_eq!(read(&some), read(&plain));
+        assert_eq!([&plain, &none].map(stretched), [&plain, &none].map(read));
+        assert_eq!(stretched(&some).scaling, Scaling::None);
+        assert!(stretched(&some).theta > 20_000.0);
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Activation,
-    families::{Family, Plain},
+    families::{Family, Plain, is_off, is_structural},
     models::decoder::recipe::{Alibi, Classes, Dropouts, classes},
 };
 
@@ -31,10 +31,10 @@ pub(super) const FALCON: Decoder = Decoder {
             "rope_theta",
             "rope_scaling",
             "rope_parameters",
-            "intermediate_size",
-            "num_key_value_heads",
         ]],
         also: &[
+            ("intermediate_size", "ffn_hidden_size"),
+            ("num_key_value_heads", "num_kv_heads"),
             ("n_embed", "hidden_size"),
             ("n_layer", "num_hidden_layers"),
             ("n_head", "num_attention_heads"),
@@ -85,7 +85,7 @@ pub(super) const BLOOM: Decoder = Decoder {
         model_type: "bloom",
         classes: &["Bloom"],
         sizes: &["hidden_size", "n_layer", "n_head", "vocab_size"],
-        reads: &[&["layer_norm_epsilon", "intermediate_size", "num_hidden_layers", "num_attention_heads"]],
+        reads: &[&["layer_norm_epsilon", "num_hidden_layers", "num_attention_heads"]],
         also: &[("n_embed", "hidden_size"), ("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads")],
         plain: &[("apply_residual_connection_post_layernorm", Plain::Off), ("n_inner", Plain::Off)],
         defaults: &[],
@@ -142,7 +142,6 @@ pub(super) const MPT: Decoder = Decoder {
             "hidden_size",
             "num_hidden_layers",
             "num_attention_heads",
-            "intermediate_size",
             "max_position_embeddings",
             // How gradients of the embeddings are scaled.
             "embedding_fraction",
@@ -165,20 +164,48 @@ pub(super) const MPT: Decoder = Decoder {
     recipe: mpt,
 };
 
-fn mpt(config: &Config) -> Result<Recipe> {
-    const FIELD: &str = "attn_config";
-    let field = |name: &str| config.value(FIELD).and_then(|fields| fields.get(name)).filter(|value| !value.is_null());
-    let number = |name| field(name).and_then(Value::as_f64);
+const ATTENTION: &str = "attn_config";
+
+/// Refuses an object of the attention's fields that asks for another one than the plain.
+fn refuse_other_attention(config: &Config) -> Result<()> {
+    // Those that are read, those of rotary positions, which `rope` asks for, and which kernel runs.
+    const KNOWN: &[&str] = &[
+        "clip_qkv",
+        "rope_theta",
+        "rope_impl",
+        "rope_dail_config",
+        "rope_hf_config",
+        "attn_impl",
+        // Without the ids of sequences, which no request has, nothing changes.
+        "attn_uses_sequence_id",
+    ];
     let plain = [
         ("attn_type", json!("multihead_attention")),
         ("alibi", json!(true)),
         ("alibi_bias_max", json!(8)),
         ("qk_ln", json!(false)),
         ("prefix_lm", json!(false)),
+        ("fused_qkv", json!(true)),
     ];
-    if let Some((name, plain)) = plain.iter().find(|(name, plain)| field(name).is_some_and(|value| value != plain)) {
-        return Err(config.error(&format!("{FIELD}.{name}"), format!("only {plain} is supported here")));
+    let is_same = |value: &Value, plain: &Value| value == plain || value.as_f64().is_some_and(|value| plain == value);
+    for (name, value) in config.value(ATTENTION).and_then(Value::as_object).into_iter().flatten() {
+        let reason = match plain.iter().find(|(known, _)| known == name) {
+            Some((_, plain)) if value.is_null() || is_same(value, plain) => continue,
+            Some((_, plain)) => format!("only {plain} is supported here"),
+            None if KNOWN.contains(&name.as_str()) || !is_structural(name) || is_off(value) => continue,
+            None => format!(
+                "`{value}` is unknown for mpt, and may ask for another design; if it does not, leave the field out of a copy of the config"
+            ),
+        };
+        return Err(config.error(&format!("{ATTENTION}.{name}"), reason));
     }
+    Ok(())
+}
+
+fn mpt(config: &Config) -> Result<Recipe> {
+    let field = |name: &str| config.value(ATTENTION).and_then(|fields| fields.get(name));
+    let number = |name| field(name).and_then(Value::as_f64);
+    refuse_other_attention(config)?;
     let inner = 4 * config.size("hidden_size")?;
     let config = &config.with_default("intermediate_size", inner);
     let classes = Classes { layer: "MptBlock", norm: "LayerNorm", ..classes!("Mpt") };

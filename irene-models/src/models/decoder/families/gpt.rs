@@ -275,10 +275,16 @@ pub(super) const GPT_BIGCODE: Decoder = Decoder {
 };
 
 fn gpt_bigcode(config: &Config) -> Result<Recipe> {
+    const GROUPS: &str = "num_key_value_heads";
     let is_multi_query = config.flag_or("multi_query", true)?;
     let groups = if is_multi_query { 1 } else { config.size("num_attention_heads")? };
+    let given = config.size_or(GROUPS, groups)?;
+    if given != groups {
+        let reason = format!("{given} is not supported here, only {groups}, as `multi_query` says");
+        return Err(config.error(GROUPS, reason));
+    }
     let inner = config.size_or("n_inner", 4 * config.size("hidden_size")?)?;
-    let config = &config.with_default("intermediate_size", inner).with_default("num_key_value_heads", groups);
+    let config = &config.with_default("intermediate_size", inner).with_default(GROUPS, groups);
     let with = Plainer {
         classes: Classes { layer: "GPTBigCodeBlock", norm: "LayerNorm", ..classes!("GPTBigCode") },
         eps: "layer_norm_epsilon",

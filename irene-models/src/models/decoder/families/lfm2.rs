@@ -36,6 +36,8 @@ pub(super) const LFM2: Decoder = Decoder {
             ("conv_dim_out", Plain::Same("hidden_size")),
             ("num_heads", Plain::Same("num_attention_heads")),
             ("block_use_swiglu", Plain::On),
+            // The code has it written in it.
+            ("hidden_act", Plain::Word("silu")),
             ("output_router_logits", Plain::Off),
         ],
         defaults: sizes! {
@@ -51,12 +53,15 @@ pub(super) const LFM2: Decoder = Decoder {
     },
 };
 
-/// The inner size, which is two thirds of what the config says, in whole blocks.
+/// The inner size, which is two thirds of what the config says, in whole blocks unless the multiplier is null.
 fn adjusted(config: &Config) -> Result<usize> {
     const MULTIPLIER: &str = "block_ffn_dim_multiplier";
     let inner = config.size("intermediate_size")?;
     if !config.flag_or("block_auto_adjust_ff_dim", true)? {
         return Ok(inner);
+    }
+    if config.has_field(MULTIPLIER) && config.value(MULTIPLIER).is_none() {
+        return Ok(2 * inner / 3);
     }
     let wanted = config.number_or(MULTIPLIER, 1.0)? * (2 * inner / 3) as f64;
     let whole = (wanted as usize).checked_next_multiple_of(config.size_or("block_multiple_of", 256)?);

@@ -258,7 +258,7 @@ pub(super) const CWM: Decoder = Decoder {
     },
 };
 
-/// Llama with pairs of neighbours.
+/// Llama with pairs of neighbours, and no bias behind the attention.
 pub(super) const HELIUM: Decoder = Decoder {
     family: Family {
         model_type: "helium",
@@ -273,40 +273,20 @@ pub(super) const HELIUM: Decoder = Decoder {
     recipe: |config| {
         let rotary = Some(Turn { theta: 100_000.0, pairing: Pairing::Neighbours, ..Turn::PLAIN });
         let defaults = Defaults { eps: 1e-8, rotary, width: Some(128), ..Defaults::of(classes!("Helium")) };
-        llama_like(config, &defaults)
-    },
-};
-
-/// Norms of rotated queries and keys.
-pub(super) const HUNYUAN: Decoder = Decoder {
-    family: Family {
-        model_type: "hunyuan_v1_dense",
-        classes: &["HunYuanDenseV1"],
-        reads: &[SHARED, LLAMA_LIKE],
-        also: &[("attention_head_dim", "head_dim")],
-        plain: &[
-            ("use_qk_norm", Plain::On),
-            ("norm_type", Plain::Word("rms")),
-            ("use_rotary_pos_emb", Plain::On),
-            ("use_cla", Plain::Off),
-        ],
-        defaults: sizes! {
-            vocab_size: 290_943, hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32,
-            num_attention_heads: 32
-        },
-        ..LLAMA.family
-    },
-    trunk: "model",
-    recipe: |config| {
-        let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("HunYuanDenseV1")) })?;
-        recipe.attention.head_norms = Some(HeadNorms::PerRotatedHead(["query_layernorm", "key_layernorm"]));
+        let mut recipe = llama_like(config, &defaults)?;
+        recipe.attention.out = ("o_proj", false);
         Ok(recipe)
     },
 };
 
-/// Ministral 8B of 2024, where layers may differ.
+/// Ministral 8B of 2024, where layers may differ and nothing has a bias.
 pub(super) const MINISTRAL: Decoder = Decoder {
-    family: Family { model_type: "ministral", classes: &["Ministral"], ..MISTRAL.family },
+    family: Family {
+        model_type: "ministral",
+        classes: &["Ministral"],
+        reads: &[SHARED, WINDOWS, &["head_dim", "rms_norm_eps"]],
+        ..MISTRAL.family
+    },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults::of(classes!("Ministral")))?;

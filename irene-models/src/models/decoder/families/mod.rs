@@ -13,6 +13,7 @@ mod gemma4;
 mod glm;
 mod gpt;
 mod granite_hybrid;
+mod hunyuan;
 mod latent;
 mod lfm2;
 mod llama;
@@ -60,7 +61,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &llama::ARCEE,
     &llama::CWM,
     &llama::HELIUM,
-    &llama::HUNYUAN,
+    &hunyuan::HUNYUAN,
     &llama::MINISTRAL,
     &llama::OLMO,
     &nemotron::NEMOTRON,
@@ -107,7 +108,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::GLM4_MOE_LITE,
     &mixtures::FLEX_OLMO,
     &mixtures::ERNIE4_5_MOE,
-    &mixtures::HUNYUAN_MOE,
+    &hunyuan::HUNYUAN_MOE,
     &glm::DOTS1,
     &glm::SOLAR_OPEN,
     &exaone4::EXAONE_MOE,

@@ -193,6 +193,8 @@ pub(super) const NEMOTRON: Decoder = Decoder {
         model_type: "nemotron",
         classes: &["Nemotron"],
         reads: &[SHARED, &["head_dim", "norm_eps", "partial_rotary_factor", "attention_bias", "mlp_bias"]],
+        // NeMo's converter writes it.
+        also: &[("kv_channels", "head_dim")],
         defaults: sizes! {
             vocab_size: 256_000, hidden_size: 6144, intermediate_size: 24_576, num_hidden_layers: 32,
             num_attention_heads: 48, max_position_embeddings: 4096
