@@ -50,6 +50,10 @@ mod sentence_transformers;
 mod shape_and_run;
 #[cfg(feature = "candle")]
 mod small_decoders;
+mod states;
+mod support;
+#[cfg(feature = "text")]
+mod tokenizers;
 #[cfg(feature = "candle")]
 mod trainer;
 mod training;

@@ -1,14 +1,12 @@
 //! Runs that are spread over several GPUs, followed by shape: one GPU's share against the whole model, and what GPUs exchange by hand.
 
-use irene_models::{Config, ModelSpec, Run, TaskHead};
+use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Node, NodeId, OpKind, Parallel, Quantity, Size, Tree, jsonl};
 use proptest::prelude::*;
 
-const MIB: f64 = 1024.0 * 1024.0;
+use crate::support::spec;
 
-fn spec(json: &str) -> ModelSpec {
-    ModelSpec::from_config("mine", Config::from_json("config.json", json.as_bytes()).unwrap()).unwrap()
-}
+const MIB: f64 = 1024.0 * 1024.0;
 
 fn tensor(gpus: usize) -> Parallel {
     Parallel { tensor: gpus, ..Parallel::default() }
@@ -148,7 +146,7 @@ proptest! {
         gpus in prop::sample::select(vec![2usize, 4]), experts: bool, batch in 1..3usize, tokens in 1..3usize, past in 0..3usize,
         is_fused: bool,
     ) {
-        let spec = spec(&config(family, layers, heads, width, inner));
+        let spec = spec(config(family, layers, heads, width, inner));
         let is_mixture = ["deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"].contains(&family);
         // Rows of experts divide.
         let size = Size::new(4 * batch, tokens).after(past);
@@ -190,7 +188,7 @@ proptest! {
     fn stages_and_copies_leave_the_work_as_it_is(
         family in prop::sample::select(FAMILIES.to_vec()), layers in 1..5usize, pipeline in 1..5usize, data in 1..4usize, is_fused: bool,
     ) {
-        let spec = spec(&config(family, layers, 1, 1, 1));
+        let spec = spec(config(family, layers, 1, 1, 1));
         let parallel = Parallel { pipeline: pipeline.min(layers), data, ..Parallel::default() };
         let kernels = if is_fused { Kernels::Fused } else { Kernels::Eager };
         let size = Size::new(2 * data, 3);
@@ -213,7 +211,7 @@ proptest! {
 /// Fewer heads of keys than GPUs: each GPU has one, and several have the same.
 #[test]
 fn heads_of_keys_that_are_fewer_than_gpus_are_on_several() {
-    let spec = spec(&config("llama", 1, 4, 4, 4).replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":2"));
+    let spec = spec(config("llama", 1, 4, 4, 4).replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":2"));
     let cached = |gpus| {
         let tree = spec.trace(run(Size::new(2, 1).after(7), tensor(gpus))).unwrap();
         tree.root().get(Quantity::CacheBytes).unwrap()
@@ -224,7 +222,7 @@ fn heads_of_keys_that_are_fewer_than_gpus_are_on_several() {
 /// 4 copies of the attention, 64 tokens each, 8 experts on 4 GPUs, 2 experts a token.
 #[test]
 fn experts_over_copies_of_the_model_exchange_tokens() {
-    let spec = spec(&config("mixtral", 3, 1, 1, 2));
+    let spec = spec(config("mixtral", 3, 1, 1, 2));
     let parallel = Parallel { data: 4, expert: 4, ..Parallel::default() };
     let tree = spec.trace(run(Size::new(16, 16), parallel)).unwrap();
     assert!(of_kind(&tree, OpKind::AllReduce).is_empty());
@@ -250,7 +248,7 @@ fn experts_over_copies_of_the_model_exchange_tokens() {
 
 #[test]
 fn norms_of_all_heads_gather_them_first() {
-    let spec = spec(&config("olmo2", 1, 1, 1, 1));
+    let spec = spec(config("olmo2", 1, 1, 1, 1));
     let tree = spec.trace(run(Size::new(1, 2), tensor(2))).unwrap();
     let gathered = of_kind(&tree, OpKind::AllGather);
     assert_eq!(gathered.len(), 2 + 1);
@@ -259,7 +257,7 @@ fn norms_of_all_heads_gather_them_first() {
 
 #[test]
 fn a_generation_is_spread_over_gpus_as_a_whole() {
-    let spec = spec(&config("llama", 4, 1, 1, 1));
+    let spec = spec(config("llama", 4, 1, 1, 1));
     let parallel = Parallel { tensor: 2, pipeline: 2, data: 2, ..Parallel::default() };
     let tree = spec.trace(Run { generate: 40, ..run(Size::new(4, 8), parallel) }).unwrap();
     tree.check().unwrap();
@@ -272,7 +270,7 @@ fn a_generation_is_spread_over_gpus_as_a_whole() {
 
 #[test]
 fn the_vocabulary_is_padded_as_engines_do_it() {
-    let spec = spec(&config("llama", 1, 1, 1, 1).replace("512", "1000"));
+    let spec = spec(config("llama", 1, 1, 1, 1).replace("512", "1000"));
     for (gpus, rows) in [(1, 1000), (2, 512), (4, 256)] {
         let tree = spec.trace(run(Size::new(1, 2), tensor(gpus))).unwrap();
         let table = of_kind(&tree, OpKind::Embedding)[0].operation.as_ref().unwrap().inputs[1].shape;
@@ -326,7 +324,7 @@ fn sizes_that_do_not_divide_are_refused_with_the_field_and_the_degree() {
 #[test]
 fn sizes_of_granite_4_are_refused_by_its_own_names() {
     let granite = |heads: usize, shared: usize| {
-        spec(&format!(
+        spec(format!(
             r#"{{"model_type":"granitemoehybrid","hidden_size":48,"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":4,
                "intermediate_size":8,"vocab_size":64,"max_position_embeddings":64,"num_local_experts":4,"num_experts_per_tok":2,
                "mamba_n_heads":{heads},"shared_intermediate_size":{shared}}}"#
