@@ -12,7 +12,7 @@ use irene_tree::{Format, Level};
 pub(super) use lm_head::{MlmClasses, MlmSizes, OnlyMlmHead};
 
 use super::{
-    heads,
+    heads::{self, Chain, SelfAttention},
     task_head::{HeadClasses, OverPooled, Trunk, WithHead},
 };
 use crate::{
@@ -20,17 +20,13 @@ use crate::{
     Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
-labelled!(EncoderModel, BertEncoder, BertLayer, BertAttention, BertSelfAttention, BertPooler);
+labelled!(EncoderModel, BertLayer, BertAttention, BertSelfAttention, BertPooler);
 
 /// The entry in the registry.
 pub(super) struct Bert;
 
 impl Architecture for Bert {
     fn model_type(&self) -> &'static str {
-        "bert"
-    }
-
-    fn checkpoint_prefix(&self) -> &'static str {
         "bert"
     }
 
@@ -145,6 +141,12 @@ impl Sizes {
         config.probability_or("classifier_dropout", self.dropout)
     }
 
+    /// Queries, keys and values by BERT's names.
+    pub(super) fn self_attention(&self, weights: &Weights<'_>) -> Result<SelfAttention> {
+        let names = ["query", "key", "value"];
+        SelfAttention::load(weights, names, self.hidden, self.heads, self.attention_dropout)
+    }
+
     /// The sizes of a masked language model's head over tables of this width.
     pub(super) fn mlm(&self, width: usize) -> MlmSizes {
         MlmSizes { hidden: self.hidden, width, activation: self.activation, eps: self.eps }
@@ -156,7 +158,7 @@ pub(super) struct EncoderModel {
     label: Label,
     activations: Format,
     embeddings: BertEmbeddings,
-    encoder: BertEncoder,
+    encoder: Chain<BertLayer>,
     pooler: Option<BertPooler>,
 }
 
@@ -174,7 +176,7 @@ impl EncoderModel {
             label: weights.label(classes.model, level),
             activations: weights.activations(),
             embeddings,
-            encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
+            encoder: BertLayer::load_all(&weights.child("encoder"), sizes, classes)?,
             pooler: pooler.transpose()?,
         })
     }
@@ -199,37 +201,19 @@ impl Module for EncoderModel {
     }
 }
 
-/// The layers, one after another.
-pub(super) struct BertEncoder {
-    label: Label,
-    layers: Vec<BertLayer>,
-}
-
-impl BertEncoder {
-    /// Loads the layers, by the family's class names.
-    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
-        let layers = weights.list("layer", sizes.layers, |layer| BertLayer::load(layer, sizes, classes))?;
-        Ok(Self { label: weights.label(classes.encoder, Level::Module), layers })
-    }
-}
-
-impl Module for BertEncoder {
-    /// Hidden states and additive mask.
-    type Input<'a> = (&'a Tensor, &'a Tensor);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        cx.chain(&self.layers, hidden, mask)
-    }
-}
-
-struct BertLayer {
+pub(super) struct BertLayer {
     label: Label,
     attention: BertAttention,
     feed_forward: FeedForward,
 }
 
 impl BertLayer {
+    /// Loads the encoder's layers, by the family's class names; each takes hidden states and the additive mask.
+    pub(super) fn load_all(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Chain<Self>> {
+        let list = ("layer", sizes.layers);
+        Chain::load(weights, classes.encoder, list, |layer| Self::load(layer, sizes, classes))
+    }
+
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         Ok(Self {
             label: weights.label(classes.layer, Level::Module),
@@ -282,26 +266,14 @@ impl Module for BertAttention {
 }
 
 /// An attention without its last product.
-pub(super) struct BertSelfAttention {
+struct BertSelfAttention {
     label: Label,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    heads: usize,
-    dropout: f64,
+    heads: SelfAttention,
 }
 
 impl BertSelfAttention {
-    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, class: &'static str) -> Result<Self> {
-        let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
-        Ok(Self {
-            label: weights.label(class, Level::Module),
-            query: linear("query")?,
-            key: linear("key")?,
-            value: linear("value")?,
-            heads: sizes.heads,
-            dropout: sizes.attention_dropout,
-        })
+    fn load(weights: &Weights<'_>, sizes: &Sizes, class: &'static str) -> Result<Self> {
+        Ok(Self { label: weights.label(class, Level::Module), heads: sizes.self_attention(weights)? })
     }
 }
 
@@ -310,11 +282,8 @@ impl Module for BertSelfAttention {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
-        let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let how = Attention { scaling, padding: Padding::Added(mask), dropout: self.dropout, ..Attention::PLAIN };
-        let context = cx.attention(&heads, how)?;
-        heads::merge(cx, &context)
+        let how = Attention { padding: Padding::Added(mask), ..Attention::PLAIN };
+        self.heads.run(cx, hidden, Scaling::Scores, how)
     }
 }
 

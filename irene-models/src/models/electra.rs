@@ -3,8 +3,8 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    bert::{BertEmbeddings, BertEncoder, Classes, Sizes},
-    heads,
+    bert::{BertEmbeddings, BertLayer, Classes, Sizes},
+    heads::{self, Chain},
     task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
 };
 use crate::{
@@ -19,10 +19,6 @@ pub(super) struct Electra;
 
 impl Architecture for Electra {
     fn model_type(&self) -> &'static str {
-        "electra"
-    }
-
-    fn checkpoint_prefix(&self) -> &'static str {
         "electra"
     }
 
@@ -72,7 +68,7 @@ struct ElectraModel {
     activations: Format,
     embeddings: BertEmbeddings,
     project: Option<Linear>,
-    encoder: BertEncoder,
+    encoder: Chain<BertLayer>,
 }
 
 impl ElectraModel {
@@ -87,7 +83,7 @@ impl ElectraModel {
             activations: weights.activations(),
             embeddings: BertEmbeddings::load(&weights.child("embeddings"), sizes, classes, width)?,
             project,
-            encoder: BertEncoder::load(&weights.child("encoder"), sizes, &CLASSES)?,
+            encoder: BertLayer::load_all(&weights.child("encoder"), sizes, &CLASSES)?,
         })
     }
 }

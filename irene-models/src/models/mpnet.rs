@@ -4,7 +4,8 @@ use irene_tree::{Format, Kernels, Level};
 
 use super::{
     bert::{BertPooler, FeedForward, Sizes, pooler_runs},
-    heads, roberta,
+    heads::{self, SelfAttention},
+    roberta,
     task_head::{FirstToken, HeadClasses, Trunk, WithHead},
 };
 use crate::{
@@ -19,10 +20,6 @@ pub(super) struct MpNet;
 
 impl Architecture for MpNet {
     fn model_type(&self) -> &'static str {
-        "mpnet"
-    }
-
-    fn checkpoint_prefix(&self) -> &'static str {
         "mpnet"
     }
 
@@ -284,25 +281,17 @@ impl Module for MpNetAttention {
 
 struct MpNetSelfAttention {
     label: Label,
-    q: Linear,
-    k: Linear,
-    v: Linear,
+    heads: SelfAttention,
     o: Linear,
-    heads: usize,
-    dropout: f64,
 }
 
 impl MpNetSelfAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
+        let &Sizes { hidden, heads, attention_dropout, .. } = sizes;
         Ok(Self {
             label: weights.label("MPNetSelfAttention", Level::Module),
-            q: linear("q")?,
-            k: linear("k")?,
-            v: linear("v")?,
-            o: linear("o")?,
-            heads: sizes.heads,
-            dropout: sizes.attention_dropout,
+            heads: SelfAttention::load(weights, ["q", "k", "v"], hidden, heads, attention_dropout)?,
+            o: Linear::load(&weights.child("o"), hidden, hidden)?,
         })
     }
 }
@@ -312,12 +301,8 @@ impl Module for MpNetSelfAttention {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, (mask, bias)): Seen<'_>) -> Result<Tensor> {
-        let heads = heads::project(cx, [&self.q, &self.k, &self.v], hidden, self.heads)?;
-        let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let (bias, padding, dropout) = (Some(bias), Padding::Added(mask), self.dropout);
-        let how = Attention { scaling, bias, padding, dropout, ..Attention::PLAIN };
-        let context = cx.attention(&heads, how)?;
-        let context = heads::merge(cx, &context)?;
+        let how = Attention { bias: Some(bias), padding: Padding::Added(mask), ..Attention::PLAIN };
+        let context = self.heads.run(cx, hidden, Scaling::Scores, how)?;
         cx.call(&self.o, &context)
     }
 }

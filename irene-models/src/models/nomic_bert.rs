@@ -28,10 +28,6 @@ impl Architecture for NomicBert {
         "nomic_bert"
     }
 
-    fn checkpoint_prefix(&self) -> &'static str {
-        TRUNK
-    }
-
     fn longest_sequence(&self, config: &Config) -> Result<usize> {
         hub::native(config)?.size("max_position_embeddings")
     }
@@ -57,10 +53,12 @@ impl Architecture for NomicBert {
 }
 
 const MODEL: &str = "NomicBertModel";
-const TRUNK: &str = "nomic_bert";
 
-const HEADS: HeadClasses =
-    HeadClasses { trunk: TRUNK, lm: "NomicBertForMaskedLM", classification: "NomicBertForSequenceClassification" };
+const HEADS: HeadClasses = HeadClasses {
+    trunk: "nomic_bert",
+    lm: "NomicBertForMaskedLM",
+    classification: "NomicBertForSequenceClassification",
+};
 
 const MLM_CLASSES: MlmClasses = MlmClasses {
     head: "NomicBertOnlyMLMHead",
