@@ -7,14 +7,15 @@ use irene_tree::{Format, Level};
 use super::{
     bert::{BertEmbeddings, ResidualOutput, Sizes},
     heads::{self, Chain, SelfAttention},
-    task_head::{HeadClasses, LmHead, OverPooled, Transforming, Trunk, WithHead},
+    task_head::{HeadClasses, LmHead, OverPooled, Transforming, WithHead, trunk},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
-    Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
+    Activation, Architecture, Attention, Batch, Config, Cx, Label, LayerNorm, Linear, Model, ModelOutput, Module,
+    Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
 labelled!(AlbertModel, AlbertTransformer, AlbertLayer, AlbertAttention);
+trunk!(AlbertModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct Albert;
@@ -117,12 +118,6 @@ impl AlbertModel {
             encoder: AlbertTransformer::load(&weights.child("encoder"), sizes)?,
             pooler: is_pooled.then(pooler).transpose()?,
         })
-    }
-}
-
-impl Trunk for AlbertModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
     }
 }
 

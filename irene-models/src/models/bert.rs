@@ -13,14 +13,15 @@ pub(super) use lm_head::{MlmClasses, MlmSizes, OnlyMlmHead};
 
 use super::{
     heads::{self, Chain, SelfAttention},
-    task_head::{HeadClasses, OverPooled, Trunk, WithHead},
+    task_head::{HeadClasses, OverPooled, WithHead, trunk},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, Linear, Model, ModelOutput, Module,
-    Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
+    Activation, Architecture, Attention, Batch, Config, Cx, Label, Linear, Model, ModelOutput, Module, Padding, Result,
+    Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
 labelled!(EncoderModel, BertLayer, BertAttention, BertSelfAttention, BertPooler);
+trunk!(EncoderModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct Bert;
@@ -179,12 +180,6 @@ impl EncoderModel {
             encoder: BertLayer::load_all(&weights.child("encoder"), sizes, classes)?,
             pooler: pooler.transpose()?,
         })
-    }
-}
-
-impl Trunk for EncoderModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
     }
 }
 

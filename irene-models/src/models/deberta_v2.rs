@@ -17,14 +17,15 @@ use self::{
 };
 use super::{
     bert::{FeedForward, MlmClasses, OnlyMlmHead, ResidualOutput, Sizes},
-    task_head::{HeadClasses, HeadLayers, Trunk, WithHead},
+    task_head::{HeadClasses, HeadLayers, WithHead, trunk},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
-    Result, TaskHead, Tensor, Weights, labelled,
+    Activation, Architecture, Batch, Config, Cx, Label, LayerNorm, Linear, Model, ModelOutput, Module, Result,
+    TaskHead, Tensor, Weights, labelled,
 };
 
 labelled!(DebertaModel, DebertaEncoder, DebertaLayer, DebertaAttention, ContextPooler);
+trunk!(DebertaModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct DebertaV2;
@@ -109,12 +110,6 @@ impl DebertaModel {
             embeddings: DebertaEmbeddings::load(&weights.child("embeddings"), sizes)?,
             encoder: DebertaEncoder::load(&weights.child("encoder"), sizes)?,
         })
-    }
-}
-
-impl Trunk for DebertaModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
     }
 }
 

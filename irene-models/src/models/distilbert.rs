@@ -5,7 +5,7 @@ use irene_tree::{Format, Level};
 
 use super::{
     heads::{Chain, SelfAttention},
-    task_head::{HeadClasses, HeadLayers, Transforming, Trunk, WithHead, decoder},
+    task_head::{HeadClasses, HeadLayers, Transforming, WithHead, decoder, trunk},
 };
 use crate::{
     Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
@@ -13,6 +13,7 @@ use crate::{
 };
 
 labelled!(DistilBertModel, Embeddings, TransformerBlock, MultiHeadSelfAttention, Ffn);
+trunk!(DistilBertModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct DistilBert;
@@ -88,12 +89,6 @@ struct DistilBertModel {
     embeddings: Embeddings,
     /// Its layers take hidden states, and the mask (batch, key).
     transformer: Chain<TransformerBlock>,
-}
-
-impl Trunk for DistilBertModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
-    }
 }
 
 impl Module for DistilBertModel {

@@ -5,14 +5,15 @@ use irene_tree::{Format, Level};
 use super::{
     bert::{BertEmbeddings, BertLayer, Classes, Sizes},
     heads::{self, Chain},
-    task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
+    task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, WithHead, decoder, trunk},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
-    Result, TaskHead, Weights, labelled,
+    Activation, Architecture, Batch, Config, Cx, Label, LayerNorm, Linear, Model, ModelOutput, Module, Result,
+    TaskHead, Weights, labelled,
 };
 
 labelled!(ElectraModel);
+trunk!(ElectraModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct Electra;
@@ -85,12 +86,6 @@ impl ElectraModel {
             project,
             encoder: BertLayer::load_all(&weights.child("encoder"), sizes, &CLASSES)?,
         })
-    }
-}
-
-impl Trunk for ElectraModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     bert::{BertPooler, FeedForward, Sizes, pooler_runs},
     heads::{self, SelfAttention},
     roberta,
-    task_head::{FirstToken, HeadClasses, Trunk, WithHead},
+    task_head::{FirstToken, HeadClasses, WithHead, trunk},
 };
 use crate::{
     Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
@@ -14,6 +14,7 @@ use crate::{
 };
 
 labelled!(MpNetModel, MpNetEmbeddings, MpNetEncoder, MpNetLayer, MpNetAttention, MpNetSelfAttention);
+trunk!(MpNetModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct MpNet;
@@ -116,12 +117,6 @@ impl MpNetModel {
             encoder: MpNetEncoder::load(&weights.child("encoder"), sizes)?,
             pooler: is_pooled.then(pooler).transpose()?,
         })
-    }
-}
-
-impl Trunk for MpNetModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
     }
 }
 
