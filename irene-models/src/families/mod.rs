@@ -85,6 +85,10 @@ fn known() -> String {
     all().map(|family| family.model_type).collect::<Vec<_>>().join(", ")
 }
 
+fn unknown(model_type: &str) -> String {
+    format!("`{model_type}` is not supported; there are {}", known())
+}
+
 fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
     const FIELD: &str = "model_type";
     let of_class = |class| Some((class, all().find(|family| family.has_own_class(class))?));
@@ -105,21 +109,17 @@ fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
             return Err(config.error(FIELD, reason));
         }
         (None, None) if word.is_empty() => {}
-        (None, None) => {
-            return Err(config.error(FIELD, format!("`{word}` is not supported; there are {}", known())));
-        }
+        (None, None) => return Err(config.error(FIELD, unknown(word))),
     }
-    let alike = alike(config);
-    Err(config.error(
-        FIELD,
-        match alike.first() {
-            Some(first) => format!(
-                "is missing; the fields are those of {}: add the right one, as in \"{FIELD}\": \"{first}\"",
-                some_of(&alike)
-            ),
-            None => format!("is missing, and the fields are those of none of {}", known()),
+    let (alike, known) = (alike(config), known());
+    let reason = alike.first().map_or_else(
+        || format!("is missing, and the fields are those of none of {known}"),
+        |first| {
+            let some = some_of(&alike);
+            format!("is missing; the fields are those of {some}: add the right one, as in \"{FIELD}\": \"{first}\"")
         },
-    ))
+    );
+    Err(config.error(FIELD, reason))
 }
 
 /// The types whose sizes a config gives; those that read all that any family reads of it, if there are such.
@@ -226,17 +226,14 @@ impl Family {
 
     fn refuse_other_classes(&self, config: &Config) -> Result<()> {
         const FIELD: &str = "architectures";
-        let classes = classes(config);
+        let (classes, own) = (classes(config), self.model_type);
         let other = classes.iter().find(|class| !is_class(self.classes, class));
         let Some(other) = other.filter(|_| !self.classes.is_empty()) else { return Ok(()) };
         let reason = match all().find(|family| family.has_own_class(other)) {
-            Some(family) => {
-                format!("`{other}` is a class of {}, where `model_type` is {}", family.model_type, self.model_type)
-            }
+            Some(family) => format!("`{other}` is a class of {}, where `model_type` is {own}", family.model_type),
             None => format!(
-                "`{other}` is no class of {0} in transformers, so that its code is unknown here; if it is a plain {0}, leave \
-                 `{FIELD}` out of a copy of the config",
-                self.model_type
+                "`{other}` is no class of {own} in transformers, so that its code is unknown here; if it is a plain {own}, leave \
+                 `{FIELD}` out of a copy of the config"
             ),
         };
         Err(config.error(FIELD, reason))
