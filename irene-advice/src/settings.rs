@@ -37,46 +37,33 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "device",
         also: &[],
-        set: |to, value| {
-            to.row.device = value.map(str::to_owned);
-            Ok(())
-        },
+        set: |to, value| put(&mut to.row.device, value.map(str::to_owned)),
         get: |of| of.row.device.clone(),
     },
     Setting {
         name: "batch_size",
         also: &["batch", "sequences"],
         set: |to, value| set_load(to, value, |text| Ok(Load::Sequences(whole(text, 1)?))),
-        get: |of| match of.row.load? {
-            Load::Sequences(sequences) => Some(sequences.to_string()),
-            _ => None,
-        },
+        get: |of| if let Load::Sequences(sequences) = of.row.load? { Some(sequences.to_string()) } else { None },
     },
     Setting {
         name: "concurrency",
         also: &[],
         set: |to, value| set_load(to, value, |text| Ok(Load::Concurrency(positive(text)?))),
-        get: |of| match of.row.load? {
-            Load::Concurrency(running) => Some(running.to_string()),
-            _ => None,
-        },
+        get: |of| if let Load::Concurrency(running) = of.row.load? { Some(running.to_string()) } else { None },
     },
     Setting {
         name: "rate",
         also: &[],
         set: |to, value| set_load(to, value, |text| Ok(Load::Rate(positive(text)?))),
-        get: |of| match of.row.load? {
-            Load::Rate(rate) => Some(rate.to_string()),
-            _ => None,
-        },
+        get: |of| if let Load::Rate(rate) = of.row.load? { Some(rate.to_string()) } else { None },
     },
     Setting {
         name: "seq_len",
         also: &["prompt", "seq"],
         set: |to, value| {
             let value = value.ok_or("there is no usual length: give the tokens of the prompt")?;
-            to.row.prompt = Some(whole(value, 1)? as f64);
-            Ok(())
+            put(&mut to.row.prompt, Some(whole(value, 1)? as f64))
         },
         get: |of| of.row.prompt.map(|tokens| tokens.to_string()),
     },
@@ -84,30 +71,24 @@ const SETTINGS: &[Setting] = &[
         name: "generate",
         also: &["generated"],
         set: |to, value| {
-            to.row.generated = value.map(|text| whole(text, 0)).transpose()?.map(|tokens| tokens as f64);
-            Ok(())
+            let tokens = value.map(|text| whole(text, 0)).transpose()?;
+            put(&mut to.row.generated, tokens.map(|tokens| tokens as f64))
         },
         get: |of| of.row.generated.filter(|tokens| *tokens > 0.0).map(|tokens| tokens.to_string()),
     },
     Setting {
         name: "past_len",
         also: &["past"],
-        set: |to, value| {
-            to.past = value.map_or(Ok(0), |text| whole(text, 0))?;
-            Ok(())
-        },
+        set: |to, value| put(&mut to.past, value.map_or(Ok(0), |text| whole(text, 0))?),
         get: |of| Some(of.past).filter(|past| *past > 0).map(|past| past.to_string()),
     },
     Setting {
         name: "math",
         also: &[],
-        set: |to, value| {
-            to.shows_math = match value {
-                Some("true") => true,
-                None | Some("false") => false,
-                Some(other) => return Err(format!("expected true or false, found `{other}`")),
-            };
-            Ok(())
+        set: |to, value| match value {
+            Some("true") => put(&mut to.shows_math, true),
+            None | Some("false") => put(&mut to.shows_math, false),
+            Some(other) => Err(format!("expected true or false, found `{other}`")),
         },
         get: |of| of.shows_math.then(|| "true".to_owned()),
     },
@@ -116,45 +97,32 @@ const SETTINGS: &[Setting] = &[
         also: &["precision"],
         set: |to, value| {
             (to.row.weights, to.row.cache) = (None, None);
-            to.precision = parsed(value)?;
-            Ok(())
+            put(&mut to.precision, parsed(value)?)
         },
         get: |of| of.precision.map(formats),
     },
     Setting {
         name: "weights",
         also: &[],
-        set: |to, value| {
-            to.row.weights = parsed(value)?;
-            Ok(())
-        },
+        set: |to, value| put(&mut to.row.weights, parsed(value)?),
         get: |of| of.row.weights.map(|format| format.name().to_owned()),
     },
     Setting {
         name: "cache",
         also: &["cache_format"],
-        set: |to, value| {
-            to.row.cache = parsed(value)?;
-            Ok(())
-        },
+        set: |to, value| put(&mut to.row.cache, parsed(value)?),
         get: |of| of.row.cache.map(|format| format.name().to_owned()),
     },
     Setting {
         name: "kernels",
         also: &[],
-        set: |to, value| {
-            to.row.kernels = value.map(kernels).transpose()?;
-            Ok(())
-        },
+        set: |to, value| put(&mut to.row.kernels, value.map(kernels).transpose()?),
         get: |of| of.row.kernels.map(|kernels| kernels.name().to_owned()),
     },
     Setting {
         name: "head",
         also: &[],
-        set: |to, value| {
-            to.head = value.map(head).transpose()?;
-            Ok(())
-        },
+        set: |to, value| put(&mut to.head, value.map(head).transpose()?),
         get: |of| of.head.map(|head| head.name().to_owned()),
     },
     Setting {
@@ -162,8 +130,7 @@ const SETTINGS: &[Setting] = &[
         also: &[],
         set: |to, value| {
             let name = value.map(|name| Engine::find(name).map(|engine| engine.name.to_owned()));
-            to.row.engine = name.transpose().map_err(|error| error.to_string())?;
-            Ok(())
+            put(&mut to.row.engine, name.transpose().map_err(|error| error.to_string())?)
         },
         get: |of| of.row.engine.clone(),
     },
@@ -194,10 +161,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "power_limit_w",
         also: &["power_limit", "power"],
-        set: |to, value| {
-            to.power_limit_w = value.map(positive).transpose()?;
-            Ok(())
-        },
+        set: |to, value| put(&mut to.power_limit_w, value.map(positive).transpose()?),
         get: |of| of.power_limit_w.map(|watts| watts.to_string()),
     },
 ];
@@ -262,10 +226,14 @@ pub(crate) fn written(value: &Value) -> String {
     }
 }
 
+fn put<T>(place: &mut T, value: T) -> Result<(), String> {
+    *place = value;
+    Ok(())
+}
+
 fn set_load(to: &mut Selection, value: Option<&str>, read: fn(&str) -> Result<Load, String>) -> Result<(), String> {
     let value = value.ok_or("how many run at once has no usual value: give a number")?;
-    to.row.load = Some(read(value)?);
-    Ok(())
+    put(&mut to.row.load, Some(read(value)?))
 }
 
 /// More than any selection has: what is beyond is a slip.

@@ -9,10 +9,12 @@ use crate::{
     boosted::{AdaBoost, AdaBoostLearner},
     decision_tree::{DecisionTree, DecisionTreeLearner},
     gaussian_process::{GaussianProcess, GaussianProcessLearner},
+    ridge::{Ridge, RidgeLearner},
 };
 
 /// Readers of this crate's surrogates, for [`Surrogates::read_with`](irene_explore::learning::Surrogates::read_with).
 pub const READERS: &[(&str, Reader)] = &[
+    ("ridge", read_as::<Ridge>),
     ("gaussian-process", read_as::<GaussianProcess>),
     ("decision-tree", read_as::<DecisionTree>),
     ("ada-boost", read_as::<AdaBoost>),
@@ -23,6 +25,7 @@ pub const READERS: &[(&str, Reader)] = &[
 pub fn learners(space: &DesignSpace) -> Vec<Box<dyn Learner>> {
     vec![
         Box::new(CostLawLearner),
+        Box::new(RidgeLearner),
         Box::new(GaussianProcessLearner::Published),
         Box::new(GaussianProcessLearner::MaternLinear),
         Box::new(DecisionTreeLearner),

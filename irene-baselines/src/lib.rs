@@ -1,8 +1,8 @@
-//! The papers' surrogates and searches of design spaces, to compare irene-explore's with.
+//! The papers' surrogates and searches of design spaces, and a plain regression, to compare irene-explore's with.
 //!
 //! | to compare | with |
 //! |---|---|
-//! | surrogates | [`learners`]: ours, Gaussian processes, a decision tree, boosted trees, [BOSHNAS](BoshnasLearner) |
+//! | surrogates | [`learners`]: ours, a ridge regression, Gaussian processes, a decision tree, boosted trees, [BOSHNAS](BoshnasLearner) |
 //! | how many measurements are enough | [`replay`] of recorded data by several [`Way`]s |
 //! | searches | [`Contest`] of evolution and [random designs](Random); [`Gradient`], BOSHNAS's search |
 //! | all of them | [`published_device`]: the papers' own figures |
@@ -20,6 +20,7 @@ mod learners;
 mod published;
 mod records;
 mod replay;
+mod ridge;
 mod search;
 #[cfg(test)]
 mod synthetic;

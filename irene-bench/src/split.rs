@@ -5,7 +5,7 @@ use irene_requests::{Load, RequestRow};
 use irene_sampler::Mean;
 use serde_json::{Value, json};
 
-use crate::sheet::{IDLE, WINDOW, WINDOW_ENERGY, WORK};
+use crate::identity::{IDLE, WINDOW, WINDOW_ENERGY, WORK};
 
 /// The energy of requests by part, at one concurrency.
 #[derive(Clone, Debug, PartialEq)]

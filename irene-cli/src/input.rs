@@ -8,12 +8,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use irene_tree::{
-    Tree, file_fault,
-    jsonl::{self, TreeReader},
-};
+use irene_tree::{file_fault, jsonl::TreeReader};
 
-use crate::{interrupt::Unfinished, parquet};
+use crate::{
+    interrupt::Unfinished,
+    parquet::{self, Trees},
+};
 
 /// Its name in errors.
 const STANDARD_INPUT: &str = "stdin";
@@ -108,23 +108,17 @@ pub(crate) fn text(path: &Path) -> Result<(String, String)> {
     Ok((name, text))
 }
 
-/// The trees of a file or of standard input, one at a time.
-pub(crate) struct Trees {
-    origin: String,
-    each: Box<dyn Iterator<Item = irene_tree::Result<Tree>>>,
-}
-
 /// Opens a file of trees, or standard input.
 pub(crate) fn trees(path: &Path) -> irene_tree::Result<Trees> {
-    let origin = name(path);
     if parquet::is_named(path) {
-        return Ok(Trees { origin, each: parquet::trees(path)? });
+        return parquet::trees(path);
     }
     if !is_stream(path) {
-        return Ok(Trees { origin, each: Box::new(TreeReader::open(path)?) });
+        return Ok(Box::new(TreeReader::open(path)?));
     }
+    let origin = name(path);
     let reader = reader(path).map_err(|source| irene_tree::Error::Io { path: origin.clone().into(), source })?;
-    Ok(Trees { each: Box::new(TreeReader::new(origin.clone(), reader)), origin })
+    Ok(Box::new(TreeReader::new(origin, reader)))
 }
 
 /// The trees of a stream that were spooled.
@@ -132,25 +126,7 @@ pub(crate) fn spooled_trees(stream: &Path, spooled: &Spooled) -> irene_tree::Res
     let origin = name(stream);
     let opened =
         spooled.file.reopen().map_err(|source| irene_tree::Error::Io { path: origin.clone().into(), source })?;
-    let each = TreeReader::new(origin.clone(), BufReader::with_capacity(1 << 16, opened));
-    Ok(Trees { origin, each: Box::new(each) })
-}
-
-impl Iterator for Trees {
-    type Item = irene_tree::Result<Tree>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.each.next()
-    }
-}
-
-impl Trees {
-    /// All trees, with their ids unique.
-    pub(crate) fn all(mut self) -> irene_tree::Result<Vec<Tree>> {
-        let trees = self.by_ref().collect::<irene_tree::Result<Vec<Tree>>>()?;
-        jsonl::check_ids(&self.origin, &trees)?;
-        Ok(trees)
-    }
+    Ok(Box::new(TreeReader::new(origin, BufReader::with_capacity(1 << 16, opened))))
 }
 
 /// A stream that is kept as a file, to be read again.

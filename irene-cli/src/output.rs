@@ -1,14 +1,12 @@
 //! Output: results go to stdout or a file, whole or not at all; messages go to stderr.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod messages;
+mod paths;
+
+use std::{io::Write, path::Path, time::Duration};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
-use clap::builder::{PathBufValueParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use irene_tree::{
     Kernels, Precision, Quantity, Size, Tree, jsonl,
@@ -16,7 +14,13 @@ use irene_tree::{
 };
 use serde_json::Value;
 
-use crate::{commands::Usage, interrupt::Unfinished, parquet};
+use self::paths::{NO_PARQUET, folder_of, target_of};
+use crate::{interrupt::Unfinished, parquet};
+
+pub(crate) use messages::{complain, in_flags, readable, tell};
+pub(crate) use paths::{check_apart, file_or_stdout, text_file};
+#[cfg(feature = "candle")]
+pub(crate) use paths::{file, lines_file};
 
 /// The width of the terminal: `COLUMNS`, or that of stdout's terminal, or 80 without one.
 pub(crate) fn width() -> usize {
@@ -55,108 +59,6 @@ pub(crate) fn json<N: Into<String>>(fields: impl IntoIterator<Item = (N, Value)>
 /// A mean percentage error in a table, empty where there is none or no number can hold it.
 pub(crate) fn percent(error: Option<f64>) -> String {
     error.filter(|error| error.is_finite()).map_or_else(String::new, |error| format!("{error:.2}"))
-}
-
-/// A file that will be written, in a folder that is there: what takes minutes must not end at its name.
-pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| {
-        if path.as_os_str() == "-" {
-            return Err("this goes to a file, not to stdout: give its name".to_owned());
-        }
-        in_folder(path)
-    })
-}
-
-/// The way out for what is never Parquet.
-const NO_PARQUET: &str = "this is not written as Parquet; write it as text and convert it with `irene import`";
-
-/// The same, of what is never Parquet.
-pub(crate) fn text_file() -> impl TypedValueParser<Value = PathBuf> {
-    file().try_map(|path| {
-        if parquet::is_named(&path) {
-            return Err(NO_PARQUET.to_owned());
-        }
-        Ok(path)
-    })
-}
-
-/// The same, of trees or records a line, which are never CSV.
-#[cfg(feature = "candle")]
-pub(crate) fn lines_file() -> impl TypedValueParser<Value = PathBuf> {
-    text_file().try_map(|path| {
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
-            return Err("JSON is written, one object a line, not CSV; name a file that ends in .jsonl".to_owned());
-        }
-        Ok(path)
-    })
-}
-
-/// The same where `-` is stdout.
-pub(crate) fn file_or_stdout() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(in_folder)
-}
-
-fn in_folder(path: PathBuf) -> Result<PathBuf, String> {
-    let target = target_of(&path);
-    if target.is_dir() {
-        return Err("it is a directory".to_owned());
-    }
-    // Stdout, pipes and devices need no folder.
-    if path.as_os_str() == "-" || target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return Ok(path);
-    }
-    let folder = folder_of(&target);
-    if !folder.is_dir() {
-        return Err(format!("there is no folder {}", folder.display()));
-    }
-    match temporary(folder, None) {
-        Ok(_) => Ok(path),
-        Err(error) => Err(format!("no file can be written in {}: {error}", folder.display())),
-    }
-}
-
-/// The file that a path leads to, also where a link leads to one that is not there yet.
-fn target_of(path: &Path) -> PathBuf {
-    match (path.canonicalize(), path.read_link()) {
-        (Ok(target), _) => target,
-        // The pipe of a `>(command)` is there, though its link leads to no name.
-        (Err(_), Ok(target)) if !path.exists() => folder_of(path).join(target),
-        (Err(_), _) => path.to_owned(),
-    }
-}
-
-/// The folder that a path is in.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Refuses a file that one command would write twice, or both read and replace.
-pub(crate) fn check_apart(outputs: &[Option<&Path>], inputs: &[Option<&Path>]) -> Result<()> {
-    let files = |paths: &[Option<&Path>]| paths.iter().filter_map(|path| lasting((*path)?)).collect::<Vec<_>>();
-    let (inputs, mut taken) = (files(inputs), Vec::new());
-    for output in files(outputs) {
-        let shown = output.display();
-        if inputs.contains(&output) {
-            return Err(Usage(format!(
-                "{shown} would be replaced by what is made from it: give the output another name"
-            ))
-            .into());
-        }
-        if taken.contains(&output) {
-            return Err(Usage(format!("{shown} would be written twice: give each output a name of its own")).into());
-        }
-        taken.push(output);
-    }
-    Ok(())
-}
-
-/// The file that a path leads to, which need not be there yet; None for what keeps nothing, such as stdout, a pipe or a device.
-fn lasting(path: &Path) -> Option<PathBuf> {
-    if path.as_os_str() == "-" || path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return None;
-    }
-    let new = || Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(new)
 }
 
 /// Makes a folder for what will be written.
@@ -200,11 +102,6 @@ pub(crate) fn write_or_print(path: Option<&Path>, text: &str) -> Result<()> {
     }
 }
 
-/// Says something to the person at the terminal.
-pub(crate) fn tell(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", readable(&in_flags(text)));
-}
-
 /// Explains a line of folded layers, if a tree that is shown to this depth has one.
 pub(crate) fn legend_of_folding(folded: &Tree, whole: &Tree, depth: Option<usize>) -> &'static str {
     let shown = |tree: &Tree| tree.nodes().iter().filter(|node| depth.is_none_or(|most| node.depth() <= most)).count();
@@ -237,64 +134,6 @@ pub(crate) fn what_runs(tree: &Tree) -> String {
         words += &format!(", {} ({} GPUs)", tree.parallel, tree.parallel.gpus());
     }
     words
-}
-
-/// One line for a failure, with its causes.
-pub(crate) fn complain(error: &anyhow::Error) {
-    let style = AnsiColor::Red.on_default().bold();
-    // Some errors print their cause themselves.
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        // candle's errors may carry a backtrace after their first line.
-        let cause = cause.lines().next().unwrap_or_default().to_owned();
-        // Some begin with the file that their context names.
-        if cause.starts_with(&text) {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", readable(&in_flags(&text)));
-}
-
-/// A message with flags in place of the fields that errors of libraries name: --tensor-parallel 2 rather than parallel.tensor 2.
-pub(crate) fn in_flags(message: &str) -> String {
-    irene_advice::in_settings(message, |setting| format!("--{}", setting.replace('_', "-")))
-}
-
-/// A message as a person can read it: names that come from files may have megabytes and any characters, and some numbers hundreds of
-/// digits.
-pub(crate) fn readable(text: &str) -> String {
-    const LINE: usize = 2000;
-    let line = |line: &str| cut(&line.split_inclusive(' ').map(word).collect::<String>(), LINE);
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// A word of a message: a long number in powers of ten, and of a long name its ends.
-fn word(word: &str) -> String {
-    const WORD: usize = 300;
-    const DIGITS: usize = 24;
-    let is_digit = |c: char| c.is_ascii_digit();
-    let digits = word.find(is_digit).zip(word.rfind(is_digit)).map(|(first, last)| first..last + 1);
-    if let Some(place) = digits.filter(|place| place.len() > DIGITS)
-        && word[place.clone()].chars().all(|c| is_digit(c) || c == '.')
-    {
-        let digits = &word[place.clone()];
-        let number = digits.parse().ok().filter(|number: &f64| number.is_finite());
-        let number = number.map_or_else(|| cut(digits, DIGITS), |number| format!("{number:e}"));
-        return format!("{}{number}{}", &word[..place.start], &word[place.end..]);
-    }
-    cut(word, WORD).chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-/// The beginning and the end of a longer text.
-fn cut(text: &str, most: usize) -> String {
-    let count = text.chars().count();
-    if count <= most {
-        return text.to_owned();
-    }
-    let end = most / 3;
-    text.chars().take(most - end).chain(['…']).chain(text.chars().skip(count - end)).collect()
 }
 
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -394,29 +233,4 @@ pub(crate) fn styled(tree: &Tree, table: &Table) -> String {
         out.push('\n');
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_stays_readable_whatever_its_names_and_numbers_are() {
-        let plain = "f.jsonl, line 3: batch size must be from 1 to 16777216, found 0.000123 (root.encoder.0-11)";
-        assert_eq!(readable(plain), plain);
-        assert_eq!(
-            readable(&format!("power limit of {}W,\nthen `{}`: x", 1e308, 1e-320)),
-            "power limit of 1e308W,\nthen `1e-320`: x"
-        );
-        let long = readable(&format!("f.jsonl, line 1: {}: no figure", "b".repeat(5_000_000)));
-        assert!(
-            long.starts_with("f.jsonl, line 1: bbb") && long.ends_with("b: no figure") && long.len() < 400,
-            "{long}"
-        );
-        let columns = readable(&format!("the file has {}; give another", "a column, ".repeat(10_000)));
-        assert!(columns.starts_with("the file has a column") && columns.ends_with("; give another"), "{columns}");
-        assert!(columns.chars().count() <= 2001);
-        assert_eq!(readable(&"9".repeat(400)).chars().count(), 25);
-        assert_eq!(readable("o/a\u{1b}[2Jb\tc"), "o/a\u{fffd}[2Jb\u{fffd}c");
-    }
 }

@@ -11,7 +11,7 @@ pub(crate) fn is_named(path: &Path) -> bool {
 }
 
 /// The trees of a file, one at a time.
-type Trees = Box<dyn Iterator<Item = irene_tree::Result<Tree>>>;
+pub(crate) type Trees = Box<dyn Iterator<Item = irene_tree::Result<Tree>>>;
 
 #[cfg(feature = "parquet")]
 pub(crate) use with::{convert, holds_trees, text, trees, write_text, write_trees};

@@ -157,6 +157,9 @@ impl Cell {
     }
 }
 
+/// A column, and what a subject's cell in it is.
+type Shown<T> = (Field, fn(&T) -> Cell);
+
 pub(crate) struct Sheet {
     fields: Vec<Field>,
     rows: Vec<Vec<Cell>>,
@@ -165,6 +168,13 @@ pub(crate) struct Sheet {
 impl Sheet {
     pub(crate) fn new(fields: impl IntoIterator<Item = Field>) -> Self {
         Self { fields: fields.into_iter().collect(), rows: Vec::new() }
+    }
+
+    /// A row for each subject.
+    pub(crate) fn of<T, const N: usize>(subjects: &[T], columns: [Shown<T>; N]) -> Self {
+        let row = |subject| columns.iter().map(|(_, cell)| cell(subject)).collect();
+        let rows = subjects.iter().map(row).collect();
+        Self { fields: columns.map(|(field, _)| field).into(), rows }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {

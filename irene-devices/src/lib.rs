@@ -28,7 +28,7 @@ pub use engine::Engine;
 pub use error::{Error, Result};
 pub use fit::{
     KernelMeasurement, Positive, constants_of, fit_kernel_constants, fit_kernels, read_measurements, read_neusight_ops,
-    read_vidur_collectives, read_vidur_layers, with_constants,
+    read_vidur_collectives, read_vidur_layers, with_constants, with_kernel_spreads,
 };
 pub use law::{
     BusyTimes, EngineLaw, EngineModes, FigureSpread, HostLaw, KernelLaw, KernelTime, Law, LawOn, MakerLaw, Pass,

@@ -18,6 +18,8 @@ pub enum ParameterKind {
     Table,
     /// LoRA's adapter, which files of weights do not have. Shapes give it the format of the activations, however other weights are stored.
     Adapter,
+    /// Numbers of a checkpoint that nothing trains and that do not count as parameters.
+    Buffer,
 }
 
 /// A parameter that a model asks its source for.
@@ -31,7 +33,7 @@ pub struct ParameterSpec<'a> {
     pub shape: Shape,
     /// Its use.
     pub kind: ParameterKind,
-    /// Whether a gradient comes to it in training: a result depends on it, by more than choices.
+    /// Whether a gradient comes to it in training: it is no buffer, and a result depends on it, by more than choices.
     pub is_trained: bool,
 }
 
@@ -132,7 +134,7 @@ impl<'a> Weights<'a> {
         Self { source, loaded, formats, key, name, parallel, is_untrained: false, lora: Lora::default() }
     }
 
-    /// The same place, with parameters that no gradient comes to: no result depends on them, or choices alone do.
+    /// The same place, with parameters that no gradient comes to: no result depends on them, choices alone do, or they are buffers.
     pub(crate) fn untrained(self) -> Self {
         Self { is_untrained: true, ..self }
     }
@@ -272,6 +274,12 @@ impl<'a> Weights<'a> {
     /// The same, for LoRA's adapters.
     pub(crate) fn adapter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
         self.found(name, &[], shape.into(), ParameterKind::Adapter)
+    }
+
+    /// Numbers that a checkpoint has and that are no parameter.
+    pub(crate) fn buffer(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
+        let buffer = self.clone().untrained().found(name, &[], shape.into(), ParameterKind::Buffer)?;
+        Ok(buffer.with_role(Role::Activation))
     }
 
     /// A parameter that older checkpoints know by another name.

@@ -57,14 +57,20 @@ mod tests {
 
     use super::*;
 
+    /// The rows of a model of so many joules with primitives of some classes and joules.
+    fn of(joules: f64, primitives: &[(&'static str, f64)]) -> Vec<Bottleneck> {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, joules);
+        for (class, joules) in primitives {
+            builder.leaf("x", *class, Level::Ml, None).set(Quantity::PredictedEnergy, *joules);
+        }
+        builder.leave();
+        bottlenecks(&builder.finish().unwrap(), Quantity::PredictedEnergy)
+    }
+
     #[test]
     fn every_joule_is_counted_once() {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, 10.0);
-        builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 4.0);
-        builder.leaf("b", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 3.0);
-        builder.leave();
-        let rows = bottlenecks(&builder.finish().unwrap(), Quantity::PredictedEnergy);
+        let rows = of(10.0, &[("Linear", 4.0), ("Linear", 3.0)]);
         let found: Vec<_> = rows.iter().map(|row| (row.instance_type.as_str(), row.count, row.energy_j)).collect();
         assert_eq!(found, [("Linear", 2, 7.0), ("M", 1, 3.0)]);
         assert_eq!(rows.iter().map(|row| row.share).sum::<f64>(), 1.0);
@@ -72,12 +78,7 @@ mod tests {
 
     #[test]
     fn a_class_is_the_same_however_it_is_spelt() {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, 3.0);
-        builder.leaf("a", "MatMul", Level::Ml, None).set(Quantity::PredictedEnergy, 2.0);
-        builder.leaf("b", "matmul", Level::Ml, None).set(Quantity::PredictedEnergy, 1.0);
-        builder.leave();
-        let rows = bottlenecks(&builder.finish().unwrap(), Quantity::PredictedEnergy);
+        let rows = of(3.0, &[("MatMul", 2.0), ("matmul", 1.0)]);
         assert_eq!((rows[0].instance_type.as_str(), rows[0].count, rows[0].energy_j), ("MatMul", 2, 3.0));
     }
 
@@ -98,11 +99,7 @@ mod tests {
 
     #[test]
     fn what_children_account_for_is_exactly_nothing() {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "M", Level::Model).set(Quantity::GroundTruthEnergy, 0.1 + 0.2);
-        builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::GroundTruthEnergy, 0.3);
-        builder.leave();
-        let rows = bottlenecks(&builder.finish().unwrap(), Quantity::GroundTruthEnergy);
+        let rows = of(0.1 + 0.2, &[("Linear", 0.3)]);
         assert_eq!(rows.iter().map(|row| row.energy_j).collect::<Vec<_>>(), [0.3, 0.0]);
     }
 

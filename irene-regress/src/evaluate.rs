@@ -107,21 +107,26 @@ impl Evaluation {
 }
 
 /// Compares predicted trees with the truth, node by node: the nth node of the same scope and instance type in the nth tree of the same
-/// model and size. Ids are not compared: another program may have numbered the same nodes in another order.
+/// model and size, or in the only one that was predicted. Ids are not compared: another program may have numbered the same nodes in another
+/// order.
 ///
 /// # Errors
 /// [`Error::Unmatched`] for a measured node that was not predicted; [`Error::GroundTruth`] for a ground truth of zero.
 pub fn evaluate(truth: &[Tree], predicted: &[Tree]) -> Result<Evaluation> {
-    let mut places: HashMap<String, (&Tree, NodeId)> = HashMap::new();
-    for (tree, id, key) in keys(predicted) {
-        places.insert(key, (tree, id));
+    let mut places: HashMap<String, BTreeMap<usize, (&Tree, NodeId)>> = HashMap::new();
+    for (tree, id, which, key) in keys(predicted) {
+        places.entry(key).or_default().insert(which, (tree, id));
     }
     let mut evaluation = Evaluation::default();
-    for (tree, id, key) in keys(truth) {
+    for (tree, id, which, key) in keys(truth) {
         if tree.node(id).get(Quantity::GroundTruthEnergy).is_none() {
             continue;
         }
-        let Some(&(predicted, predicted_id)) = places.get(&key) else {
+        let found = places.get(&key).and_then(|all| {
+            let only = || all.values().next().filter(|_| all.len() == 1);
+            all.get(&which).or_else(only).copied()
+        });
+        let Some((predicted, predicted_id)) = found else {
             let (scope, instance_type) = (tree.node(id).scope(), tree.node(id).instance_type());
             let reason = format!("{tree}, node `{scope}`: the predictions have no such {instance_type}");
             return Err(Error::Unmatched(reason));
@@ -134,8 +139,8 @@ pub fn evaluate(truth: &[Tree], predicted: &[Tree]) -> Result<Evaluation> {
     Ok(evaluation)
 }
 
-/// Each node with a key that is the same in two files.
-fn keys(trees: &[Tree]) -> Vec<(&Tree, NodeId, String)> {
+/// Each node with the number of its tree among those of the same model and size, and a key that is the same in two files.
+fn keys(trees: &[Tree]) -> Vec<(&Tree, NodeId, usize, String)> {
     let mut trees_seen: HashMap<String, usize> = HashMap::new();
     let mut keys = Vec::new();
     for tree in trees {
@@ -146,7 +151,7 @@ fn keys(trees: &[Tree]) -> Vec<(&Tree, NodeId, String)> {
             let (scope, instance_type) = (tree.node(id).scope(), tree.node(id).instance_type().to_ascii_lowercase());
             let place = seen.entry((scope, instance_type.clone())).or_default();
             *place += 1;
-            keys.push((tree, id, format!("{tree} {which} {scope} {instance_type} {place}")));
+            keys.push((tree, id, *which, format!("{tree} {scope} {instance_type} {place}")));
         }
     }
     keys
@@ -173,6 +178,16 @@ mod tests {
         assert_eq!(evaluation.mean(Level::Ml), Some(25.0));
         assert_eq!(evaluation.by_instance_type["Linear"].share_within(24.0), Some(0.0));
         assert_eq!(evaluation.by_instance_type["Linear"].quantile(0.9), Some(25.0));
+    }
+
+    #[test]
+    fn measurements_of_two_sessions_are_compared_in_order_or_with_the_only_prediction() {
+        let truth = [tree(2.0, None), tree(4.0, None)];
+        let errors = |predicted: &[Tree]| {
+            evaluate(&truth, predicted).map(|found| found.by_level[&Level::Ml].percentages.clone())
+        };
+        assert_eq!(errors(&[tree(1.0, Some(2.0))]).unwrap(), [0.0, 50.0]);
+        assert_eq!(errors(&[tree(1.0, Some(2.0)), tree(1.0, Some(3.0))]).unwrap(), [0.0, 25.0]);
     }
 
     #[test]

@@ -204,15 +204,19 @@ impl DeviceProfile {
                 bytes(available)
             )
         });
+        let without_interval = self.without_interval(tree).map(str::to_owned);
+        estimated.into_iter().chain(self.provenance.warning()).chain(memory).chain(without_interval).collect()
+    }
+
+    /// Why a predicted tree has no interval, in a sentence; None where it has one, or the method gives none.
+    pub fn without_interval(&self, tree: &Tree) -> Option<&'static str> {
         let is_ours = Track::ALL.iter().any(|track| track.name() == self.predictor.method());
         let [energy, low] =
             [Quantity::PredictedEnergy, Quantity::PredictedLow].map(|quantity| tree.root().get(quantity));
-        let without_interval = (is_ours && energy.is_some() && low.is_none()).then(|| {
+        (is_ours && energy.is_some() && low.is_none()).then_some(
             "no interval: the training data has too few models and sizes to leave some out; train on more trees, or carry a \
-             device's predictor over to these (irene calibrate)"
-                .to_owned()
-        });
-        estimated.into_iter().chain(self.provenance.warning()).chain(memory).chain(without_interval).collect()
+             device's predictor over to these (irene calibrate)",
+        )
     }
 
     /// If a run of the tree does not fit the device's memory: its need and the memory there is, bytes.

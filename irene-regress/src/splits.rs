@@ -22,7 +22,7 @@ pub enum LeaveOut {
     Family,
     /// One tree, trained without its model and without its size.
     ModelAndSize,
-    /// A random tenth of the trees. For reference: the same models and sizes are on both sides.
+    /// A random tenth of the trees, repeats of one model and size together. For reference: the same models and sizes are on both sides.
     KFold {
         /// Decides which trees form a tenth.
         seed: u64,
@@ -98,13 +98,15 @@ impl LeaveOut {
                 splits
             }
             Self::KFold { seed } => {
-                let mut random = Pcg64Mcg::seed_from_u64(seed);
-                let mut order: Vec<usize> = (0..trees.len()).collect();
-                order.sort_by_cached_key(|_| random.next_u64());
-                let mut part = vec![0; trees.len()];
-                order.into_iter().enumerate().for_each(|(rank, place)| part[place] = rank % PARTS);
-                let mut splits = groups(&trees, |place, _| format!("part {}", part[place] + 1));
-                splits.sort_by_key(|split| split.test.iter().map(|&place| part[place]).min());
+                let (mut random, mut drawn) = (Pcg64Mcg::seed_from_u64(seed), HashMap::new());
+                let lots = trees.iter().map(|tree| *drawn.entry(tree.to_string()).or_insert_with(|| random.next_u64()));
+                let lots: Vec<u64> = lots.collect();
+                let mut order = lots.clone();
+                order.sort_unstable();
+                order.dedup();
+                let part = |place: usize| order.partition_point(|lot| *lot < lots[place]) % PARTS;
+                let mut splits = groups(&trees, |place, _| format!("part {}", part(place) + 1));
+                splits.sort_by_key(|split| split.test.first().map(|&place| part(place)));
                 splits
             }
         };
@@ -207,17 +209,19 @@ mod tests {
 
     use super::*;
 
+    fn tree(name: String, class: &'static str, size: Size) -> Tree {
+        let mut builder = TreeBuilder::new(name, size);
+        builder.enter("root", class, Level::Model);
+        builder.leaf("x", "Tanh", Level::Ml, None);
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
     fn trees() -> Vec<Tree> {
         let models =
             [("a", "GPT2Model"), ("b", "BertModel"), ("c", "RobertaModel"), ("d", "DistilBertModel"), ("e", "TModel")];
-        let tree = |(name, class): (&str, &'static str), size: usize| {
-            let mut builder = TreeBuilder::new(name, Size::new(size, 10 * size));
-            builder.enter("root", class, Level::Model);
-            builder.leaf("x", "Tanh", Level::Ml, None);
-            builder.leave();
-            builder.finish().unwrap()
-        };
-        models.into_iter().flat_map(|model| [1, 2, 3].map(|size| tree(model, size))).collect()
+        let at = |name: &str, class, size: usize| tree(name.to_owned(), class, Size::new(size, 10 * size));
+        models.into_iter().flat_map(|(name, class)| [1, 2, 3].map(|size| at(name, class, size))).collect()
     }
 
     #[test]
@@ -237,6 +241,16 @@ mod tests {
     }
 
     #[test]
+    fn repeats_of_one_model_and_size_are_never_on_both_sides() {
+        let trees = [trees(), trees()].concat();
+        let tenths = LeaveOut::KFold { seed: 1 };
+        for split in tenths.splits(&trees).unwrap() {
+            let tested: BTreeSet<String> = split.test.iter().map(|&place| trees[place].to_string()).collect();
+            assert!(split.training.iter().all(|&place| !tested.contains(&trees[place].to_string())));
+        }
+    }
+
+    #[test]
     fn a_model_and_its_size_are_left_out_together() {
         let trees = trees();
         let splits = LeaveOut::ModelAndSize.splits(&trees).unwrap();
@@ -246,14 +260,8 @@ mod tests {
 
     #[test]
     fn of_many_models_several_are_left_out_at_a_time_and_none_is_on_both_sides() {
-        let tree = |place: usize| {
-            let mut builder = TreeBuilder::new(format!("m{}", place / 3), Size::new(place % 3 + 1, 8));
-            builder.enter("root", "M", Level::Model);
-            builder.leaf("x", "Tanh", Level::Ml, None);
-            builder.leave();
-            builder.finish().unwrap()
-        };
-        let trees: Vec<Tree> = (0..300).map(tree).collect();
+        let of = |place: usize| tree(format!("m{}", place / 3), "M", Size::new(place % 3 + 1, 8));
+        let trees: Vec<Tree> = (0..300).map(of).collect();
         let trees: Vec<&Tree> = trees.iter().collect();
         let splits = held_out(&trees);
         assert_eq!(splits.len(), PARTS);
@@ -266,14 +274,8 @@ mod tests {
 
     #[test]
     fn the_order_of_trees_decides_nothing_that_is_left_out() {
-        let tree = |place: usize| {
-            let mut builder = TreeBuilder::new(format!("m{place}"), Size::new(1 + place % 4, 8 + place / 4));
-            builder.enter("root", "M", Level::Model);
-            builder.leaf("x", "Tanh", Level::Ml, None);
-            builder.leave();
-            builder.finish().unwrap()
-        };
-        let forth: Vec<Tree> = (0..60).map(tree).collect();
+        let of = |place: usize| tree(format!("m{place}"), "M", Size::new(1 + place % 4, 8 + place / 4));
+        let forth: Vec<Tree> = (0..60).map(of).collect();
         let left_out = |order: &dyn Fn(usize) -> usize, splits: fn(&[&Tree]) -> Vec<Split>| {
             let trees: Vec<&Tree> = (0..60).map(|place| &forth[order(place)]).collect();
             let names =

@@ -272,20 +272,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_package_covers_its_own_parts_but_for_the_memory() {
-        assert_eq!(covers("rapl.package-0", "rapl.package-0.core"), Some(true));
-        for other in ["rapl.package-1.core", "rapl.package-0.dram", "gpu0", "rapl.package-1"] {
-            assert_eq!(covers("rapl.package-0", other), Some(false), "{other}");
-        }
-        assert_eq!(covers("hwmon.psu.power1", "rapl.package-0"), None, "only the board's maker knows");
-        assert_eq!(covers("rapl.package-0", "apu0"), Some(true), "both count the processor");
-        assert_eq!([covers("soc", "soc.gpu"), covers("soc.cpu", "soc.gpu")], [Some(true), Some(false)]);
-        assert_eq!(covers("gpu0", "card0"), Some(false), "two cards of two makers");
-        assert_eq!(covers("rapl.psys", "card0"), None, "as of any GPU");
-        assert_eq!(covers("rapl.psys", "gpu0"), None, "boards differ in what they count as the platform");
-    }
-
-    #[test]
     fn what_only_looks_like_a_name_is_that_of_a_meter() {
         for name in [
             "rapl.psysx",

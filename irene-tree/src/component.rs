@@ -59,7 +59,7 @@ impl Component {
 
     /// By the class of a module. Classes are their authors': `BertSelfAttention`, `LlamaMLP`, `NemotronHMamba2Mixer`.
     fn of_type(class: &str) -> Option<Self> {
-        const ATTENTION: [&str; 3] = ["Attention", "Rotary", "Mixer"];
+        const ATTENTION: [&str; 6] = ["Attention", "Rotary", "Mixer", "MambaLayer", "DeltaNet", "ShortConv"];
         const FEED_FORWARD: [&str; 9] =
             ["MLP", "FFN", "Intermediate", "Experts", "MoE", "Moe", "MoeBlock", "Router", "Gating"];
         const HEADS: [&str; 6] =
@@ -133,7 +133,7 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, Size, TreeBuilder};
+    use crate::{Level, Size, TreeBuilder, tree::tests::model};
 
     const ENERGY: Quantity = Quantity::PredictedEnergy;
 
@@ -168,13 +168,12 @@ mod tests {
     fn a_module_is_known_by_its_class_or_else_by_its_name_or_its_exchange() {
         let of = |class: &'static str, name: &str, kind: Option<OpKind>| {
             let x = crate::Operand::activation([4], crate::Format::F32);
-            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-            builder.enter("root", "M", Level::Model);
-            builder.enter("part", "Part", Level::Module);
-            builder.leaf(name, class, Level::Ml, kind.map(|kind| crate::Operation::new(kind, &[x], x)));
-            builder.leave();
-            builder.leave();
-            builder.finish().unwrap().component(NodeId(2))
+            let tree = model(|builder| {
+                builder.enter("part", "Part", Level::Module);
+                builder.leaf(name, class, Level::Ml, kind.map(|kind| crate::Operation::new(kind, &[x], x)));
+                builder.leave();
+            });
+            tree.component(NodeId(2))
         };
         for (class, component) in [
             ("LlamaRMSNorm", Component::Norms),
@@ -182,6 +181,9 @@ mod tests {
             ("BertOutput", Component::FeedForward),
             ("MixtralExperts", Component::FeedForward),
             ("NemotronHMamba2Mixer", Component::Attention),
+            ("GraniteMoeHybridMambaLayer", Component::Attention),
+            ("Qwen3NextGatedDeltaNet", Component::Attention),
+            ("Lfm2ShortConv", Component::Attention),
             ("LlamaRotaryEmbedding", Component::Attention),
             ("Embedding", Component::Embeddings),
             ("BertLMPredictionHead", Component::Head),
@@ -205,11 +207,7 @@ mod tests {
     #[test]
     fn only_a_product_right_below_the_root_is_the_heads() {
         let of = |class: &'static str| {
-            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-            builder.enter("root", "M", Level::Model);
-            builder.leaf("decoder", class, Level::Ml, None);
-            builder.leave();
-            builder.finish().unwrap().component(NodeId(1))
+            model(|builder| _ = builder.leaf("decoder", class, Level::Ml, None)).component(NodeId(1))
         };
         assert_eq!((of("Linear"), of("Conv1D"), of("Tanh")), (Component::Head, Component::Head, Component::Other));
     }

@@ -175,23 +175,23 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Format, Level, OpKind, Size, TreeBuilder};
+    use crate::{Format, Level, OpKind, Size, tree::tests::model};
 
     /// Layers of these energies.
     fn layers(energies: &[f64]) -> Tree {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
         let energy = Quantity::PredictedEnergy;
-        builder.enter("root", "M", Level::Model).set(energy, energies.iter().sum());
-        for (place, joules) in energies.iter().enumerate() {
-            let node = builder.enter(&place.to_string(), "Layer", Level::Module);
-            node.set(energy, *joules);
-            node.set(Quantity::NumParameters, 10.0);
-            node.set(Quantity::PredictedPower, 100.0);
-            builder.leaf("dense", "Linear", Level::Ml, None).set(energy, *joules);
-            builder.leave();
-        }
-        builder.leave();
-        builder.finish().unwrap()
+        let mut tree = model(|builder| {
+            for (place, joules) in energies.iter().enumerate() {
+                let node = builder.enter(&place.to_string(), "Layer", Level::Module);
+                node.set(energy, *joules);
+                node.set(Quantity::NumParameters, 10.0);
+                node.set(Quantity::PredictedPower, 100.0);
+                builder.leaf("dense", "Linear", Level::Ml, None).set(energy, *joules);
+                builder.leave();
+            }
+        });
+        tree.node_mut(NodeId::ROOT).set(energy, energies.iter().sum());
+        tree
     }
 
     fn scopes(tree: &Tree) -> Vec<&str> {
@@ -232,17 +232,15 @@ mod tests {
 
     #[test]
     fn layers_within_layers_fold_and_have_the_parameters_of_all() {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "M", Level::Model);
-        for layer in ["0", "1"] {
-            builder.enter(layer, "Layer", Level::Module);
-            for expert in ["4", "3", "2"] {
-                builder.leaf(expert, "Linear", Level::Ml, None).set(Quantity::NumParameters, 10.0);
+        let tree = model(|builder| {
+            for layer in ["0", "1"] {
+                builder.enter(layer, "Layer", Level::Module);
+                for expert in ["4", "3", "2"] {
+                    builder.leaf(expert, "Linear", Level::Ml, None).set(Quantity::NumParameters, 10.0);
+                }
+                builder.leave();
             }
-            builder.leave();
-        }
-        builder.leave();
-        let tree = builder.finish().unwrap();
+        });
         let folded = tree.layers_folded();
         assert_eq!(scopes(&folded), ["root", "root.0-1", "root.0-1.4-2"]);
         let inner = &folded.nodes()[2];
@@ -314,6 +312,12 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_what_was_folded_is_found_by_its_scope() {
+        let first = ["root.0-11.a", "root.a-b.0", "root.5-3", "root.x-1.-2.3-"].map(first_of_folded);
+        assert_eq!(first, ["root.0.a", "root.a-b.0", "root.5", "root.x-1.-2.3-"]);
+    }
+
+    #[test]
     fn only_neighbours_that_are_equal_fold() {
         assert_eq!(
             scopes(&layers(&[1.0, 1.0, 2.0, 1.0]).layers_folded()),
@@ -321,12 +325,10 @@ mod tests {
         );
         layers(&[1.0, 1.0, 2.0, 1.0]).layers_folded().check().unwrap();
         for name in ["2", "x"] {
-            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-            builder.enter("root", "M", Level::Model);
-            builder.leaf("0", "Linear", Level::Ml, None);
-            builder.leaf(name, "Linear", Level::Ml, None);
-            builder.leave();
-            assert_eq!(builder.finish().unwrap().layers_folded().nodes().len(), 3, "{name}");
+            let tree = model(|builder| {
+                ["0", name].iter().for_each(|name| _ = builder.leaf(name, "Linear", Level::Ml, None));
+            });
+            assert_eq!(tree.layers_folded().nodes().len(), 3, "{name}");
         }
         let mut marked = layers(&[1.0; 3]);
         let last = marked.find("root.2.dense").unwrap();

@@ -1,6 +1,10 @@
+mod precision;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+pub use self::precision::{Kernels, Precision};
 
 /// How numbers are stored: one by one, or in blocks that share scales.
 ///
@@ -268,91 +272,6 @@ impl FromStr for Format {
     }
 }
 
-/// The formats that a model is followed, run or measured in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Precision {
-    /// Format of the parameters of matrix products and tables.
-    pub weights: Format,
-    /// Format of computed tensors.
-    pub activations: Format,
-    /// Format of cached keys and values.
-    pub cache: Format,
-}
-
-impl Precision {
-    /// 32-bit floats: the format of IrEne's measurements, and of files without a precision.
-    pub const F32: Self = Self::of(Format::F32);
-
-    /// One format for all.
-    pub const fn of(format: Format) -> Self {
-        Self { weights: format, activations: format, cache: format }
-    }
-}
-
-impl FromStr for Precision {
-    type Err = UnknownFormat;
-
-    /// `bf16` for all; `q4_k,f16` for weights, then activations and cache; `q4_k,f16,f8_e4m3` for each. Alone, a format that only
-    /// weights can have leaves activations and cache in `f16`.
-    fn from_str(words: &str) -> Result<Self, UnknownFormat> {
-        let refuse = || UnknownFormat(words.to_owned());
-        let formats = words.split(',').map(|word| word.trim().parse()).collect::<Result<Vec<Format>, _>>()?;
-        let (weights, activations, cache) = match formats[..] {
-            [weights] if weights.holds_activations() => (weights, weights, weights),
-            [weights] => (weights, Format::F16, Format::F16),
-            [weights, activations] => (weights, activations, activations),
-            [weights, activations, cache] => (weights, activations, cache),
-            _ => return Err(refuse()),
-        };
-        let fits = weights.holds_weights() && activations.holds_activations() && cache.holds_weights();
-        if fits { Ok(Self { weights, activations, cache }) } else { Err(refuse()) }
-    }
-}
-
-impl Default for Precision {
-    fn default() -> Self {
-        Self::F32
-    }
-}
-
-/// `f32`; `q4_k weights, f16 activations, f8_e4m3 cache` where they differ.
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { weights, activations, cache } = self;
-        match (weights == activations, activations == cache) {
-            (true, true) => write!(f, "{weights}"),
-            (false, true) => write!(f, "{weights} weights, {activations} activations"),
-            _ => write!(f, "{weights} weights, {activations} activations, {cache} cache"),
-        }
-    }
-}
-
-/// How a model's operations become kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kernels {
-    /// Operation by operation, as Hugging Face transformers runs them under PyTorch.
-    #[default]
-    Eager,
-    /// As engines run them: one kernel for an attention, for a product with its bias and activation, for a sum with its norm.
-    Fused,
-}
-
-impl Kernels {
-    /// The word in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Eager => "eager",
-            Self::Fused => "fused",
-        }
-    }
-
-    /// The kernels that a word stands for, in whatever case.
-    pub fn find(word: &str) -> Option<Self> {
-        [Self::Eager, Self::Fused].into_iter().find(|kernels| kernels.name().eq_ignore_ascii_case(word))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,70 +287,27 @@ mod tests {
     }
 
     #[test]
-    fn a_precision_is_read_from_one_to_three_words() {
-        assert_eq!("bf16".parse(), Ok(Precision::of(Format::BF16)));
-        let quantised = Precision { weights: Format::Q4K, ..Precision::of(Format::F16) };
-        assert_eq!(("q4_k".parse(), "q4_k, f16".parse()), (Ok(quantised), Ok(quantised)));
-        assert_eq!("q4_k,f16,f8_e4m3".parse(), Ok(Precision { cache: Format::F8E4M3, ..quantised }));
-        assert!(["i64", "f16,q4_k", "f16,f16,f16,f16", ""].iter().all(|words| words.parse::<Precision>().is_err()));
-    }
-
-    #[test]
-    fn blocks_count_their_scales() {
-        assert_eq!(Format::Int4.bytes(256), 133);
-        assert_eq!(Format::Mxfp4.bytes(64), 34);
+    fn a_block_has_as_many_bytes_as_the_table_of_the_documentation_says() {
+        let list = |cell: &str| -> Vec<String> {
+            cell.split('(').take(1).flat_map(|words| words.split(',')).map(|word| word.trim().to_owned()).collect()
+        };
+        let mut told = 0;
+        for row in include_str!("format.rs").lines().filter_map(|line| line.strip_prefix("/// | ")).skip(1) {
+            let cells: Vec<Vec<String>> = row.split('|').map(list).collect();
+            for (place, name) in cells[0].iter().enumerate() {
+                // A number alone is that of all in its row.
+                let of = |column: usize| cells[column].get(place).unwrap_or(&cells[column][0]).parse::<f64>().unwrap();
+                let format: Format = name.parse().unwrap();
+                assert_eq!(
+                    (format.block() as f64, format.bytes(2 * format.block()) as f64),
+                    (of(1), 2.0 * of(2)),
+                    "{name}"
+                );
+                told += 1;
+            }
+        }
+        assert_eq!(told, DEFINITIONS.len());
         assert_eq!(Format::F32.bytes(u64::MAX), u64::MAX);
-    }
-
-    /// Bytes of the numbers of a block, by each format's own description.
-    #[test]
-    fn a_block_has_as_many_bytes_as_the_table_says() {
-        let table: [(&[Format], u64, u64); 36] = [
-            (&[Format::F64, Format::I64], 1, 8),
-            (&[Format::F32, Format::I32], 1, 4),
-            (&[Format::F16, Format::BF16], 1, 2),
-            (&[Format::F8E4M3, Format::F8E5M2, Format::Int8, Format::U8], 1, 1),
-            (&[Format::Int4], 256, 133),
-            (&[Format::Int4G64], 128, 69),
-            (&[Format::Int4G32], 64, 37),
-            (&[Format::Int4Sym], 128, 66),
-            (&[Format::Int4SymG64], 64, 34),
-            (&[Format::Int4SymG32], 32, 18),
-            (&[Format::Mlx4], 64, 36),
-            (&[Format::Mlx8], 64, 68),
-            (&[Format::Nf4], 64, 36),
-            (&[Format::Nf4Dq], 16384, 8452),
-            (&[Format::Mxfp4], 32, 17),
-            (&[Format::Nvfp4], 16, 9),
-            (&[Format::Q4_0], 32, 18),
-            (&[Format::Q4_1], 32, 20),
-            (&[Format::Q5_0], 32, 22),
-            (&[Format::Q5_1], 32, 24),
-            (&[Format::Q8_0], 32, 34),
-            (&[Format::Q2K], 256, 84),
-            (&[Format::Q3K], 256, 110),
-            (&[Format::Q4K], 256, 144),
-            (&[Format::Q5K, Format::Q6K], 256, 176),
-            (&[Format::Iq4Nl], 32, 18),
-            (&[Format::Iq4Xs], 256, 136),
-            (&[Format::Iq3S], 256, 110),
-            (&[Format::Iq3Xxs], 256, 98),
-            (&[Format::Iq2S], 256, 82),
-            (&[Format::Iq2Xs], 256, 74),
-            (&[Format::Iq2Xxs], 256, 66),
-            (&[Format::Iq1M], 256, 56),
-            (&[Format::Iq1S], 256, 50),
-            (&[Format::Tq2_0], 256, 66),
-            (&[Format::Tq1_0], 256, 54),
-        ];
-        for (formats, numbers, bytes) in table {
-            assert_eq!(formats[0].bytes(numbers), bytes, "{}", formats[0]);
-        }
-        assert_eq!(Format::Q6K.bytes(256), 210);
-        for (formats, _, bytes) in &table[..4] {
-            assert!(formats.iter().all(|format| format.bytes(1) == *bytes));
-        }
-        assert_eq!((Format::Int4.block(), Format::Q4K.block(), Format::F32.block()), (128, 256, 1));
     }
 
     #[test]
@@ -441,14 +317,5 @@ mod tests {
         // The greatest number of bfloat16: 255/256 of 2 to the 128th.
         let greatest = 255.0 / 256.0 * 2f64.powi(128);
         assert!((-Format::BF16.lowest() / greatest - 1.0).abs() < 1e-3 && -Format::BF16.lowest() <= greatest);
-    }
-
-    #[test]
-    fn a_precision_says_only_where_its_formats_differ() {
-        let quantised = Precision { weights: Format::Q4K, ..Precision::of(Format::F16) };
-        assert_eq!(Precision::of(Format::BF16).to_string(), "bf16");
-        assert_eq!(quantised.to_string(), "q4_k weights, f16 activations");
-        let cache = Precision { cache: Format::F8E4M3, ..quantised };
-        assert_eq!(cache.to_string(), "q4_k weights, f16 activations, f8_e4m3 cache");
     }
 }

@@ -331,4 +331,4 @@ impl fmt::Display for Tree {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,8 +2,8 @@ use std::collections::HashSet;
 
 use crate::{Error, Level, Node, NodeId, Quantity, Result, Tree};
 
-pub(crate) fn node_error(tree: &Tree, node: &Node, reason: impl Into<String>) -> Error {
-    Error::Node { tree: tree.to_string(), scope: node.scope().to_owned(), reason: reason.into() }
+fn node_error(tree: &Tree, node: &Node, reason: String) -> Error {
+    Error::Node { tree: tree.to_string(), scope: node.scope().to_owned(), reason }
 }
 
 impl Tree {

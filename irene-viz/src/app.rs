@@ -6,7 +6,7 @@ use std::{
 use axum::http::StatusCode;
 use irene_advice::{Lookup, Selection};
 use irene_models::{ModelSpec, Run};
-use irene_regress::{DeviceProfile, Track};
+use irene_regress::DeviceProfile;
 use irene_tree::{Tree, suggestion};
 use tokio::sync::Semaphore;
 
@@ -97,12 +97,6 @@ impl App {
             let near = suggestion(name, self.devices.iter().map(|device| device.name.as_str()));
             Problem::unknown(format!("device `{}` is unknown{near}; there are {known}", shown(name))).about("device")
         })
-    }
-
-    /// The profile of a bundled device for trees measured to this extent.
-    pub(crate) fn profile_for(&self, name: Option<&str>, track: Track) -> Result<DeviceProfile, Problem> {
-        let device = self.device(name)?;
-        DeviceProfile::bundled_for(&device.name, track).map_err(|error| Problem::refused(&error))
     }
 
     /// The built-in model with this name: no request reaches the file system.

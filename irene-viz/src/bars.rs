@@ -41,13 +41,7 @@ pub fn bars(title: &str, names: &[&str], groups: &[Group], label: &str) -> Strin
 
     let mut svg = chart::opening(title, WIDTH, bottom + AXIS + chart::legend_height(names.len()));
     for tick in chart::linear_ticks(0.0, longest) {
-        let x = across(tick);
-        // Writing to a text cannot fail.
-        let _ = writeln!(
-            svg,
-            r#"<path class="grid" d="M{x:.1} {TOP}V{bottom}"/><text x="{x:.1}" y="{}" text-anchor="middle">{tick}</text>"#,
-            bottom + 15.0
-        );
+        chart::upright(&mut svg, tick, across(tick), [TOP, bottom]);
     }
     for (place, group) in groups.iter().enumerate() {
         let top = TOP + BETWEEN + place as f64 * each;

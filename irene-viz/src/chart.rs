@@ -132,6 +132,16 @@ pub(crate) fn legend(svg: &mut String, names: &[&str], top: f64, sample: impl Fn
     }
 }
 
+/// A line of the grid from top to bottom, with its number below.
+pub(crate) fn upright(svg: &mut String, tick: f64, x: f64, [top, bottom]: [f64; 2]) {
+    // Writing to a text cannot fail.
+    let _ = writeln!(
+        svg,
+        r#"<path class="grid" d="M{x:.1} {top}V{bottom}"/><text x="{x:.1}" y="{}" text-anchor="middle">{tick}</text>"#,
+        bottom + 15.0
+    );
+}
+
 /// The colour of a series.
 pub(crate) fn colour(index: usize) -> &'static str {
     STYLES[index % STYLES.len()].0
@@ -157,12 +167,7 @@ impl Panel {
             );
         }
         for tick in self.x.ticks(x_low, x_high) {
-            let x = self.x.place(tick).map_or(LEFT, across);
-            let _ = writeln!(
-                svg,
-                r#"<path class="grid" d="M{x:.1} {TOP}V{bottom}"/><text x="{x:.1}" y="{}" text-anchor="middle">{tick}</text>"#,
-                bottom + 15.0
-            );
+            upright(svg, tick, self.x.place(tick).map_or(LEFT, across), [TOP, bottom]);
         }
         if let Some(y) = self.threshold.and_then(|threshold| self.y.place(threshold)) {
             let _ = writeln!(svg, r#"<path class="mark" d="M{LEFT} {:.1}H{right}"/>"#, up(y));

@@ -2,6 +2,8 @@ use std::sync::atomic::AtomicBool;
 
 use irene_models::ModelSpec;
 use irene_tree::{Size, Tree};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Measures models on the server's machine. The caller provides it, so that this crate runs no model itself.
 pub trait Profiling: Send + Sync {
@@ -29,16 +31,18 @@ pub struct ProfilingRequest<'a> {
     pub size: Size,
 }
 
-/// The progress of a measurement.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How far a measurement is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(title = "Progress")]
 pub struct Progress {
-    /// Nodes to measure; nodes that do the same count once.
+    /// Nodes to measure; nodes that do the same count once. 0 until it is known.
     pub nodes: usize,
     /// The nodes that need no more rounds.
     pub measured: usize,
     /// Rounds of measuring so far, of all nodes.
     pub rounds: usize,
     /// The scope of the node that was measured last.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
 }
 

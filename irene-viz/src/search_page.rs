@@ -64,9 +64,9 @@ impl SearchPage<'_> {
             escaped(constraints),
             escaped(self.basis),
         );
-        html += &self.scatter();
-        html += &self.front_table();
-        html += &self.winner_section();
+        for section in [self.scatter(), self.front_table(), self.layers(), self.differences(), self.nodes()] {
+            html += &section;
+        }
         html + "</html>\n"
     }
 
@@ -133,7 +133,7 @@ impl SearchPage<'_> {
         html
     }
 
-    fn winner_section(&self) -> String {
+    fn layers(&self) -> String {
         let mut html = format!("<h2>Design {}</h2>\n", self.winner + 1);
         if let Some(found) = self.outcome.front.get(self.winner) {
             html += "<div class=\"wide\"><table>\n<tr><th>layer</th><th>hidden</th><th>heads</th><th>feed-forward</th></tr>\n";
@@ -150,11 +150,14 @@ impl SearchPage<'_> {
             }
             html += "</table></div>\n";
         }
-        let _ = writeln!(
-            html,
+        html
+    }
+
+    fn differences(&self) -> String {
+        let mut html = format!(
             "<h2>Parts that make the difference</h2>\n<p>Beside {}; joules by the profile {}, which is not the searched device: \
              what counts is which parts differ.</p>\n<div class=\"wide\"><table>\n\
-             <tr><th>part</th><th>class</th><th>this design</th><th>the other</th><th>difference</th></tr>",
+             <tr><th>part</th><th>class</th><th>this design</th><th>the other</th><th>difference</th></tr>\n",
             escaped(self.beside),
             escaped(self.profile),
         );
@@ -171,7 +174,11 @@ impl SearchPage<'_> {
                 si(part.difference().abs(), "J"),
             );
         }
-        html += "</table></div>\n<h2>Its energy tree</h2>\n<details><summary>All nodes</summary><pre>";
+        html + "</table></div>\n"
+    }
+
+    fn nodes(&self) -> String {
+        let mut html = "<h2>Its energy tree</h2>\n<details><summary>All nodes</summary><pre>".to_owned();
         for id in self.tree.ids() {
             let node = self.tree.node(id);
             let energy = node.get(irene_tree::Quantity::PredictedEnergy);

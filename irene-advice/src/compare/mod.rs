@@ -167,11 +167,6 @@ fn note(a: &Estimate, b: &Estimate) -> Option<&'static str> {
     )
 }
 
-fn with_note(mut whole: Whole, note: Option<&str>) -> Whole {
-    whole.notes.extend(note.map(str::to_owned));
-    whole
-}
-
 /// By token where requests or loads differ, so that what is served is the same; otherwise by request. A token that is generated is no token of a
 /// prompt.
 fn measure(a: &Estimate, b: &Estimate) -> By {
@@ -190,9 +185,11 @@ pub fn compare(a: &Answer, b: &Answer) -> Result<Comparison> {
     let latency = a.estimate.figures.latency_s.zip(b.estimate.figures.latency_s);
     let memory = a.estimate.memory_bytes().zip(b.estimate.memory_bytes());
     let shares = [a.share_of_tree(energy.by), b.share_of_tree(energy.by)];
+    let mut whole_b = b.whole();
+    whole_b.notes.extend(note(&a.estimate, &b.estimate).map(str::to_owned));
     Ok(Comparison {
         a: a.whole(),
-        b: with_note(b.whole(), note(&a.estimate, &b.estimate)),
+        b: whole_b,
         changes: Vec::new(),
         latency: latency.map(|(a_s, b_s)| LatencyDifference { a_s, b_s, difference_s: b_s - a_s, ratio: b_s / a_s }),
         memory: memory.map(|(a_bytes, b_bytes)| MemoryDifference {

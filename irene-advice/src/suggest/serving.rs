@@ -1,6 +1,6 @@
 //! Ways to serve the same model with less: buckets of lengths, prefixes that are kept, drafts by a small kin.
 
-use irene_predict::{Forecast, Memory, Setting};
+use irene_predict::{Forecast, Setting};
 use irene_requests::Load;
 use irene_tree::{Size, render};
 
@@ -29,11 +29,6 @@ struct Drafted {
     energy_ratio: f64,
     latency_ratio: f64,
     memory_ratio: f64,
-}
-
-/// The memory of a model with a draft's weights and cache beside it; activations and workspace are shared.
-fn both_bytes(of: &Memory, draft: &Memory) -> f64 {
-    of.total() + draft.weights + draft.cache
 }
 
 impl Advice<'_> {
@@ -156,7 +151,9 @@ impl Advice<'_> {
         let (_, of_draft) = self.sheet(&with_draft)?;
         let Some(step) = forecast.sizes().find(|size| size.past > 0) else { return Ok(None) };
         let (Some(token), Some(draft_token)) = (forecast.token, of_draft.token) else { return Ok(None) };
-        let (alone, both) = (forecast.memory.total(), both_bytes(&forecast.memory, &of_draft.memory));
+        // Activations and workspace are shared.
+        let alone = forecast.memory.total();
+        let both = alone + of_draft.memory.weights + of_draft.memory.cache;
         if both > forecast.memory.usable {
             let [both, usable] = [both, forecast.memory.usable].map(render::bytes);
             let reason = format!("both models need {both} of each GPU, more than the {usable} that the engine takes");

@@ -145,7 +145,11 @@ fn an_encoder_is_on_one_gpu_or_copies_of_it() {
     );
     assert_eq!(found.tokens, "read");
     assert!(!found.plans.is_empty() && found.plans.iter().all(|row| row.parallel.tensor == 1));
-    assert!(found.left_out.iter().any(|left_out| left_out.reason.contains("tensor-parallel")), "{:?}", found.left_out);
+    assert!(
+        found.left_out.iter().any(|left_out| left_out.reason.contains("`tensor_parallel`")),
+        "{:?}",
+        found.left_out
+    );
 }
 
 #[test]

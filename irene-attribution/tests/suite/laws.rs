@@ -28,6 +28,21 @@ struct Doing {
     end: Option<(u64, usize)>,
 }
 
+impl Doing {
+    /// Tells what is due so long after its begin.
+    fn tell(&self, request: &Request, after: u64, pieces: fn(u64) -> Vec<u64>) {
+        if let Some((_, tokens)) = self.prompt.filter(|(time, _)| *time == after) {
+            request.prompt(tokens);
+        }
+        if self.started == Some(after) {
+            request.prompt_started();
+        }
+        for (_, tokens) in self.tokens.iter().filter(|(time, _)| *time == after) {
+            pieces(*tokens).into_iter().for_each(|piece| request.tokens(piece));
+        }
+    }
+}
+
 const END: u64 = 300;
 
 fn doing() -> impl Strategy<Value = Doing> {
@@ -104,24 +119,14 @@ fn play(
                 };
                 running[place] = Some(scripted.begin(info));
             }
-            let Some(request) = &running[place] else { continue };
-            let after = ms - doing.begin;
-            if doing.prompt.is_some_and(|(time, _)| time == after) {
-                request.prompt(doing.prompt.unwrap().1);
+            let after = ms.wrapping_sub(doing.begin);
+            if let Some(request) = &running[place] {
+                doing.tell(request, after, pieces);
             }
-            if doing.started == Some(after) {
-                request.prompt_started();
-            }
-            for (_, tokens) in doing.tokens.iter().filter(|(time, _)| *time == after) {
-                pieces(*tokens).into_iter().for_each(|piece| request.tokens(piece));
-            }
-            if let Some((time, how)) = doing.end
-                && time == after
-            {
-                let request = running[place].take().unwrap();
-                shares[place] = match how {
-                    0 => Some(request.end()),
-                    1 => Some(request.cancel()),
+            if let Some(request) = running[place].take_if(|_| doing.end.is_some_and(|(time, _)| time == after)) {
+                shares[place] = match doing.end {
+                    Some((_, 0)) => Some(request.end()),
+                    Some((_, 1)) => Some(request.cancel()),
                     _ => None,
                 };
             }

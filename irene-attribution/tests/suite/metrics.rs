@@ -6,6 +6,13 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use crate::scripted_time::{MS, Scripted};
 
+/// The page of a registry that has what is registered now.
+fn page(registry: &Registry) -> String {
+    let mut text = String::new();
+    encode(&mut text, registry).unwrap();
+    text
+}
+
 #[test]
 fn metrics_are_the_accounts() {
     let mut scripted = Scripted::new(Options { idle_power: IdlePower::Given(2.0), ..Options::default() });
@@ -23,8 +30,7 @@ fn metrics_are_the_accounts() {
     assert!(one.try_get().is_some());
     let running = scripted.begin("one");
     scripted.feed.tick();
-    let mut text = String::new();
-    encode(&mut text, &registry).unwrap();
+    let text = page(&registry);
     let expected = [
         "# TYPE irene_model_energy_joules counter",
         "# UNIT irene_model_energy_joules joules",
@@ -66,8 +72,7 @@ fn a_model_without_a_name_is_not_nobody() {
     drop(unnamed);
     scripted.reading(500 * MS, Some(5000 * MS));
     scripted.reading(600 * MS, Some(200 * MS));
-    let mut text = String::new();
-    encode(&mut text, &registry).unwrap();
+    let text = page(&registry);
     let of = |labels: &str| text.lines().filter(|line| line.contains(labels)).count();
     assert_eq!(of(r#"{model="",kind="idle",provenance="measured"}"#), 1, "that of nobody alone:\n{text}");
     assert_eq!(of(r#"model="""#), 1, "{text}");
@@ -82,9 +87,7 @@ fn metrics_tell_an_estimate_and_no_energy_without_a_meter() {
     let text = |meter: &Meter| {
         let mut registry = Registry::default();
         meter.register(&mut registry);
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
-        text
+        page(&registry)
     };
     let (estimated, _feed) = Meter::fed(|| 0, Provenance::Estimated, Options::default()).unwrap();
     let sample = r#"irene_model_energy_joules_total{model="",kind="idle",provenance="estimated"} 0.0"#;

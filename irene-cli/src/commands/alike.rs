@@ -1,6 +1,6 @@
 //! Whether the trees of a file look like measurements of one machine by one meter.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use irene_numerics::median;
 use irene_tree::{Level, Quantity, Tree};
@@ -20,12 +20,18 @@ pub(crate) struct Alike {
     settings: BTreeMap<&'static str, BTreeSet<String>>,
     /// For each class, the places of trees and the mean power of its nodes there, W.
     powers: BTreeMap<String, Vec<(usize, f64)>>,
+    /// Trees with the bits of their energies, to find copies.
+    energies: HashSet<(String, u64)>,
+    copies: usize,
 }
 
 impl Alike {
     pub(crate) fn add(&mut self, tree: &Tree) {
-        let place = self.trees.len();
-        self.trees.push(tree.to_string());
+        let (place, name) = (self.trees.len(), tree.to_string());
+        if let Some(joules) = tree.root().get(Quantity::GroundTruthEnergy) {
+            self.copies += usize::from(!self.energies.insert((name.clone(), joules.to_bits())));
+        }
+        self.trees.push(name);
         let settings = tree.extra.get(MEASURING_FIELD);
         for (name, value) in SETTINGS.iter().filter_map(|name| Some((*name, settings?.get(*name)?))) {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -52,7 +58,11 @@ impl Alike {
             let values = values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             format!("trees of several `{MEASURING_FIELD}.{name}` ({values}); what is learned is of one machine and one meter")
         });
-        several.chain(self.of_other_power()).collect()
+        let copies = (self.copies > 0).then(|| {
+            let copies = count(self.copies, "tree");
+            format!("{copies} with exactly the energy of another of the same model and size: drop copies, each counts as measured")
+        });
+        several.chain(copies).chain(self.of_other_power()).collect()
     }
 
     /// The trees in which a class draws another power than in the others. Units go wrong easily.
@@ -112,11 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn one_tree_beyond_those_that_are_named_and_one_further_class_are_told_in_the_singular() {
+    fn copies_are_told_and_one_tree_beyond_those_that_are_named_and_one_further_class_in_the_singular() {
         let mut alike = Alike::default();
         (0..26).for_each(|place| alike.add(&tree(if place < 20 { 1.0 } else { 100.0 })));
         let remarks = alike.remarks();
-        assert_eq!((remarks.len(), remarks[5].as_str()), (6, "1 more tree like these"));
-        assert!(remarks[0].contains("the power of Linear (and of another class) is 100.0 times"), "{}", remarks[0]);
+        assert_eq!((remarks.len(), remarks[6].as_str()), (7, "1 more tree like these"));
+        assert!(remarks[0].starts_with("24 trees with exactly the energy of another"), "{}", remarks[0]);
+        assert!(remarks[1].contains("the power of Linear (and of another class) is 100.0 times"), "{}", remarks[1]);
     }
 }

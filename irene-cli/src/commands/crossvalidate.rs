@@ -12,10 +12,10 @@ use irene_viz::Group;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Usage,
     evaluate::LEVELS,
     method::{self, MethodArgs},
     trees::{self, Trees},
+    usage,
 };
 use crate::{input, output, settings, sheet};
 
@@ -117,7 +117,7 @@ impl Outcome {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let chosen = args.method.chosen()?;
     if args.fold_seed.is_some() && !matches!(args.protocol, ProtocolName::KFold) {
-        return Err(Usage("--fold-seed works only with --protocol k-fold".into()).into());
+        return usage("--fold-seed works only with --protocol k-fold");
     }
     let protocol = match args.protocol {
         ProtocolName::LeaveModelOut => LeaveOut::Model,

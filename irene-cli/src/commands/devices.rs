@@ -10,7 +10,7 @@ use irene_tree::{
 };
 use serde_json::{Value, json};
 
-use super::Usage;
+use super::usage;
 use crate::{
     output, settings,
     sheet::{Field, Format, Sheet},
@@ -119,10 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (DeviceFormat::Toml, [one]) => toml::to_string(&one.device)?,
         (DeviceFormat::Toml, several) => {
             let found = several.len();
-            return Err(Usage(format!(
-                "--format toml is the data sheet of one device, and these are {found}: name one"
-            ))
-            .into());
+            return usage(format!("--format toml is the data sheet of one device, and these are {found}: name one"));
         }
     };
     output::print(&text)

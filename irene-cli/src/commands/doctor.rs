@@ -287,27 +287,17 @@ fn table(rows: &[Row<'_>]) -> String {
 
 /// A line a channel, for programs.
 fn sheet(rows: &[Row<'_>]) -> Sheet {
-    let mut sheet = Sheet::new([
-        Field::word("sensor", "sensor"),
-        Field::figure("now", "now", ""),
-        Field::word("now_unit", "unit"),
-        Field::figure("resolution", "resolution", ""),
-        Field::word("resolution_unit", "unit"),
-        Field::figure("new_every_s", "new every", ""),
-        Field::word("mean_of", "mean of"),
-        Field::word("in_the_meter", "in the meter"),
-    ]);
-    for row in rows {
-        sheet.row([
-            row.channel.id.to_string().into(),
-            row.now.into(),
-            row.unit_now().into(),
-            row.resolution.into(),
-            row.channel.id.metric.unit().into(),
-            row.period_s.into(),
-            row.mean_of().into(),
-            row.part.as_str().into(),
-        ]);
-    }
-    sheet
+    Sheet::of(
+        rows,
+        [
+            (Field::word("sensor", "sensor"), |row| row.channel.id.to_string().into()),
+            (Field::figure("now", "now", ""), |row| row.now.into()),
+            (Field::word("now_unit", "unit"), |row| row.unit_now().into()),
+            (Field::figure("resolution", "resolution", ""), |row| row.resolution.into()),
+            (Field::word("resolution_unit", "unit"), |row| row.channel.id.metric.unit().into()),
+            (Field::figure("new_every_s", "new every", ""), |row| row.period_s.into()),
+            (Field::word("mean_of", "mean of"), |row| row.mean_of().into()),
+            (Field::word("in_the_meter", "in the meter"), |row| row.part.as_str().into()),
+        ],
+    )
 }

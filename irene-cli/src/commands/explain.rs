@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     input, output,
-    sheet::{Cell, Field, Format, Sheet},
+    sheet::{Field, Format, Sheet},
 };
 
 /// Shows what makes up the prediction of one node
@@ -85,30 +85,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The terms of energy and latency, a row each.
 fn terms(explanation: &Explanation) -> Sheet {
-    let mut sheet = Sheet::new([
-        Field::word("quantity", ""),
-        Field::word("term", ""),
-        Field::figure("amount", "", ""),
-        Field::word("amount_unit", ""),
-        Field::figure("coefficient", "", ""),
-        Field::figure("value", "", ""),
-        Field::word("unit", ""),
-    ]);
-    for (quantity, unit, terms) in [("energy", "J", &explanation.energy), ("latency", "s", &explanation.latency)] {
-        for term in terms {
-            let cells: [Cell; 7] = [
-                quantity.into(),
-                term.name.clone().into(),
-                term.amount.into(),
-                term.unit.into(),
-                term.coefficient.into(),
-                term.value().into(),
-                unit.into(),
-            ];
-            sheet.row(cells);
-        }
-    }
-    sheet
+    let of = [("energy", "J", &explanation.energy), ("latency", "s", &explanation.latency)];
+    let rows: Vec<_> = of
+        .into_iter()
+        .flat_map(|(quantity, unit, terms)| terms.iter().map(move |term| (quantity, unit, term)))
+        .collect();
+    Sheet::of(
+        &rows,
+        [
+            (Field::word("quantity", ""), |&(quantity, ..)| quantity.into()),
+            (Field::word("term", ""), |(.., term)| term.name.as_str().into()),
+            (Field::figure("amount", "", ""), |(.., term)| term.amount.into()),
+            (Field::word("amount_unit", ""), |(.., term)| term.unit.into()),
+            (Field::figure("coefficient", "", ""), |(.., term)| term.coefficient.into()),
+            (Field::figure("value", "", ""), |(.., term)| term.value().into()),
+            (Field::word("unit", ""), |&(_, unit, _)| unit.into()),
+        ],
+    )
 }
 
 /// A measured tree, of the size that is given.

@@ -7,9 +7,8 @@ use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
 use super::{
-    Usage,
     numbers::{gpus, size, size_or_zero},
-    refuse,
+    refuse, usage,
 };
 use crate::{input, output};
 
@@ -48,7 +47,7 @@ impl SizesArgs {
         let step: &[usize] = if past > 0 { &[1] } else { &[] };
         let lens = if self.seq_len.is_empty() { step } else { &self.seq_len };
         if self.batch_size.is_empty() || lens.is_empty() {
-            return Err(Usage(format!("the size is missing: give --batch-size and --seq-len{or}")).into());
+            return usage(format!("the size is missing: give --batch-size and --seq-len{or}"));
         }
         let of = |&batch: &usize| lens.iter().map(move |&len| Size::new(batch, len));
         Ok(self.batch_size.iter().flat_map(of).collect())
@@ -67,7 +66,7 @@ pub(crate) fn refuse_numbers(models: &[String]) -> Result<()> {
             let words = format!(
                 "`{number}` is no model; several sizes stand in one option, with commas between: -b 1,{number}"
             );
-            Err(Usage(words).into())
+            usage(words)
         }
         None => Ok(()),
     }

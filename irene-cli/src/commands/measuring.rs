@@ -9,12 +9,12 @@ use irene_tree::{Kernels, Level, Tree};
 use serde_json::{Value, json};
 
 use super::{
-    Usage,
     alike::MEASURING_FIELD,
     meters::{LOGS, MeterArgs, start, tell_meter},
     numbers::{seconds, share_above_0, size},
     running::PlaceArgs,
     training::TrainingArgs,
+    usage,
 };
 use crate::output;
 
@@ -103,7 +103,7 @@ impl ProtocolArgs {
         if let (Some(least), Some(most)) = (self.rounds, self.most_rounds)
             && least > most
         {
-            return Err(Usage(format!("--rounds {least} is more than --most-rounds {most}")).into());
+            return usage(format!("--rounds {least} is more than --most-rounds {most}"));
         }
         let base = if is_quick { MeasuringProtocol::quick() } else { MeasuringProtocol::paper() };
         let least_rounds = self.rounds.unwrap_or(base.least_rounds.min(self.most_rounds.unwrap_or(usize::MAX)));

@@ -10,9 +10,8 @@ use irene_sampler::{
 use irene_tree::render::Grid;
 
 use super::{
-    Usage,
     numbers::{ahead, watts},
-    refuse,
+    refuse, usage,
 };
 use crate::output;
 
@@ -76,7 +75,7 @@ impl MeterArgs {
         for log in LOGS {
             let count = self.meter.split(',').filter(|meter| is_log(log, meter)).count();
             if count > 1 {
-                return Err(Usage(format!("--meter takes one log of a kind, and there are {count} of {log}:")).into());
+                return usage(format!("--meter takes one log of a kind, and there are {count} of {log}:"));
             }
         }
         match self.meter.as_str() {

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use irene_features::{Feature, FeatureSet};
 use irene_regress::{PaperTrainer, Strategy, Track, Trainer, TreeSource};
 
-use super::Usage;
+use super::usage;
 use crate::output;
 
 /// How a predictor is trained.
@@ -124,7 +124,7 @@ impl MethodArgs {
     pub(crate) fn chosen(&self) -> Result<Chosen> {
         if let Some(track) = self.method.track() {
             if self.strategy.is_some() || self.features.is_some() || self.seed.is_some() {
-                return Err(Usage("--strategy, --features and --seed work only with --method irene".into()).into());
+                return usage("--strategy, --features and --seed work only with --method irene");
             }
             return Ok(Chosen::Ours(track));
         }

@@ -64,6 +64,11 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// Refuses arguments in these words.
+pub(crate) fn usage<T>(words: impl Into<String>) -> Result<T> {
+    Err(Usage(words.into()).into())
+}
+
 /// The end of a measurement that was stopped, whose file is kept.
 pub(crate) fn stopped(output: &Path) -> anyhow::Error {
     anyhow::anyhow!("stopped; what was measured is kept, and `--resume -o {}` goes on from it", output.display())
@@ -213,7 +218,7 @@ impl From<Format> for TreeFormat {
 /// Refuses flags that would have no effect.
 fn refuse(here: bool, belong_to: &str, flags: &[(&str, bool)]) -> Result<()> {
     match flags.iter().find(|(_, given)| here && *given) {
-        Some((flag, _)) => Err(Usage(format!("{flag} works only with {belong_to}")).into()),
+        Some((flag, _)) => usage(format!("{flag} works only with {belong_to}")),
         None => Ok(()),
     }
 }

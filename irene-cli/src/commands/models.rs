@@ -5,7 +5,7 @@ use irene_tree::{Precision, Quantity, suggestion};
 use super::FormatArgs;
 use crate::{
     output,
-    sheet::{Cell, Field, Format, Sheet},
+    sheet::{Field, Format, Sheet},
 };
 
 /// Lists the built-in models, by family
@@ -84,34 +84,28 @@ fn has_word(model: &BuiltinModel, word: &str) -> bool {
 }
 
 fn sheet(models: &[&BuiltinModel]) -> Result<Sheet> {
-    let mut sheet = Sheet::new([
-        Field::word("model_name", "model"),
-        Field::of(Quantity::NumParameters),
-        Field::figure("num_active_parameters", "active", ""),
-        Field::word("model_type", "type").only_data(),
-        Field::word("series", "series").only_data(),
-        Field::figure("layers", "layers", ""),
-        Field::figure("hidden_size", "width", ""),
-        Field::figure("intermediate_size", "inner", ""),
-        Field::word("dtype", "format"),
-        Field::word("source", "source").only_data(),
-    ]);
+    let mut rows = Vec::new();
     for model in models {
         let Some(spec) = ModelSpec::builtin(model.name()) else { continue };
-        sheet.row([
-            model.name().into(),
-            (model.parameters() as f64).into(),
-            model.active_parameters().map(|active| active as f64).into(),
-            model.family().into(),
-            model.series().into(),
-            model.layers().into(),
-            model.width().into(),
-            model.inner_width().into(),
-            Cell::Word(dtype(spec.config().precision()?)),
-            model.source().into(),
-        ]);
+        rows.push((*model, dtype(spec.config().precision()?)));
     }
-    Ok(sheet)
+    Ok(Sheet::of(
+        &rows,
+        [
+            (Field::word("model_name", "model"), |(model, _)| model.name().into()),
+            (Field::of(Quantity::NumParameters), |(model, _)| (model.parameters() as f64).into()),
+            (Field::figure("num_active_parameters", "active", ""), |(model, _)| {
+                model.active_parameters().map(|active| active as f64).into()
+            }),
+            (Field::word("model_type", "type").only_data(), |(model, _)| model.family().into()),
+            (Field::word("series", "series").only_data(), |(model, _)| model.series().into()),
+            (Field::figure("layers", "layers", ""), |(model, _)| model.layers().into()),
+            (Field::figure("hidden_size", "width", ""), |(model, _)| model.width().into()),
+            (Field::figure("intermediate_size", "inner", ""), |(model, _)| model.inner_width().into()),
+            (Field::word("dtype", "format"), |(_, dtype)| dtype.as_str().into()),
+            (Field::word("source", "source").only_data(), |(model, _)| model.source().into()),
+        ],
+    ))
 }
 
 /// The formats as `--dtype` reads them.

@@ -11,7 +11,7 @@ use irene_predict::Calibration;
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 
-use super::Usage;
+use super::usage;
 use crate::settings;
 
 /// Where a device is from that the command line does not name.
@@ -53,7 +53,7 @@ impl TrackName {
             Self::Measured => Track::Measured,
             Self::Primitives => Track::Primitives,
             Self::Specs => Track::Specs,
-            Self::DataSheet => return Err(Usage("--method data-sheet belongs to `irene predict`".into()).into()),
+            Self::DataSheet => return usage("--method data-sheet belongs to `irene predict`"),
         })
     }
 }

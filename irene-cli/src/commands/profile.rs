@@ -15,12 +15,12 @@ use irene_tree::{Kernels, Level, Node, Quantity, Size, Tree, jsonl, render::si};
 use serde_json::Value;
 
 use super::{
-    Usage,
     alike::MEASURING_FIELD,
     following::{self, PassArgs, SizesArgs},
     measuring::{DEFAULT_SEED, QuickArgs, check_resumes},
     running::ModelArgs,
     trees::count,
+    usage,
 };
 use crate::{interrupt, journal::Journal, output};
 
@@ -206,7 +206,7 @@ impl Subject {
             return Ok(Self::Pass(args.model.load(spec, run.head, device, seed)?, device.clone()));
         };
         if run.kernels == Kernels::Fused {
-            return Err(Usage("fused kernels have no gradients here: --train runs eager ones".into()).into());
+            return usage("fused kernels have no gradients here: --train runs eager ones");
         }
         let head = spec.training_head(run.head)?;
         let weights = args.model.source(spec, head, device, seed)?;

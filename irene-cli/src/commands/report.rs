@@ -11,7 +11,7 @@ use crate::output;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene report bert-base-uncased -b 8 -s 128 -o bert.html
-  irene report Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 32 -o llama.html")]
+  irene report Llama-3.1-8B --device l4 --prompt 512 --generate 256 -o llama.html")]
 pub(crate) struct Args {
     #[command(flatten)]
     selection: SelectionArgs,

@@ -12,7 +12,7 @@ use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options, Profiling, Server};
 use tokio::signal;
 
-use super::{Usage, numbers::size};
+use super::{numbers::size, usage};
 use crate::output;
 
 /// Serves the web page and the HTTP API
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             if devices.iter().any(|(known, _)| *known == name) {
                 let reason = format!("{}: another --predictor is called `{name}` too; rename one", path.display());
-                return Err(Usage(reason).into());
+                return usage(reason);
             }
             if DeviceProfile::bundled_names().any(|shipped| shipped == name) {
                 output::tell(&format!("{} stands in place of the shipped profile {name}", path.display()));

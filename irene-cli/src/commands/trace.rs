@@ -6,9 +6,10 @@ use irene_tree::{
 };
 
 use super::{
-    TreeFormat, TreeOutputArgs, Usage,
+    TreeFormat, TreeOutputArgs,
     following::{self, ParallelArgs, RunArgs, SizesArgs},
     training::TrainingArgs,
+    usage,
 };
 use crate::{
     output, settings,
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (TreeFormat::Dot, [tree]) => render::dot(&folded(args, tree), Quantity::Flops),
         (TreeFormat::Folded, [tree]) => render::folded(tree, Quantity::Flops),
         (TreeFormat::Dot | TreeFormat::Folded, _) => {
-            return Err(Usage("--format dot and folded show one tree; ask for one size of one model".into()).into());
+            return usage("--format dot and folded show one tree; ask for one size of one model");
         }
     };
     match format {

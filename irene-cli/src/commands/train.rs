@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use irene_regress::{DeviceProfile, Provenance};
+use irene_tree::Quantity;
 
 use super::{
     UNNAMED,
@@ -62,10 +63,30 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         args.output.display()
     ));
     super::tell_of_training(&profile.provenance);
+    tell_of_few_trees(&profile, file);
+    Ok(())
+}
+
+/// Says what few trees do not tell.
+fn tell_of_few_trees(profile: &DeviceProfile, file: TreeFile) {
+    /// With fewer models at a size, a profile that is carried over has smaller errors and narrower intervals (docs/calibrating.md).
+    const FEW: usize = 10;
     if file.is_of_one_model {
         output::tell(
             "all trees are of one model; to predict others, `irene calibrate` carries a shipped profile over by these trees",
         );
     }
-    Ok(())
+    let Some(mut tree) = file.first.filter(|_| file.settings < FEW) else { return };
+    if profile.predict(&mut tree).is_err() {
+        return;
+    }
+    if let Some(reason) = profile.without_interval(&tree) {
+        output::tell(reason);
+    } else if tree.root().get(Quantity::PredictedLow).is_some() && !file.is_of_one_model {
+        output::tell(&format!(
+            "{} models at a size are few: intervals are wide, and a shipped profile carried over by these trees is mostly \
+             nearer (irene calibrate)",
+            file.settings
+        ));
+    }
 }

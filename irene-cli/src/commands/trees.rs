@@ -76,7 +76,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 
 /// The trees of a file, which must have at least one, as they are.
 pub(crate) fn read(path: &Path) -> Result<Vec<Tree>> {
-    let trees = input::trees(path)?.all()?;
+    let trees = input::trees(path)?.collect::<irene_tree::Result<Vec<Tree>>>()?;
     anyhow::ensure!(!trees.is_empty(), "{}: no trees", input::name(path));
     Ok(trees)
 }
@@ -145,6 +145,10 @@ pub(crate) struct TreeFile {
     pub(crate) has_partly_measured_steps_alone: bool,
     /// Whether every tree is of the same model.
     pub(crate) is_of_one_model: bool,
+    /// How many models at a size there are.
+    pub(crate) settings: usize,
+    /// The first tree, completed.
+    pub(crate) first: Option<Tree>,
 }
 
 /// Whether a tree is a step of training with nodes that were not measured.
@@ -154,7 +158,7 @@ fn is_partly_measured_step(tree: &Tree) -> bool {
 }
 
 impl TreeFile {
-    /// Reads the file once, which must have at least one tree and none twice. Says what [`read_to_learn`] says.
+    /// Reads the file once, which must have at least one tree. Says what [`read_to_learn`] says.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut file = Self {
             path: path.to_owned(),
@@ -162,27 +166,23 @@ impl TreeFile {
             completion: Completion::default(),
             has_partly_measured_steps_alone: false,
             is_of_one_model: false,
+            settings: 0,
+            first: None,
         };
-        let (mut are_steps, mut models) = (true, HashSet::new());
-        let (mut measured, mut completion, mut roots) = (Measured::default(), Completion::default(), HashSet::new());
-        let mut alike = Alike::default();
+        let (mut are_steps, mut models, mut settings, mut first) = (true, HashSet::new(), HashSet::new(), None);
+        let (mut measured, mut completion, mut alike) = (Measured::default(), Completion::default(), Alike::default());
         file.read(&mut |mut tree| {
-            if let Some(id) = &tree.root().id
-                && !roots.insert(hash(id))
-            {
-                let reason = format!("id `{id}` stands twice; ids must be unique in {}", input::name(path));
-                let scope = tree.root().scope().to_owned();
-                return Err(irene_tree::Error::Node { tree: tree.to_string(), scope, reason }.into());
-            }
             completion.complete(&mut tree);
             measured.add(&tree);
             alike.add(&tree);
             are_steps &= is_partly_measured_step(&tree);
             models.insert(hash(&tree.model_name));
+            settings.insert(hash(&tree.to_string()));
+            first.get_or_insert(tree);
             Ok(())
         })?;
         file.has_partly_measured_steps_alone = are_steps;
-        file.is_of_one_model = models.len() == 1;
+        (file.is_of_one_model, file.settings, file.first) = (models.len() == 1, settings.len(), first);
         anyhow::ensure!(measured.nodes > 0, "{}: no trees", input::name(path));
         completion.tell(path);
         measured.tell(path);
@@ -209,10 +209,10 @@ impl TreeSource for TreeFile {
     }
 }
 
-/// Ids are kept as hashes, so that a file of any size is checked in little memory.
-fn hash(id: &str) -> u64 {
+/// Names are kept as hashes, so that a file of any size is read in little memory.
+fn hash(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
+    name.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -3,13 +3,13 @@
 
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use irene_tree::{Quantity, jsonl};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A folder of its own for each test.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -81,6 +81,30 @@ pub(crate) fn good(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A text that a test looks into.
+pub(crate) trait Says {
+    /// Fails with all of the text where this is no part of it.
+    fn says(&self, part: &str) -> &Self;
+}
+
+impl Says for str {
+    #[track_caller]
+    fn says(&self, part: &str) -> &Self {
+        assert!(self.contains(part), "no `{part}` in {self}");
+        self
+    }
+}
+
+/// The same in JSON.
+pub(crate) fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
+}
+
+/// A text's words, wherever its lines end.
+pub(crate) fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The one line it says when something is wrong; `code` is 1 for a failure and 2 for wrong usage.
 pub(crate) fn refused(code: i32, args: &[&str]) -> String {
     let output = irene(args);
@@ -94,10 +118,28 @@ pub(crate) fn refused(code: i32, args: &[&str]) -> String {
     complaint
 }
 
+/// The tiny checkpoints and configs of irene-models' tests.
+pub(crate) fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
+}
+
+/// What it printed, all being well.
+pub(crate) fn text_of(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
 /// Trees of two models at two sizes with energies and features by a simple law.
 pub(crate) fn training_data(folder: &Folder) -> String {
+    training_data_at(folder, &["8", "16"])
+}
+
+/// The same at other batches.
+pub(crate) fn training_data_at(folder: &Folder, batches: &[&str]) -> String {
     let mut lines = String::new();
-    for (model, size) in [("distilgpt2", "8"), ("distilgpt2", "16"), ("gpt2", "8"), ("gpt2", "16")] {
+    for (model, size) in
+        ["distilgpt2", "gpt2"].into_iter().flat_map(|model| batches.iter().map(move |size| (model, *size)))
+    {
         let json = good(&["trace", model, "-b", size, "-s", "32", "--format", "json"]);
         let mut tree = jsonl::parse_tree(json.trim_end().as_bytes(), "trace", 1).unwrap();
         for node in tree.nodes_mut() {
@@ -122,10 +164,10 @@ pub(crate) fn records(count: &str, space: &str) -> Vec<Value> {
         let mut record: Value = serde_json::from_str(line).unwrap();
         let sizes = record["model_dict"]["h"].as_array().unwrap();
         let work: f64 = sizes.iter().map(|size| size.as_f64().unwrap().powi(2)).sum();
-        record["order"] = json!(order);
-        record["latency_s"] = json!(1e-3 + 1e-7 * work);
-        record["energy_J"] = json!(1e-2 + 2e-6 * work);
-        record["peak_power_W"] = json!(10.0 + work.ln());
+        record["order"] = order.into();
+        record["latency_s"] = (1e-3 + 1e-7 * work).into();
+        record["energy_J"] = (1e-2 + 2e-6 * work).into();
+        record["peak_power_W"] = (10.0 + work.ln()).into();
         record
     };
     lines.lines().enumerate().map(record).collect()
@@ -133,5 +175,5 @@ pub(crate) fn records(count: &str, space: &str) -> Vec<Value> {
 
 /// A device's file as ProTran's data is laid out, the records as they are.
 pub(crate) fn device_file(folder: &Folder, name: &str, records: &[Value]) -> String {
-    folder.write(&format!("{name}.json"), &json!({ "device": name, "records": records }).to_string())
+    folder.write(&format!("{name}.json"), &serde_json::json!({ "device": name, "records": records }).to_string())
 }

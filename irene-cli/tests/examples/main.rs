@@ -8,6 +8,7 @@ mod collect;
 #[path = "../command/mod.rs"]
 mod command;
 mod inputs;
+mod irene_csv;
 #[path = "../../../irene-regress/tests/made_up/mod.rs"]
 mod made_up;
 mod run;

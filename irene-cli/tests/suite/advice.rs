@@ -2,18 +2,14 @@
 
 use serde_json::Value;
 
-use crate::command::{Folder, command, fed, good, irene, refused, training_data};
+use crate::command::{Folder, Says, command, fed, good, irene, json, refused, training_data, words};
 
 const SERVICE: [&str; 8] = ["--device", "h100-sxm", "--prompt", "512", "--generate", "256", "--concurrency", "32"];
-
-fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
-}
 
 #[test]
 fn half_the_layers_of_bert_are_compared_without_further_flags() {
     let args = ["whatif", "bert-base-uncased", "--set", "num_hidden_layers=6"];
-    let text = good(&args).split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = words(&good(&args));
     for words in ["num_hidden_layers 12 → 6", "energy of a request", "feed-forward", "can be told apart", "gtx-1080-ti"]
     {
         assert!(text.contains(words), "no `{words}` in {text}");
@@ -49,14 +45,13 @@ fn a_comparison_in_json_and_csv_is_that_of_the_predictions() {
 #[test]
 fn wrong_changes_are_told_in_a_line() {
     let of = |set: &str| refused(1, &["whatif", "gpt2", "-b", "1", "-s", "8", "--set", set]);
-    assert!(of("num_hiden_layers=6").contains("did you mean `num_hidden_layers`?"));
-    assert!(of("n_head=5").contains("n_head"));
-    assert!(of("layers").contains("NAME=VALUE"));
-    assert!(of("kernels=fast").contains("eager"));
+    of("num_hiden_layers=6").says("did you mean `num_hidden_layers`?");
+    of("n_head=5").says("n_head");
+    of("layers").says("NAME=VALUE");
+    of("kernels=fast").says("eager");
     refused(2, &["whatif", "gpt2"]);
-    assert!(refused(2, &["whatif", "gpt2", "-b", "1,2", "-s", "8", "--set", "n_layer=6"]).contains("one value"));
-    let said = refused(1, &[&["whatif", "Llama-3.1-405B", "--set", "weights=int8"][..], &SERVICE].concat());
-    assert!(said.contains("does not fit"), "{said}");
+    refused(2, &["whatif", "gpt2", "-b", "1,2", "-s", "8", "--set", "n_layer=6"]).says("one value");
+    refused(1, &[&["whatif", "Llama-3.1-405B", "--set", "weights=int8"][..], &SERVICE].concat()).says("does not fit");
 }
 
 #[test]
@@ -192,12 +187,11 @@ fn ways_of_a_plan_are_told_apart_and_run_as_many_at_once_as_predicted() {
 #[test]
 fn a_plan_that_cannot_be_says_why() {
     let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
-    assert!(refused(1, &[&args[..], &["--device", "h100-smx"]].concat()).contains("h100-sxm"));
-    assert!(refused(1, &[&args[..], &["--gpu-hour-price", "l4"]].concat()).contains("NAME=USD"));
-    let both = refused(2, &[&args[..], &["--price-per-kwh", "0.3", "--gpu-hour-price", "public"]].concat());
-    assert!(both.contains("cannot be used with"), "{both}");
-    let top = refused(2, &[&args[..], &["--top", "3", "--format", "csv"]].concat());
-    assert!(top.contains("--top works only with --format text"), "{top}");
+    refused(1, &[&args[..], &["--device", "h100-smx"]].concat()).says("h100-sxm");
+    refused(1, &[&args[..], &["--gpu-hour-price", "l4"]].concat()).says("NAME=USD");
+    refused(2, &[&args[..], &["--price-per-kwh", "0.3", "--gpu-hour-price", "public"]].concat())
+        .says("cannot be used with");
+    refused(2, &[&args[..], &["--top", "3", "--format", "csv"]].concat()).says("--top works only with --format text");
     let free = json(&[&args[..], &["--device", "h100-sxm", "--price-per-kwh", "0"]].concat());
     assert_eq!(free["plans"][0]["usd_per_million_tokens"].as_f64(), Some(0.0));
 }
@@ -208,11 +202,10 @@ fn a_plan_that_finds_no_way_ends_with_1_and_names_each_reason_once() {
         let output = irene(&[&["plan"], args].concat());
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(output.stderr.ends_with(b"error: no way keeps up\n"), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        words(&String::from_utf8(output.stdout).unwrap())
     };
     let llama = ["Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
-    let none = ends(&[&llama[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
-    assert!(none.contains("0 keep up") && none.contains("more than"), "{none}");
+    ends(&[&llama[..], &["--device", "l4", "--max-itl", "0.000001"]].concat()).says("0 keep up").says("more than");
     let long = ends(&["gpt2", "--prompt", "2000", "--generate", "4", "--rate", "1"]);
     assert_eq!(long.matches("longer than the model's 1024 positions").count(), 1, "{long}");
     assert!(long.contains(" devices: gpt2: sequence length 2000 is longer"), "{long}");

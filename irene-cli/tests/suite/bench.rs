@@ -11,7 +11,7 @@ use std::{
 use irene_scripted_server::{Fault, Misdeed, Script, ScriptedServer};
 use serde_json::Value;
 
-use crate::command::{Folder, command, good, refused};
+use crate::command::{Folder, Says, command, good, refused};
 
 /// Short windows of a small grid.
 const SHORT: [&str; 10] =
@@ -93,11 +93,7 @@ fn a_grid_is_measured_cut_off_resumed_and_calibrated_on() {
     let predictor = folder.path("mine.safetensors");
     let calibrated =
         command(&["calibrate", "--requests", &folder.path("sheet.csv"), "-o", &predictor]).output().unwrap();
-    assert!(
-        text(&calibrated.stderr).contains("calibrated on 8 measured requests of t4"),
-        "{}",
-        text(&calibrated.stderr)
-    );
+    text(&calibrated.stderr).says("calibrated on 8 measured requests of t4");
     let predicted = good(&["predict", &folder.path("sheet.csv"), "--predictor", &predictor]);
     assert_eq!(predicted.lines().count(), 9);
 }
@@ -143,7 +139,7 @@ fn settings_that_fail_are_named_and_the_others_measured() {
     assert!(complaint.trim_end().ends_with("error: 1 of 2 settings without figures"), "{complaint}");
     assert_eq!(sheet(&folder).lines().count(), 2);
     // Two settings of one length are not parted.
-    assert!(sheet(&folder).contains("not_steady"));
+    sheet(&folder).says("not_steady");
 }
 
 #[test]
@@ -210,10 +206,9 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
     let server = ScriptedServer::start(Script::default(), &folder.0.join("sys")).unwrap();
     let url = server.url();
     let args = ["bench", &url, "-o", &output, "--meter", "none"];
-    let complaint = refused(2, &[&args[..], &["--api", "embeddings", "--generate", "4"]].concat());
-    assert!(complaint.contains("leave --generate out"), "{complaint}");
+    refused(2, &[&args[..], &["--api", "embeddings", "--generate", "4"]].concat()).says("leave --generate out");
     folder.write("sheet.csv", "something else\n");
-    assert!(refused(1, &args).contains("--resume goes on with it"));
-    assert!(refused(1, &[&args[..], &["--resume"]].concat()).contains("line 1: its columns"));
+    refused(1, &args).says("--resume goes on with it");
+    refused(1, &[&args[..], &["--resume"]].concat()).says("line 1: its columns");
     assert_eq!(sheet(&folder), "something else\n");
 }

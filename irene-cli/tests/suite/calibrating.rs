@@ -3,17 +3,10 @@
 use irene_requests::{Figures, RequestReader, RequestRow};
 use serde_json::Value;
 
-use crate::command::{Folder, good, irene, refused, training_data};
-
-const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
-
-fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    [&LLAMA[..], more].concat()
-}
-
-fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
-}
+use crate::{
+    command::{Folder, Says, good, irene, json, refused, training_data, words},
+    serving::of,
+};
 
 const MEASURED: &str = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
 Llama-3.1-8B,h100-sxm,vllm-0.11,16,500,250,0.36,0.0105
@@ -77,14 +70,13 @@ fn a_plan_takes_what_was_measured_on_its_device() {
     let predicted = json(&of(&["--rate", "1", "--weights", "bf16", "--predictor", &mine]));
     let joules = |of: &Value| of["energy_per_token_j"].as_f64().unwrap();
     assert!((joules(&row("h100-sxm")) / joules(&predicted["forecast"]) - 1.0).abs() < 1e-9, "{found}");
-    let text = good(&plan).split_whitespace().collect::<Vec<_>>().join(" ");
     let told = "ways on h100-sxm are calibrated on 3 measured requests of h100-sxm, the others are by data sheets";
-    assert!(text.contains(told), "{text}");
+    words(&good(&plan)).says(told);
     let trees = folder.path("trees.safetensors");
     let data = training_data(&folder);
     good(&["train", &data, "--method", "specs", "-o", &trees]);
-    let error = refused(1, &["plan", "gpt2", "--prompt", "8", "--rate", "1", "--predictor", &trees]);
-    assert!(error.contains("a plan takes what `irene calibrate --requests` makes"), "{error}");
+    refused(1, &["plan", "gpt2", "--prompt", "8", "--rate", "1", "--predictor", &trees])
+        .says("a plan takes what `irene calibrate --requests` makes");
 }
 
 #[test]
@@ -211,11 +203,10 @@ fn energies_of_more_than_the_gpus_are_told() {
         assert!(!told(alone).contains("counts more"), "{alone}");
     }
     for whole in ["gpu0.energy + rapl.package-0", "wall", "my-plug"] {
-        let told = told(whole);
-        assert!(told.contains(&format!("the meter `{whole}` counts more than the GPUs")), "{told}");
+        told(whole).says(&format!("the meter `{whole}` counts more than the GPUs"));
     }
     let asked = [&of(&["--concurrency", "16"])[..], &["--predictor", &mine]].concat();
-    assert!(good(&asked).contains("energy and power are what the meter `my-plug` counts"));
+    good(&asked).says("energy and power are what the meter `my-plug` counts");
     for flags in [&["--meter", "wall"][..], &["--host-power", "100"]] {
         let error = refused(2, &[&asked[..], flags].concat());
         assert!(error.contains(flags[0]) && error.contains("`my-plug`"), "{error}");
@@ -267,21 +258,16 @@ fn a_calibration_by_requests_answers_for_requests_alone() {
     let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
     good(&["calibrate", "--requests", &sheet, "--device", "h100-sxm", "-o", &mine]);
     let explained = ["explain", "gpt2", "root", "--concurrency", "8", "--prompt", "64", "--generate", "8"];
-    let text = good(&[&explained[..], &["--predictor", &mine]].concat());
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains(", on h100-sxm: ") && text.contains("(calibrated on 3 measured requests"), "{text}");
-    let error = refused(1, &["explain", &training_data(&folder), "root", "--predictor", &mine]);
-    assert!(
-        error.contains("calibrated on 3 measured requests of h100-sxm and knows nothing of measured trees"),
-        "{error}"
-    );
-    let error = refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]);
-    assert!(error.contains("calibrate twice"), "{error}");
-    let error = refused(2, &["calibrate", "trees.jsonl", "--engine", "vllm", "-o", &mine]);
-    assert!(error.contains("--engine works only with --requests"), "{error}");
-    let error = refused(2, &["calibrate", "--requests", &sheet, "--predictor", &mine, "-o", &mine]);
-    assert!(error.contains("--predictor works only with trees"), "{error}");
+    words(&good(&[&explained[..], &["--predictor", &mine]].concat()))
+        .says(", on h100-sxm: ")
+        .says("(calibrated on 3 measured requests");
+    refused(1, &["explain", &training_data(&folder), "root", "--predictor", &mine])
+        .says("calibrated on 3 measured requests of h100-sxm and knows nothing of measured trees");
+    refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]).says("calibrate twice");
+    refused(2, &["calibrate", "trees.jsonl", "--engine", "vllm", "-o", &mine])
+        .says("--engine works only with --requests");
+    refused(2, &["calibrate", "--requests", &sheet, "--predictor", &mine, "-o", &mine])
+        .says("--predictor works only with trees");
     let other = folder.write("other.safetensors", "nothing");
-    let error = refused(1, &of(&["--concurrency", "8", "--predictor", &other]));
-    assert!(error.contains("not a predictor file"), "{error}");
+    refused(1, &of(&["--concurrency", "8", "--predictor", &other])).says("not a predictor file");
 }

@@ -1,12 +1,6 @@
 //! `irene devices`.
 
-use serde_json::Value;
-
-use crate::command::{Folder, command, good, refused};
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
+use crate::command::{Folder, Says, command, good, json, refused};
 
 #[test]
 fn the_list_has_the_catalogue_and_each_profile_with_what_it_was_trained_on() {
@@ -28,7 +22,7 @@ fn the_list_has_the_catalogue_and_each_profile_with_what_it_was_trained_on() {
 #[test]
 fn words_filter_and_one_device_is_shown_whole() {
     let names = |words: &[&str]| -> Vec<String> {
-        let found = json(&good(&[&["devices", "--format", "json"], words].concat()));
+        let found = json(&[&["devices"], words].concat());
         found["devices"].as_array().unwrap().iter().map(|device| device["name"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(names(&["H100"]), ["h100-sxm", "h100-pcie", "h100-nvl"]);
@@ -40,15 +34,14 @@ fn words_filter_and_one_device_is_shown_whole() {
     for expected in ["NVIDIA L40S data sheet, 2023", "102.1 W  Model Parking Tax", "PCIe 4.0 x16", "733 TFLOP/s"] {
         assert!(one.contains(expected), "no {expected} in {one}");
     }
-    let measured = good(&["devices", "gtx-1080-ti"]);
-    assert!(measured.contains("\nmeasured profile\n") && measured.contains("192 trees"), "{measured}");
-    assert!(refused(1, &["devices", "h1000"]).contains("did you mean `h100-sxm`"));
-    assert!(refused(1, &["devices", "amd", "hopper"]).contains("`amd hopper`"));
+    good(&["devices", "gtx-1080-ti"]).says("\nmeasured profile\n").says("192 trees");
+    refused(1, &["devices", "h1000"]).says("did you mean `h100-sxm`");
+    refused(1, &["devices", "amd", "hopper"]).says("`amd hopper`");
 }
 
 #[test]
 fn the_data_have_every_figure_its_source_and_the_profile() {
-    let devices = json(&good(&["devices", "pascal", "consumer", "--format", "json"]));
+    let devices = json(&["devices", "pascal", "consumer"]);
     let of = |place: usize| &devices["devices"][place];
     assert_eq!((of(0)["name"].as_str(), of(0)["peaks"]["f32"].as_f64()), (Some("gtx-1070"), Some(6.463)));
     assert_eq!(of(0)["profile"]["training_data"].as_str().map(|data| &data[..9]), Some("166 trees"));
@@ -61,10 +54,7 @@ fn the_data_have_every_figure_its_source_and_the_profile() {
         "{}",
         rows[0]
     );
-    assert!(
-        csv.contains("\nt4,NVIDIA T4,nvidia,turing,datacenter,2018,8.1,,65,,,130,,320,15,4,40,1590,70,,,15.75,,,,,,\n"),
-        "{csv}"
-    );
+    csv.says("\nt4,NVIDIA T4,nvidia,turing,datacenter,2018,8.1,,65,,,130,,320,15,4,40,1590,70,,,15.75,,,,,,\n");
 }
 
 #[test]
@@ -77,9 +67,9 @@ peaks = { bf16 = 500 }\nbandwidth_gb_s = 2000\nmemory_gib = 64\ntdp_w = 400\n";
     let bf16 = shown.lines().find(|line| line.starts_with("bf16")).unwrap_or_default();
     assert!(bf16.contains(" 500 TFLOP/s ") && bf16.ends_with("mine.toml"), "{shown}");
     folder.write("mine.toml", &text.replace("tdp_w = 400", "tdp_w = 0"));
-    let said = refused(1, &["devices", "--device-spec", &file]);
-    assert!(said.contains("mine.toml, line 10: tdp_w: expected W, from 0.5 to 100000; found 0"), "{said}");
-    assert!(refused(2, &["devices", "l4", "--device-spec", &file]).contains("cannot be used with"));
+    refused(1, &["devices", "--device-spec", &file])
+        .says("mine.toml, line 10: tdp_w: expected W, from 0.5 to 100000; found 0");
+    refused(2, &["devices", "l4", "--device-spec", &file]).says("cannot be used with");
 }
 
 #[test]
@@ -88,12 +78,10 @@ fn a_device_of_the_catalogue_is_printed_as_a_data_sheet_that_is_read_again() {
     for name in ["h100-sxm", "gtx-1080-ti", "mi300x", "m4-max", "gaudi2"] {
         let sheet = good(&["devices", name, "--format", "toml"]);
         let file = folder.write("sheet.toml", &sheet);
-        let read = good(&["devices", "--device-spec", &file, "--format", "json"]);
-        assert_eq!(json(&read), json(&good(&["devices", name, "--format", "json"])), "{sheet}");
+        assert_eq!(json(&["devices", "--device-spec", &file]), json(&["devices", name]), "{sheet}");
         let request = ["predict", "gpt2", "-b", "1", "-s", "8", "--format", "json"];
         let by = |more: &[&str]| good(&[&request[..], more].concat());
         assert_eq!(by(&["--device-spec", &file]), by(&["--device", name, "--method", "data-sheet"]));
     }
-    let several = refused(2, &["devices", "amd", "--format", "toml"]);
-    assert!(several.contains("--format toml is the data sheet of one device"), "{several}");
+    refused(2, &["devices", "amd", "--format", "toml"]).says("--format toml is the data sheet of one device");
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    command::Folder,
+    command::{Folder, Says, words},
     meters::{good, irene, line, package},
 };
 
@@ -23,10 +23,9 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
     assert!(line(&found, "rapl.psys ").ends_with("left out"), "{found}");
     assert!(found.contains("rapl.psys is left out: stands still: the same reading"), "{found}");
     assert!(found.contains("75.00 %"), "{found}");
-    let words: Vec<&str> = found.split_whitespace().collect();
-    let words = words.join(" ");
-    assert!(words.contains("hwmon not available: "), "{found}");
-    assert!(words.contains("what would help: give it in watts, from its data sheet, by --tdp-watts"), "{found}");
+    assert!(words(&found).contains("hwmon not available: "), "{found}");
+    let help = "what would help: give it in watts, from its data sheet, by --tdp-watts";
+    assert!(words(&found).contains(help), "{found}");
     assert!(found.contains("the meter would be: rapl"), "{found}");
     // A counter that stands still has neither period nor resolution, and these are not zero.
     assert!(line(&found, "rapl.psys ").contains("not seen"), "{found}");
@@ -37,9 +36,8 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
     assert!(still.contains("no meter: energies will be absent"), "{still}");
 
     std::fs::remove_dir_all(folder.0.join("sys")).unwrap();
-    assert!(shown(&mut irene(&["doctor", "--watch", "1"])).contains("no meter: energies will be absent"));
-    let estimated = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65"]));
-    assert!(estimated.contains("the meter would be: tdp"), "{estimated}");
+    shown(&mut irene(&["doctor", "--watch", "1"])).says("no meter: energies will be absent");
+    shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65"])).says("the meter would be: tdp");
     let json = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65", "--format", "json"]));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["meters"][0], &json["schema_version"]), (&"tdp".into(), &1.into()));
@@ -61,7 +59,6 @@ fn the_doctor_shows_cards_rails_and_logs_of_other_programs() {
         let mut command = irene(&[&["doctor", "--watch", "1"], more].concat());
         good(command.env("IRENE_PROC", folder.0.join("proc")).env("IRENE_SYS", folder.0.join("sys")))
     };
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let found = doctor(&[]);
     assert!(words(line(&found, "card1.power ")).ends_with("mean of unknown time measured"), "{found}");
     assert!(found.contains("the meter would be: drm"), "{found}");
@@ -70,13 +67,8 @@ fn the_doctor_shows_cards_rails_and_logs_of_other_programs() {
         words(&found).contains("doubtful: card1.power reads 180.0 W on average, and the device's own limit is 100.0 W"),
         "{found}"
     );
-    assert!(
-        words(&found)
-            .contains("powermetrics not available: no file of powermetrics was named what would help: on a Mac")
-    );
-    assert!(
-        words(&found).contains("ipmi not available: no log of ipmitool was named what would help: append readings")
-    );
+    words(&found).says("powermetrics not available: no file of powermetrics was named what would help: on a Mac");
+    words(&found).says("ipmi not available: no log of ipmitool was named what would help: append readings");
 
     folder.write("ipmi.log", "    Instantaneous power reading:  240 Watts\n    Power reading state is:  deactivated\n");
     let log = format!("ipmi:{}", folder.0.join("ipmi.log").display());

@@ -1,8 +1,8 @@
 //! How `irene predict` prints forecasts: whose energy it is, which time is a median, and tables that say what was asked for.
 
 use crate::{
-    command::{good, irene},
-    serving::{json, of},
+    command::{Says, good, irene, json},
+    serving::of,
 };
 
 #[test]
@@ -12,15 +12,10 @@ fn it_is_told_where_a_measured_profile_is_passed_over() {
         assert!(output.status.success(), "{more:?}");
         String::from_utf8(output.stderr).unwrap()
     };
-    let two = told(&["--device", "gtx-1070,gtx-1080-ti"]);
-    assert!(
-        two.contains("gtx-1070 and gtx-1080-ti have measured profiles, with energy at the wall; here all"),
-        "{two}"
-    );
-    let one_of_two = told(&["--device", "l4,gtx-1070"]);
-    assert!(one_of_two.contains("gtx-1070 has a measured profile, with energy at the wall; here all"), "{one_of_two}");
-    let at_the_wall = told(&["--device", "gtx-1070", "--meter", "wall"]);
-    assert!(at_the_wall.contains("here it is predicted from its data sheet"), "{at_the_wall}");
+    told(&["--device", "gtx-1070,gtx-1080-ti"])
+        .says("gtx-1070 and gtx-1080-ti have measured profiles, with energy at the wall; here all");
+    told(&["--device", "l4,gtx-1070"]).says("gtx-1070 has a measured profile, with energy at the wall; here all");
+    told(&["--device", "gtx-1070", "--meter", "wall"]).says("here it is predicted from its data sheet");
     for asked in
         [&["--device", "gtx-1070"][..], &["--device", "gtx-1070", "--method", "data-sheet"], &["--device", "l4"]]
     {
@@ -35,8 +30,7 @@ fn it_is_told_whose_energy_it_is() {
     let text = good(&of(&h100));
     assert!(text.contains(alone), "{text}");
     assert_eq!(json(&of(&h100))["forecast"]["meter"], "gpu");
-    let two = good(&[&of(&h100)[..], &["--tensor-parallel", "2"]].concat());
-    assert!(two.contains("energy is that of the devices alone; "), "{two}");
+    good(&[&of(&h100)[..], &["--tensor-parallel", "2"]].concat()).says("energy is that of the devices alone; ");
     let rows = good(&of(&["--device", "h100-sxm,l4", "--concurrency", "16"]));
     assert!(rows.contains(alone), "{rows}");
     let wall = [&of(&h100)[..], &["--meter", "wall"]].concat();

@@ -8,7 +8,7 @@ use std::{
 use candle_core::{DType, Device, Tensor, safetensors};
 use serde_json::{Value, json};
 
-use crate::command::{Folder, good, refused};
+use crate::command::{Folder, Says, good, refused};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures")
@@ -108,8 +108,8 @@ fn a_mask_of_other_numbers_than_0_and_1_is_refused() {
     good(&["run", &model, "--input", &input]);
     for wrong in [2, -1] {
         write([0, 1, wrong]);
-        let error = refused(1, &["run", &model, "--input", &input]);
-        assert!(error.contains(&format!("tensor `attention_mask`: expected 0 and 1, found {wrong}")), "{error}");
+        refused(1, &["run", &model, "--input", &input])
+            .says(&format!("tensor `attention_mask`: expected 0 and 1, found {wrong}"));
     }
 }
 
@@ -120,8 +120,7 @@ fn an_input_that_is_not_read_is_refused() {
     let row = |numbers: [i64; 2]| Tensor::new(&[numbers], &Device::Cpu).unwrap();
     let tensors = HashMap::from([("input_ids", row([5, 7])), ("token_type_ids", row([0, 1]))]);
     safetensors::save(&tensors, &input).unwrap();
-    let error = refused(1, &["run", &model, "--input", &input]);
-    assert!(error.contains("tensor `token_type_ids`: it is not read"), "{error}");
+    refused(1, &["run", &model, "--input", &input]).says("tensor `token_type_ids`: it is not read");
 }
 
 /// Truth values, numbers of other types, and segments that are all the first.
@@ -157,8 +156,7 @@ fn an_input_is_read_as_tokenizers_write_it() {
 
     tensors.insert("attention_mask", Tensor::new(&[[0.0, 0.5, 1.0]], &Device::Cpu).unwrap());
     save(&tensors);
-    let error = refused(1, &["run", &model, "--input", &input]);
-    assert!(error.contains("tensor `attention_mask`: expected whole numbers, found 0.5"), "{error}");
+    refused(1, &["run", &model, "--input", &input]).says("tensor `attention_mask`: expected whole numbers, found 0.5");
 }
 
 #[test]
@@ -228,8 +226,8 @@ fn text_goes_in_and_comes_out() {
     for (row, prompt) in prompts.iter().enumerate() {
         assert_eq!(tokens(&generated(&model, &["6", "--text", prompt]))[0], tokens(&batch)[row], "{prompt}");
     }
-    let printed = good(&[&["run", &model, "--generate", "6"], &flags[..]].concat());
-    assert!(printed.contains(&format!("1: {}\n", words(&tokens(&batch)[1]))), "{printed}");
+    good(&[&["run", &model, "--generate", "6"], &flags[..]].concat())
+        .says(&format!("1: {}\n", words(&tokens(&batch)[1])));
 }
 
 #[test]
@@ -275,16 +273,16 @@ fn a_text_ends_with_an_end_token_of_either_config() {
     folder.write("generation_config.json", &format!("{{\"eos_token_id\": [95, {end}]}}"));
     assert_eq!(ends(&prompt), (until, true));
     folder.write("generation_config.json", "{\"eos_token_id\": \"w2\"}");
-    let error = refused(1, &["run", &model, "--generate", "9", "--text", "w5"]);
-    assert!(error.contains("generation_config.json, field `eos_token_id`"), "{error}");
+    refused(1, &["run", &model, "--generate", "9", "--text", "w5"])
+        .says("generation_config.json, field `eos_token_id`");
 }
 
 #[test]
 fn a_chat_template_makes_the_prompt() {
     let folder = Folder::new("chat");
     let model = with_words(&folder);
-    let none = refused(1, &["run", &model, "--generate", "3", "--chat", "--text", "w5"]);
-    assert!(none.contains("no chat template in tokenizer_config.json"), "{none}");
+    refused(1, &["run", &model, "--generate", "3", "--chat", "--text", "w5"])
+        .says("no chat template in tokenizer_config.json");
     let config = |template: &str| {
         folder.write("tokenizer_config.json", &json!({"bos_token": "w1", "chat_template": template}).to_string())
     };
@@ -296,8 +294,8 @@ fn a_chat_template_makes_the_prompt() {
     let system = generated(&model, &["5", "--chat", "--system", "w7", "--text", "w5 w6"]);
     assert_eq!(tokens(&system), tokens(&generated(&model, &["5", "--text", "w1 w4 w7 w3 w5 w6 w9"])));
     config("{{ raise_exception('Speak first') }}");
-    let fails = refused(1, &["run", &model, "--generate", "3", "--chat", "--text", "w5"]);
-    assert!(fails.contains("tokenizer_config.json: the chat template fails: Speak first (line 1)"), "{fails}");
+    refused(1, &["run", &model, "--generate", "3", "--chat", "--text", "w5"])
+        .says("tokenizer_config.json: the chat template fails: Speak first (line 1)");
     config("{% for %}");
     refused(1, &["run", &model, "--generate", "3", "--chat", "--text", "w5"]);
     // It is not asked, so that it may fail.
@@ -309,10 +307,9 @@ fn what_does_not_fit_is_one_line_with_the_way_out() {
     let folder = Folder::new("fit");
     let model = gpt2().display().to_string();
     let run = |args: &[&'static str]| [&["run", model.as_str(), "--generate"], args].concat();
-    let long = refused(1, &run(&["40", "--prompt", "30"]));
-    assert!(long.contains("the model's 64 positions: 30 of the prompt and 40 generated; shorten either"), "{long}");
-    let long = refused(1, &run(&["1", "--prompt", "65"]));
-    assert!(long.contains("sequence length 65 is longer than the model's 64 positions"), "{long}");
+    refused(1, &run(&["40", "--prompt", "30"]))
+        .says("the model's 64 positions: 30 of the prompt and 40 generated; shorten either");
+    refused(1, &run(&["1", "--prompt", "65"])).says("sequence length 65 is longer than the model's 64 positions");
 
     // A machine with 250 KiB of free memory.
     folder.write("proc/meminfo", "MemTotal: 8192 kB\nMemAvailable: 250 kB\n");

@@ -1,8 +1,6 @@
 //! Public measurements become request sheets, and sheets are held against one another.
 
-use serde_json::Value;
-
-use crate::command::{Folder, fed, good, irene, refused};
+use crate::command::{Folder, Says, fed, good, irene, json, refused, words};
 
 const VLLM: &str = r#"{"date": "20250101-000000", "backend": "vllm", "model_id": "someone/Unknown-8B", "request_rate": "inf", "max_concurrency": 8, "completed": 10,
     "total_input_tokens": 1000, "total_output_tokens": 500, "request_throughput": 1.0, "output_throughput": 50.0, "mean_ttft_ms": 100.0, "mean_tpot_ms": 20.0}"#;
@@ -60,16 +58,10 @@ fn parts_that_cannot_be_read_are_named_and_the_others_written() {
     assert_eq!(std::fs::read_to_string(&sheet).unwrap().lines().count(), 2);
     // Nothing is written where nothing is known.
     let (strange, none) = (folder.write("strange.json", "{\"a\": 1}"), folder.path("none.csv"));
-    let complaint = refused(1, &["import", &strange, "-o", &none]);
-    assert!(
-        complaint.contains("not recognised; looked for ML.ENERGY (") && complaint.contains("llama-bench ("),
-        "{complaint}"
-    );
-    assert!(
-        refused(1, &["import", &file, "-o", &none, "--device", "h10"]).contains("unknown device `h10`, did you mean")
-    );
-    assert!(refused(1, &["import", &file, "-o", &none, "--engine", "vlm"]).contains("vlm"));
-    assert!(refused(2, &["import", &file]).contains("--output <OUT.csv>"));
+    refused(1, &["import", &strange, "-o", &none]).says("not recognised; looked for ML.ENERGY (").says("llama-bench (");
+    refused(1, &["import", &file, "-o", &none, "--device", "h10"]).says("unknown device `h10`, did you mean");
+    refused(1, &["import", &file, "-o", &none, "--engine", "vlm"]).says("vlm");
+    refused(2, &["import", &file]).says("--output <OUT.csv>");
     assert!(!folder.files().contains(&"none.csv".to_owned()));
 }
 
@@ -92,14 +84,13 @@ fn two_sheets_are_compared_by_figure_device_model_and_engine() {
     let text = good(&["evaluate", &truth, &out]);
     let line = |start: &str| {
         let found = text.lines().find(|line| line.trim_start().starts_with(start));
-        found.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+        words(found.unwrap_or_default())
     };
     assert_eq!(line("energy_per_token_j"), "energy_per_token_j 3 10.00 20.00 42.00 66.7%", "{text}");
     assert_eq!(line("latency_s"), "latency_s 3 0.00 16.67 40.00");
     assert_eq!(line("device t4"), "device t4 1 50.00 50.00 50.00 100.0%");
     assert!(text.contains("configurations of a") && text.contains("0.333 (mean over 1 model)"), "{text}");
-    let json: Value =
-        serde_json::from_str(&good(&["evaluate", &truth, &out, "--format", "json", "--by", "model"])).unwrap();
+    let json = json(&["evaluate", &truth, &out, "--by", "model"]);
     assert_eq!(
         (json["rows"].as_u64(), json["unpredicted"].as_u64(), json["errors"].as_array().unwrap().len()),
         (Some(3), Some(0), 4)
@@ -118,15 +109,11 @@ fn sheets_that_do_not_belong_together_say_why() {
     let folder = Folder::new("evaluate-refused");
     let (truth, out) =
         (folder.write("truth.csv", MEASURED), folder.write("out.csv", &PREDICTED.replace("a,t4", "b,t4")));
-    let complaint = refused(1, &["evaluate", &truth, &out]);
-    assert!(
-        complaint.contains("out.csv, line 4: no row of ") && complaint.contains("model b, device t4"),
-        "{complaint}"
-    );
-    assert!(refused(1, &["evaluate", &truth, &out, "--by", "colour"]).contains("column `colour`"));
+    refused(1, &["evaluate", &truth, &out]).says("out.csv, line 4: no row of ").says("model b, device t4");
+    refused(1, &["evaluate", &truth, &out, "--by", "colour"]).says("column `colour`");
     let trees = folder.write("trees.jsonl", "");
-    assert!(refused(1, &["evaluate", &truth, &trees]).contains("give two files of trees or two sheets"));
-    assert!(refused(2, &["evaluate", &trees, &trees, "--by", "model"]).contains("--by works only with sheets"));
+    refused(1, &["evaluate", &truth, &trees]).says("give two files of trees or two sheets");
+    refused(2, &["evaluate", &trees, &trees, "--by", "model"]).says("--by works only with sheets");
     let part = folder.write("part.csv", PREDICTED.rsplit_once("a,t4").unwrap().0);
     let output = irene(&["evaluate", &truth, &part]);
     assert!(output.status.success());

@@ -11,6 +11,7 @@ mod commands;
 mod devices;
 mod doctor;
 mod explore;
+mod files;
 mod forecasts;
 #[cfg(feature = "candle")]
 mod generate;
@@ -32,8 +33,10 @@ mod reproduce;
 mod round_trip;
 #[cfg(feature = "candle")]
 mod run_training;
+mod running;
 #[cfg(target_os = "linux")]
 mod scraping;
 mod serving;
+mod streams;
 mod usage;
 mod widths;

@@ -1,24 +1,9 @@
-//! The manners of any command: standard input, several settings at once, formats, settings in a file, colours, a manual.
-
-use std::{
-    io::Write,
-    process::{Output, Stdio},
-    time::Duration,
-};
+//! The manners of any command: several settings at once, formats, settings in a file, colours, a manual.
 
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, command, fed, good, irene, refused, training_data};
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
-
-fn text_of(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
+use crate::command::{Folder, Says, command, good, irene, json, refused, text_of, training_data, words};
 
 #[test]
 fn a_sweep_has_a_row_a_setting_in_every_format() {
@@ -30,7 +15,7 @@ fn a_sweep_has_a_row_a_setting_in_every_format() {
     assert_eq!(text.lines().filter(begins_with_a_batch).count(), 6, "{text}");
     let csv = good(&[&sweep[..], &["--format", "csv"]].concat());
     assert_eq!(csv.lines().count(), 7, "{csv}");
-    let rows = json(&good(&[&sweep[..], &["--format", "json", "--grid-intensity", "100"]].concat()));
+    let rows = json(&[&sweep[..], &["--grid-intensity", "100"]].concat());
     assert_eq!(rows["schema_version"], 1);
     let rows = rows["settings"].as_array().unwrap();
     assert_eq!(rows.len(), 6);
@@ -59,18 +44,12 @@ fn several_models_are_compared_and_depth_shows_each() {
     assert!(each.contains("├─ encoder BertEncoder") && !each.contains("BertLayer"), "{each}");
     // Nothing that is shown is folded.
     assert!(!each.contains("--unfold") && each.lines().all(|line| line.trim_end() == line), "{each}");
-    assert!(
-        predict(&["--depth", "2"]).contains("0-11 BertLayer x12") && predict(&["--depth", "2"]).contains("--unfold")
-    );
-    let traced = good(&[&["trace"], &models[..], &["--format", "json"]].concat());
-    let traced = json(&traced);
+    predict(&["--depth", "2"]).says("0-11 BertLayer x12").says("--unfold");
+    let traced = json(&[&["trace"], &models[..]].concat());
     assert_eq!(traced["settings"][1]["num_parameters"], 66_362_880);
-    assert!(refused(2, &[&["trace"], &models[..], &["--format", "dot"]].concat()).contains("show one tree"));
-    let number = refused(2, &["predict", "gpt2", "-b", "1", "8", "-s", "32"]);
-    assert!(
-        number.contains("`8` is no model; several sizes stand in one option, with commas between: -b 1,8"),
-        "{number}"
-    );
+    refused(2, &[&["trace"], &models[..], &["--format", "dot"]].concat()).says("show one tree");
+    refused(2, &["predict", "gpt2", "-b", "1", "8", "-s", "32"])
+        .says("`8` is no model; several sizes stand in one option, with commas between: -b 1,8");
 }
 
 #[test]
@@ -94,32 +73,8 @@ fn measured_trees_are_shown_as_text_and_written_as_trees() {
     assert_eq!(written, good(&["predict", &trees, "--format", "json"]));
     // Trees are known by what they are, not by their file's name.
     let renamed = folder.write("trees.txt", &written);
-    assert!(good(&["predict", &renamed]).contains("distilgpt2"));
-    assert!(refused(2, &["predict", &trees, "gpt2"]).contains("predict models apart"));
-}
-
-#[test]
-fn a_dash_is_standard_input() {
-    let folder = Folder::new("stdin");
-    let trees = std::fs::read_to_string(training_data(&folder)).unwrap();
-    let config = r#"{"model_type":"distilbert","dim":64,"n_layers":2,"n_heads":4,"hidden_dim":128,"vocab_size":50,
-        "max_position_embeddings":64}"#;
-    for command in ["predict", "trace"] {
-        let text = text_of(&fed(&[command, "-", "-b", "1", "-s", "8"], config));
-        assert!(text.contains("root DistilBertModel"), "{text}");
-    }
-    assert!(text_of(&fed(&["predict", "-"], &trees)).contains("distilgpt2"));
-    assert!(text_of(&fed(&["explain", "-", "root.0", "-b", "16"], &trees)).contains("of distilgpt2, batch 16"));
-    let crossvalidated = fed(&["crossvalidate", "-", "--method", "specs"], &trees);
-    assert!(text_of(&crossvalidated).contains("distilgpt2"));
-    let bad = fed(&["predict", "-"], &trees[..trees.len() / 2]);
-    let complaint = String::from_utf8(bad.stderr).unwrap();
-    assert!(complaint.contains("stdin, line 3"), "{complaint}");
-    let records = Value::from(crate::command::records("6", "small"));
-    let device = serde_json::json!({ "device": "toy", "records": records }).to_string();
-    let output = folder.path("surrogates.json");
-    assert!(fed(&["explore", "fit", "-", "--space", "small", "-o", &output], &device).status.success());
-    assert!(text_of(&fed(&["explore", "predict", &output, "-"], &device)).starts_with("toy, learned from 6 records"));
+    good(&["predict", &renamed]).says("distilgpt2");
+    refused(2, &["predict", &trees, "gpt2"]).says("predict models apart");
 }
 
 #[test]
@@ -127,7 +82,7 @@ fn a_measured_energy_of_0_has_no_percentage_error() {
     let folder = Folder::new("nothing-counted");
     let trees = std::fs::read_to_string(training_data(&folder)).unwrap();
     let nothing = |line: &str| {
-        let mut tree = json(line);
+        let mut tree: Value = serde_json::from_str(line).unwrap();
         tree["frontend_tree"]["ground_truth_energy"] = 0.into();
         format!("{tree}\n")
     };
@@ -141,7 +96,7 @@ fn an_error_that_no_number_can_hold_is_not_shown_and_trees_that_lack_a_figure_ar
     let folder = Folder::new("tiny-truth");
     let data = training_data(&folder);
     let tiny = |line: &str| {
-        let mut tree = json(line);
+        let mut tree: Value = serde_json::from_str(line).unwrap();
         tree["frontend_tree"]["ground_truth_energy"] = 5e-324.into();
         format!("{tree}\n")
     };
@@ -153,8 +108,7 @@ fn an_error_that_no_number_can_hold_is_not_shown_and_trees_that_lack_a_figure_ar
         let errors = good(&["evaluate", &truth, &predicted, "--format", format]);
         assert!(errors.contains("Attention") && !errors.contains("inf") && !errors.contains("NaN"), "{errors}");
     }
-    let swapped = refused(1, &["evaluate", &predicted, &data]);
-    assert!(swapped.contains("data.jsonl beside ") && swapped.contains("no predicted_energy"), "{swapped}");
+    refused(1, &["evaluate", &predicted, &data]).says("data.jsonl beside ").says("no predicted_energy");
 }
 
 #[test]
@@ -168,8 +122,8 @@ fn numbers_beyond_their_range_are_refused_in_a_short_line() {
             assert!(complaint.contains("expected a") && complaint.len() < 250, "{complaint}");
         }
     }
-    let steps = refused(2, &["predict", "gpt2", "--train", "-b", "1", "-s", "8", "--device", "l4", "--steps", "1e308"]);
-    assert!(steps.contains("at most 1e18"), "{steps}");
+    refused(2, &["predict", "gpt2", "--train", "-b", "1", "-s", "8", "--device", "l4", "--steps", "1e308"])
+        .says("at most 1e18");
 }
 
 #[test]
@@ -194,90 +148,7 @@ fn a_table_that_is_compressed_or_in_utf_16_or_empty_is_told_as_that() {
             assert!(complaint.contains(&format!("table.csv: {fault}")), "{args:?}: {complaint}");
         }
     }
-    assert!(refused(1, &["man", "-o", &table]).contains("table.csv: it is a file; name a folder"));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_signal_that_ends_a_command_leaves_no_temporary_file() {
-    use std::os::unix::process::ExitStatusExt;
-    const TERM: i32 = 15;
-    let data = Folder::new("half");
-    let trees = std::fs::read_to_string(training_data(&data)).unwrap();
-    for args in [&["predict", "-", "-o"][..], &["train", "-", "--method", "specs", "-o"]] {
-        let folder = Folder::new("ended");
-        let output = folder.path("out.jsonl");
-        let mut writes = command(&[args, &[output.as_str()]].concat());
-        let quiet = writes.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = quiet.env("TMPDIR", &folder.0).spawn().unwrap();
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(trees.lines().next().unwrap().as_bytes()).unwrap();
-        input.write_all(b"\n").unwrap();
-        // Whether the folder can be written is tried by a file that goes at once.
-        let mut seen = 0;
-        for _ in 0..600 {
-            seen = if folder.files().is_empty() { 0 } else { seen + 1 };
-            if seen > 2 {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        assert!(seen > 2, "{args:?}: no temporary file");
-        let kill = ["-TERM", &child.id().to_string()];
-        assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
-        assert_eq!(child.wait().unwrap().signal(), Some(TERM), "{args:?}");
-        assert_eq!(folder.files(), [""; 0], "{args:?}");
-    }
-}
-
-/// The first bytes of a pipe may be too few to tell what it is.
-#[test]
-fn standard_input_is_known_however_slowly_it_comes() {
-    let folder = Folder::new("slowly");
-    let trees = std::fs::read(training_data(&folder)).unwrap();
-    let mut child =
-        command(&["predict", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    for part in [&trees[..1], &trees[1..30], &trees[30..]] {
-        let _ = input.write_all(part);
-        std::thread::sleep(Duration::from_millis(300));
-    }
-    drop(input);
-    assert!(text_of(&child.wait_with_output().unwrap()).contains("distilgpt2"));
-}
-
-#[test]
-fn standard_input_is_not_given_twice() {
-    let folder = Folder::new("twice");
-    let trees = std::fs::read_to_string(training_data(&folder)).unwrap();
-    let table = ["import", "csv", "-", "-", "--columns", "model,batch_size,seq_len,energy:J", "-o", "-"];
-    for twice in [&["evaluate", "-", "-"][..], &["predict", "-", "-"], &table] {
-        let output = fed(twice, &trees);
-        let complaint = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{complaint}");
-        assert!(complaint.contains("stdin: it is read once alone"), "{complaint}");
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn a_pipe_is_read_as_a_file_is() {
-    let folder = Folder::new("pipe");
-    let (data, pipe) = (training_data(&folder), folder.path("pipe"));
-    let trees = std::fs::read(&data).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let through = |args: &[&str]| {
-        let (pipe, trees) = (pipe.clone(), trees.clone());
-        let writer = std::thread::spawn(move || std::fs::write(pipe, trees));
-        let text = text_of(&irene(args));
-        let _ = writer.join();
-        text
-    };
-    through(&["train", &pipe, "--method", "specs", "-o", &folder.path("mine.safetensors")]);
-    assert!(through(&["predict", &pipe]).contains("distilgpt2"));
-    let predicted = folder.path("predicted.jsonl");
-    good(&["predict", &data, "-o", &predicted]);
-    assert!(through(&["evaluate", &pipe, &predicted]).contains("percentage error"));
+    refused(1, &["man", "-o", &table]).says("table.csv: it is a file; name a folder");
 }
 
 #[test]
@@ -288,7 +159,7 @@ fn the_outputs_name_says_the_format() {
         good(&["trace", "distilgpt2", "-b", "1", "-s", "8", "-o", &path]);
         std::fs::read_to_string(path).unwrap()
     };
-    assert_eq!(json(&written("t.json"))["schema_version"], 1);
+    assert_eq!(serde_json::from_str::<Value>(&written("t.json")).unwrap()["schema_version"], 1);
     assert!(written("t.csv").starts_with("scope,"));
     assert!(written("t.dot").starts_with("digraph"));
     assert!(written("t").starts_with("node "));
@@ -306,21 +177,19 @@ fn settings_are_read_from_a_file_and_the_command_line_wins() {
     assert!(run(&gpt2).starts_with("scope,"));
     let text = run(&[&gpt2[..], &["--format", "text"]].concat());
     assert!(text.contains("on gtx-1070 (predicted)") && text.contains("at 2 USD/kWh"), "{text}");
-    let other = run(&[&gpt2[..], &["--format", "text", "--device", "gtx-1080-ti", "--price-per-kwh", "3"]].concat());
-    assert!(other.contains("on gtx-1080-ti (predicted)") && other.contains("at 3 USD/kWh"), "{other}");
-    assert!(run(&["config"]).contains("price_per_kwh = 2"));
+    run(&[&gpt2[..], &["--format", "text", "--device", "gtx-1080-ti", "--price-per-kwh", "3"]].concat())
+        .says("on gtx-1080-ti (predicted)")
+        .says("at 3 USD/kWh");
+    run(&["config"]).says("price_per_kwh = 2");
     let unknown = folder.write("unknown.toml", "device = \"abacus\"\n");
     let output = command(&gpt2).env("IRENE_CONFIG", &unknown).output().unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        complaint.contains("device of the configuration file (`irene config`): unknown device `abacus`"),
-        "{complaint}"
-    );
+    complaint.says("device of the configuration file (`irene config`): unknown device `abacus`");
     // The usual place.
     folder.write("home/irene/config.toml", "device = \"gtx-1070\"\n");
     let mut usual = command(&gpt2);
     let usual = usual.env_remove("IRENE_CONFIG").env("XDG_CONFIG_HOME", folder.path("home"));
-    assert!(text_of(&usual.output().unwrap()).contains("on gtx-1070"));
+    text_of(&usual.output().unwrap()).says("on gtx-1070");
     // A place that cannot be looked into, such as another user's home, has none.
     let mut hidden = command(&gpt2);
     let hidden = hidden.env_remove("IRENE_CONFIG").env("XDG_CONFIG_HOME", &file);
@@ -332,7 +201,7 @@ fn settings_are_read_from_a_file_and_the_command_line_wins() {
     assert!(complaint.contains("wrong.toml: line 2: unknown field `colour`, expected one of"), "{complaint}");
     assert_eq!((output.status.code(), complaint.lines().count()), (Some(1), 1), "{complaint}");
     let missing = command(&gpt2).env("IRENE_CONFIG", folder.path("none.toml")).output().unwrap();
-    assert!(String::from_utf8(missing.stderr).unwrap().contains("none.toml: No such file"));
+    String::from_utf8(missing.stderr).unwrap().says("none.toml: No such file");
 }
 
 #[test]
@@ -341,20 +210,16 @@ fn colours_are_as_asked_for() {
         text_of(&irene(&[&["predict", "gpt2", "-b", "8", "-s", "64"], args].concat())).contains('\u{1b}')
     };
     assert!(!bold(&[]) && !bold(&["--color", "never"]) && bold(&["--color", "always"]));
-    assert!(refused(2, &["models", "--color", "red"]).contains("[possible values: auto, always, never]"));
+    refused(2, &["models", "--color", "red"]).says("[possible values: auto, always, never]");
 }
 
 #[test]
 fn the_manual_has_a_page_for_every_command() {
     let folder = Folder::new("man");
-    let page = good(&["man"]);
-    assert!(page.contains(".TH irene 1") && page.contains("irene\\-predict(1)"), "{page}");
+    good(&["man"]).says(".TH irene 1").says("irene\\-predict(1)");
     good(&["man", "-o", &folder.path("man1")]);
     let predict = std::fs::read_to_string(folder.path("man1/irene-predict.1")).unwrap();
-    assert!(
-        predict.contains("\\-\\-batch\\-size") && predict.contains("irene predict bert\\-base\\-uncased"),
-        "{predict}"
-    );
+    predict.says("\\-\\-batch\\-size").says("irene predict bert\\-base\\-uncased");
     assert!(folder.0.join("man1/irene-explore-search.1").is_file());
 }
 
@@ -365,20 +230,20 @@ fn a_tip_names_the_option_that_was_meant_and_never_two_dashes() {
         let complaint = refused(2, args);
         assert!(!complaint.contains("'-- "), "{complaint}");
     }
-    assert!(refused(2, &["predict", "gpt2", "--bacth-size", "1"]).contains("'--batch-size'"));
+    refused(2, &["predict", "gpt2", "--bacth-size", "1"]).says("'--batch-size'");
 }
 
 #[test]
 fn lists_and_terms_come_as_text_csv_and_json() {
-    let models = json(&good(&["models", "--format", "json"]));
+    let models = json(&["models"]);
     let of =
         |name: &str| models["models"].as_array().unwrap().iter().find(|model| model["model_name"] == name).cloned();
     assert_eq!(of("gpt2").unwrap()["num_parameters"], 124_439_808);
-    assert!(good(&["models", "--format", "csv"]).contains("\ngpt2,124439808,,gpt2,GPT-2,12,768,3072,f32,card: 124M\n"));
-    let devices = json(&good(&["devices", "--format", "json"]));
+    good(&["models", "--format", "csv"]).says("\ngpt2,124439808,,gpt2,GPT-2,12,768,3072,f32,card: 124M\n");
+    let devices = json(&["devices"]);
     assert_eq!(devices["devices"][0]["name"], "p4");
     let args = ["explain", "bert-base-uncased", "root.encoder.0-11.attention.self", "-b", "8", "-s", "128"];
-    let explained = json(&good(&[&args[..], &["--format", "json"]].concat()));
+    let explained = json(&args);
     assert_eq!(explained["scope"], "root.encoder.0.attention.self");
     let energies = explained["terms"].as_array().unwrap().iter().filter(|term| term["quantity"] == "energy");
     let sum: f64 = energies.map(|term| term["value"].as_f64().unwrap()).sum();
@@ -413,8 +278,7 @@ fn rows_of_trees_have_the_cost_that_is_asked_for_however_many_files_they_are_in(
 #[test]
 fn the_help_names_the_machine_that_has_no_name_as_the_file_does() {
     let usual = "a machine without a name";
-    let help = good(&["calibrate", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(help.contains(&format!("[default: {usual}]")), "{help}");
+    words(&good(&["calibrate", "--help"])).says(&format!("[default: {usual}]"));
     let folder = Folder::new("nameless");
     let (data, mine) = (training_data(&folder), folder.path("mine.safetensors"));
     let said = irene(&["calibrate", "--device", "gtx-1080-ti", &data, "-o", &mine]);
@@ -447,15 +311,13 @@ fn what_a_command_reads_or_writes_is_not_replaced_by_its_other_output() {
         ["explore", "fit", &data, "--space=small", "-o", &same],
         ["explore", "search", "mine.json", &format!("--accuracy={data}"), "--html", &same],
     ] {
-        let complaint = refused(2, &command);
-        assert!(complaint.contains("data.jsonl would be replaced"), "{complaint}");
+        refused(2, &command).says("data.jsonl would be replaced");
     }
     for command in [
         ["explore", "search", "mine.json", &format!("--html={new}"), "-o", &new],
         ["bench", "localhost:1", "--meter=none", &format!("--split={new}"), "-o", &new],
     ] {
-        let complaint = refused(2, &command);
-        assert!(complaint.contains("new would be written twice"), "{complaint}");
+        refused(2, &command).says("new would be written twice");
     }
     assert_eq!(folder.files(), ["data.jsonl"]);
     assert_eq!(std::fs::read_to_string(&data).unwrap(), "measured\n");

@@ -1,4 +1,4 @@
-//! The command as a person at a terminal runs it, and meters that are made up.
+//! Commands on machines whose meters are made up.
 #![allow(dead_code)] // each test takes what it needs
 
 use std::{
@@ -12,12 +12,7 @@ use std::{
 };
 
 use crate::command::Folder;
-
-pub(crate) fn irene(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_irene"));
-    command.args(args);
-    command
-}
+pub(crate) use crate::command::command as irene;
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

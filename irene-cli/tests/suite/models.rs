@@ -2,16 +2,10 @@
 
 use std::{
     io::Write,
-    path::Path,
     process::{Command, Output, Stdio},
 };
 
-use crate::command::{Folder, good, refused};
-
-/// The tiny checkpoints and configs of irene-models' tests.
-fn fixture(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
-}
+use crate::command::{Folder, Says, fixture, good, refused};
 
 fn copy(folder: &Folder, from: &str, to: &str) {
     let to = folder.0.join(to);
@@ -82,8 +76,8 @@ fn the_list_is_of_the_words_and_the_family_that_were_asked_for() {
     assert_eq!(listed(&["--family", "gpt2", "xl"]), ["gpt2-xl"]);
     let text = good(&["models", "--family", "mixtral"]);
     assert!(text.starts_with("mixtral\nmodel ") && text.contains("  46.7 G  12.9 G "), "{text}");
-    assert!(refused(1, &["models", "gpt2", "mixtral"]).contains("no built-in model has `gpt2`, `mixtral` in its name"));
-    assert!(refused(1, &["models", "--family", "lama"]).contains("did you mean `llama`?"));
+    refused(1, &["models", "gpt2", "mixtral"]).says("no built-in model has `gpt2`, `mixtral` in its name");
+    refused(1, &["models", "--family", "lama"]).says("did you mean `llama`?");
 }
 
 #[test]
@@ -129,13 +123,14 @@ fn a_gguf_file_alone_is_traced_predicted_and_run() {
         assert!(!printed.is_empty(), "{error}");
         printed
     };
-    let traced = says(&[&["trace", "tiny.gguf", "--format", "json", "--head", "lm"], &SIZE[..]].concat());
-    assert!(traced.contains(r#""weights":"q4_k""#) && traced.contains(r#""format":"q6_k""#), "{traced}");
+    says(&[&["trace", "tiny.gguf", "--format", "json", "--head", "lm"], &SIZE[..]].concat())
+        .says(r#""weights":"q4_k""#)
+        .says(r#""format":"q6_k""#);
     let other = says(&[&["trace", "tiny.gguf", "--format", "json", "--dtype", "bf16"], &SIZE[..]].concat());
     assert!(!other.contains("q4_k") && other.contains(r#""format":"bf16""#), "{other}");
     assert!(says(&[&["predict", "tiny.gguf"], &SIZE[..]].concat()).starts_with("tiny, batch "));
-    let run = says(&["run", "tiny.gguf", "--text", "the cat sat", "--generate", "3"]);
-    assert!(run.contains("\ntiny, batch 1, prompt 5, 3 generated\n"), "{run}");
+    says(&["run", "tiny.gguf", "--text", "the cat sat", "--generate", "3"])
+        .says("\ntiny, batch 1, prompt 5, 3 generated\n");
 }
 
 #[test]
@@ -153,8 +148,7 @@ fn advice_names_config_json_alone_where_nothing_else_is_needed() {
 fn configs_of_other_code_are_refused_and_those_of_the_same_code_taken() {
     for (name, field) in [("multi_query", "auto_map"), ("alibi_glu", "auto_map"), ("no-model_type", "model_type")] {
         let path = fixture(&format!("configs/{name}.json"));
-        let error = refused(1, &[&["predict", &path], &SIZE[..]].concat());
-        assert!(error.contains(&format!("{name}.json, field `{field}`: ")), "{error}");
+        refused(1, &[&["predict", &path], &SIZE[..]].concat()).says(&format!("{name}.json, field `{field}`: "));
     }
     for name in ["xlm-roberta", "camembert", "gelu_fast", "gelu_python", "gelu_pytorch_tanh"] {
         let path = fixture(&format!("configs/{name}.json"));
@@ -174,8 +168,6 @@ fn pointers_and_half_files_are_named_by_every_reader() {
     assert!(refused(1, &["run", "gpt2", "--random-weights", "1", "--input", &pointer]).contains(fault));
     #[cfg(feature = "text")]
     assert!(refused(1, &["predict", "gpt2", "--text", "the", "--tokenizer", &pointer]).contains(fault));
-    assert!(
-        refused(1, &[&["run", "gpt2", "--weights", &folder.write("w.safetensors", POINTER)], &SIZE[..]].concat())
-            .contains("w.safetensors: is a Git LFS pointer")
-    );
+    refused(1, &[&["run", "gpt2", "--weights", &folder.write("w.safetensors", POINTER)], &SIZE[..]].concat())
+        .says("w.safetensors: is a Git LFS pointer");
 }

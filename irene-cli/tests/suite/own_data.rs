@@ -3,9 +3,8 @@
 use std::{fmt::Write as _, path::Path};
 
 use irene_tree::{Node, Quantity, Tree, jsonl};
-use serde_json::Value;
 
-use crate::command::{Folder, fed, good, irene, refused, training_data};
+use crate::command::{Folder, Says, fed, good, irene, json, refused, training_data};
 
 /// The counts that IrEne's own files lack.
 const OURS: [Quantity; 6] = [
@@ -57,7 +56,7 @@ fn irenes_own_trees_are_completed_from_the_models_own_code_by_every_command_that
     ] {
         assert_eq!(said(args).matches(line).count(), 1, "{args:?}");
     }
-    assert!(said(&["explain", &data, "root"]).contains("1 tree completed"));
+    said(&["explain", &data, "root"]).says("1 tree completed");
     // It gives what the whole trees give.
     let whole = training_data(&folder);
     for (trees, out) in [(&data, &predicted), (&whole, &mine)] {
@@ -167,12 +166,9 @@ fn a_table_of_three_columns_becomes_a_latex_table_and_a_chart() {
         "{latex}"
     );
     assert!(latex.contains("\n% without features that not every node has: cpu, mem, gpu, gpu_mem, gpu_clk, gpu_mem_clk, times_mean, gpu_energy_mean\n"), "{latex}");
-    assert!(
-        latex.contains("\\begin{tabular}{lrrr}\n\\toprule\nLeft out & ML & Module & Model \\\\\n\\midrule\n8x32 & "),
-        "{latex}"
-    );
+    latex.says("\\begin{tabular}{lrrr}\n\\toprule\nLeft out & ML & Module & Model \\\\\n\\midrule\n8x32 & ");
     assert!(latex.ends_with("\\bottomrule\n\\end{tabular}\n"), "{latex}");
-    let json: Value = serde_json::from_str(&good(&[&cross[..], &["--format", "json"]].concat())).unwrap();
+    let json = json(&cross);
     assert_eq!(json["missing_features"].as_array().unwrap().len(), 8);
     let average = json["average"]["model"].as_f64().unwrap();
     assert!(latex.contains(&format!(" & {average:.2} \\\\\n\\bottomrule")), "{latex} {average}");
@@ -215,17 +211,9 @@ fn files_a_level_units_and_classes_are_joined() {
     ];
     let told = said(&import);
     assert!(told.contains("energy from `Energy [kJ]` in kJ, latency from `time` in us"), "{told}");
-    assert!(
-        told.contains(
-            "4 of 5 rows joined; 2 of them by class, to all nodes of the class; 1 row of a node that another has too, which gets their mean\n"
-        ),
-        "{told}"
-    );
-    assert!(
-        told.contains(
-            "layers.csv, line 4: `Linear`: google/bert_uncased_L-2_H-128_A-2 has 4 different kinds of it; give the scope"
-        ),
-        "{told}"
+    told.says("4 of 5 rows joined; 2 of them by class, to all nodes of the class; 1 row of a node that another has too, which gets their mean\n");
+    told.says(
+        "layers.csv, line 4: `Linear`: google/bert_uncased_L-2_H-128_A-2 has 4 different kinds of it; give the scope",
     );
     assert!(
         told.contains("energies of 0 of ") && told.contains("2 of 2 model") && told.ends_with("(estimated)\n"),
@@ -253,8 +241,7 @@ fn estimated_energies_are_not_called_measured() {
     let text = good(&["predict", &out]);
     assert!(text.contains("; estimated ") && !text.contains("; measured "), "{text}");
     good(&["predict", &out, "-o", &predicted]);
-    let told = said(&["evaluate", &out, &predicted]);
-    assert!(told.contains("out.jsonl: energies that are estimated, not measured"), "{told}");
+    said(&["evaluate", &out, &predicted]).says("out.jsonl: energies that are estimated, not measured");
 }
 
 #[test]
@@ -280,23 +267,14 @@ fn a_table_that_cannot_be_joined_is_refused_in_a_line_and_nothing_is_written() {
             .collect::<Vec<String>>()
     };
     let refused = |code, args: &[&str]| refused(code, &import(args).iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(
-        refused(2, &["--columns", "scope=name,energy=E"])
-            .contains("no model: add model=TITLE to --columns, or give --model")
-    );
-    assert!(
-        refused(2, &["--columns", "scope=name,watts=E"])
-            .contains("`watts` is not a field; there are scope, class, model")
-    );
+    refused(2, &["--columns", "scope=name,energy=E"]).says("no model: add model=TITLE to --columns, or give --model");
+    refused(2, &["--columns", "scope=name,watts=E"]).says("`watts` is not a field; there are scope, class, model");
     let at = ["--model", "bert-base-uncased", "-b", "8", "-s", "32"];
-    let error = refused(1, &[&["--columns", "scope=name,energy=e (J)"], &at[..]].concat());
-    assert!(error.contains("t.csv, line 1: there is no column `e (J)`; the file has `name`, `E`"), "{error}");
-    let error = refused(1, &[&["--columns", "scope=name,energy=E"], &at[..]].concat());
-    assert!(
-        error.contains("no row joined a node: ")
-            && error.contains("bert-base-uncased has no such node; near: root.encoder."),
-        "{error}"
-    );
+    refused(1, &[&["--columns", "scope=name,energy=e (J)"], &at[..]].concat())
+        .says("t.csv, line 1: there is no column `e (J)`; the file has `name`, `E`");
+    refused(1, &[&["--columns", "scope=name,energy=E"], &at[..]].concat())
+        .says("no row joined a node: ")
+        .says("bert-base-uncased has no such node; near: root.encoder.");
     assert!(!folder.files().contains(&"out.jsonl".to_owned()));
 }
 
@@ -313,21 +291,16 @@ fn reports_run_with_the_features_that_there_are() {
     let report = folder.path("report");
     good(&["reproduce", &data, "-o", &report]);
     let report = std::fs::read_to_string(folder.0.join("report/reproduction.md")).unwrap();
-    assert!(
-        report.contains("The paper's predictors do without features that not every node has: mine.jsonl (cpu, mem,"),
-        "{report}"
-    );
-    assert!(
-        report.contains("| ours, specs only | (") && report.contains("feature `times_mean` is missing"),
-        "{report}"
-    );
+    report.says("The paper's predictors do without features that not every node has: mine.jsonl (cpu, mem,");
+    report.says("| ours, specs only | (").says("feature `times_mean` is missing");
 
     let model = folder.path("model");
-    assert!(said(&["train", &data, "--method", "irene", "-o", &model]).contains("does without cpu"));
-    let error = refused(1, &["train", &data, "--method", "specs", "-o", &model]);
-    assert!(error.contains("our methods learn from energies, latencies") && error.contains("times_mean"), "{error}");
-    let error = refused(1, &["train", &data, "--method", "irene", "--features", "resources", "-o", &model]);
-    assert!(error.contains("feature `cpu` is missing"), "{error}");
+    said(&["train", &data, "--method", "irene", "-o", &model]).says("does without cpu");
+    refused(1, &["train", &data, "--method", "specs", "-o", &model])
+        .says("our methods learn from energies, latencies")
+        .says("times_mean");
+    refused(1, &["train", &data, "--method", "irene", "--features", "resources", "-o", &model])
+        .says("feature `cpu` is missing");
 }
 
 /// The figures of one model at one batch of IrEne's first machine, as docs/your-own-measurements.md has them.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::{good, refused};
+use crate::command::{self, Says, good, refused};
 
 const STEP: [&str; 9] =
     ["predict", "bert-base-uncased", "--train", "-b", "32", "-s", "128", "--device", "a100-sxm-80gb"];
@@ -12,7 +12,7 @@ fn with(more: &[&str]) -> String {
 }
 
 fn json(more: &[&str]) -> Value {
-    serde_json::from_str(&with(&[more, &["--format", "json"]].concat())).unwrap()
+    command::json(&[&STEP[..], more].concat())
 }
 
 fn refusal(code: i32, more: &[&str]) -> String {
@@ -124,7 +124,7 @@ fn several_settings_are_rows() {
     let heading =
         "bf16, training by adamw, sequence 64\nestimated from its data sheet\nenergy is that of the device alone;";
     assert!(text.starts_with(heading) && text.contains("\n\nmodel "), "{text}");
-    let json: Value = serde_json::from_str(&good(&[&base[..], &several, &["--format", "json"]].concat())).unwrap();
+    let json = command::json(&[&base[..], &several].concat());
     assert_eq!(json["settings"].as_array().map(Vec::len), Some(8));
 }
 
@@ -144,10 +144,8 @@ fn what_cannot_go_together_is_refused_with_one_line() {
         let said = refusal(code, flags);
         assert!(said.contains(expected), "no {expected} in {said}");
     }
-    let without = refused(2, &["predict", "bert-base-uncased", "--train", "-b", "32", "-s", "128"]);
-    assert!(without.contains("give --device NAME"), "{without}");
-    let inference = refused(2, &["predict", "bert-base-uncased", "-b", "32", "-s", "128", "--steps", "10"]);
-    assert!(inference.contains("--train"), "{inference}");
+    refused(2, &["predict", "bert-base-uncased", "--train", "-b", "32", "-s", "128"]).says("give --device NAME");
+    refused(2, &["predict", "bert-base-uncased", "-b", "32", "-s", "128", "--steps", "10"]).says("--train");
     let concurrency =
         refused(2, &["predict", "gpt2", "--train", "-s", "128", "--device", "h100-sxm", "--concurrency", "4"]);
     assert!(concurrency.contains("--concurrency works only with requests"), "{concurrency}");

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use irene_tree::{Quantity, jsonl};
+use irene_tree::{Quantity, Tree, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, good, irene, refused, training_data};
+use crate::command::{Folder, Says, good, irene, json, refused, training_data, training_data_at, words};
 
 #[test]
 fn training_predicting_and_evaluating_go_through_files() {
@@ -21,9 +21,8 @@ fn training_predicting_and_evaluating_go_through_files() {
         let train = ["train", &data, "-o", &model, "--method", method];
         good(&[&train[..], extra].concat());
         good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
-        let text = good(&["evaluate", &data, &predicted]);
-        assert!(text.contains("share of nodes with at most this error"), "{text}");
-        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
+        good(&["evaluate", &data, &predicted]).says("share of nodes with at most this error");
+        let json = json(&["evaluate", &data, &predicted]);
         assert_eq!(json["by_level"]["model"]["nodes"], 4);
         assert!(json["by_level"]["ml"]["cdf"][0]["share"].is_number());
 
@@ -57,14 +56,13 @@ fn a_node_is_explained_by_terms_that_add_up() {
     // By a data sheet too.
     for scope in ["root.encoder.0.attention.self.query", "root.encoder.0"] {
         let text = good(&["explain", "bert-base-uncased", scope, "-b", "8", "-s", "128", "--device", "l4"]);
-        let said = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(said.contains(", on l4: ") && said.contains("(estimated from its data sheet)"), "{text}");
+        words(&text).says(", on l4: ").says("(estimated from its data sheet)");
         assert_eq!(text.lines().filter(|line| line.starts_with("sum ")).count(), 2, "{text}");
-        let words = ["power while it runs", "FLOPs", "bytes moved", "launch"];
-        assert!(!scope.ends_with("query") || words.iter().all(|word| text.contains(word)), "{text}");
+        let said = ["power while it runs", "FLOPs", "bytes moved", "launch"];
+        assert!(!scope.ends_with("query") || said.iter().all(|said| text.contains(said)), "{text}");
     }
-    let error = refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"]);
-    assert!(error.contains("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`"), "{error}");
+    refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"])
+        .says("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`");
 }
 
 #[test]
@@ -74,7 +72,7 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
     let (mine, predicted) = (folder.path("mine.safetensors"), folder.path("predicted.jsonl"));
     let error = |args: &[&str]| -> f64 {
         good(&[&["predict", &data, "-o", &predicted], args].concat());
-        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
+        let json = json(&["evaluate", &data, &predicted]);
         json["by_level"]["model"]["mean"].as_f64().unwrap()
     };
     let shipped = error(&[]);
@@ -83,17 +81,19 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
     assert!(carried < 0.2 * shipped && carried < 5.0, "{shipped} {carried}");
     let paper = folder.path("paper.safetensors");
     good(&["train", &data, "--method", "irene", "--strategy", "predicted-sum", "-o", &paper]);
-    let error = refused(1, &["calibrate", "--predictor", &paper, &data, "-o", &mine]);
-    assert!(error.contains("has nothing to carry over to another machine; train one there"), "{error}");
+    refused(1, &["calibrate", "--predictor", &paper, &data, "-o", &mine])
+        .says("has nothing to carry over to another machine; train one there");
     // Measured trees are explained by what was measured of them.
-    let text = good(&["explain", &data, "root", "-b", "16", "-s", "32", "--method", "measured"]);
-    assert!(text.contains("batch 16") && text.contains("gpu_energy") && text.contains("latency"), "{text}");
-    assert!(refused(1, &["explain", &data, "root", "-b", "3"]).contains("no tree of this size"));
-    let error = refused(2, &["explain", &data, "root", "--concurrency", "3"]);
-    assert!(error.contains("--concurrency works only with a model; trees say how they ran"), "{error}");
+    good(&["explain", &data, "root", "-b", "16", "-s", "32", "--method", "measured"])
+        .says("batch 16")
+        .says("gpu_energy")
+        .says("latency");
+    refused(1, &["explain", &data, "root", "-b", "3"]).says("no tree of this size");
+    refused(2, &["explain", &data, "root", "--concurrency", "3"])
+        .says("--concurrency works only with a model; trees say how they ran");
     // Nothing was measured of a model that is asked for by name.
-    let error = refused(2, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--method", "measured"]);
-    assert!(error.contains("--method works only with trees"), "{error}");
+    refused(2, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--method", "measured"])
+        .says("--method works only with trees");
 }
 
 #[test]
@@ -102,8 +102,7 @@ fn what_is_generated_has_the_head_that_makes_the_tokens() {
     for command in [&["predict", "gpt2"][..], &["trace", "gpt2"]] {
         let args = [command, &args[..]].concat();
         assert_eq!(good(&args), good(&[&args[..], &["--head", "lm"]].concat()));
-        let said = refused(2, &[&args[..], &["--head", "none"]].concat());
-        assert!(said.contains("--head works only with single passes"), "{said}");
+        refused(2, &[&args[..], &["--head", "none"]].concat()).says("--head works only with single passes");
     }
 }
 
@@ -118,8 +117,8 @@ fn an_energy_that_is_no_number_is_refused() {
         node.set(Quantity::Flops, 1.7e308);
     }
     let huge = folder.write("huge.jsonl", &(jsonl::to_json(&tree) + "\n"));
-    let complaint = refused(1, &["predict", &huge, "--predictor", &model, "-o", &folder.path("out")]);
-    assert!(complaint.contains("its prediction is not finite"), "{complaint}");
+    refused(1, &["predict", &huge, "--predictor", &model, "-o", &folder.path("out")])
+        .says("its prediction is not finite");
     assert!(!folder.files().contains(&"out".to_owned()));
 }
 
@@ -162,13 +161,35 @@ fn trees_of_one_model_or_of_one_size_are_told_of_calibrating() {
         String::from_utf8(irene(&["train", &part, "--method", "specs", "-o", &model]).stderr).unwrap()
     };
     let one_model = told("\"model_name\":\"gpt2\"");
-    assert!(one_model.contains("all trees are of one model; to predict others, `irene calibrate`"), "{one_model}");
-    let one_size = told("\"batch_size\":8,");
-    assert!(
-        one_size.contains("all trees are of one size, 8x32;") && one_size.contains("`irene calibrate`"),
-        "{one_size}"
-    );
-    assert!(!told("\"model_name\"").contains("calibrate"));
+    one_model.says("all trees are of one model; to predict others, `irene calibrate`").says("no interval: ");
+    told("\"batch_size\":8,").says("all trees are of one size, 8x32;").says("`irene calibrate`");
+    // Two sizes leave none to leave out.
+    let all = told("\"model_name\"");
+    all.says("no interval: ");
+    assert!(!all.contains("one model"), "{all}");
+    let few = training_data_at(&folder, &["4", "8", "16", "32"]);
+    let few = String::from_utf8(irene(&["train", &few, "--method", "specs", "-o", &model]).stderr).unwrap();
+    few.says("8 models at a size are few: intervals are wide");
+    assert!(!few.contains("no interval"), "{few}");
+}
+
+#[test]
+fn measurements_of_one_size_from_two_sessions_are_learned_from_and_judged() {
+    let folder = Folder::new("two-sessions");
+    let data = training_data(&folder);
+    let mut second = jsonl::read_trees(Path::new(&data)).unwrap();
+    for node in second.iter_mut().flat_map(Tree::nodes_mut) {
+        node.set(Quantity::GroundTruthEnergy, 1.03 * node.get(Quantity::GroundTruthEnergy).unwrap());
+    }
+    let second: String = second.iter().map(|tree| jsonl::to_json(tree) + "\n").collect();
+    let both = folder.write("both.jsonl", &(std::fs::read_to_string(&data).unwrap() + &second));
+    let (model, predicted) = (folder.path("model.safetensors"), folder.path("predicted.jsonl"));
+    good(&["calibrate", &both, "-o", &model]);
+    good(&["crossvalidate", &both, "--method", "specs", "--protocol", "k-fold"]);
+    good(&["train", &both, "--method", "specs", "-o", &model]);
+    good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
+    let judged = json(&["evaluate", &both, &predicted]);
+    assert_eq!(judged["by_level"]["model"]["nodes"], 8);
 }
 
 #[test]
@@ -181,8 +202,8 @@ fn a_server_is_not_given_two_predictors_of_one_name() {
     });
     good(&["train", &data, "--method", "specs", "-o", &one]);
     std::fs::copy(&one, &other).unwrap();
-    let complaint = refused(2, &["serve", "--port", "0", "--predictor", &one, "--predictor", &other]);
-    assert!(complaint.contains("another --predictor is called `lab` too"), "{complaint}");
+    refused(2, &["serve", "--port", "0", "--predictor", &one, "--predictor", &other])
+        .says("another --predictor is called `lab` too");
 }
 
 #[test]
@@ -194,10 +215,10 @@ fn names_that_are_not_known_are_refused_where_every_row_has_its_own_and_so_is_no
     );
     good(&["predict", &sheet]);
     for flag in ["--device", "--engine"] {
-        assert!(refused(1, &["predict", &sheet, flag, "nonsense"]).contains("nonsense"));
+        refused(1, &["predict", &sheet, flag, "nonsense"]).says("nonsense");
     }
     let out = folder.path("mine.safetensors");
     let calibrate = ["calibrate", "--requests", &sheet, "--engine", "nonsense", "-o", &out];
-    assert!(refused(1, &calibrate).contains("nonsense"));
-    assert!(refused(2, &["whatif", "gpt2", "--set", ""]).contains("--set is empty"));
+    refused(1, &calibrate).says("nonsense");
+    refused(2, &["whatif", "gpt2", "--set", ""]).says("--set is empty");
 }

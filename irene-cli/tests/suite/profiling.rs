@@ -9,7 +9,7 @@ use std::{
 use irene_tree::{Quantity, jsonl};
 
 use crate::{
-    command::Folder,
+    command::{Folder, Says},
     meters::{append, good, irene, now, package, refused, text},
 };
 
@@ -54,12 +54,12 @@ fn every_node_is_measured_and_the_trees_can_be_trained_on() {
     good(&mut profile(&cut, &["-b", "1,2", "-s", "8", "--resume"]));
     let mended = jsonl::read_trees(Path::new(&cut)).unwrap();
     assert_eq!((&mended[..1], mended.len()), (&trees[..1], 2));
-    let sheet = refused(2, &mut profile(&folder.path("data.csv"), &["-b", "1", "-s", "8"]));
-    assert!(sheet.contains("not CSV; name a file that ends in .jsonl"), "{sheet}");
+    refused(2, &mut profile(&folder.path("data.csv"), &["-b", "1", "-s", "8"]))
+        .says("not CSV; name a file that ends in .jsonl");
     let again = refused(1, &mut profile(&output, &["-b", "1", "-s", "8"]));
     assert!(again.contains("exists; --resume adds to it"), "{again}");
-    let other = refused(1, &mut profile(&output, &["-b", "1,3", "-s", "8", "--resume", "--level", "ml"]));
-    assert!(other.contains("at 1x8 by other settings"), "{other}");
+    refused(1, &mut profile(&output, &["-b", "1,3", "-s", "8", "--resume", "--level", "ml"]))
+        .says("at 1x8 by other settings");
     good(&mut profile(&output, &["-b", "1", "-s", "8", "--resume"]));
     good(&mut profile(&output, &["-b", "3,3", "-s", "8", "--resume", "--level", "ml"]));
     let more = jsonl::read_trees(Path::new(&output)).unwrap();
@@ -105,12 +105,12 @@ fn steps_of_training_are_measured_learned_from_and_predicted() {
 
     // Phases are learned as wholes, and predicted at sizes that were left out.
     let steps = folder.write("phases.jsonl", &trees.iter().map(|tree| jsonl::to_json(tree) + "\n").collect::<String>());
-    let left_out = good(&mut irene(&["crossvalidate", &steps, "--method", "specs", "--protocol", "leave-size-out"]));
-    assert!(left_out.contains("4x16") && left_out.contains("average"), "{left_out}");
+    good(&mut irene(&["crossvalidate", &steps, "--method", "specs", "--protocol", "leave-size-out"]))
+        .says("4x16")
+        .says("average");
     let predictor = folder.path("steps.safetensors");
     good(&mut irene(&["train", &steps, "--method", "specs", "-o", &predictor]));
-    let explained = good(&mut irene(&["explain", &steps, "root.backward", "--predictor", &predictor]));
-    assert!(explained.contains("Backward"), "{explained}");
+    good(&mut irene(&["explain", &steps, "root.backward", "--predictor", &predictor])).says("Backward");
     for method in ["measured", "primitives"] {
         let told = refused(1, &mut irene(&["train", &steps, "--method", method, "-o", &folder.path("none")]));
         assert!(told.contains("never measured alone") && told.contains("use --method specs"), "{told}");
@@ -122,19 +122,17 @@ fn steps_of_training_are_measured_learned_from_and_predicted() {
     for told in ["training by adamw", " a step, ", "a million steps: "] {
         assert!(step.contains(told) && !step.contains("request"), "{told}: {step}");
     }
-    let rows = good(&mut irene(&["predict", &steps, "--predictor", &predictor, "--format", "text"]));
-    assert!(rows.contains("training by adamw"), "{rows}");
+    good(&mut irene(&["predict", &steps, "--predictor", &predictor, "--format", "text"])).says("training by adamw");
 
     let headless =
         irene(&["profile", &model, "-b", "3", "-s", "8", "--train", "-o", &folder.path("other.jsonl")]).output();
-    let headless = text(&headless.unwrap().stderr);
-    assert!(headless.contains("no weights for the head lm; --random-weights SEED"), "{headless}");
-    let fused = refused(2, &mut measure(&["-b", "3", "-s", "8", "--train", "--kernels", "fused", "--resume"]));
-    assert!(fused.contains("fused kernels have no gradients"), "{fused}");
-    let kept = refused(1, &mut measure(&["-b", "3", "-s", "8", "--train", "--checkpoint", "layer", "--resume"]));
-    assert!(kept.contains("only `none` runs"), "{kept}");
-    let cached = refused(1, &mut measure(&["-b", "3", "-s", "8", "--train", "--past", "4", "--resume"]));
-    assert!(cached.contains("trains on whole sequences"), "{cached}");
+    text(&headless.unwrap().stderr).says("no weights for the head lm; --random-weights SEED");
+    refused(2, &mut measure(&["-b", "3", "-s", "8", "--train", "--kernels", "fused", "--resume"]))
+        .says("fused kernels have no gradients");
+    refused(1, &mut measure(&["-b", "3", "-s", "8", "--train", "--checkpoint", "layer", "--resume"]))
+        .says("only `none` runs");
+    refused(1, &mut measure(&["-b", "3", "-s", "8", "--train", "--past", "4", "--resume"]))
+        .says("trains on whole sequences");
     assert_eq!(jsonl::read_trees(Path::new(&output)).unwrap(), more);
 }
 
@@ -168,8 +166,7 @@ fn what_was_measured_before_ctrl_c_is_kept() {
         .filter_map(|entry| entry["measured"]["rounds"][0]["seconds"].as_f64())
         .collect();
     assert!(kept.len() >= 3);
-    let anew = refused(1, &mut start(&[]));
-    assert!(anew.contains("--resume goes on from it"), "{anew}");
+    refused(1, &mut start(&[])).says("--resume goes on from it");
     good(&mut start(&["--resume"]));
     let trees = jsonl::read_trees(Path::new(&output)).unwrap();
     assert!(trees[0].nodes().iter().all(|node| node.extra.as_ref().unwrap()["measurement"]["rounds"] == 2));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    command::Folder,
+    command::{Folder, Says},
     meters::{Running, append, good, irene, line, now, refused, repeat, text},
 };
 
@@ -19,24 +19,23 @@ fn a_command_is_sampled_to_its_end() {
     let folder = Folder::new("sample");
     let csv = folder.path("readings.csv");
     let args = ["sample", "--period", "5", "--tdp-watts", "50", "-o", &csv, "--", "sleep", "3"];
-    let summary = good(&mut irene(&args));
-    assert!(summary.contains("tdp:") && summary.contains("(estimated)"), "{summary}");
+    good(&mut irene(&args)).says("tdp:").says("(estimated)");
     let csv = std::fs::read_to_string(csv).unwrap();
     assert!(csv.starts_with("unix_time_s,channel,unit,value\n"), "{csv}");
     // Some 600 on an idle machine; a busy one gave four readings in 400 ms.
     assert!(csv.lines().filter(|line| line.contains(",tdp,J,")).count() > 2, "{csv}");
 
-    let unmetered = good(&mut irene(&["sample", "--period", "5", "--meter", "none", "--", "sleep", "0.2"]));
-    assert!(unmetered.contains("no meter, so no energy"), "{unmetered}");
+    good(&mut irene(&["sample", "--period", "5", "--meter", "none", "--", "sleep", "0.2"]))
+        .says("no meter, so no energy");
     // It ends as the command did, with no word of its own.
     assert_eq!(refused(1, &mut irene(&["sample", "--meter", "none", "--", "false"])), "");
     assert_eq!(refused(7, &mut irene(&["sample", "--meter", "none", "--", "sh", "-c", "exit 7"])), "");
     assert_eq!(refused(137, &mut irene(&["sample", "--meter", "none", "--", "sh", "-c", "kill -9 $$"])), "");
-    assert!(refused(127, &mut irene(&["sample", "--", "no-such-program"])).contains("cannot run no-such-program"));
-    assert!(refused(126, &mut irene(&["sample", "--", "/"])).contains("cannot run /"));
+    refused(127, &mut irene(&["sample", "--", "no-such-program"])).says("cannot run no-such-program");
+    refused(126, &mut irene(&["sample", "--", "/"])).says("cannot run /");
     // A command that outlasts its time is ended, which is no failure of its.
     good(&mut irene(&["sample", "--duration", "1", "--meter", "none", "--", "sleep", "30"]));
-    assert!(refused(2, &mut irene(&["sample"])).contains("give --duration SECONDS, or a command"));
+    refused(2, &mut irene(&["sample"])).says("give --duration SECONDS, or a command");
     for command in [&["sample", "--duration", "1"][..], &["doctor", "--watch", "1"]] {
         let said = refused(1, irene(command).args(["--meter", "watt"]));
         assert!(said.contains("`watt` is no meter"), "{command:?}: {said}");
@@ -52,8 +51,9 @@ fn the_log_of_a_slow_meter_is_waited_for() {
     let meter = append(&log, |now| format!("{now},230,0.5"));
     std::thread::sleep(Duration::from_millis(300));
     let meter_arg = format!("log:{log}");
-    let summary = good(&mut irene(&["sample", "--period", "20", "--meter", &meter_arg, "--", "sleep", "0.5"]));
-    assert!(summary.contains("115 W") && summary.contains("J (measured)"), "{summary}");
+    good(&mut irene(&["sample", "--period", "20", "--meter", &meter_arg, "--", "sleep", "0.5"]))
+        .says("115 W")
+        .says("J (measured)");
     drop(meter);
 
     // A log that stopped an hour ago.
@@ -84,16 +84,16 @@ fn sensors_that_overlap_are_taken_once() {
     assert!(all.contains("hwmon.corsairpsu.power-+12v is left out: part of hwmon.corsairpsu.power-total\n"), "{all}");
     assert!(line(&all, "hwmon:").ends_with(" J (measured)"), "{all}");
     assert!(line(&all, "hwmon.corsairpsu.power-total ").contains("174 W"), "{all}");
-    let one = good(&mut sampled(&["--meter", "hwmon:corsairpsu/power +12v"]));
-    assert!(one.contains("the total is that of hwmon.corsairpsu.power-+12v\n"), "{one}");
-    let none = refused(1, &mut sampled(&["--meter", "hwmon:corsairpsu/power"]));
-    assert!(none.contains("there are hwmon:corsairpsu/power-+12v, hwmon:corsairpsu/power-total"), "{none}");
+    good(&mut sampled(&["--meter", "hwmon:corsairpsu/power +12v"]))
+        .says("the total is that of hwmon.corsairpsu.power-+12v\n");
+    refused(1, &mut sampled(&["--meter", "hwmon:corsairpsu/power"]))
+        .says("there are hwmon:corsairpsu/power-+12v, hwmon:corsairpsu/power-total");
 }
 
 #[test]
 fn two_logs_of_a_kind_are_no_meter() {
-    let two = refused(2, &mut irene(&["sample", "--duration", "1", "--meter", "log:a.csv,log:b.csv"]));
-    assert!(two.contains("--meter takes one log of a kind, and there are 2 of log:"), "{two}");
+    refused(2, &mut irene(&["sample", "--duration", "1", "--meter", "log:a.csv,log:b.csv"]))
+        .says("--meter takes one log of a kind, and there are 2 of log:");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use irene_explore::{
     space::DesignSpace,
 };
 
-use crate::command::{Folder, device_file, good, irene, records, refused, training_data};
+use crate::command::{Folder, Says, device_file, good, irene, records, refused, training_data};
 
 const QUICK: [&str; 6] = ["--repeats", "1", "--seeds", "1", "--limit", "6"];
 
@@ -113,12 +113,12 @@ fn data_that_cannot_be_is_refused_in_a_line_before_anything_is_written() {
     let report = folder.path("report");
     let device = device_file(&folder, "a", &records("6", "flexibert"));
     let error = |data: &[&str]| refused(1, &[&["reproduce"], data, &["-o", &report]].concat());
-    assert!(error(&[&device, &device]).contains("two files have records of a"));
-    assert!(error(&[&folder.path("none")]).contains("none"));
+    error(&[&device, &device]).says("two files have records of a");
+    error(&[&folder.path("none")]).says("none");
     fs::create_dir(folder.0.join("empty")).unwrap();
-    assert!(error(&[&folder.path("empty")]).contains("neither IrEne's model_level_features.csv nor a file of records"));
+    error(&[&folder.path("empty")]).says("neither IrEne's model_level_features.csv nor a file of records");
     let text = folder.write("text.json", "hello");
-    assert!(error(&[&text]).contains("text.json"));
+    error(&[&text]).says("text.json");
     assert!(!folder.0.join("report").exists());
     let usage = irene(&["reproduce", &device]);
     assert_eq!(usage.status.code(), Some(2));
@@ -190,8 +190,8 @@ fn public_measurements_of_language_models_are_known_by_their_columns() {
 
     let of = |name: &str| format!("{llm}/{name}");
     let error = |data: &[&str]| refused(1, &[&["reproduce"], data, &["-o", &folder.path("none")]].concat());
-    assert!(error(&[&of("other.csv")]).contains("no public measurements of language models that are known"));
-    assert!(error(&[&llm, &of("servers.csv")]).contains("two files have MLPerf Inference, power"));
+    error(&[&of("other.csv")]).says("no public measurements of language models that are known");
+    error(&[&llm, &of("servers.csv")]).says("two files have MLPerf Inference, power");
     // One file alone has the sections of its kind, and one device leaves none out.
     fs::write(
         folder.0.join("llm/requests.csv"),
@@ -201,10 +201,7 @@ fn public_measurements_of_language_models_are_known_by_their_columns() {
     good(&["reproduce", &of("requests.csv"), "--choices", "1", "-o", &report]);
     let text = fs::read_to_string(folder.0.join("report/reproduction.md")).unwrap();
     assert_eq!(faults(&folder, &text), Vec::<String>::new());
-    assert!(
-        text.contains("no file of that kind was given") && text.contains("another device has to be measured"),
-        "{text}"
-    );
+    text.says("no file of that kind was given").says("another device has to be measured");
 }
 
 /// The numbers of a text, and the text without them.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::{Folder, good, refused};
+use crate::command::{Folder, Says, good, json, refused};
 
 /// A folder with the config of a small model.
 fn small(folder: &Folder, model_type: &str) -> String {
@@ -14,10 +14,6 @@ fn small(folder: &Folder, model_type: &str) -> String {
         ),
     );
     folder.path(model_type)
-}
-
-fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
 }
 
 fn losses(found: &Value) -> Vec<f64> {
@@ -46,7 +42,7 @@ fn sequences_are_learned_and_every_step_is_told() {
     let text = good(&[&["run", &bert, "--steps", "3"], &few[..]].concat());
     let begins = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
     assert_eq!((begins("step "), begins("loss "), begins("device             cpu, f32")), (3, 1, 1));
-    assert!(text.contains("random sequences by heart: hidden tokens, about one of seven (seed 1)"));
+    text.says("random sequences by heart: hidden tokens, about one of seven (seed 1)");
 }
 
 #[test]
@@ -69,14 +65,14 @@ fn what_does_not_train_is_refused() {
     let with = |code: i32, more: &[&str]| {
         refused(code, &[&["run", &bert, "--train", "--random-weights", "1", "-b", "2", "-s", "8"], more].concat())
     };
-    assert!(with(1, &["--checkpoint", "layer"]).contains("candle keeps all activations of a pass: only `none` runs"));
-    assert!(with(2, &["--head", "none"]).contains("a loss is that of lm or of classification"));
-    assert!(with(2, &["--generate", "3"]).contains("cannot be used with"));
-    assert!(with(2, &["--output", "out.safetensors"]).contains("cannot be used with"));
-    assert!(with(1, &["--learning-rate", "-1"]).contains("expected a finite number from 0 on, found -1"));
+    with(1, &["--checkpoint", "layer"]).says("candle keeps all activations of a pass: only `none` runs");
+    with(2, &["--head", "none"]).says("a loss is that of lm or of classification");
+    with(2, &["--generate", "3"]).says("cannot be used with");
+    with(2, &["--output", "out.safetensors"]).says("cannot be used with");
+    with(1, &["--learning-rate", "-1"]).says("expected a finite number from 0 on, found -1");
     let huge = ["--learning-rate", "1e30", "--optimizer", "sgd", "--steps", "40", "--format", "json"];
-    assert!(with(1, &huge).contains("a lower --learning-rate may keep it finite"));
-    assert!(refused(2, &["run", &bert, "--steps", "3"]).contains("--train"));
+    with(1, &huge).says("a lower --learning-rate may keep it finite");
+    refused(2, &["run", &bert, "--steps", "3"]).says("--train");
     let long = ["run", &bert, "--train", "--random-weights", "1", "-b", "2", "-s", "21"];
-    assert!(refused(1, &long).contains("sequence length 21 is longer than the model's 20 positions"));
+    refused(1, &long).says("sequence length 21 is longer than the model's 20 positions");
 }

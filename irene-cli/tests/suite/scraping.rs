@@ -1,224 +1,24 @@
 //! `irene sample` for those who read while it runs: Prometheus, lines of JSON, and the part of a process tree.
 
+mod machine;
+mod served;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::{Duration, Instant},
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::command::{Folder, command};
-
-/// However busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Where the counter begins again, J.
-const RANGE: u64 = 262_143;
-
-/// Its first reading, J. It goes on by less than a device can draw between two samples.
-const START: u64 = RANGE - 20;
-
-/// A machine with a package whose counter the test sets, 100 busy ticks a second at most, and process 100.
-struct Machine(Folder);
-
-impl Machine {
-    fn new(name: &str) -> Self {
-        let machine = Self(Folder::new(name));
-        let zone = "sys/class/powercap/intel-rapl:0";
-        machine.0.write(&format!("{zone}/name"), "package-0\n");
-        machine.0.write(&format!("{zone}/max_energy_range_uj"), &format!("{RANGE}000000\n"));
-        machine.0.write("proc/meminfo", "MemTotal: 100 kB\nMemAvailable: 25 kB\n");
-        machine.count(START);
-        machine.tick(0);
-        machine
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.0.join(name)
-    }
-
-    /// Writes a file in place, always as long as before, so that no reader sees a part of it.
-    fn put(&self, name: &str, text: &str) {
-        put(&self.path(name), text);
-    }
-
-    /// The counter shows so many joules.
-    fn count(&self, joules: u64) {
-        self.put(COUNTER, &format!("{:<20}\n", joules * 1_000_000));
-    }
-
-    /// So many ticks have passed on one processor, half of them in process 100.
-    fn tick(&self, ticks: u64) {
-        self.put("proc/stat", &format!("cpu  {ticks:>14} 0 0 {ticks:>14} 0 0 0 0 0 0\n"));
-        self.put("proc/100/stat", &format!("100 (x) S 1 1 1 0 -1 0 0 0 0 0 {:>14} 0 0 0 20 0 1 0 5 0 0\n", ticks / 2));
-    }
-
-    /// The counter moves, so that it is believed, until this is dropped.
-    fn moving(&self) -> Moving {
-        let (path, stop) = (self.path(COUNTER), Arc::new(AtomicBool::new(false)));
-        let theirs = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            for step in 0.. {
-                if theirs.load(Ordering::Relaxed) {
-                    break;
-                }
-                put(&path, &format!("{:<20}\n", START * 1_000_000 + 1000 * step));
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        Moving(stop, Some(thread))
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = command(args);
-        command.env("IRENE_PROC", self.path("proc")).env("IRENE_SYS", self.path("sys"));
-        command.env("IRENE_NVML_LIBRARY", "/nothing.so");
-        command
-    }
-}
-
-const COUNTER: &str = "sys/class/powercap/intel-rapl:0/energy_uj";
-
-fn put(path: &PathBuf, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-}
-
-struct Moving(Arc<AtomicBool>, Option<JoinHandle<()>>);
-
-impl Drop for Moving {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-        let _ = self.1.take().map(JoinHandle::join);
-    }
-}
-
-/// A command that goes on, and where it serves.
-struct Served {
-    child: Child,
-    url: String,
-}
-
-impl Served {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        while !said.contains("/metrics") {
-            said.clear();
-            assert!(stderr.read_line(&mut said).unwrap() > 0, "it ended");
-        }
-        let url = said.split("/metrics").next().unwrap().to_owned();
-        Self { child, url }
-    }
-
-    fn get(&self, path: &str, accept: &str) -> (u16, String, String) {
-        let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE));
-        let agent = config.http_status_as_error(false).build().new_agent();
-        let mut response = agent.get(format!("{}{path}", self.url)).header("accept", accept).call().unwrap();
-        let kind = response.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
-        (response.status().as_u16(), kind, response.body_mut().read_to_string().unwrap())
-    }
-
-    fn scrape(&self) -> Scrape {
-        Scrape::parse(&self.get("/metrics", "*/*").2)
-    }
-
-    /// Scrapes until this holds.
-    fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
-        let start = Instant::now();
-        loop {
-            let scrape = self.scrape();
-            if holds(&scrape) {
-                return scrape;
-            }
-            assert!(start.elapsed() < PATIENCE, "{what}: {:?}", scrape.samples);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// The readings after everything was read twice more.
-    fn settled(&self) -> Scrape {
-        let before = self.scrape().get("irene_readings_total", PACKAGE).unwrap();
-        self.until("nothing is read", |scrape| scrape.get("irene_readings_total", PACKAGE).unwrap() >= before + 2.0)
-    }
-
-    fn end(mut self, signal: &str) -> (Option<i32>, String) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
-        let mut out = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        (self.child.wait().unwrap().code(), out)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The samples of a scrape, after checks of the format: every sample belongs to the metric declared before it, counters end with `_total`,
-/// no sample comes twice.
-struct Scrape {
-    samples: BTreeMap<String, f64>,
-}
-
-const PACKAGE: &str = "device=\"rapl.package-0\"";
-
-impl Scrape {
-    fn parse(text: &str) -> Self {
-        assert!(text.ends_with('\n'), "{text}");
-        let (mut samples, mut declared) = (BTreeMap::new(), BTreeSet::new());
-        let (mut help, mut current) = (String::new(), (String::new(), String::new()));
-        for line in text.lines() {
-            if let Some(rest) = line.strip_prefix("# HELP ") {
-                let (name, words) = rest.split_once(' ').unwrap();
-                assert!(words.ends_with('.') && declared.insert(name.to_owned()), "{line}");
-                name.clone_into(&mut help);
-            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = rest.split_once(' ').unwrap();
-                assert!(name == help && name.starts_with("irene_"), "{line}");
-                assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
-                current = (name.to_owned(), kind.to_owned());
-            } else {
-                let (series, value) = line.rsplit_once(' ').unwrap();
-                let (name, labels) = series.strip_suffix('}').unwrap().split_once('{').unwrap();
-                assert_eq!(name, current.0, "{line}");
-                let value: f64 = value.parse().unwrap();
-                assert!(value.is_finite() && value >= 0.0, "{line}");
-                for label in labels.split("\",") {
-                    let (key, value) = label.split_once("=\"").unwrap();
-                    assert!(key.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !value.contains('\n'), "{line}");
-                }
-                assert_eq!(samples.insert(series.to_owned(), value), None, "{line}");
-            }
-        }
-        Self { samples }
-    }
-
-    /// The one sample of a metric with this among its labels.
-    fn get(&self, metric: &str, label: &str) -> Option<f64> {
-        let own = |(series, _): &(&String, &f64)| series.starts_with(&format!("{metric}{{")) && series.contains(label);
-        let found: Vec<f64> = self.samples.iter().filter(own).map(|(_, value)| *value).collect();
-        assert!(found.len() <= 1, "{metric} {label}: {found:?}");
-        found.first().copied()
-    }
-
-    fn joules(&self) -> f64 {
-        self.get("irene_energy_joules_total", PACKAGE).unwrap()
-    }
-}
+use self::{
+    machine::{COUNTER, Machine, RANGE},
+    served::{PACKAGE, Scrape, Served},
+};
+use crate::{
+    command::{Folder, Says, command, words},
+    meters,
+};
 
 fn close(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
@@ -266,10 +66,7 @@ fn counters_are_exact_over_wraps_and_a_reset_never_makes_them_fall() {
 
     let (code, summary) = served.end("-INT");
     assert_eq!(code, Some(130));
-    assert!(
-        summary.contains("the total is that of rapl.package-0") && summary.contains("of which process 100: "),
-        "{summary}"
-    );
+    summary.says("the total is that of rapl.package-0").says("of which process 100: ");
 }
 
 #[test]
@@ -327,9 +124,7 @@ fn each_client_gets_the_format_that_it_asks_for() {
 
 /// The one line of a refusal.
 fn refused(code: i32, command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{said}");
+    let said = meters::refused(code, command);
     if code == 1 {
         assert_eq!(said.trim_end().lines().count(), 1, "{said}");
     }
@@ -341,33 +136,28 @@ fn what_cannot_be_is_said_in_a_line() {
     let machine = Machine::new("refusals");
     let _moving = machine.moving();
     for address in [":9477", "example.org:80", "99999"] {
-        let said = refused(2, &mut machine.command(&["sample", "--prometheus", address]));
-        assert!(said.contains("an address in full"), "{said}");
+        refused(2, &mut machine.command(&["sample", "--prometheus", address])).says("an address in full");
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = refused(1, &mut machine.command(&["sample", "--prometheus", &address]));
-    assert!(said.contains(&format!("cannot listen on {address}: Address already in use")), "{said}");
+    refused(1, &mut machine.command(&["sample", "--prometheus", &address]))
+        .says(&format!("cannot listen on {address}: Address already in use"));
 
     let sample = |more: &[&str]| machine.command(&[&["sample", "--duration", "1"], more].concat());
-    let said = refused(1, &mut sample(&["--pid", "4711"]));
-    assert!(said.contains("there is no process 4711 in "), "{said}");
-    let said = refused(1, &mut sample(&["--cgroup", "/nobody.slice"]));
-    assert!(said.contains("the control group /nobody.slice cannot be read: "), "{said}");
-    let said = refused(1, &mut sample(&["--pid", "100", "--meter", "none"]));
-    assert!(said.contains("there is no meter whose energy could be shared out"), "{said}");
-    let said = refused(2, &mut sample(&["--pid", "100", "--cgroup", "/a"]));
-    assert!(said.contains("cannot be used with"), "{said}");
-    assert!(refused(2, &mut sample(&["--every", "1"])).contains("--format json"));
+    refused(1, &mut sample(&["--pid", "4711"])).says("there is no process 4711 in ");
+    refused(1, &mut sample(&["--cgroup", "/nobody.slice"])).says("the control group /nobody.slice cannot be read: ");
+    refused(1, &mut sample(&["--pid", "100", "--meter", "none"]))
+        .says("there is no meter whose energy could be shared out");
+    refused(2, &mut sample(&["--pid", "100", "--cgroup", "/a"])).says("cannot be used with");
+    refused(2, &mut sample(&["--every", "1"])).says("--format json");
     let said = refused(2, &mut sample(&["--idle", "apart"]));
     assert!(said.contains("--idle apart works only with --pid, --cgroup or a command"), "{said}");
     for command in [&["sample", "--duration", "1"][..], &["doctor"]] {
-        let said = refused(2, &mut machine.command(&[command, &["--log-ahead", "3"]].concat()));
-        assert!(said.contains("--log-ahead works only with --meter log:FILE"), "{said}");
+        refused(2, &mut machine.command(&[command, &["--log-ahead", "3"]].concat()))
+            .says("--log-ahead works only with --meter log:FILE");
     }
-    let said = refused(2, &mut machine.command(&["doctor", "--watch", "1", "--self-check", "4"]));
-    assert!(said.contains("cannot be used with"), "{said}");
-    assert!(refused(2, &mut sample(&["--format", "json", "--every", "0"])).contains("expected seconds above 0"));
+    refused(2, &mut machine.command(&["doctor", "--watch", "1", "--self-check", "4"])).says("cannot be used with");
+    refused(2, &mut sample(&["--format", "json", "--every", "0"])).says("expected seconds above 0");
 }
 
 #[test]
@@ -434,7 +224,7 @@ fn lines_of_json_add_up_to_the_summary() {
 fn the_summary_says_what_a_command_used() {
     let burn = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
     let output = command(&["sample", "--tdp-watts", "50", "--meter", "tdp", "--", "sh", "-c", burn]).output().unwrap();
-    let summary = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let summary = words(&String::from_utf8(output.stdout).unwrap());
     let part = summary.split(&format!("of which sh -c {burn}: ")).nth(1).unwrap_or_else(|| unreachable!("{summary}"));
     let (joules, rest) = part.split_once(" J (").unwrap();
     assert!(joules.parse::<f64>().unwrap() > 0.0, "{part}");
@@ -464,16 +254,15 @@ fn without_a_meter_it_says_what_would_help() {
         command.env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", "/nothing.so");
         let output = command.output().unwrap();
         assert!(output.status.success());
-        let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
-        (words(&output.stdout), words(&output.stderr))
+        [output.stdout, output.stderr].map(|bytes| words(&String::from_utf8(bytes).unwrap()))
     };
     let helps =
         "tdp not available: the processor's thermal design power is not known what would help: give it in watts";
-    let (summary, _) = run(&["sample", "--duration", "1"]);
+    let [summary, _] = run(&["sample", "--duration", "1"]);
     assert!(summary.contains("no meter, so no energy") && summary.contains(helps), "{summary}");
-    let (lines, told) = run(&["sample", "--duration", "1", "--format", "json"]);
+    let [lines, told] = run(&["sample", "--duration", "1", "--format", "json"]);
     assert!(told.contains("no meter, so no energy") && told.contains(helps), "{told}");
     assert!(!lines.contains("total_j"), "unknown is absent: {lines}");
-    let (summary, _) = run(&["sample", "--duration", "1", "--meter", "none"]);
+    let [summary, _] = run(&["sample", "--duration", "1", "--meter", "none"]);
     assert!(!summary.contains("what would help"), "none is wanted: {summary}");
 }

@@ -1,17 +1,11 @@
 //! `irene predict` of requests on devices that are known by their data sheets.
 
-use serde_json::Value;
-
-use crate::command::{Folder, command, good, irene, refused};
+use crate::command::{Folder, Says, command, good, irene, json, refused, words};
 
 const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
 
 pub(crate) fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&LLAMA[..], more].concat()
-}
-
-pub(crate) fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
 }
 
 #[test]
@@ -65,8 +59,7 @@ fn several_settings_are_rows_in_the_order_that_was_asked_for() {
     let csv = good(&[&args[..], &["--format", "csv"]].concat());
     assert!(csv.starts_with("model,device,engine,weights,concurrency,prompt,generated,energy_per_request_j"), "{csv}");
     assert_eq!(csv.lines().count(), 5);
-    let text = good(&args);
-    assert!(text.contains("estimated from its data sheet") && text.contains("h100-sxm"), "{text}");
+    good(&args).says("estimated from its data sheet").says("h100-sxm");
 }
 
 #[test]
@@ -87,12 +80,9 @@ fn a_data_sheet_of_ones_own_is_a_device() {
     let sheet = "name = \"my-card\"\ntitle = \"My card\"\nvendor = \"other\"\narchitecture = \"mine\"\nclass = \"consumer\"\nyear = 2025\n\
         bandwidth_gb_s = 1000\nmemory_gib = 32\ntdp_w = 300\n[peaks]\nf32 = 50\nf16 = 200\n";
     let path = folder.write("mine.toml", sheet);
-    let text = good(&of(&["--device-spec", &path, "--sequences", "1"]));
-    assert!(
-        text.contains("Llama-3.1-8B in bf16 on my-card")
-            && text.contains("bf16 has no unit on my-card: multiplied in f16"),
-        "{text}"
-    );
+    good(&of(&["--device-spec", &path, "--sequences", "1"]))
+        .says("Llama-3.1-8B in bf16 on my-card")
+        .says("bf16 has no unit on my-card: multiplied in f16");
 }
 
 #[test]
@@ -193,10 +183,9 @@ fn every_row_of_a_sheet_keeps_its_line() {
         "250",
     ]);
     assert_eq!(alone["forecast"]["energy_per_request_j"].as_f64(), rows[0].figures.energy_per_request_j);
-    let twice = refused(2, &["predict", &path, "--device", "l4,h100-sxm"]);
-    assert!(twice.contains("--device has one value beside a sheet"), "{twice}");
-    assert!(refused(2, &["predict", &path, "gpt2"]).contains("gpt2 is no sheet"));
-    assert!(refused(1, &["predict", "/nowhere/x.csv"]).contains("/nowhere/x.csv"));
+    refused(2, &["predict", &path, "--device", "l4,h100-sxm"]).says("--device has one value beside a sheet");
+    refused(2, &["predict", &path, "gpt2"]).says("gpt2 is no sheet");
+    refused(1, &["predict", "/nowhere/x.csv"]).says("/nowhere/x.csv");
 }
 
 #[test]
@@ -221,8 +210,7 @@ fn the_wall_adds_the_machine_around_the_devices() {
     let of_gpu = power(&[]);
     assert!((power(&["--meter", "wall"]) - of_gpu - 100.0).abs() < 1e-6, "{of_gpu}");
     assert!((power(&["--host-power", "80"]) - of_gpu - 80.0).abs() < 1e-6, "{of_gpu}");
-    let text = good(&[&bert[..], &["--meter", "wall"]].concat());
-    assert!(text.contains("the machine around the devices draws"), "{text}");
+    good(&[&bert[..], &["--meter", "wall"]].concat()).says("the machine around the devices draws");
     let gpt = |more: &[&str]| {
         let base = [
             "predict",
@@ -245,11 +233,9 @@ fn the_wall_adds_the_machine_around_the_devices() {
 
 #[test]
 fn less_than_one_at_once_is_refused_and_a_fraction_of_a_batch_is_told() {
-    let said = refused(2, &of(&["--device", "h100-sxm", "--concurrency", "0.25"]));
-    assert!(said.contains("--concurrency") && said.contains("--rate"), "{said}");
+    refused(2, &of(&["--device", "h100-sxm", "--concurrency", "0.25"])).says("--concurrency").says("--rate");
     let args = ["predict", "bert-base-uncased", "--device", "h100-sxm", "--prompt", "100", "--concurrency", "2.5"];
-    let text = good(&args);
-    assert!(text.contains("the figures are of 3 at once, not of 2.5: "), "{text}");
+    good(&args).says("the figures are of 3 at once, not of 2.5: ");
 }
 
 #[test]
@@ -259,7 +245,7 @@ fn nothing_generated_is_a_single_pass() {
     let measured = ["predict", "gpt2", "--sequences", "1", "--prompt", "100"];
     assert_eq!(good(&[&measured[..], &["--generate", "0"]].concat()), good(&measured));
     let head = ["--generate", "0", "--head", "lm"];
-    assert!(good(&[&args[..], &head].concat()).contains("sequences of 100 tokens"));
+    good(&[&args[..], &head].concat()).says("sequences of 100 tokens");
 }
 
 #[test]
@@ -288,9 +274,5 @@ fn requests_that_run_in_waves_are_not_said_to_run_at_once() {
     assert!(text.contains(" waves") && whole == "where it goes, of 1000 requests:", "{text}");
     let at_a_rate = good(&of(&["--device", "h100-sxm", "--rate", "0.01", "--depth", "1"]));
     // Lines end where the terminal does.
-    let at_a_rate = at_a_rate.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(
-        at_a_rate.contains("0.01 a second arrive, ") && at_a_rate.contains(" at once while any run"),
-        "{at_a_rate}"
-    );
+    words(&at_a_rate).says("0.01 a second arrive, ").says(" at once while any run");
 }

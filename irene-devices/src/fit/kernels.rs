@@ -79,18 +79,25 @@ const SPREAD_OF: [(&str, &[&str]); 6] = [
 /// The law that the measurements make likeliest, from [`KernelLaw::prior`]. Spreads come from fits that leave out one device at a time.
 pub fn fit_kernels(measurements: &[KernelMeasurement]) -> KernelLaw {
     let sample = sample(&measurements.iter().collect::<Vec<_>>());
-    let law = of_sample(&sample);
-    let mut residuals = Vec::new();
-    for device in devices(&sample) {
-        let (left_out, others): (Vec<_>, Vec<_>) =
-            sample.iter().copied().partition(|measured| measured.device.name == device);
-        let law = of_sample(&others);
-        residuals.extend(left_out.iter().map(|measured| (measured.group.as_str(), measured.log_residual(&law))));
-    }
+    let without = |device: String| {
+        let others: Vec<_> = sample.iter().copied().filter(|measured| measured.device.name != device).collect();
+        (device, of_sample(&others))
+    };
+    let laws = devices(&sample).into_iter().map(without).collect();
+    with_kernel_spreads(of_sample(&sample), &sample, &laws)
+}
+
+/// The law with the spreads of measurements by laws, by name of the device, that were fitted without it.
+pub fn with_kernel_spreads(
+    law: KernelLaw,
+    measurements: &[&KernelMeasurement],
+    laws: &BTreeMap<String, KernelLaw>,
+) -> KernelLaw {
+    let residual = |measured: &KernelMeasurement| Some(measured.log_residual(laws.get(&measured.device.name)?).abs());
+    let sample = sample(measurements);
     let spreads = SPREAD_OF.iter().filter_map(|(name, groups)| {
-        let of_it = |group: &str| groups.iter().any(|start| group.starts_with(start));
-        let sizes = residuals.iter().filter(|(group, _)| of_it(group)).map(|(_, residual)| residual.abs());
-        let mut sizes: Vec<f64> = sizes.collect();
+        let of_it = |measured: &&&KernelMeasurement| groups.iter().any(|start| measured.group.starts_with(start));
+        let mut sizes: Vec<f64> = sample.iter().filter(of_it).filter_map(|measured| residual(measured)).collect();
         sizes.sort_by(f64::total_cmp);
         Some((*name, rank_quantile(&sizes, 0.9)? / NORMAL_90))
     });

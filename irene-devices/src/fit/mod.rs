@@ -6,7 +6,7 @@ mod neusight;
 mod vidur;
 
 pub use constants::{constants_of, with_constants};
-pub use kernels::{KernelMeasurement, fit_kernel_constants, fit_kernels};
+pub use kernels::{KernelMeasurement, fit_kernel_constants, fit_kernels, with_kernel_spreads};
 pub use neusight::read_neusight_ops;
 pub use vidur::{read_vidur_collectives, read_vidur_layers};
 

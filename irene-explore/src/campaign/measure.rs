@@ -126,8 +126,10 @@ mod tests {
         Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 14 }).unwrap()
     }
 
-    fn measured(sampler: &Sampler, stop: bool, size: Size) -> Result<Record> {
-        record(sampler, stop, size, None)
+    /// A sampler that reads such a meter.
+    fn metered() -> Sampler {
+        let channel = Channel::new(Resource::Meter("meter".into()), Metric::Power);
+        sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], ..Sensors::default() })
     }
 
     fn record(sampler: &Sampler, stop: bool, size: Size, training: Option<(Training, TaskHead)>) -> Result<Record> {
@@ -145,9 +147,7 @@ mod tests {
 
     #[test]
     fn figures_are_of_a_sequence_and_the_peak_of_the_whole_device() {
-        let channel = Channel::new(Resource::Meter("meter".into()), Metric::Power);
-        let metered = sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], ..Sensors::default() });
-        let record = measured(&metered, false, Size::new(4, 8)).unwrap();
+        let record = record(&metered(), false, Size::new(4, 8), None).unwrap();
         assert_eq!(record.measures.get(Measure::PeakPower), Some(60.0));
         assert_eq!(record.energy_provenance.as_deref(), Some("measured"));
         assert_eq!(
@@ -161,10 +161,8 @@ mod tests {
 
     #[test]
     fn a_step_of_training_stands_beside_a_sequence_in_the_same_record() {
-        let channel = Channel::new(Resource::Meter("meter".into()), Metric::Power);
-        let metered = sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], ..Sensors::default() });
         let training = Some((Training::default(), TaskHead::Classification));
-        let record = record(&metered, false, Size::new(2, 8), training).unwrap();
+        let record = record(&metered(), false, Size::new(2, 8), training).unwrap();
         let of = |measure| record.measures.get(measure).unwrap();
         for measure in Measure::ALL {
             assert!(of(measure) > 0.0, "{measure:?}");
@@ -181,7 +179,7 @@ mod tests {
 
     #[test]
     fn without_a_meter_there_is_time_alone() {
-        let record = measured(&sampler(Sensors::default()), false, Size::new(1, 8)).unwrap();
+        let record = record(&sampler(Sensors::default()), false, Size::new(1, 8), None).unwrap();
         let known =
             |figures: Measures| Measure::ALL.into_iter().filter(|&of| figures.get(of).is_some()).collect::<Vec<_>>();
         for figures in [record.measures, record.conditions.half_widths] {
@@ -192,8 +190,9 @@ mod tests {
 
     #[test]
     fn a_measurement_that_is_stopped_is_none() {
-        assert!(matches!(measured(&sampler(Sensors::default()), true, Size::new(1, 8)), Err(Error::Stopped)));
-        let error = measured(&sampler(Sensors::default()), false, Size::new(1, 600)).unwrap_err().to_string();
+        let of = |stop: bool, len: usize| record(&sampler(Sensors::default()), stop, Size::new(1, len), None);
+        assert!(matches!(of(true, 8), Err(Error::Stopped)));
+        let error = of(false, 600).unwrap_err().to_string();
         assert!(error.contains("longer than the model's 514 positions"), "{error}");
     }
 }

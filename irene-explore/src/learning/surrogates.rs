@@ -202,16 +202,8 @@ mod tests {
     use super::*;
     use crate::{
         learning::CostLawLearner,
-        made_up::{candidates, dataset, noise},
+        made_up::{Always, candidates, dataset, noise},
     };
-
-    struct Unsaved;
-
-    impl Surrogate for Unsaved {
-        fn predict(&self, _: &Candidate) -> PredictedValue {
-            PredictedValue { value: 1.0, deviation: 0.1 }
-        }
-    }
 
     fn learned() -> Surrogates {
         let space = DesignSpace::find("small").unwrap();
@@ -268,7 +260,8 @@ mod tests {
         assert!(refused("surrogates-1", "surrogates-9").starts_with("file: unknown variant `irene-surrogates-9`"));
         assert!(refused("\"blend\"", "\"blemish\"").starts_with("file: latency: missing field `blend`"));
         let mut unsaved = learned();
-        unsaved.measures.insert(Measure::Energy, Box::new(Unsaved));
+        let always = Always(PredictedValue { value: 1.0, deviation: 0.1 });
+        unsaved.measures.insert(Measure::Energy, Box::new(always));
         assert_eq!(unsaved.to_json().unwrap_err().to_string(), "no file can hold this surrogate of energy");
     }
 }

@@ -34,7 +34,7 @@ impl Variation for DesignSpace {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use rand_pcg::rand_core::SeedableRng;
     use rayon::prelude::*;
 
@@ -46,7 +46,7 @@ pub(super) mod tests {
     };
 
     /// Figures that follow size, so that a search has something to find; what is outside the space is named.
-    pub(in crate::search) fn by_size(describer: &Describer, designs: &[Design]) -> Result<Vec<Evaluation>> {
+    fn by_size(describer: &Describer, designs: &[Design]) -> Result<Vec<Evaluation>> {
         let score = |design: &Design| {
             let features = describer.describe(design.clone())?.features;
             let [millions, depth] = [DesignFeature::Parameters, DesignFeature::Layers].map(|one| features.get(one));
@@ -59,24 +59,6 @@ pub(super) mod tests {
             ]))
         };
         designs.par_iter().map(score).collect()
-    }
-
-    #[test]
-    fn designs_vary_inside_their_space_in_canonical_form() {
-        let space = DesignSpace::published();
-        let mut rng = Pcg64Mcg::seed_from_u64(1);
-        for _ in 0..50 {
-            let [one, other] = [(); 2].map(|()| space.random(&mut rng).unwrap());
-            let child = Variation::crossover(&space, &one, &other, &mut rng);
-            for design in [&one, &child, &Variation::mutate(&space, &child, &mut rng)] {
-                assert!(space.embed(design).is_ok());
-                assert_eq!(&space.canonical(design), design);
-            }
-        }
-        let design = space.random(&mut rng).unwrap();
-        let neighbours = Variation::neighbours(&space, &design);
-        assert!(neighbours.len() > 50 && !neighbours.contains(&design));
-        assert!(neighbours.iter().all(|near| space.embed(near).is_ok() && &space.canonical(near) == near));
     }
 
     #[test]

@@ -60,20 +60,12 @@ mod tests {
     use crate::{
         Measure,
         learning::{CostLawLearner, Learner},
-        made_up::{candidates, dataset, noise},
+        made_up::{Always, candidates, dataset, noise},
         space::{DesignSpace, Sampling},
     };
 
     fn learned(learner: &dyn Learner, space: &DesignSpace) -> Surrogates {
         Surrogates::learn(learner, &dataset(&candidates(16, 0), noise), space, &[Measure::Latency], 0).unwrap()
-    }
-
-    struct Accurate(f64);
-
-    impl Surrogate for Accurate {
-        fn predict(&self, _: &Candidate) -> PredictedValue {
-            PredictedValue { value: self.0, deviation: 0.01 }
-        }
     }
 
     #[test]
@@ -82,7 +74,7 @@ mod tests {
         let (surrogates, describer) = (learned(&CostLawLearner, &space), Describer::new(space.clone()));
         let unseen = candidates(5, 1);
         let designs: Vec<Design> = unseen.iter().map(|one| one.design.clone()).collect();
-        let (sure, none) = (Accurate(1.3), None);
+        let (sure, none) = (Always(PredictedValue { value: 1.3, deviation: 0.01 }), None);
         for (accuracy, expected) in [(Some(&sure as &dyn Surrogate), Some(1.0)), (none, None)] {
             let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy };
             let figures = predicted.evaluate(&designs).unwrap();

@@ -10,12 +10,22 @@ use super::{
     synthetic::{Grid, exactly, search},
     *,
 };
-use crate::Measure;
+use crate::{Measure, Result};
 
 const SHAPED_AS_OURS: Grid = Grid { dimensions: 37, levels: 50 };
 
 fn all() -> [Box<dyn Search<Grid>>; 2] {
     [Box::new(Evolution::default()), Box::new(Climb::default())]
+}
+
+/// A search of what stands in for designs.
+fn of_designs(
+    by: &dyn Search<Grid>,
+    objective: &str,
+    constraints: &str,
+    limits: &SearchLimits<'_>,
+) -> Result<Outcome<Vec<u16>>> {
+    search(by, &SHAPED_AS_OURS, |x| SHAPED_AS_OURS.transformer(x), objective, constraints, limits)
 }
 
 #[test]
@@ -60,11 +70,8 @@ fn a_climb_ends_at_the_bottom() {
 #[test]
 fn the_published_objective_is_searched_as_one_cost() {
     let grid = SHAPED_AS_OURS;
-    let [evolved, climbed] = all().map(|by| {
-        search(&*by, &grid, |x| grid.transformer(x), "protran", "peak_power <= 25 W", &SearchLimits::new(3000, 2))
-            .unwrap()
-            .front
-    });
+    let [evolved, climbed] =
+        all().map(|by| of_designs(&*by, "protran", "peak_power <= 25 W", &SearchLimits::new(3000, 2)).unwrap().front);
     assert_eq!([&evolved, &climbed].map(Vec::len), [1; 2]);
     // Better than the best of as many random designs.
     let mut rng = Pcg64Mcg::seed_from_u64(2);
@@ -78,12 +85,9 @@ fn the_published_objective_is_searched_as_one_cost() {
 
 #[test]
 fn what_is_found_keeps_the_constraints() {
-    let grid = SHAPED_AS_OURS;
     let text = "latency <= 5 ms, energy <= 150 mJ, accuracy >= 60%";
     let constraints: Constraints = text.parse().unwrap();
-    let outcome =
-        search(&Evolution::default(), &grid, |x| grid.transformer(x), "pareto", text, &SearchLimits::new(4000, 0))
-            .unwrap();
+    let outcome = of_designs(&Evolution::default(), "pareto", text, &SearchLimits::new(4000, 0)).unwrap();
     assert!(outcome.front.len() > 10);
     for found in &outcome.front {
         assert_eq!((constraints.violation(&found.figures).unwrap(), found.feasibility), (0.0, 1.0));
@@ -92,10 +96,8 @@ fn what_is_found_keeps_the_constraints() {
 
 #[test]
 fn constraints_that_nothing_keeps_end_with_how_near_one_came() {
-    let grid = SHAPED_AS_OURS;
     for by in all() {
-        let error =
-            search(&*by, &grid, |x| grid.transformer(x), "energy", "latency <= 1 ms", &SearchLimits::new(1000, 0));
+        let error = of_designs(&*by, "energy", "latency <= 1 ms", &SearchLimits::new(1000, 0));
         let text = error.unwrap_err().to_string();
         assert!(
             text.contains("none of 1000 designs evaluated keeps latency <= 0.001 s; the nearest has latency 0.0"),
@@ -107,11 +109,9 @@ fn constraints_that_nothing_keeps_end_with_how_near_one_came() {
 
 #[test]
 fn equal_seeds_give_equal_outcomes_and_others_do_not() {
-    let grid = SHAPED_AS_OURS;
     for by in all() {
         let text = |seed| {
-            let outcome =
-                search(&*by, &grid, |x| grid.transformer(x), "protran", "", &SearchLimits::new(1500, seed)).unwrap();
+            let outcome = of_designs(&*by, "protran", "", &SearchLimits::new(1500, seed)).unwrap();
             serde_json::to_string(&outcome).unwrap()
         };
         assert_eq!(text(1), text(1));
@@ -135,7 +135,6 @@ fn no_design_is_evaluated_twice_and_a_small_space_ends_the_search() {
 
 #[test]
 fn a_search_stops_when_told_and_says_so() {
-    let grid = SHAPED_AS_OURS;
     for by in all() {
         let (stop, calls) = (AtomicBool::new(false), Cell::new(0));
         let progress = |at: &SearchProgress| {
@@ -143,21 +142,14 @@ fn a_search_stops_when_told_and_says_so() {
             stop.store(at.evaluations >= 400, Ordering::Relaxed);
         };
         let limits = SearchLimits { stop: Some(&stop), progress: Some(&progress), ..SearchLimits::new(10_000, 0) };
-        let outcome = search(&*by, &grid, |x| grid.transformer(x), "energy", "", &limits).unwrap();
+        let outcome = of_designs(&*by, "energy", "", &limits).unwrap();
         assert!(
             outcome.stopped && (400..600).contains(&outcome.evaluations) && calls.get() > 1,
             "{}",
             outcome.evaluations
         );
         stop.store(true, Ordering::Relaxed);
-        let error = search(
-            &*by,
-            &grid,
-            |x| grid.transformer(x),
-            "energy",
-            "",
-            &SearchLimits { stop: Some(&stop), ..SearchLimits::new(10, 0) },
-        );
+        let error = of_designs(&*by, "energy", "", &SearchLimits { stop: Some(&stop), ..SearchLimits::new(10, 0) });
         assert!(error.unwrap_err().to_string().contains("stopped before"));
     }
 }
@@ -209,48 +201,9 @@ fn a_front_keeps_no_more_than_it_may_and_keeps_its_ends() {
 
 #[test]
 fn an_outcome_is_written_as_json() {
-    let grid = SHAPED_AS_OURS;
-    let outcome =
-        search(&Evolution::default(), &grid, |x| grid.transformer(x), "pareto", "", &SearchLimits::new(50, 0)).unwrap();
+    let outcome = of_designs(&Evolution::default(), "pareto", "", &SearchLimits::new(50, 0)).unwrap();
     let json = serde_json::to_value(&outcome).unwrap();
     assert_eq!((&json["method"], &json["evaluations"]), (&"evolution".into(), &50.into()));
     assert!(json["front"][0]["figures"]["latency_s"]["value"].is_f64());
     assert!(json["trace"][0]["hypervolume"].is_f64());
-}
-
-/// A measurement, not a test: `cargo test -p irene-explore --release -- --ignored --nocapture hundred_thousand`.
-#[test]
-#[ignore = "takes seconds"]
-#[expect(clippy::print_stderr, reason = "it is run to read what it prints")]
-fn a_hundred_thousand_evaluations() {
-    let grid = SHAPED_AS_OURS;
-    for (by, objective) in [
-        (&Evolution::default() as &dyn Search<Grid>, "pareto"),
-        (&Evolution::default(), "pareto(latency, energy)"),
-        (&Climb::default(), "protran"),
-    ] {
-        let from = std::time::Instant::now();
-        let outcome =
-            search(by, &grid, |x| grid.transformer(x), objective, "", &SearchLimits::new(100_000, 0)).unwrap();
-        let last = outcome.trace.last();
-        eprintln!(
-            "{} {objective}: {:.2} s, front {}, {last:?}",
-            outcome.method,
-            from.elapsed().as_secs_f64(),
-            outcome.front.len()
-        );
-        assert!(from.elapsed().as_secs() < 10);
-    }
-    let space = crate::space::DesignSpace::published();
-    let describer = crate::Describer::new(space.clone());
-    let problem = Problem {
-        variation: &space,
-        objective: &"pareto".parse().unwrap(),
-        constraints: &Constraints::default(),
-        evaluate: &|all| designs::tests::by_size(&describer, all),
-        starts: &[],
-    };
-    let from = std::time::Instant::now();
-    let outcome = Evolution::default().run(&problem, &SearchLimits::new(100_000, 0)).unwrap();
-    eprintln!("published space: {:.2} s, front {}", from.elapsed().as_secs_f64(), outcome.front.len());
 }

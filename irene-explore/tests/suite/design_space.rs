@@ -148,6 +148,7 @@ proptest! {
     fn a_crossover_has_each_choice_of_a_parent((space, one) in space_with_design(), (_, other) in space_with_design(), seed: u64) {
         let child = space.crossover(&one, &other, &mut Pcg64Mcg::seed_from_u64(seed));
         prop_assert!(space.embed(&child).is_ok());
+        prop_assert_eq!(&space.canonical(&child), &child);
         let parents = || [&one, &other].into_iter();
         prop_assert!(parents().any(|parent| parent.layers().len() == child.layers().len()));
         for (index, layer) in child.layers().iter().enumerate() {

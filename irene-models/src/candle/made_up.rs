@@ -6,9 +6,9 @@ use rand_pcg::{
 };
 
 use super::checkpoint::precision_of;
-use crate::{ParameterSpec, Result, Tensor, WeightSource};
+use crate::{ParameterKind, ParameterSpec, Result, Tensor, WeightSource};
 
-/// Normally distributed weights of standard deviation 0.02, biases of 0 and norms of 1: a model as it is before training.
+/// Normally distributed weights of standard deviation 0.02, biases of 0, norms and factors of 1: a model as it is before training.
 ///
 /// A tensor's values depend on the seed and its key alone. Use it to measure, where values do not matter but zeros and denormal
 /// numbers might.
@@ -26,10 +26,11 @@ const DEVIATION: f64 = 0.02;
 
 impl WeightSource for RandomWeights {
     fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
-        let ParameterSpec { key, shape, .. } = *spec;
+        let ParameterSpec { key, shape, kind, .. } = *spec;
         let elements = shape.elements() as usize;
         // Only norms have a vector of weights.
-        let numbers: Vec<f32> = match (shape.rank(), key.ends_with("weight"), key.ends_with("bias")) {
+        let is_factor = key.ends_with("weight") || key.ends_with("scale") || kind == ParameterKind::Buffer;
+        let numbers: Vec<f32> = match (shape.rank(), is_factor, key.ends_with("bias")) {
             (1, true, _) => vec![1.0; elements],
             (1, ..) | (.., true) => vec![0.0; elements],
             _ => normal(self.seed ^ digest(key), elements),

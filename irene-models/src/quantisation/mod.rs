@@ -116,7 +116,7 @@ impl WeightSource for QuantisedShapes {
         let may_be = match spec.kind {
             ParameterKind::Weight => spec.shape.rank() >= 2,
             ParameterKind::Table => self.quantisation.has_tables,
-            ParameterKind::Adapter => false,
+            ParameterKind::Adapter | ParameterKind::Buffer => false,
         };
         let format = if may_be { self.quantisation.format(spec.key) } else { None };
         Ok(Tensor::of_shape(spec.shape, format.unwrap_or(self.precision.activations)))

@@ -7,7 +7,7 @@ use std::{
 use irene_tree::{Parallel, Precision, Size};
 
 use super::{Model, ModelSpec};
-use crate::{ParameterSpec, Result, Run, TaskHead, Tensor, WeightSource};
+use crate::{ParameterKind, ParameterSpec, Result, Run, TaskHead, Tensor, WeightSource};
 
 /// One GPU's share of a model as shapes, which passes of any size follow.
 pub(crate) struct BuiltShare {
@@ -91,7 +91,9 @@ impl WeightSource for Counted<'_> {
     fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
         let parameter = self.shapes.parameter(spec)?;
         let operand = parameter.operand();
-        self.numbers.set(self.numbers.get().saturating_add(operand.shape.elements()));
+        if spec.kind != ParameterKind::Buffer {
+            self.numbers.set(self.numbers.get().saturating_add(operand.shape.elements()));
+        }
         self.bytes.set(self.bytes.get().saturating_add(operand.bytes()));
         Ok(parameter)
     }

@@ -42,11 +42,24 @@ impl KeyValue {
     }
 
     fn new(key: Tensor, value: Tensor) -> Self {
+        Self::of_pass(key.with_role(Role::Cache), value.with_role(Role::Cache))
+    }
+
+    /// Those of a pass that keeps no cache.
+    pub(crate) fn of_pass(key: Tensor, value: Tensor) -> Self {
         Self {
-            key: key.with_role(Role::Cache),
-            value: value.with_role(Role::Cache),
+            key,
+            value,
             #[cfg(feature = "candle")]
             room: None,
+        }
+    }
+
+    /// The tokens that a later query may see.
+    pub(crate) fn within(self, window: Option<usize>) -> Result<Self> {
+        match window {
+            Some(window) => self.last(window.saturating_sub(1)),
+            None => Ok(self),
         }
     }
 
@@ -157,6 +170,17 @@ impl Cx<'_> {
         heads: [Tensor; 3],
         window: Option<usize>,
     ) -> Result<([Tensor; 3], Option<KeyValue>)> {
+        let (heads, kept) = self.remember_all(past, heads, window)?;
+        Ok((heads, kept.map(|kept| kept.within(window)).transpose()?))
+    }
+
+    /// The same with all tokens that a query of this pass may see.
+    pub(crate) fn remember_all(
+        &mut self,
+        past: Past<'_>,
+        heads: [Tensor; 3],
+        window: Option<usize>,
+    ) -> Result<([Tensor; 3], Option<KeyValue>)> {
         let [query, key, value] = heads;
         let [own_key, own_value] = [key.clone(), value.clone()];
         let kept = match (past, self.kernels()) {
@@ -172,10 +196,6 @@ impl Cx<'_> {
         let heads = match past {
             Past::Tokens(_) => [query, kept.key.clone(), kept.value.clone()],
             _ => [query, own_key, own_value],
-        };
-        let kept = match window {
-            Some(window) => kept.last(window.saturating_sub(1))?,
-            None => kept,
         };
         Ok((heads, Some(kept)))
     }

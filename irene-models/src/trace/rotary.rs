@@ -54,6 +54,15 @@ impl Cx<'_> {
         Ok([query, key])
     }
 
+    /// The same for queries alone, whose keys are another layer's.
+    pub(crate) fn rotary_of_queries(&mut self, query: &Tensor, angles: &Angles, pairing: Pairing) -> Result<Tensor> {
+        if self.kernels() == Kernels::Eager {
+            return self.rotary_by_operations(query, angles, pairing);
+        }
+        let describe = |output: &Tensor| Operation::new(OpKind::Rotary, &[query.operand()], output.operand());
+        self.operate(|| label_of(OpKind::Rotary), &[query], || query.rotated(angles, pairing), describe)
+    }
+
     fn rotary_by_operations(&mut self, x: &Tensor, angles: &Angles, pairing: Pairing) -> Result<Tensor> {
         let (width, rotated) = (x.dim(3), angles.cos.dim(3));
         let turned = self.narrow(x, 3, 0, rotated)?;

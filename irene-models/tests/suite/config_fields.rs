@@ -57,6 +57,33 @@ fn a_short_config_of_a_text_model_has_the_sizes_of_its_class() {
 }
 
 #[test]
+fn full_layers_of_gemma_4_have_the_heads_that_its_authors_or_transformers_wrote() {
+    let gemma = |further: Value| {
+        let mut config = small("gemma4_text", &further);
+        config["attention_k_eq_v"] = true.into();
+        config["head_dim"] = 8.into();
+        config
+    };
+    let published = json!({"global_head_dim": 16, "num_global_key_value_heads": 1, "hidden_size_per_layer_input": 0});
+    let own = json!({"1": {"head_dim": 16, "num_key_value_heads": 1}});
+    let saved = gemma(json!({"per_layer_config": own, "hidden_size_per_layer_input": 0}));
+    assert_eq!(parameters(&gemma(published)), parameters(&saved));
+    // The factor of each layer is a buffer, which does not count.
+    assert_eq!(spec(&saved).num_parameters(TaskHead::Lm).unwrap() as f64, parameters(&saved));
+    let other = gemma(json!({"global_head_dim": 16, "hidden_size_per_layer_input": 0}));
+    assert_ne!(parameters(&other), parameters(&saved));
+    let own = json!({"0": {"head_dim": 4}, "1": {"head_dim": 16}});
+    for (further, reason) in [
+        (json!({"per_layer_config": own, "hidden_size_per_layer_input": 0}), "its layers differ"),
+        (json!({"num_kv_shared_layers": 2, "hidden_size_per_layer_input": 0}), "none of the kind of layer 0 is left"),
+        (json!({}), "field `vocab_size_per_layer_input`: is 262144"),
+    ] {
+        let refused = refused(gemma(further));
+        assert!(refused.contains(reason), "{refused}");
+    }
+}
+
+#[test]
 fn heads_of_keys_that_are_not_named_are_those_of_the_class() {
     let bytes = |heads: Value| {
         let mut config = small("mistral", &json!({"num_attention_heads": 32, "head_dim": 4, "sliding_window": null}));

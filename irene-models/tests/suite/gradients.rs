@@ -89,7 +89,7 @@ fn direction(spec: &ParameterSpec<'_>) -> Candle {
 impl WeightSource for Moved<'_> {
     fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
         let weight = wide(1).parameter(spec)?;
-        if self.step == 0.0 || self.key.is_some_and(|moved| moved != spec.key) {
+        if self.step == 0.0 || !spec.is_trained || self.key.is_some_and(|moved| moved != spec.key) {
             return Ok(weight);
         }
         Tensor::from_candle((weight.candle().unwrap() + (direction(spec) * self.step)?)?)

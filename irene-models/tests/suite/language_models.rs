@@ -79,10 +79,9 @@ impl Fixture {
             let Some(found) = outputs.outputs().get(&scope).and_then(Tensor::candle) else {
                 // Classes of their own in transformers, and operations of their module here, or nothing: activations, dropout, and the
                 // angles of a model that does not rotate. Llama 4 has one norm where queries and keys have one each here.
-                let activation =
-                    ["act", "act_fn", "activation_fn", "gelu_impl", "dropout", "drop", "rotary_emb", "qk_norm"]
-                        .iter()
-                        .any(|end| name.ends_with(end));
+                let activation = ["act", "activation", "_fn", "gelu_impl", "dropout", "drop", "rotary_emb", "qk_norm"]
+                    .iter()
+                    .any(|end| name.ends_with(end));
                 assert!(activation, "{}: no node {scope}", self.name);
                 continue;
             };
@@ -149,6 +148,8 @@ fixtures!(
     gemma,
     gemma2,
     gemma3_text,
+    gemma4_moe,
+    gemma4_text,
     glm,
     glm4,
     glm4_moe,
@@ -158,6 +159,7 @@ fixtures!(
     gptj,
     granite,
     granitemoe,
+    granitemoeshared,
     llama,
     llama4,
     llama4_plain,

@@ -89,6 +89,7 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
             r#","num_experts":8,"num_experts_per_tok":2,"moe_intermediate_size":8,"shared_expert_intermediate_size":8"#
         }
         "qwen3_moe" => r#","num_experts":8,"num_experts_per_tok":2,"moe_intermediate_size":8"#,
+        "granitemoeshared" => r#","num_local_experts":8,"num_experts_per_tok":2,"shared_intermediate_size":8"#,
         _ => "",
     };
     if family == "deepseek_v3" {
@@ -97,7 +98,7 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
     format!("{{{fields}}}")
 }
 
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 14] = [
     "llama",
     "mistral",
     "qwen2",
@@ -111,6 +112,7 @@ const FAMILIES: [&str; 13] = [
     "qwen2_moe",
     "qwen3_moe",
     "gpt_oss",
+    "granitemoeshared",
 ];
 
 /// The nodes whose parameters every GPU has: norms, routers, and the way to latent vectors, which all heads share.
@@ -146,7 +148,7 @@ proptest! {
         is_fused: bool,
     ) {
         let spec = spec(config(family, layers, heads, width, inner));
-        let is_mixture = ["deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"].contains(&family);
+        let is_mixture = ["deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoeshared"].contains(&family);
         // Rows of experts divide.
         let size = Size::new(4 * batch, tokens).after(past);
         let parallel = Parallel { expert: if experts && is_mixture { gpus } else { 1 }, ..tensor(gpus) };
@@ -246,8 +248,7 @@ fn experts_over_copies_of_the_model_exchange_tokens() {
 
 #[test]
 fn norms_of_all_heads_gather_them_first() {
-    let spec = spec(config("olmo2", 1, 1, 1, 1));
-    let tree = spec.trace(run(Size::new(1, 2), tensor(2))).unwrap();
+    let tree = spec(config("olmo2", 1, 1, 1, 1)).trace(run(Size::new(1, 2), tensor(2))).unwrap();
     let gathered = of_kind(&tree, OpKind::AllGather);
     assert_eq!(gathered.len(), 2 + 1);
     assert_eq!(gathered[0].operation.as_ref().unwrap().output.shape.dims(), [1, 2, 32]);

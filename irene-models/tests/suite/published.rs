@@ -66,6 +66,13 @@ fn dense_models_have_their_published_parameters() {
         "auto_map": {"AutoModelForCausalLM": "mosaicml/mpt-7b--modeling_mpt.MPTForCausalLM"}, "attn_config": {"alibi": true,
         "alibi_bias_max": 8, "attn_impl": "torch", "attn_type": "multihead_attention", "clip_qkv": null, "qk_ln": false},
         "embedding_fraction": 1.0, "learned_pos_emb": true, "logit_scale": null, "norm_type": "low_precision_layernorm"});
+    let gemma = json!({"head_dim": 256, "global_head_dim": 512, "num_global_key_value_heads": 4, "attention_k_eq_v": true,
+        "sliding_window": 1024, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "use_bidirectional_attention": "vision",
+        "vocab_size_per_layer_input": 262_144});
+    let kinds = |place: usize| if place % 5 == 4 { "full_attention" } else { "sliding_attention" };
+    let e2b = json!({"head_dim": 256, "global_head_dim": 512, "num_global_key_value_heads": null, "attention_k_eq_v": false,
+        "sliding_window": 512, "hidden_size_per_layer_input": 256, "num_kv_shared_layers": 20, "use_double_wide_mlp": true,
+        "enable_moe_block": false, "layer_types": (0..35).map(kinds).collect::<Vec<_>>()});
     // Windows of 4096 tokens are full.
     let models = [
         ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
@@ -89,6 +96,8 @@ fn dense_models_have_their_published_parameters() {
         ("StableLM 3B", "stablelm", [2560, 32, 32, 32, 6912, 50_304], json!({}), 2_795_443_200, 327_680),
         ("Minitron 4B", "nemotron", [3072, 32, 24, 8, 9216, 256_000], json!({}), 4_190_509_056, 131_072),
         ("VaultGemma 1B", "vaultgemma", [1152, 26, 4, 4, 6912, 256_000], json!({}), 1_038_741_120, 53_248),
+        ("Gemma 4 31B", "gemma4_text", [5376, 60, 32, 16, 21504, 262_144], gemma, 30_697_345_280, 81_920),
+        ("Gemma 4 E2B", "gemma4_text", [1536, 35, 8, 1, 6144, 262_144], e2b, 4_628_569_344, 6144),
         ("MPT 7B", "mpt", [4096, 32, 32, 0, 0, 50_432], mpt, 6_649_286_656, 524_288),
         ("StarCoder", "gpt_bigcode", [6144, 40, 48, 0, 0, 49_152], starcoder, 15_517_456_384, 20_480),
     ];
@@ -131,6 +140,10 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     let vision = json!({"head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768,
         "norm_topk_prob": true, "rope_scaling": {"rope_type": "default", "mrope_interleaved": true, "mrope_section": [24, 20, 20]}});
     let vision = config("qwen3_vl_moe_text", [2048, 48, 32, 4, 6144, 151_936], vision);
+    let gemma = json!({"global_head_dim": 512, "num_global_key_value_heads": 2, "attention_k_eq_v": true, "sliding_window": 1024,
+        "hidden_size_per_layer_input": 0, "enable_moe_block": true, "num_experts": 128, "top_k_experts": 8,
+        "moe_intermediate_size": 704});
+    let gemma = config("gemma4_text", [2816, 30, 16, 8, 2112, 262_144], gemma);
     let olmoe = config("olmoe", [2048, 16, 16, 16, 1024, 50_304], json!({}));
     let dots = json!({"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6, "moe_intermediate_size": 1408,
         "first_k_dense_replace": 1, "moe_layer_freq": 1, "sliding_window": null, "scoring_func": "noaux_tc"});
@@ -157,6 +170,7 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         ("GLM-4.7-Flash", flash, [29_943_393_920, 3_896_766_080], 54_144),
         ("GLM-4.5-Air", air, [106_852_251_264, 13_424_129_664], 188_416),
         ("MiniMax-M2", minimax, [228_689_764_864, 11_030_553_088], 253_952),
+        ("Gemma 4 26B-A4B", gemma, [25_233_141_760, 3_822_530_560], 20_480),
         ("OLMoE", olmoe, [6_919_161_856, 1_282_017_280], 131_072),
         ("dots.llm1", dots, [142_774_381_696, 14_016_588_928], 1_015_808),
         ("Solar Open 100B", solar, [102_651_799_552, 12_054_833_152], 196_608),
@@ -191,7 +205,20 @@ fn models_with_states_have_their_published_parameters_in_all_and_for_a_token() {
     let granite = json!({"shared_intermediate_size": 1536, "num_local_experts": 72, "num_experts_per_tok": 10, "mamba_d_state": 128,
         "position_embedding_type": "nope", "tie_word_embeddings": true, "layer_types": (0..40).map(kinds).collect::<Vec<_>>()});
     let granite = config("granitemoehybrid", [4096, 40, 32, 8, 768, 100_352], granite);
+    let bamba = json!({"attn_layer_indices": [9, 18, 27], "attn_rotary_emb": 64, "mamba_n_heads": 128, "mamba_d_head": 64,
+        "mamba_d_state": 128, "mamba_n_groups": 1, "mamba_conv_bias": true});
+    let bamba = config("bamba", [4096, 32, 32, 8, 14336, 128_256], bamba);
+    let falcon = json!({"head_dim": 64, "mamba_d_ssm": 1536, "mamba_n_heads": 24, "mamba_d_head": 64, "mamba_d_state": 128,
+        "mamba_use_mlp": true, "mlp_expansion_factor": 8, "attn_layer_indices": null, "ssm_multipliers": [0.5, 0.25, 1.0, 1.0, 1.0],
+        "mlp_multipliers": [0.5, 0.25], "lm_head_multiplier": 0.02, "embedding_multiplier": 5.6, "key_multiplier": 0.5});
+    let falcon = config("falcon_h1", [1024, 36, 8, 2, 2048, 32_784], falcon);
+    let codestral = json!({"num_heads": 128, "head_dim": 64, "state_size": 128, "n_groups": 8, "rms_norm": true,
+        "norm_before_gate": true, "residual_in_fp32": true, "use_conv_bias": true, "use_bias": false});
+    let codestral = config("mamba2", [4096, 64, 0, 0, 8192, 32_768], codestral);
     are_published([
+        ("Bamba 9B", bamba, [9_780_235_392; 2], 12_288),
+        ("Falcon-H1 0.5B", falcon, [521_411_104; 2], 18_432),
+        ("Codestral Mamba", codestral, [7_285_403_648; 2], 0),
         ("Nemotron 3 Nano", nemotron, [31_577_940_288, 3_580_076_352], 6144),
         ("Qwen3-Next", next, [79_674_391_296, 3_874_929_408], 24_576),
         ("Qwen3.5-35B-A3B", of_35b, [34_660_610_688, 3_454_988_928], 20_480),

@@ -113,3 +113,33 @@ fn a_pattern_of_layers_that_is_not_followed_is_refused() {
     assert!(refused("M-*M", "M-*").ends_with("field `hybrid_override_pattern`: names 3 of 4 layers"));
     assert!(refused(r#""n_groups":2"#, r#""n_groups":3"#).contains("3 groups do not divide 8 heads of states"));
 }
+
+#[test]
+fn granite_has_its_part_for_every_token_beside_the_experts() {
+    let layers = json!({"shared_intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["attention"]});
+    let granite = spec(config("granitemoehybrid", [32, 1, 4, 2, 24, 64], layers));
+    let tree = granite.trace(Size::new(1, 3)).unwrap();
+    let parameters = |scope: &str| tree.node(tree.find(scope).unwrap()).get(Quantity::NumParameters).unwrap();
+    assert_eq!(parameters("root.0.shared_mlp.input_linear"), f64::from(32 * 2 * 12));
+    assert_eq!(parameters("root.0.shared_mlp.output_linear"), f64::from(12 * 32));
+    assert_eq!(parameters("root.0.block_sparse_moe"), f64::from(4 * 32 + 4 * 3 * 24 * 32));
+}
+
+#[test]
+fn falcon_h1_keeps_states_beside_its_keys_and_values() {
+    let states = json!({"mamba_d_ssm": 24, "mamba_n_heads": 3, "mamba_d_head": 8, "mamba_d_state": 16});
+    let falcon = spec(config("falcon_h1", [32, 2, 4, 2, 40, 64], states));
+    let bytes = |tokens| falcon.cache_bytes(1, tokens, Precision::of(Format::BF16)).unwrap().unwrap();
+    // In each layer keys and values of two heads of 8 numbers, in 16 bits.
+    let of_token = 2 * 2 * 2 * 8 * 2;
+    assert_eq!(bytes(11) - bytes(10), of_token);
+    // A state of 24 x 16 numbers in 32 bits, and three tokens of 24 + 2 x 16 channels in 16.
+    assert_eq!(bytes(10) - 10 * of_token, 2 * (24 * 16 * 4 + 3 * (24 + 2 * 16) * 2));
+    // The way in to gates, channels and steps, the convolution, three numbers for each head, and the way out: there is no norm.
+    let of_states = 32 * (24 + 56 + 3) + 56 * 5 + 3 * 3 + 24 * 32;
+    for kernels in [Kernels::Eager, Kernels::Fused] {
+        let tree = falcon.trace(Run { kernels, ..Size::new(3, 1).after(7).into() }).unwrap();
+        let mamba = tree.node(tree.find("root.1.mamba").unwrap());
+        assert_eq!(mamba.get(Quantity::NumParameters), Some(f64::from(of_states)));
+    }
+}

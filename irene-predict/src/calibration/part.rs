@@ -137,12 +137,8 @@ impl PartData {
             }
             residuals.as_slice().to_vec()
         };
-        let priors: Vec<Prior> = constants.iter().map(|(_, spread)| Prior { value: 1.0, spread: *spread }).collect();
-        let steps = LevenbergMarquardt { rounds: 20, tolerance: 1e-4, most_damping: 1e4 };
-        let factors = ConstantsFit { steps, outlier: 3.0 }.fit(&priors, whitened);
+        let (factors, unlikeliness) = likeliest_factors(&constants, whitened);
         let law = with(&factors)?;
-        let distance = |(prior, factor): (&Prior, &f64)| 0.5 * prior.residual(factor.ln()).powi(2) + prior.spread.ln();
-        let unlikeliness = priors.iter().zip(&factors).map(distance).sum();
         let here = residuals(&law);
         let slopes: Vec<DVector<f64>> = constants
             .iter()
@@ -171,6 +167,16 @@ impl PartData {
             tokens: Default::default(),
         })
     }
+}
+
+/// The likeliest factors on the constants, and their [`PartData::unlikeliness`].
+fn likeliest_factors(constants: &[(String, f64)], whitened: impl Fn(&[f64]) -> Vec<f64>) -> (Vec<f64>, f64) {
+    let priors: Vec<Prior> = constants.iter().map(|(_, spread)| Prior { value: 1.0, spread: *spread }).collect();
+    let steps = LevenbergMarquardt { rounds: 20, tolerance: 1e-4, most_damping: 1e4 };
+    let factors = ConstantsFit { steps, outlier: 3.0 }.fit(&priors, whitened);
+    let distance = |(prior, factor): (&Prior, &f64)| 0.5 * prior.residual(factor.ln()).powi(2) + prior.spread.ln();
+    let unlikeliness = priors.iter().zip(&factors).map(distance).sum();
+    (factors, unlikeliness)
 }
 
 /// More than any machine draws.

@@ -1,6 +1,6 @@
 //! Calibrations by a few measured requests.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use irene_devices::{Catalogue, FROM_DATA_SHEET, constants_of, with_constants};
 use irene_predict::{
@@ -35,20 +35,29 @@ pub(crate) fn forecast(service: &Service, row: &RequestRow) -> Forecast {
     service.setting(row).unwrap().forecast().unwrap()
 }
 
+/// A row that takes so many times the time and the energy of the law.
+fn off_the_law(service: &Service, model: &str, running: f64, [time, energy]: [f64; 2]) -> RequestRow {
+    let asked = row(model, "vllm-0.11", Load::Concurrency(running), Figures::default());
+    let figures = forecast(service, &asked).figures;
+    let figures = Figures {
+        energy_per_token_j: figures.energy_per_token_j.map(|joules| energy * joules),
+        itl_s: figures.itl_s.map(|seconds| time * seconds),
+        ..Figures::default()
+    };
+    RequestRow { figures, ..asked }
+}
+
 /// Rows that take so many times the time and the power of the law.
 fn slower(time: f64, power: f64, count: usize) -> Vec<RequestRow> {
     let service = plain();
-    let of = |place: usize| {
-        let asked = row(MODELS[place % 3], "vllm-0.11", Load::Concurrency((2 << place) as f64), Figures::default());
-        let figures = forecast(&service, &asked).figures;
-        let figures = Figures {
-            energy_per_token_j: figures.energy_per_token_j.map(|joules| time * power * joules),
-            itl_s: figures.itl_s.map(|seconds| time * seconds),
-            ..Figures::default()
-        };
-        RequestRow { figures, ..asked }
-    };
+    let of = |place: usize| off_the_law(&service, MODELS[place % 3], (2 << place) as f64, [time, time * power]);
     (0..count).map(of).collect()
+}
+
+/// How far off a row's time the law is, in e-folds.
+fn time_off(row: &RequestRow, service: &Service) -> f64 {
+    let [time, ..] = Measured::of("", row, service).unwrap().residuals(Law::shipped());
+    time.unwrap().abs()
 }
 
 pub(crate) fn calibration(rows: &[RequestRow]) -> Calibration {
@@ -144,16 +153,7 @@ fn a_grid_of_repeatable_measurements_finds_the_constants_of_an_unusual_machine()
 /// Rows of one model that take what the law says, but for factors on the energy.
 fn at_loads(loads: &[f64], energy: impl Fn(usize) -> f64) -> Vec<RequestRow> {
     let service = plain();
-    let of = |(place, load): (usize, &f64)| {
-        let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(*load), Figures::default());
-        let figures = forecast(&service, &asked).figures;
-        let figures = Figures {
-            energy_per_token_j: figures.energy_per_token_j.map(|joules| energy(place) * joules),
-            itl_s: figures.itl_s,
-            ..Figures::default()
-        };
-        RequestRow { figures, ..asked }
-    };
+    let of = |(place, load): (usize, &f64)| off_the_law(&service, MODELS[0], *load, [1.0, energy(place)]);
     loads.iter().enumerate().map(of).collect()
 }
 
@@ -286,9 +286,8 @@ fn a_limit_on_the_power_takes_as_long_in_a_measurement_as_in_a_forecast() {
     let [limited, free] = [&service, &plain()].map(|by| forecast(by, &asked).figures.latency_s);
     assert!(limited > 1.2 * free, "{limited} {free}");
     let figures = Figures { latency_s: Some(limited), ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &service).unwrap();
-    let [time, ..] = measured.residuals(Law::shipped());
-    assert!(time.unwrap().abs() < 0.05, "{time:?}");
+    let off = time_off(&RequestRow { figures, ..asked }, &service);
+    assert!(off < 0.05, "{off}");
 }
 
 #[test]
@@ -372,9 +371,8 @@ fn the_latency_of_a_request_tells_more_than_the_time_between_its_tokens() {
     let known = forecast(&plain(), &asked).figures;
     let itl_s = known.itl_s.map(|seconds| 2.0 * seconds);
     let figures = Figures { latency_s: Some(known.latency_s), itl_s, ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &plain()).unwrap();
-    let [time, ..] = measured.residuals(Law::shipped());
-    assert!(time.unwrap().abs() < 1e-6, "{time:?}");
+    let off = time_off(&RequestRow { figures, ..asked }, &plain());
+    assert!(off < 1e-6, "{off}");
 }
 
 #[test]
@@ -383,9 +381,8 @@ fn arrivals_at_a_rate_are_as_many_at_once_as_their_latency_tells() {
     let asked = row(MODELS[0], "vllm-0.11", Load::Rate(8.0), Figures::default());
     let found = forecast(&service, &asked);
     let figures = Figures { latency_s: Some(found.figures.latency_s), ..Figures::default() };
-    let measured = Measured::of("", &RequestRow { figures, ..asked }, &service).unwrap();
-    let [time, ..] = measured.residuals(Law::shipped());
-    assert!(time.unwrap().abs() < 0.05, "{time:?}");
+    let off = time_off(&RequestRow { figures, ..asked }, &service);
+    assert!(off < 0.05, "{off}");
 }
 
 #[test]
@@ -394,9 +391,8 @@ fn a_server_that_fell_behind_ran_as_many_requests_as_its_tokens_tell() {
     let figures =
         Figures { latency_s: Some(100.0), itl_s: known.itl_s, tokens_per_s: known.tokens_per_s, ..Figures::default() };
     let late = row(MODELS[0], "vllm-0.11", Load::Rate(1000.0), figures);
-    let measured = Measured::of("", &late, &plain()).unwrap();
-    let [time, ..] = measured.residuals(Law::shipped());
-    assert!(time.unwrap().abs() < 0.3, "{time:?}");
+    let off = time_off(&late, &plain());
+    assert!(off < 0.3, "{off}");
     let queue_alone = RequestRow { figures: Figures { itl_s: None, ..figures }, ..late };
     let fault = Measured::of("", &queue_alone, &plain()).unwrap_err();
     assert!(fault.column == "rate" && fault.to_string().contains("itl_s"), "{fault}");
@@ -404,9 +400,7 @@ fn a_server_that_fell_behind_ran_as_many_requests_as_its_tokens_tell() {
 
 /// The public measurements that the law is fitted to.
 fn measurements() -> Vec<Measured> {
-    let folder =
-        PathBuf::from(std::env::var_os("IRENE_DATA").expect("IRENE_DATA names the folder of data")).join("llm");
-    let of_file = |file: &str| match PublicFile::read(&folder.join(file)).unwrap().unwrap().data {
+    let of_file = |file: &str| match PublicFile::read(&crate::machines::data(file)).unwrap().unwrap().data {
         PublicData::Requests(measured, _) => measured,
         other => panic!("{file}: {other:?}"),
     };

@@ -5,7 +5,7 @@ use irene_predict::{
     Device, Engine, Error, Forecast, Host, Law, Load, ModelSpec, Note, Request, Service, ServiceOptions, forecast,
 };
 use irene_requests::RequestRow;
-use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Size};
+use irene_tree::{Format, Kernels, NodeId, Parallel, Precision, Quantity, Size, Tree};
 use proptest::prelude::*;
 
 pub(crate) const MODELS: [&str; 3] = ["meta-llama/Llama-3.1-8B", "Qwen/Qwen3-30B-A3B", "google/gemma-2-2b-it"];
@@ -53,6 +53,11 @@ impl Case {
         forecast(&self.spec, &self.device, self.engine, &request, &self.law)
     }
 
+    /// What is asked for in full.
+    pub(crate) fn asked(&self, request: &Request) -> Forecast {
+        forecast(&self.spec, &self.device, self.engine, request, &self.law).unwrap()
+    }
+
     pub(crate) fn good(&self, load: Load, prompt: usize, generated: usize) -> Forecast {
         self.of(load, prompt, generated).unwrap()
     }
@@ -70,7 +75,22 @@ fn load(is_steady: bool, sequences: usize) -> Load {
 
 /// At least as much, but for the last bits.
 pub(crate) fn is_at_least(more: f64, less: f64) -> bool {
-    more >= less * (1.0 - 1e-9)
+    more.is_finite() && more >= less * (1.0 - 1e-9)
+}
+
+/// A tree of so many joules, in which each node has its own part and those of its children, and none of them is below nothing.
+pub(crate) fn adds_up(tree: &Tree, whole: f64) -> Result<(), TestCaseError> {
+    tree.check().unwrap();
+    let energy = |id: NodeId| tree.node(id).get(Quantity::PredictedEnergy).unwrap();
+    prop_assert!((energy(NodeId::ROOT) - whole).abs() <= 1e-9 * whole);
+    for id in tree.ids() {
+        let node = tree.node(id);
+        let own = node.get(Quantity::OwnEnergy).unwrap_or(0.0);
+        let parts: f64 = tree.children(id).map(|part| tree.node(part).times() * energy(part)).sum();
+        prop_assert!(tree.is_leaf(id) || (own + parts - energy(id)).abs() <= 1e-9 * whole);
+        prop_assert!(own >= -1e-9 * whole && energy(id) >= -1e-9 * whole, "{} {own} of {whole}", node.scope());
+    }
+    Ok(())
 }
 
 proptest! {
@@ -149,18 +169,8 @@ proptest! {
     ) {
         let found = case.good(load(is_steady, sequences), prompt, generated);
         let tree = found.tree(&case.spec, &case.device, case.engine, &case.law, false).unwrap();
-        tree.check().unwrap();
-        let energy = |node: &irene_tree::Node| node.get(Quantity::PredictedEnergy).unwrap();
         let whole = found.figures.energy_per_request_j * found.requests();
-        prop_assert!((energy(tree.root()) - whole).abs() <= 1e-9 * whole);
-        for id in tree.ids() {
-            let node = tree.node(id);
-            let own = node.get(Quantity::OwnEnergy).unwrap_or(0.0);
-            let parts: f64 = tree.children(id).map(|part| tree.node(part).times() * energy(tree.node(part))).sum();
-            prop_assert!(tree.is_leaf(id) || (own + parts - energy(node)).abs() <= 1e-9 * whole);
-            prop_assert!(energy(node) >= -1e-9 * whole, "{} {}", node.scope(), energy(node));
-            prop_assert!(own >= -1e-9 * whole, "{} {own} of {whole}", node.scope());
-        }
+        adds_up(&tree, whole)?;
         // Nothing stands still, so the root has no part of its own.
         let own = tree.root().get(Quantity::OwnEnergy).unwrap();
         prop_assert!(generated == 0 || own.abs() <= 1e-6 * whole, "{own} of {whole}");
@@ -277,7 +287,7 @@ fn what_does_not_fit_is_refused_with_what_would_help() {
         precision: Precision { weights, ..Precision::of(Format::BF16) },
         ..request(Load::Sequences(1), 100, 10)
     };
-    assert!(forecast(&on_h100.spec, &on_h100.device, on_h100.engine, &narrow, &on_h100.law).is_ok());
+    on_h100.asked(&narrow);
 }
 
 #[test]
@@ -307,8 +317,7 @@ fn copies_wait_for_the_one_with_the_most_sequences() {
     let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
     let of = |sequences: usize| {
         let parallel = Parallel { data: 8, ..Parallel::default() };
-        let request = Request { parallel, ..request(Load::Sequences(sequences), 500, 50) };
-        forecast(&case.spec, &case.device, case.engine, &request, &case.law).unwrap().figures
+        case.asked(&Request { parallel, ..request(Load::Sequences(sequences), 500, 50) }).figures
     };
     let [eight, eleven, sixteen] = [8, 11, 16].map(of);
     assert!(eight.latency_s < eleven.latency_s && eleven.latency_s == sixteen.latency_s, "{eleven:?} {sixteen:?}");
@@ -322,8 +331,7 @@ fn a_model_that_generates_nothing_is_a_pass() {
     assert_eq!((found.figures.energy_per_token_j, found.figures.ttft_s, found.token), (None, None, None));
     assert!(found.figures.latency_s > 0.0 && found.memory.most_sequences > 8);
     let f32 = Request { precision: Precision::F32, kernels: Kernels::Eager, ..request(Load::Sequences(8), 384, 0) };
-    let slower = forecast(&case.spec, &case.device, case.engine, &f32, &case.law).unwrap();
-    assert!(slower.figures.latency_s > 2.0 * found.figures.latency_s);
+    assert!(case.asked(&f32).figures.latency_s > 2.0 * found.figures.latency_s);
 }
 
 #[test]
@@ -363,9 +371,8 @@ fn a_lower_power_limit_takes_time_once_a_lower_voltage_saves_no_more() {
 fn copies_with_nothing_to_do_draw_what_idle_devices_draw() {
     for (device, data) in [("a40", 8), ("a40", 2), ("l40s", 8), ("h100-sxm", 4)] {
         let case = Case::new("google/gemma-2-2b-it", device, "vllm-0.11");
-        let request =
-            Request { parallel: Parallel { data, ..Parallel::default() }, ..request(Load::Sequences(1), 200, 50) };
-        let found = forecast(&case.spec, &case.device, case.engine, &request, &case.law).unwrap().figures;
+        let parallel = Parallel { data, ..Parallel::default() };
+        let found = case.asked(&Request { parallel, ..request(Load::Sequences(1), 200, 50) }).figures;
         let idle = data as f64 * case.device.idle_w.unwrap();
         assert!(is_at_least(found.power_w, idle), "{data} of {device}: {} of {idle} W", found.power_w);
     }
@@ -378,7 +385,7 @@ fn a_format_without_a_unit_is_said() {
         precision: Precision { weights: Format::F8E4M3, ..Precision::of(Format::BF16) },
         ..request(Load::Sequences(1), 64, 16)
     };
-    let found = forecast(&case.spec, &case.device, case.engine, &request, &case.law).unwrap();
+    let found = case.asked(&request);
     assert!(found.notes[0].to_string().contains("has no unit on t4"), "{:?}", found.notes);
     assert_eq!(found.notes[0].mark(), "format_fallback");
 }

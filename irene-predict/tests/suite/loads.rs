@@ -1,6 +1,6 @@
 //! How many requests run at once: waves of a batch, prompts among steps, copies with nothing to do.
 
-use irene_predict::{Error, Figures, Host, Load, ModelSpec, Request, Service, ServiceOptions, forecast};
+use irene_predict::{Error, Figures, Host, Load, ModelSpec, Request, Service, ServiceOptions};
 use irene_requests::RequestRow;
 use irene_tree::Parallel;
 
@@ -82,8 +82,7 @@ fn copies_with_nothing_to_do_draw_what_a_loaded_model_draws() {
     let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
     let watts = |data: usize| {
         let parallel = Parallel { data, ..Parallel::default() };
-        let request = Request { parallel, ..request(Load::Concurrency(1.0), 512, 256) };
-        forecast(&case.spec, &case.device, case.engine, &request, &case.law).unwrap().figures.power_w
+        case.asked(&Request { parallel, ..request(Load::Concurrency(1.0), 512, 256) }).figures.power_w
     };
     let waiting = (case.law.power.loaded_share * case.device.tdp_w).max(case.device.idle_w.unwrap());
     assert!((watts(8) / (watts(1) + 7.0 * waiting) - 1.0).abs() < 1e-9, "{} {} {waiting}", watts(8), watts(1));
@@ -143,18 +142,6 @@ fn energy_at_a_rate_is_power_by_rate_also_at_the_ends_of_its_interval() {
         let [low, _] = of_gpu.interval;
         // The power of a device that has nothing to do was measured.
         assert!(rate > 0.1 || low.power_w > 0.9 * case.device.idle_w.unwrap(), "{low:?}");
-    }
-}
-
-#[test]
-fn a_machine_that_draws_nothing_is_no_machine() {
-    let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
-    let of_gpu = case.good(Load::Concurrency(256.0), 512, 256);
-    let wall = of_gpu.clone().at_the_wall(Host::Watts(0.0), &case.device, &case.law).unwrap();
-    let [alone, wall] = [of_gpu, wall].map(|found| found.interval);
-    for (alone, wall) in alone.iter().zip(&wall) {
-        assert!((alone.power_w / wall.power_w - 1.0).abs() < 1e-9, "{alone:?} {wall:?}");
-        assert!((alone.energy_per_request_j / wall.energy_per_request_j - 1.0).abs() < 1e-9, "{alone:?} {wall:?}");
     }
 }
 

@@ -9,7 +9,8 @@ use irene_requests::{PercentErrors, RequestRow};
 use irene_tree::{Format, Size, irene_csv};
 use serde::Deserialize;
 
-fn data(file: &str) -> PathBuf {
+/// A file of the public data.
+pub(crate) fn data(file: &str) -> PathBuf {
     PathBuf::from(std::env::var_os("IRENE_DATA").expect("IRENE_DATA names the folder of data")).join("llm").join(file)
 }
 
@@ -57,15 +58,17 @@ fn servers_of_mlperf_draw_what_the_law_says() {
     assert!(logs.len() >= 10 && bias.abs() < 0.25 && spread < 1.5 * Law::shipped().host.spread, "{bias} {spread}");
 }
 
+/// A whole model of NeuSight's measurements.
 #[derive(Deserialize)]
-struct ModelRow {
-    device: String,
-    model: String,
-    mode: String,
-    seq: usize,
-    batch: usize,
-    variant: String,
+pub(crate) struct ModelRow {
+    pub(crate) device: String,
+    pub(crate) model: String,
+    pub(crate) mode: String,
+    pub(crate) seq: usize,
+    pub(crate) batch: usize,
+    pub(crate) variant: String,
     fw_ms: f64,
+    pub(crate) e2e_ms: f64,
 }
 
 #[test]

@@ -5,6 +5,8 @@ use irene_devices::{Catalogue, Engine, Law};
 use irene_predict::{ModelSpec, Run, TrainingForecast, TrainingLength, forecast_training};
 use irene_tree::{Checkpoint, Format, Kernels, Parallel, Precision, Size, Training};
 
+use crate::machines::{ModelRow, data};
+
 /// A model that was trained, and how.
 struct Published {
     name: &'static str,
@@ -39,9 +41,9 @@ fn gpt(width: usize, layers: usize, heads: usize, vocabulary: usize) -> String {
 }
 
 fn published() -> Vec<Published> {
-    let of = |name, model: &str, device, size, parallel, tokens, figure| Published {
+    let of = |name: &'static str, device, size, parallel, tokens, figure| Published {
         name,
-        model: model.to_owned(),
+        model: name.to_owned(),
         device,
         format: Format::BF16,
         kernels: Kernels::Fused,
@@ -51,64 +53,31 @@ fn published() -> Vec<Published> {
         tokens,
         figure,
     };
-    let tensor = |tensor, pipeline, data| Parallel { tensor, pipeline, data, ..Parallel::default() };
-    let megatron = |name, model: String, size, parallel, tflops| Published {
-        format: Format::F16,
+    let spread = |tensor, pipeline, data| Parallel { tensor, pipeline, data, ..Parallel::default() };
+    let eager = |format, model: String, of: Published| Published {
+        format,
         kernels: Kernels::Eager,
         checkpoint: Checkpoint::Layer,
         model,
-        ..of(name, "", "a100-sxm-80gb", size, parallel, 1e9, Figure::Tflops(tflops))
+        ..of
     };
+    let megatron = |name, model, size, parallel, tflops| {
+        eager(Format::F16, model, of(name, "a100-sxm-80gb", size, parallel, 1e9, Figure::Tflops(tflops)))
+    };
+    let v100s = of("GPT-3 on V100", "v100-sxm2-32gb", [1, 2048, 96], spread(8, 16, 1), 300e9, Figure::Mwh(1170.0));
+    let bloom = of("bloom", "a100-sxm-80gb", [8, 2048, 256], spread(4, 12, 8), 366e9, Figure::Mwh(433.0));
+    let llama =
+        |name, device, size, parallel, tokens, hours| of(name, device, size, parallel, tokens, Figure::GpuHours(hours));
     vec![
-        of(
-            "Llama-2-7B",
-            "meta-llama/Llama-2-7b-hf",
-            "a100-sxm-80gb",
-            [1, 4096, 4],
-            tensor(2, 1, 1),
-            2e12,
-            Figure::GpuHours(184_320.0),
-        ),
-        of(
-            "Llama-2-70B",
-            "meta-llama/Llama-2-70b-hf",
-            "a100-sxm-80gb",
-            [1, 4096, 32],
-            tensor(8, 4, 1),
-            2e12,
-            Figure::GpuHours(1_720_320.0),
-        ),
-        of(
-            "Llama-3.1-8B",
-            "meta-llama/Llama-3.1-8B",
-            "h100-sxm",
-            [1, 8192, 4],
-            tensor(4, 1, 1),
-            15e12,
-            Figure::GpuHours(1.46e6),
-        ),
-        of("GPT-2 by nanoGPT", "gpt2", "a100-sxm-40gb", [96, 1024, 5], tensor(1, 1, 8), 300e9, Figure::GpuHours(768.0)),
-        megatron("GPT 1.7B by Megatron-LM", gpt(2304, 24, 24, 51_200), [256, 2048, 2], tensor(1, 1, 32), 137.0),
-        megatron("GPT 7.5B by Megatron-LM", gpt(4096, 36, 32, 51_200), [128, 2048, 4], tensor(4, 1, 32), 142.0),
-        Published {
-            checkpoint: Checkpoint::Layer,
-            kernels: Kernels::Eager,
-            ..of("BLOOM-176B", "bloom", "a100-sxm-80gb", [8, 2048, 256], tensor(4, 12, 8), 366e9, Figure::Mwh(433.0))
-        },
-        Published {
-            format: Format::F16,
-            kernels: Kernels::Eager,
-            checkpoint: Checkpoint::Layer,
-            ..of(
-                "GPT-3 on V100",
-                &gpt(12_288, 96, 96, 50_257),
-                "v100-sxm2-32gb",
-                [1, 2048, 96],
-                tensor(8, 16, 1),
-                300e9,
-                Figure::Mwh(1170.0),
-            )
-        },
+        llama("meta-llama/Llama-2-7b-hf", "a100-sxm-80gb", [1, 4096, 4], spread(2, 1, 1), 2e12, 184_320.0),
+        llama("meta-llama/Llama-2-70b-hf", "a100-sxm-80gb", [1, 4096, 32], spread(8, 4, 1), 2e12, 1_720_320.0),
+        llama("meta-llama/Llama-3.1-8B", "h100-sxm", [1, 8192, 4], spread(4, 1, 1), 15e12, 1.46e6),
+        // By nanoGPT.
+        of("gpt2", "a100-sxm-40gb", [96, 1024, 5], spread(1, 1, 8), 300e9, Figure::GpuHours(768.0)),
+        megatron("GPT 1.7B by Megatron-LM", gpt(2304, 24, 24, 51_200), [256, 2048, 2], spread(1, 1, 32), 137.0),
+        megatron("GPT 7.5B by Megatron-LM", gpt(4096, 36, 32, 51_200), [128, 2048, 4], spread(4, 1, 32), 142.0),
+        eager(Format::BF16, bloom.model.clone(), bloom),
+        eager(Format::F16, gpt(12_288, 96, 96, 50_257), v100s),
     ]
 }
 
@@ -154,25 +123,12 @@ fn published_runs_of_training_are_hit_within_a_factor() {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct SharedRow {
-    device: String,
-    model: String,
-    mode: String,
-    seq: usize,
-    batch: usize,
-    variant: String,
-    e2e_ms: f64,
-}
-
 /// Copies, shares of each layer and stages of GPT-2-large and a GPT-3 shape on four GPUs: forward and backward pass, without the update.
 #[test]
 #[ignore = "needs the public data (IRENE_DATA)"]
 fn steps_on_four_gpus_are_predicted() {
-    let folder = std::env::var_os("IRENE_DATA").unwrap();
-    let path = std::path::PathBuf::from(folder).join("llm/neusight_models.csv");
     let mut errors = Vec::new();
-    for row in irene_devices::read_measurements::<SharedRow>(&path).unwrap() {
+    for row in irene_devices::read_measurements::<ModelRow>(&data("neusight_models.csv")).unwrap() {
         let parallel = match row.variant.as_str() {
             "dp4" => Parallel { data: 4, ..Parallel::default() },
             "tp4" => Parallel { tensor: 4, ..Parallel::default() },

@@ -148,29 +148,21 @@ fn linearised<L: Transferable>(known: &[Known<'_, L>], shifts: DVector<f64>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EnergyLaw, TimeCurve};
+    use super::super::{
+        TimeCurve,
+        primitive::tests::{TIME, by_law, scaled},
+    };
     use super::*;
 
-    fn samples(law: &TimeCurve, energy: &EnergyLaw) -> Vec<Sample> {
-        let sample = |i: i32| {
-            let size = 1.5f64.powi(i % 12);
-            let shape = [if i < 12 { 20.0 } else { 1.0 } * size, size, 0.0, 1.0];
-            let seconds = law.seconds(&shape);
-            let log_energy = energy.joules(&shape, seconds).ln();
-            Sample { shape, log_time: seconds.ln(), log_energy, log_gpu_energy: None, count: 1.0, energy_count: 1.0 }
-        };
-        (0..24).map(sample).collect()
+    fn samples(law: &TimeCurve) -> Vec<Sample> {
+        by_law(law, |_| 1.0)
     }
 
     #[test]
     fn a_machine_that_is_scaled_as_a_whole_is_found() {
-        let here = TimeCurve { launch: 3e-5, per_mflop: 2e-7, per_mib: 8e-6 };
-        let energy = EnergyLaw { power: 90.0, per_mflop: 3e-5, per_mib: 8e-4 };
         let there = TimeCurve { launch: 6e-5, per_mflop: 1e-7, per_mib: 4e-6 };
-        let samples = samples(&there, &energy);
-        let targets = samples.iter().map(|sample| sample.log_time).collect();
-        let shifts = fit(&[Known { law: here, samples: &samples, targets, counts: vec![1.0; 24] }], &[[0.0; 3]]);
-        let found = shifted(&here, &shifts.shared, &shifts.own[0]);
+        let shifts = fit(&[known(TIME, &samples(&there), 1.0)], &[[0.0; 3]]);
+        let found = shifted(&TIME, &shifts.shared, &shifts.own[0]);
         for (found, truth) in found.coefficients().into_iter().zip(there.coefficients()) {
             assert!((found / truth - 1.0).abs() < 0.05, "{found} {truth}");
         }
@@ -178,16 +170,9 @@ mod tests {
         assert!(shifts.shared[0] > 3.0 * shifts.own[0][0].abs(), "{:?} {:?}", shifts.shared, shifts.own);
     }
 
-    const HERE: TimeCurve = TimeCurve { launch: 3e-5, per_mflop: 2e-7, per_mib: 8e-6 };
-    const ENERGY: EnergyLaw = EnergyLaw { power: 90.0, per_mflop: 3e-5, per_mib: 8e-4 };
-
     fn known<'a>(law: TimeCurve, samples: &'a [Sample], count: f64) -> Known<'a, TimeCurve> {
         let targets = samples.iter().map(|sample| sample.log_time).collect();
         Known { law, samples, targets, counts: vec![count; samples.len()] }
-    }
-
-    fn scaled(by: f64) -> TimeCurve {
-        TimeCurve::with(HERE.coefficients().map(|coefficient| by * coefficient))
     }
 
     #[test]
@@ -198,16 +183,16 @@ mod tests {
 
     #[test]
     fn the_scale_of_a_machine_is_the_median_of_all_errors() {
-        let (twice, thrice) = (samples(&scaled(2.0), &ENERGY), samples(&scaled(3.0), &ENERGY));
-        let off = scale(&[known(HERE, &twice, 1.0), known(HERE, &thrice[..5], 1.0)]);
+        let (twice, thrice) = (samples(&scaled(2.0)), samples(&scaled(3.0)));
+        let off = scale(&[known(TIME, &twice, 1.0), known(TIME, &thrice[..5], 1.0)]);
         assert!((off - 2f64.ln()).abs() < 1e-9, "{off}");
         assert_eq!(scale::<TimeCurve>(&[]), 0.0);
     }
 
     #[test]
     fn a_primitive_that_differs_from_the_machine_has_a_shift_of_its_own() {
-        let (slow, slower) = (samples(&scaled(2.0), &ENERGY), samples(&scaled(3.0), &ENERGY));
-        let all = [known(HERE, &slow, 1.0), known(HERE, &slow, 1.0), known(HERE, &slower, 1.0)];
+        let (slow, slower) = (samples(&scaled(2.0)), samples(&scaled(3.0)));
+        let all = [known(TIME, &slow, 1.0), known(TIME, &slow, 1.0), known(TIME, &slower, 1.0)];
         let shifts = fit(&all, &[[0.0; 3]]);
         let total = |place: usize| shifts.shared[2] + shifts.own[place][2];
         assert!((total(0) - 2f64.ln()).abs() < 0.05, "{:?} {:?}", shifts.shared, shifts.own);
@@ -217,8 +202,8 @@ mod tests {
 
     #[test]
     fn the_start_that_suits_the_data_is_taken_and_is_part_of_the_shift() {
-        let far = samples(&scaled(200.0), &ENERGY);
-        let all = [known(HERE, &far, 1.0)];
+        let far = samples(&scaled(200.0));
+        let all = [known(TIME, &far, 1.0)];
         let start = [200f64.ln(); 3];
         let (near, without) = (fit(&all, &[[0.0; 3], start]), fit(&all, &[[0.0; 3]]));
         assert!(near.loss < 1e-6 && without.loss > 1.0, "{} {}", near.loss, without.loss);
@@ -233,8 +218,8 @@ mod tests {
     #[test]
     fn damping_shortens_a_step_and_none_is_longer_than_an_e_fold() {
         let step = |factor: f64, damping: f64| {
-            let there = samples(&scaled(factor), &ENERGY);
-            let all = [known(HERE, &there, 1.0)];
+            let there = samples(&scaled(factor));
+            let all = [known(TIME, &there, 1.0)];
             let at = linearised(&all, DVector::zeros(6));
             let step = -stepped(&all, &at, damping).unwrap().shifts;
             (at, step)
@@ -254,13 +239,13 @@ mod tests {
     #[test]
     fn slope_and_matrix_are_the_derivatives_of_the_loss() {
         const STEP: f64 = 1e-5;
-        let (twice, same) = (samples(&scaled(2.0), &ENERGY), samples(&HERE, &ENERGY));
+        let (twice, same) = (samples(&scaled(2.0)), samples(&TIME));
         let moved = |shifts: &[f64], place: usize, by: f64| {
             let mut shifts = DVector::from_column_slice(shifts);
             shifts[place] += by;
             shifts
         };
-        let far = [known(HERE, &twice, 0.1), known(scaled(1.5), &same[..3], 1.0)];
+        let far = [known(TIME, &twice, 0.1), known(scaled(1.5), &same[..3], 1.0)];
         let at: Vec<f64> = (0..9).map(|i| 0.1 * f64::from(i) - 0.3).collect();
         let exact = linearised(&far, DVector::from_column_slice(&at));
         for i in 0..9 {
@@ -268,7 +253,7 @@ mod tests {
             let slope = (ends[0] - ends[1]) / (4.0 * STEP);
             assert!((slope - exact.slope[i]).abs() < 1e-5 * (1.0 + slope.abs()), "{i}: {slope} {}", exact.slope[i]);
         }
-        let near = [known(HERE, &same, 0.1), known(HERE, &same[..3], 1.0)];
+        let near = [known(TIME, &same, 0.1), known(TIME, &same[..3], 1.0)];
         let exact = linearised(&near, DVector::zeros(9));
         assert!(exact.loss < 1e-12);
         for i in 0..9 {

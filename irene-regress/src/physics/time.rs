@@ -157,7 +157,7 @@ impl Transferable for TimeCurve {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tests::sample, *};
 
     const TRUTH: TimeCurve = TimeCurve { launch: 4e-3, per_mflop: 6e-5, per_mib: 1e-3 };
 
@@ -166,16 +166,7 @@ mod tests {
             let size = 1.2f64.powi(i % 30);
             [size * if i < 30 { 20.0 } else { 2.0 }, size, 0.0, 1.0]
         });
-        shapes
-            .map(|shape| Sample {
-                shape,
-                log_time: TRUTH.seconds(&shape).ln(),
-                log_energy: 0.0,
-                log_gpu_energy: None,
-                count: 1.0,
-                energy_count: 1.0,
-            })
-            .collect()
+        shapes.map(|shape| sample(shape, TRUTH.seconds(&shape), 1.0)).collect()
     }
 
     #[test]
@@ -195,7 +186,7 @@ mod tests {
             .map(|place| {
                 let size = 1e3 * 1.2f64.powi(place);
                 let seconds = 1e-3 * size * (1.0 + 100.0 / size);
-                super::super::tests::sample([0.0, size, 0.0, 1.0], seconds, 1.0)
+                sample([0.0, size, 0.0, 1.0], seconds, 1.0)
             })
             .collect();
         let alone = TimeCurve::fit(&large);
@@ -246,7 +237,7 @@ mod tests {
 
     /// A sample that takes so many e-folds longer than the law says.
     fn off(shape: Shape, by: f64) -> Sample {
-        super::super::tests::sample(shape, TRUTH.seconds(&shape) * by.exp(), 1.0)
+        sample(shape, TRUTH.seconds(&shape) * by.exp(), 1.0)
     }
 
     /// The steps of launch, FLOPs and bytes from the law, in e-folds.
@@ -263,8 +254,7 @@ mod tests {
 
     #[test]
     fn the_search_begins_at_the_least_latency_and_half_the_usual_times_by_work() {
-        let at =
-            |flops: f64, bytes: f64, seconds: f64| super::super::tests::sample([flops, bytes, 0.0, 1.0], seconds, 1.0);
+        let at = |flops: f64, bytes: f64, seconds: f64| sample([flops, bytes, 0.0, 1.0], seconds, 1.0);
         let samples = [at(0.0, 0.0, 3.0), at(2.0, 0.0, 4.0), at(4.0, 1.0, 16.0), at(1.0, 0.0, 6.0)];
         close(&TimeCurve::guess(&samples).coefficients(), &[3.0, 2.0, 8.0]);
         close(&TimeCurve::guess(&samples[..1]).coefficients(), &[3.0, 0.0, 0.0]);

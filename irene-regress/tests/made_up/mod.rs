@@ -4,8 +4,8 @@
 use std::sync::OnceLock;
 
 use irene_models::ModelSpec;
-use irene_regress::{DeviceProfile, PaperTrainer, Predictor, Provenance, Strategy as Rule, Track, Trainer};
-use irene_tree::{Quantity, Size, Tree};
+use irene_regress::{DeviceProfile, Evaluation, PaperTrainer, Predictor, Provenance, Strategy as Rule, Track, Trainer};
+use irene_tree::{Node, Quantity, Size, Tree};
 
 pub(crate) fn traced(spec: &ModelSpec, batch_size: usize, seq_len: usize) -> Tree {
     let tree = spec.trace(Size::new(batch_size, seq_len)).unwrap();
@@ -59,8 +59,12 @@ pub(crate) fn data() -> &'static [Tree] {
 }
 
 pub(crate) fn train(trainer: &dyn Trainer) -> DeviceProfile {
-    let predictor = trainer.train(&data().iter().collect::<Vec<_>>()).unwrap();
-    DeviceProfile { predictor, provenance: Provenance::new("made up", data()) }
+    trained_on(data(), trainer)
+}
+
+pub(crate) fn trained_on(trees: &[Tree], trainer: &dyn Trainer) -> DeviceProfile {
+    let predictor = trainer.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+    DeviceProfile { predictor, provenance: Provenance::new("made up", trees) }
 }
 
 pub(crate) fn trainers() -> Vec<Box<dyn Trainer>> {
@@ -74,4 +78,30 @@ pub(crate) fn predicted(predictor: &dyn Predictor, tree: &Tree) -> Tree {
     let mut tree = tree.clone();
     predictor.predict(&mut tree).unwrap();
     tree
+}
+
+/// The errors of a predictor on trees.
+pub(crate) fn evaluated(predictor: &dyn Predictor, trees: &[Tree]) -> Evaluation {
+    let mut evaluation = Evaluation::default();
+    trees.iter().for_each(|tree| evaluation.add(&predicted(predictor, tree)).unwrap());
+    evaluation
+}
+
+/// The energy that is predicted of a node over the one that was measured.
+pub(crate) fn ratio(node: &Node) -> f64 {
+    node.get(Quantity::PredictedEnergy).unwrap() / node.get(Quantity::GroundTruthEnergy).unwrap()
+}
+
+/// The made-up trees with each node changed.
+pub(crate) fn changed(change: impl Fn(&mut Node)) -> Vec<Tree> {
+    let mut trees = data().to_vec();
+    trees.iter_mut().for_each(|tree| tree.nodes_mut().iter_mut().for_each(&change));
+    trees
+}
+
+/// Multiplies all that was measured of a node's cost.
+pub(crate) fn scale(node: &mut Node, factor: f64) {
+    for quantity in [Quantity::Latency, Quantity::GpuEnergy, Quantity::GroundTruthEnergy] {
+        node.set(quantity, factor * node.get(quantity).unwrap());
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use irene_regress::{DeviceProfile, Evaluation, Provenance, Track, Trainer};
+use irene_regress::{DeviceProfile, Evaluation, Track};
 use irene_tree::{Level, Quantity, Tree};
 
 /// Another machine, as factors on the first.
@@ -111,8 +111,7 @@ fn with_few(there: &[Tree], count: usize) -> [[f64; 3]; 2] {
         };
         let (few, rest) = (of(true), of(false));
         let carried = here.calibrated(&few, "there").unwrap();
-        let predictor = Track::Specs.train(&few.iter().collect::<Vec<_>>()).unwrap();
-        let anew = DeviceProfile { predictor, provenance: Provenance::new("there", &few) };
+        let anew = crate::made_up::trained_on(&few, &Track::Specs);
         for (sums, profile) in sums.iter_mut().zip([&carried, &anew]) {
             for (sum, error) in sums.iter_mut().zip(errors(profile, &rest).1) {
                 *sum += error / CHOICES as f64;

@@ -2,11 +2,11 @@
 
 use irene_features::FeatureSet;
 use irene_regress::{
-    Ablation, DeviceProfile, Error, LeaveOut, PaperTrainer, Provenance, Strategy, Track, Trainer, Tried, crossvalidate,
+    Ablation, DeviceProfile, Error, LeaveOut, PaperTrainer, Strategy, Track, Trainer, Tried, crossvalidate,
 };
 use irene_tree::{Level, Quantity, Tree};
 
-use crate::made_up::data;
+use crate::made_up::{data, trained_on, trainers};
 
 /// The data without a figure of some nodes.
 fn without(quantities: &[Quantity], of: impl Fn(usize, &irene_tree::Node) -> bool) -> Vec<Tree> {
@@ -17,12 +17,6 @@ fn without(quantities: &[Quantity], of: impl Fn(usize, &irene_tree::Node) -> boo
         }
     }
     trees
-}
-
-fn trainers() -> Vec<Box<dyn Trainer>> {
-    let paper = |strategy| -> Box<dyn Trainer> { Box::new(PaperTrainer { strategy, ..PaperTrainer::default() }) };
-    let ours = Track::ALL.map(|track| -> Box<dyn Trainer> { Box::new(track) });
-    Strategy::ALL.into_iter().map(paper).chain(ours).collect()
 }
 
 #[test]
@@ -64,10 +58,8 @@ fn a_primitive_that_nobody_measured_counts_as_0_in_the_papers_sums_and_the_predi
     let is_in_code = |node: &irene_tree::Node| node.is_instance_of("Softmax") || node.is_instance_of("MatMul");
     let trees = without(&[Quantity::GroundTruthEnergy], |_, node| is_in_code(node));
     for strategy in Strategy::ALL {
-        let trainer = PaperTrainer { strategy, ..PaperTrainer::default() };
-        let predictor = trainer.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-        assert!(predictor.summary().ends_with("; nothing was measured of matmul, softmax, which count as 0"));
-        let profile = DeviceProfile { predictor, provenance: Provenance::new("made up", &trees) };
+        let profile = trained_on(&trees, &PaperTrainer { strategy, ..PaperTrainer::default() });
+        assert!(profile.predictor.summary().ends_with("; nothing was measured of matmul, softmax, which count as 0"));
         let read = DeviceProfile::from_bytes("memory", &profile.to_bytes().unwrap()).unwrap();
         let mut tree = data()[0].clone();
         read.predict(&mut tree).unwrap();

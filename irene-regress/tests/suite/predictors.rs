@@ -11,7 +11,7 @@ use irene_regress::{
 use irene_tree::{Level, Mark, NodeId, Parallel, Quantity, Size, Tree, TreeBuilder};
 use proptest::{prelude::*, sample::Index};
 
-use crate::made_up::{data, model, predicted, traced, train, trainers};
+use crate::made_up::{data, evaluated, model, predicted, traced, train, trainers};
 
 /// A BERT-like or GPT-like config of any size, some far beyond what any profile saw.
 fn any_spec() -> impl proptest::strategy::Strategy<Value = ModelSpec> {
@@ -109,10 +109,7 @@ fn the_law_behind_the_data_is_found_from_specs() {
 fn leaves_that_are_linear_in_a_feature_are_fitted_exactly_by_the_paper() {
     // The made-up driver energy is 0.6 of the wall's.
     let profile = train(&PaperTrainer::default());
-    let mut evaluation = irene_regress::Evaluation::default();
-    for tree in data() {
-        evaluation.add(&predicted(profile.predictor.as_ref(), tree)).unwrap();
-    }
+    let evaluation = evaluated(profile.predictor.as_ref(), data());
     assert!(evaluation.mean(Level::Ml).unwrap() < 1e-6, "{:?}", evaluation.mean(Level::Ml));
     assert!(evaluation.mean(Level::Module).unwrap() < 60.0);
 }
@@ -135,9 +132,7 @@ fn repeated(tree: &Tree) -> Tree {
 fn the_paper_learns_from_nodes_that_run_several_times_as_it_predicts_them() {
     let trees: Vec<Tree> = data().iter().map(repeated).collect();
     let predictor = PaperTrainer::default().train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let mut evaluation = irene_regress::Evaluation::default();
-    trees.iter().for_each(|tree| evaluation.add(&predicted(predictor.as_ref(), tree)).unwrap());
-    let error = evaluation.mean(Level::Module).unwrap();
+    let error = evaluated(predictor.as_ref(), &trees).mean(Level::Module).unwrap();
     assert!(error < 5.0, "{error}");
 }
 
@@ -281,9 +276,10 @@ fn predictions_are_held_against_the_truth_by_place_where_there_are_no_ids() {
     assert_eq!(evaluation.by_instance_type["MatMul"].count(), 2 * evaluation.by_instance_type["Softmax"].count());
 }
 
-/// A method of somebody else's: so many joules a parameter, whatever the level.
+/// A method of somebody else's: so many joules a parameter, whatever the level, and one figure of one node without an end.
 struct ByParameters {
     joules: f64,
+    endless: Option<Quantity>,
 }
 
 impl Predictor for ByParameters {
@@ -299,6 +295,9 @@ impl Predictor for ByParameters {
         for node in tree.nodes_mut() {
             let parameters = node.get(Quantity::NumParameters).unwrap_or(0.0);
             node.set(Quantity::PredictedEnergy, self.joules * parameters);
+            if let Some(figure) = self.endless.filter(|_| node.scope() == "root.pooler") {
+                node.set(figure, f64::INFINITY);
+            }
         }
         Ok(())
     }
@@ -317,9 +316,14 @@ impl Predictor for ByParameters {
 }
 
 impl ByParameters {
+    fn profile(joules: f64, endless: Option<Quantity>) -> DeviceProfile {
+        let predictor = Box::new(Self { joules, endless });
+        DeviceProfile { predictor, provenance: Provenance::new("made up", data()) }
+    }
+
     fn read(store: &Store) -> Result<Box<dyn Predictor>> {
         match store.get("per")? {
-            "parameter" => Ok(Box::new(Self { joules: store.take("joules", 1)?[0] })),
+            "parameter" => Ok(Box::new(Self { joules: store.take("joules", 1)?[0], endless: None })),
             other => Err(store.error(format!("joules a {other} are not known here"))),
         }
     }
@@ -327,8 +331,7 @@ impl ByParameters {
 
 #[test]
 fn a_method_from_outside_is_saved_and_read_by_its_own_reader() {
-    let provenance = Provenance::new("made up", data());
-    let profile = DeviceProfile { predictor: Box::new(ByParameters { joules: 2e-9 }), provenance };
+    let profile = ByParameters::profile(2e-9, None);
     let bytes = profile.to_bytes().unwrap();
     let unknown = DeviceProfile::from_bytes("memory", &bytes).err().unwrap().to_string();
     assert_eq!(unknown, "memory: method `by-parameters` is not known to this irene");
@@ -347,8 +350,7 @@ fn a_method_from_outside_is_saved_and_read_by_its_own_reader() {
 
 #[test]
 fn a_method_from_outside_leaves_nothing_of_another_profile() {
-    let provenance = Provenance::new("made up", data());
-    let profile = DeviceProfile { predictor: Box::new(ByParameters { joules: 2e-9 }), provenance };
+    let profile = ByParameters::profile(2e-9, None);
     let mut fresh = data()[0].clone();
     let mut tree = fresh.clone();
     DeviceProfile::bundled("gtx-1080-ti").unwrap().predict(&mut tree).unwrap();
@@ -360,40 +362,10 @@ fn a_method_from_outside_leaves_nothing_of_another_profile() {
 
 #[test]
 fn a_method_that_has_nothing_to_carry_over_says_so() {
-    let profile =
-        DeviceProfile { predictor: Box::new(ByParameters { joules: 1.0 }), provenance: Provenance::new("", &[]) };
+    let profile = ByParameters::profile(1.0, None);
     let error = profile.calibrated(&data()[..1], "elsewhere").err().unwrap().to_string();
     let expected = "training data: a predictor of method by-parameters has nothing to carry over to another machine";
     assert!(error.starts_with(expected), "{error}");
-}
-
-/// A method that gives one figure of one node without an end.
-struct Endless(Quantity);
-
-impl Predictor for Endless {
-    fn method(&self) -> &'static str {
-        "endless"
-    }
-
-    fn summary(&self) -> String {
-        String::new()
-    }
-
-    fn predict(&self, tree: &mut Tree) -> Result<()> {
-        for node in tree.nodes_mut() {
-            node.set(Quantity::PredictedEnergy, 1.0);
-            if node.scope() == "root.pooler" {
-                node.set(self.0, f64::INFINITY);
-            }
-        }
-        Ok(())
-    }
-
-    fn explain(&self, _: &Tree, _: NodeId) -> Result<Explanation> {
-        Ok(Explanation { energy: Vec::new(), latency: Vec::new() })
-    }
-
-    fn write(&self, _: &mut Store) {}
 }
 
 #[test]
@@ -401,7 +373,7 @@ fn a_figure_without_an_end_is_refused_whichever_it_is() {
     let figures =
         [Quantity::PredictedEnergy, Quantity::PredictedLatency, Quantity::PredictedPower, Quantity::PredictedGpuEnergy];
     for figure in figures {
-        let profile = DeviceProfile { predictor: Box::new(Endless(figure)), provenance: Provenance::new("", data()) };
+        let profile = ByParameters::profile(1.0, Some(figure));
         let error = profile.predict(&mut data()[0].clone()).unwrap_err().to_string();
         assert!(error.contains("node `root.pooler`: its prediction is not finite"), "{error}");
     }

@@ -3,7 +3,7 @@
 use irene_regress::{DeviceProfile, Track, Trainer};
 use irene_tree::{Format, Level, Mark, NodeId, OpKind, Operand, Operation, Quantity, Size, Tree, TreeBuilder};
 
-use crate::made_up::{data, model, predicted, traced, train, trainers};
+use crate::made_up::{changed, data, evaluated, model, predicted, ratio, scale, traced, train, trained_on, trainers};
 
 #[test]
 fn explanations_add_up_to_what_they_explain() {
@@ -33,9 +33,7 @@ fn a_conv1d_that_was_never_seen_is_costed_as_a_linear() {
     let tree = predicted(predictor.as_ref(), gpt);
     let id = tree.ids().find(|&id| tree.node(id).is_instance_of("Conv1D")).unwrap();
     assert!(tree.node(id).marks.contains(Mark::UnseenOperation));
-    let error =
-        tree.node(id).get(Quantity::PredictedEnergy).unwrap() / tree.node(id).get(Quantity::GroundTruthEnergy).unwrap();
-    assert!((0.7..1.4).contains(&error), "{error}");
+    assert!((0.7..1.4).contains(&ratio(tree.node(id))), "{}", ratio(tree.node(id)));
 }
 
 /// One operation of a tree under another name.
@@ -87,23 +85,9 @@ fn an_unknown_operation_has_an_interval_of_what_was_tried_on_unknown_ones() {
 
 #[test]
 fn one_tree_scales_a_profile_to_a_machine_far_away() {
-    let slow: Vec<Tree> = data()
-        .iter()
-        .cloned()
-        .map(|mut tree| {
-            for node in tree.nodes_mut() {
-                for quantity in [Quantity::Latency, Quantity::GpuEnergy, Quantity::GroundTruthEnergy] {
-                    node.set(quantity, 100.0 * node.get(quantity).unwrap());
-                }
-            }
-            tree
-        })
-        .collect();
+    let slow = changed(|node| scale(node, 100.0));
     let there = train(&Track::Specs).calibrated(&slow[..1], "slow").unwrap();
-    let mut evaluation = irene_regress::Evaluation::default();
-    for tree in &slow {
-        evaluation.add(&predicted(there.predictor.as_ref(), tree)).unwrap();
-    }
+    let evaluation = evaluated(there.predictor.as_ref(), &slow);
     for level in [Level::Ml, Level::Module, Level::Model] {
         assert!(evaluation.mean(level).unwrap() < 10.0, "{level:?}: {:?}", evaluation.mean(level));
     }
@@ -135,9 +119,8 @@ fn one_node_without_gpu_energy_leaves_the_rest_of_the_training() {
     for track in Track::ALL {
         let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
         let tree = predicted(predictor.as_ref(), &trees[5]);
-        let [energy, truth] =
-            [Quantity::PredictedEnergy, Quantity::GroundTruthEnergy].map(|of| tree.root().get(of).unwrap());
-        assert!((energy / truth - 1.0).abs() < 0.1, "{}: {energy} {truth}", track.name());
+        let ratio = ratio(tree.root());
+        assert!((ratio - 1.0).abs() < 0.1, "{}: {ratio}", track.name());
         assert!(track == Track::Specs || predictor.summary().contains("J/J of gpu_energy"), "{}", predictor.summary());
     }
 }
@@ -149,8 +132,7 @@ fn a_law_that_does_without_the_driver_s_energy_as_too_few_nodes_have_it_says_so(
         tree.nodes_mut().iter_mut().for_each(|node| node.clear(Quantity::GpuEnergy));
     }
     for track in [Track::Measured, Track::Primitives] {
-        let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-        let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("half", &trees) };
+        let profile = trained_on(&trees, &track);
         let read = DeviceProfile::from_bytes("memory", &profile.to_bytes().unwrap()).unwrap();
         let summary = read.predictor.summary();
         assert!(summary.contains("without gpu_energy_mean, which more than one node in ten lacks"), "{summary}");
@@ -180,13 +162,6 @@ fn too_little_to_learn_from_is_said() {
         error.starts_with("training data: all trees are of one size, 8x32; trees of two sizes are the least"),
         "{error}"
     );
-    let with = |quantity: Quantity, value: f64| -> Vec<Tree> {
-        let changed = |mut tree: Tree| {
-            tree.nodes_mut().iter_mut().for_each(|node| node.set(quantity, value));
-            tree
-        };
-        data().iter().cloned().map(changed).collect()
-    };
     for (track, quantity, value, expected) in [
         (Track::Specs, Quantity::Latency, 1e-3, "times_mean is the same for every primitive"),
         (Track::Measured, Quantity::Latency, 1e-3, "times_mean is the same for every node"),
@@ -197,7 +172,7 @@ fn too_little_to_learn_from_is_said() {
         (Track::Specs, Quantity::GroundTruthEnergy, 0.0, "ground_truth_energy must be above 0, found 0"),
         (Track::Specs, Quantity::MovedBytes, f64::NAN, "feature `moved_bytes` is missing"),
     ] {
-        let trees = with(quantity, value);
+        let trees = changed(|node| node.set(quantity, value));
         let error = track.train(&trees.iter().collect::<Vec<_>>()).err().unwrap().to_string();
         assert!(error.contains(expected), "{}: {error}", track.name());
         assert!(!error.contains('\n'));
@@ -208,21 +183,13 @@ fn too_little_to_learn_from_is_said() {
 
 #[test]
 fn a_machine_without_a_gpu_has_laws_of_latency() {
-    let trees: Vec<Tree> = data()
-        .iter()
-        .cloned()
-        .map(|mut tree| {
-            tree.nodes_mut().iter_mut().for_each(|node| node.clear(Quantity::GpuEnergy));
-            tree
-        })
-        .collect();
+    let trees = changed(|node| node.clear(Quantity::GpuEnergy));
     for track in Track::ALL {
         let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
         let tree = predicted(predictor.as_ref(), &trees[4]);
         assert_eq!(tree.root().get(Quantity::PredictedGpuEnergy), None);
-        let [energy, truth] =
-            [Quantity::PredictedEnergy, Quantity::GroundTruthEnergy].map(|of| tree.root().get(of).unwrap());
-        assert!((energy / truth - 1.0).abs() < 0.1, "{}: {energy} {truth}", track.name());
+        let ratio = ratio(tree.root());
+        assert!((ratio - 1.0).abs() < 0.1, "{}: {ratio}", track.name());
     }
     // A profile with a GPU's laws is carried over without them.
     let carried = DeviceProfile::bundled("gtx-1080-ti").unwrap().calibrated(&trees[..2], "no GPU").unwrap();
@@ -269,15 +236,13 @@ fn in_format(dtype: &str, seconds: f64) -> [Tree; 4] {
 #[test]
 fn a_profile_of_one_format_is_carried_over_to_a_machine_that_ran_another() {
     let trees = in_format("bf16", 1e-5);
-    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
+    let profile = trained_on(&trees, &Track::Specs);
     for dtype in ["f32", "f16"] {
         let there = in_format(dtype, 2e-5);
         let carried = profile.calibrated(&there[..1], "there").unwrap();
         let tree = predicted(carried.predictor.as_ref(), &there[2]);
-        let [found, truth] =
-            [Quantity::PredictedEnergy, Quantity::GroundTruthEnergy].map(|energy| tree.root().get(energy).unwrap());
-        assert!((0.7..1.4).contains(&(found / truth)), "{dtype}: {found} {truth}");
+        let ratio = ratio(tree.root());
+        assert!((0.7..1.4).contains(&ratio), "{dtype}: {ratio}");
     }
 }
 
@@ -285,8 +250,7 @@ fn a_profile_of_one_format_is_carried_over_to_a_machine_that_ran_another() {
 #[test]
 fn formats_are_learned_apart() {
     let trees = [in_format("f32", 1e-4), in_format("bf16", 1e-5)].concat();
-    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
+    let profile = trained_on(&trees, &Track::Specs);
     assert_eq!(profile.provenance.precisions.len(), 2);
     for truth in &trees {
         let mut tree = truth.clone();

@@ -26,16 +26,40 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     let batch = record.count(name("batch", "Batch Size"));
     let latency = record.positive(name("latency_s", "Latency"));
     let gpus = record.count(name("n_hw", "Num of Hardware")).unwrap_or(1);
+    let hardware = record.text(name("hardware", "Hardware"));
     let engine = record.text(name("framework", "Framework")).map(names::engine);
     let mut row = RequestRow {
         model: record.text(name("model", "Model")).map(str::to_owned),
-        device: record.text(name("hardware", "Hardware")).map(|hardware| names::device(of_argonne(hardware))),
+        device: hardware.map(|hardware| names::device(of_argonne(hardware))),
         load: batch.map(Load::Sequences),
         prompt: length,
         generated: length,
         parallel: Parallel { tensor: gpus, ..Parallel::default() },
         ..RequestRow::default()
     };
+    set_engine(&mut row, engine, hardware, batch);
+    // Their throughput counts the prompt's tokens too.
+    let sequences = row.load.and_then(Load::sequences).map(|count| count as f64);
+    let tokens = sequences.zip(length).map(|(sequences, length)| sequences * length);
+    // Upstream has milliwatts.
+    let power = if is_upstream { record.positive("avg_power").map(|mw| mw * 1e-3) } else { record.positive("power_w") };
+    let energy = power.zip(latency).map(|(watts, seconds)| watts * seconds);
+    let per = |energy: Option<f64>, count: Option<f64>| energy.zip(count).map(|(energy, count)| energy / count);
+    set(&mut row, Figure::EnergyPerRequest, per(energy, sequences));
+    set(&mut row, Figure::EnergyPerToken, per(energy, tokens));
+    set(&mut row, Figure::Power, power);
+    set(&mut row, Figure::Latency, latency);
+    set(&mut row, Figure::TokensPerS, per(tokens, latency));
+    keep(&mut row, record, &["file"]);
+    if power.is_some() {
+        row.set_further(METER, "NVML, every 0.25 s");
+    }
+    vec![row]
+}
+
+/// The engine, and how it ran.
+fn set_engine(row: &mut RequestRow, engine: Option<String>, hardware: Option<&str>, batch: Option<usize>) {
+    let gpus = row.parallel.tensor;
     match engine.as_deref() {
         // Its rows are of llama-bench, whose batch is how many tokens of one prompt it takes at once, and which splits layers over GPUs.
         Some("llama.cpp") => {
@@ -54,30 +78,13 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     // With its other label (`Intel Max 1550`) the same device takes a third to a tenth of the time for all 24 settings that have both, and no other
     // repeat differs twofold. As lengths grow, the times under this one rise from some 17 s; they rise more steeply too, so that no start-up can
     // be taken off.
-    if is_vllm && gpus == 1 && record.text(name("hardware", "Hardware")) == Some("Intel PVC GPU") {
+    if is_vllm && gpus == 1 && hardware == Some("Intel PVC GPU") {
         row.set_further("includes_start_up", "true");
     }
     row.engine = if is_vllm { Some("vllm-0.5".into()) } else { engine };
     if is_vllm {
-        names::assume(&mut row, "engine");
+        names::assume(row, "engine");
     }
-    // Their throughput counts the prompt's tokens too.
-    let sequences = row.load.and_then(Load::sequences).map(|count| count as f64);
-    let tokens = sequences.zip(length).map(|(sequences, length)| sequences * length);
-    // Upstream has milliwatts.
-    let power = if is_upstream { record.positive("avg_power").map(|mw| mw * 1e-3) } else { record.positive("power_w") };
-    let energy = power.zip(latency).map(|(watts, seconds)| watts * seconds);
-    let per = |energy: Option<f64>, count: Option<f64>| energy.zip(count).map(|(energy, count)| energy / count);
-    set(&mut row, Figure::EnergyPerRequest, per(energy, sequences));
-    set(&mut row, Figure::EnergyPerToken, per(energy, tokens));
-    set(&mut row, Figure::Power, power);
-    set(&mut row, Figure::Latency, latency);
-    set(&mut row, Figure::TokensPerS, per(tokens, latency));
-    keep(&mut row, record, &["file"]);
-    if power.is_some() {
-        row.set_further(METER, "NVML, every 0.25 s");
-    }
-    vec![row]
 }
 
 /// The laboratory's machines: Polaris has A100 of 40 GB on SXM4, and their 70-billion-parameter rows run out of cache accordingly.

@@ -9,8 +9,14 @@ fn read(text: &str) -> Vec<Result<RequestRow, String>> {
     reader.map(|row| row.map_err(|error| error.to_string())).collect()
 }
 
-fn titles_fault(text: &[u8]) -> String {
-    RequestReader::new("my.csv", text).err().unwrap().to_string()
+fn rows(text: &str) -> Vec<RequestRow> {
+    read(text).into_iter().map(Result::unwrap).collect()
+}
+
+fn written(rows: &[RequestRow]) -> String {
+    let mut text = Vec::new();
+    write(&mut text, rows).unwrap();
+    String::from_utf8(text).unwrap()
 }
 
 #[test]
@@ -55,12 +61,10 @@ fn a_mean_time_between_tokens_makes_the_latency_where_the_first_is_known() {
 #[test]
 fn a_degree_of_1_that_a_row_says_is_told_from_one_that_it_does_not() {
     let text = "model,tensor_parallel,data_parallel\na,1,\nb,,2\n";
-    let rows: Vec<RequestRow> = read(text).into_iter().map(Result::unwrap).collect();
+    let rows = rows(text);
     let stated: Vec<[bool; 4]> = rows.iter().map(|row| row.stated_ones).collect();
     assert_eq!(stated, [[true, false, false, false], [false; 4]]);
-    let mut written = Vec::new();
-    write(&mut written, &rows).unwrap();
-    assert_eq!(String::from_utf8(written).unwrap(), text);
+    assert_eq!(written(&rows), text);
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn a_fault_names_line_and_column_and_the_other_rows_are_read() {
 #[test]
 fn a_file_that_is_no_sheet_says_what_one_looks_like() {
     for text in [&b""[..], b"\n\n", b"1,2\n3,4\n", b"{\"a\": 1}", b"\xff\xfe"] {
-        let fault = titles_fault(text);
+        let fault = RequestReader::new("my.csv", text).err().unwrap().to_string();
         assert!(fault.starts_with("my.csv, line 1: ") && fault.lines().count() == 1, "{fault}");
     }
 }
@@ -125,29 +129,21 @@ fn a_file_that_is_no_sheet_says_what_one_looks_like() {
 fn a_further_column_is_not_taken_for_a_known_one_when_it_is_read_again() {
     let row = read("model,sequences,batch_size\na,,8\n").remove(0).unwrap();
     assert_eq!((row.load, row.further("batch_size")), (None, Some("8")));
-    let mut text = Vec::new();
-    write(&mut text, std::slice::from_ref(&row)).unwrap();
-    assert_eq!(read(std::str::from_utf8(&text).unwrap()), [Ok(row)]);
+    assert_eq!(rows(&written(std::slice::from_ref(&row))), [row]);
 }
 
 #[test]
 fn columns_of_one_title_are_all_written() {
-    let rows: Vec<RequestRow> =
-        read("model,,note,note,\na,x,1,2,y\nb,,3,,\n").into_iter().map(Result::unwrap).collect();
-    let mut written = Vec::new();
-    write(&mut written, &rows).unwrap();
-    let written = String::from_utf8(written).unwrap();
-    assert_eq!(written, "model,,note,note,\na,x,1,2,y\nb,,3,,\n");
+    let text = "model,,note,note,\na,x,1,2,y\nb,,3,,\n";
+    assert_eq!(written(&rows(text)), text);
 }
 
 #[test]
 fn rows_of_which_nothing_is_known_are_a_sheet_all_the_same() {
-    let rows: Vec<RequestRow> = read("device,note\nnan,x\n").into_iter().map(Result::unwrap).collect();
-    let mut written = Vec::new();
-    write(&mut written, &rows).unwrap();
-    let written = String::from_utf8(written).unwrap();
-    assert_eq!(written, "model,note\n,x\n");
-    assert_eq!(read(&written), [Ok(rows[0].clone())]);
+    let unknown = rows("device,note\nnan,x\n");
+    let text = written(&unknown);
+    assert_eq!(text, "model,note\n,x\n");
+    assert_eq!(rows(&text), unknown);
 }
 
 fn figures(low: f64) -> impl Strategy<Value = Figures> {
@@ -213,9 +209,7 @@ proptest! {
     fn what_is_written_is_read_back(rows in prop::collection::vec(row(), 1..12)) {
         // These mean an absent name.
         prop_assume!(rows.iter().flat_map(|row| [&row.model, &row.device, &row.engine]).flatten().all(|name| !["na", "nan", "none", "null", "n/a"].contains(&name.to_lowercase().as_str())));
-        let mut text = Vec::new();
-        write(&mut text, &rows).unwrap();
-        let mut read = RequestReader::new("a", &text[..]).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+        let mut read = self::rows(&written(&rows));
         read.iter_mut().for_each(|row| row.line = 0);
         prop_assert_eq!(read, rows);
     }

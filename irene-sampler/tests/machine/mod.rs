@@ -94,6 +94,19 @@ impl Drop for Counting {
     }
 }
 
+/// Takes a sample each second, after `change` has done the second's step.
+pub(crate) fn each_second<T>(
+    mut recorder: Recorder,
+    steps: impl IntoIterator<Item = T>,
+    mut change: impl FnMut(T),
+) -> Recorder {
+    for (second, step) in steps.into_iter().enumerate() {
+        change(step);
+        recorder.sample_at(at(second as f64));
+    }
+    recorder
+}
+
 pub(crate) fn open(kind: &str, places: &Places) -> Result<Recorder, Unavailable> {
     let sensor = (sensors::kind(kind).unwrap().open)(places)?;
     Ok(Recorder::new(vec![sensor], 1024))

@@ -65,7 +65,13 @@ fn resources_cover_what_is_inside_them() {
     {
         assert_eq!([covers(whole, share), covers(share, whole)], [Some(true), Some(false)], "{share} of {whole}");
     }
-    let wholes = [("host", "host"), ("host", "outlet"), ("outlet", "strip"), ("process.sm-time", "impact-tracker")];
+    let wholes = [
+        ("gpu0", "card0"),
+        ("host", "host"),
+        ("host", "outlet"),
+        ("outlet", "strip"),
+        ("process.sm-time", "impact-tracker"),
+    ];
     assert!(wholes.iter().all(|(one, other)| covers(one, other) == Some(false)));
     assert_eq!(covers("outlet", "host"), Some(true));
     let controller = [("outlet", "ipmi"), ("ipmi", "outlet"), ("ipmi", "ipmi")].map(|(one, other)| covers(one, other));

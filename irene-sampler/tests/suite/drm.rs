@@ -2,9 +2,9 @@
 //! comments of drivers/gpu/drm/amd/pm/amdgpu_pm.c, Documentation/ABI/testing/sysfs-driver-intel-i915-hwmon and sysfs-driver-intel-xe-hwmon;
 //! the table: drivers/gpu/drm/amd/include/kgd_pp_interface.h. No figure here comes from a card.
 
-use irene_sampler::{Averaging, Metric, Need, Recorder, Resource, WindowError, sensors::Selection};
+use irene_sampler::{Averaging, Metric, Need, Resource, WindowError, sensors::Selection};
 
-use crate::machine::{Machine, assert_close, at, channel, joules, names, series, totals, values, window};
+use crate::machine::{Machine, assert_close, channel, each_second, joules, names, series, totals, values, window};
 
 /// Writes files of a card's device.
 fn write(machine: &Machine, card: u32, files: &[(&str, &str)]) {
@@ -50,19 +50,11 @@ fn mi300(machine: &Machine, card: u32) {
     machine.write(&format!("sys/class/drm/card{card}/device/gpu_metrics"), table_1_4(550, 1, 1));
 }
 
-fn seconds(recorder: &mut Recorder, count: u32, mut before: impl FnMut(u32)) {
-    for second in 0..count {
-        before(second);
-        recorder.sample_at(at(f64::from(second)));
-    }
-}
-
 #[test]
 fn a_card_tells_what_its_files_tell_in_their_units() {
     let machine = Machine::new();
     navi(&machine, 1);
-    let mut recorder = machine.open("drm").unwrap();
-    seconds(&mut recorder, 6, |_| {});
+    let recorder = each_second(machine.open("drm").unwrap(), 0..6, |_| {});
     let expected = ["card1.util", "card1.mem", "card1.sm_clock", "card1.mem_clock", "card1.power"];
     assert_eq!(names(recorder.recording().channels()), expected);
     for (name, value) in expected.into_iter().zip([42.0, 25.0, 2105.0, 1000.0, 180.0]) {
@@ -80,8 +72,7 @@ fn the_power_of_the_moment_is_taken_where_a_card_has_it() {
     let machine = Machine::new();
     navi(&machine, 0);
     write(&machine, 0, &[("hwmon/hwmon4/power1_input", "199000000")]);
-    let mut recorder = machine.open("drm").unwrap();
-    recorder.sample_at(at(0.0));
+    let recorder = each_second(machine.open("drm").unwrap(), 0..1, |_| {});
     assert_eq!(values(&recorder, "card0.power"), [199.0]);
     assert_eq!(channel(&recorder, "card0.power").averaging, Averaging::None);
 }
@@ -90,14 +81,11 @@ fn the_power_of_the_moment_is_taken_where_a_card_has_it() {
 fn the_accumulator_counts_energy_when_the_firmware_has_written_it() {
     let machine = Machine::new();
     mi300(&machine, 2);
-    let mut recorder = machine.open("drm").unwrap();
-    let table = |second: u64| {
+    let recorder = each_second(machine.open("drm").unwrap(), 0..11, |second| {
         // The firmware writes every other second; 600 W.
         let written = second / 2 * 2;
-        table_1_4(600, 1_000_000 + 600 * 65_536 * written, 500 + written * 100_000_000)
-    };
-    seconds(&mut recorder, 11, |second| {
-        machine.write("sys/class/drm/card2/device/gpu_metrics", table(u64::from(second)));
+        let table = table_1_4(600, 1_000_000 + 600 * 65_536 * written, 500 + written * 100_000_000);
+        machine.write("sys/class/drm/card2/device/gpu_metrics", table);
     });
     assert_close(joules(&recorder, "card2.energy", 0.0, 10.0), 6000.0);
     assert_eq!(series(&recorder, "card2.energy").points().len(), 6, "what was not written anew is no reading");
@@ -112,17 +100,12 @@ fn the_accumulator_counts_energy_when_the_firmware_has_written_it() {
 fn half_a_table_or_one_of_ones_is_no_reading() {
     let machine = Machine::new();
     mi300(&machine, 0);
-    let mut recorder = machine.open("drm").unwrap();
-    let file = "sys/class/drm/card0/device/gpu_metrics";
     let whole = table_1_4(600, 65_536_000, 7);
-    for (second, bytes) in
-        [whole.clone(), whole[..100].to_vec(), Vec::new(), vec![0xff; 288], table_1_4(0xffff, u64::MAX, 9)]
-            .iter()
-            .enumerate()
-    {
-        machine.write(file, bytes);
-        recorder.sample_at(at(second as f64));
-    }
+    let half = whole[..100].to_vec();
+    let tables = [whole, half, Vec::new(), vec![0xff; 288], table_1_4(0xffff, u64::MAX, 9)];
+    let recorder = each_second(machine.open("drm").unwrap(), tables, |table| {
+        machine.write("sys/class/drm/card0/device/gpu_metrics", table);
+    });
     assert_eq!(values(&recorder, "card0.power"), [600.0]);
     assert_eq!(series(&recorder, "card0.energy").points().len(), 1);
 }
@@ -131,11 +114,10 @@ fn half_a_table_or_one_of_ones_is_no_reading() {
 fn a_reset_of_the_accumulator_breaks_the_window() {
     let machine = Machine::new();
     mi300(&machine, 0);
-    let mut recorder = machine.open("drm").unwrap();
-    seconds(&mut recorder, 10, |second| {
-        let count =
-            if second < 5 { 65_536_000 + 30_000_000 * u64::from(second) } else { 30_000_000 * u64::from(second) };
-        machine.write("sys/class/drm/card0/device/gpu_metrics", table_1_4(600, count, 1 + u64::from(second)));
+    let recorder = each_second(machine.open("drm").unwrap(), 0..10, |second| {
+        let start = if second < 5 { 65_536_000 } else { 0 };
+        let table = table_1_4(600, start + 30_000_000 * second, 1 + second);
+        machine.write("sys/class/drm/card0/device/gpu_metrics", table);
     });
     assert_eq!(window(&recorder, "card0.energy", 1.0, 8.0), Err(WindowError::Broken));
     assert!(window(&recorder, "card0.energy", 5.0, 9.0).is_ok());
@@ -196,8 +178,7 @@ fn a_processor_with_a_gpu_may_tell_its_power_in_the_table_alone() {
     table[120..124].copy_from_slice(&28_500_u32.to_le_bytes());
     write(&machine, 0, &[("vendor", "0x1002"), ("device", "0x150e")]);
     machine.write("sys/class/drm/card0/device/gpu_metrics", table);
-    let mut recorder = machine.open("drm").unwrap();
-    recorder.sample_at(at(0.0));
+    let recorder = each_second(machine.open("drm").unwrap(), 0..1, |_| {});
     assert_eq!(values(&recorder, "apu0"), [28.5]);
     assert_eq!(channel(&recorder, "apu0").averaging, Averaging::Unknown);
 }
@@ -237,15 +218,11 @@ fn intel_counts_microjoules_of_the_card() {
         [("energy1_input", "0"), ("energy1_label", "card"), ("energy2_input", "0"), ("energy2_label", "pkg")];
     intel(&machine, "xe", &[energies.as_slice(), &[("power1_max", "0"), ("power1_rated_max", "190000000")]].concat());
     write(&machine, 0, &[("tile0/gt0/freq0/act_freq", "2850")]);
-    let mut recorder = machine.open("drm").unwrap();
-    assert_eq!(names(recorder.recording().channels()), ["card0.sm_clock", "card0.energy"]);
-    seconds(&mut recorder, 6, |second| {
-        write(
-            &machine,
-            0,
-            &[("hwmon/hwmon2/energy1_input", &format!("{}", 7_000_000 + 150_000_000 * u64::from(second)))],
-        );
+    let recorder = each_second(machine.open("drm").unwrap(), 0..6, |second| {
+        let microjoules = (7_000_000 + 150_000_000 * second).to_string();
+        write(&machine, 0, &[("hwmon/hwmon2/energy1_input", &microjoules)]);
     });
+    assert_eq!(names(recorder.recording().channels()), ["card0.sm_clock", "card0.energy"]);
     assert_close(joules(&recorder, "card0.energy", 1.0, 5.0), 600.0);
     assert_eq!(values(&recorder, "card0.sm_clock")[0], 2850.0);
     let energy = channel(&recorder, "card0.energy");
@@ -318,8 +295,7 @@ fn a_card_whose_power_cannot_be_read_is_lacking_with_the_reason() {
 fn a_card_that_sleeps_leaves_its_readings_out() {
     let machine = Machine::new();
     navi(&machine, 0);
-    let mut recorder = machine.open("drm").unwrap();
-    seconds(&mut recorder, 6, |second| {
+    let recorder = each_second(machine.open("drm").unwrap(), 0..6, |second| {
         write(&machine, 0, &[("hwmon/hwmon4/power1_average", if second == 3 { "" } else { "180000000" })]);
     });
     assert_eq!(values(&recorder, "card0.power"), [180.0; 5]);

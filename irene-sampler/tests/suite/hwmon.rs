@@ -4,23 +4,25 @@ use std::time::Duration;
 
 use irene_sampler::{Averaging, Metric, Reach, Recorder, WindowError, sensors::Selection};
 
-use crate::machine::{Machine, assert_close, at, channel, joules, names, series, totals, values, window};
+use crate::machine::{Machine, assert_close, at, channel, each_second, joules, names, series, totals, values, window};
 
 fn write(machine: &Machine, file: &str, text: &str) {
     machine.write(&format!("sys/class/hwmon/{file}"), text);
 }
 
+/// A sample each second of files that do not change.
+fn recorded(machine: &Machine, samples: u32) -> Recorder {
+    each_second(machine.open("hwmon").unwrap(), 0..samples, |_| {})
+}
+
 #[test]
 fn a_moment_is_taken_over_an_average() {
     let machine = Machine::new();
-    write(&machine, "hwmon0/name", "amdgpu\n");
-    write(&machine, "hwmon0/power1_average", "50000000\n");
-    write(&machine, "hwmon0/power1_input", "70000000\n");
-    write(&machine, "hwmon0/power1_label", "slow PPT\n");
+    let sensors = [("power1_average", "", 50_000_000), ("power1_input", "slow PPT", 70_000_000)];
+    chip(&machine, "hwmon0", "amdgpu", &sensors);
     write(&machine, "hwmon0/power1_cap", "90000000\n");
     write(&machine, "hwmon0/temp1_input", "41000\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+    let recorder = recorded(&machine, 4);
     assert_eq!(recorder.recording().channels().len(), 1);
     let found = channel(&recorder, "hwmon.amdgpu.slow-PPT");
     assert_eq!((found.id.metric, found.averaging, found.cap_watts), (Metric::Power, Averaging::None, Some(90.0)));
@@ -51,26 +53,15 @@ fn an_average_says_over_which_time_as_far_as_the_chip_tells() {
 }
 
 #[test]
-fn a_moment_that_cannot_be_read_leaves_the_average() {
-    let machine = Machine::new();
-    write(&machine, "hwmon0/name", "psu\n");
-    std::fs::create_dir_all(machine.path("sys/class/hwmon/hwmon0/power1_input")).unwrap();
-    write(&machine, "hwmon0/power1_average", "70000000\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    recorder.sample_at(at(0.0));
-    assert_eq!(values(&recorder, "hwmon.psu.power1"), [70.0]);
-    assert!(recorder.recording().total().missing().is_empty());
-}
-
-#[test]
-fn an_average_that_cannot_be_read_leaves_the_moment() {
-    let machine = Machine::new();
-    write(&machine, "hwmon0/name", "psu\n");
-    std::fs::create_dir_all(machine.path("sys/class/hwmon/hwmon0/power1_average")).unwrap();
-    write(&machine, "hwmon0/power1_input", "70000000\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    recorder.sample_at(at(0.0));
-    assert_eq!(values(&recorder, "hwmon.psu.power1"), [70.0]);
+fn a_moment_that_cannot_be_read_leaves_the_average_and_an_average_the_moment() {
+    for (broken, read) in [("power1_input", "power1_average"), ("power1_average", "power1_input")] {
+        let machine = Machine::new();
+        chip(&machine, "hwmon0", "psu", &[(read, "", 70_000_000)]);
+        std::fs::create_dir_all(machine.path("sys/class/hwmon/hwmon0").join(broken)).unwrap();
+        let recorder = recorded(&machine, 1);
+        assert_eq!(values(&recorder, "hwmon.psu.power1"), [70.0], "{broken}");
+        assert!(recorder.recording().total().missing().is_empty(), "{broken}");
+    }
 }
 
 #[test]
@@ -79,11 +70,9 @@ fn a_sensor_that_counts_energy_is_read_for_energy_alone() {
     write(&machine, "hwmon3/name", "xe\n");
     write(&machine, "hwmon3/energy1_input", "0\n");
     write(&machine, "hwmon3/power1_input", "30000000\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    for second in 0..5 {
+    let recorder = each_second(machine.open("hwmon").unwrap(), 0..5, |second| {
         write(&machine, "hwmon3/energy1_input", &format!("{}\n", 7_000_000 + 20_000_000 * second));
-        recorder.sample_at(at(f64::from(second)));
-    }
+    });
     assert_close(joules(&recorder, "hwmon.xe.energy1", 1.0, 3.0), 40.0);
     assert_eq!(names(recorder.recording().channels()), ["hwmon.xe.energy1"]);
 }
@@ -91,9 +80,8 @@ fn a_sensor_that_counts_energy_is_read_for_energy_alone() {
 #[test]
 fn two_supplies_of_one_make_are_told_apart() {
     let machine = Machine::new();
-    for chip in ["hwmon0", "hwmon1"] {
-        write(&machine, &format!("{chip}/name"), "psu\n");
-        write(&machine, &format!("{chip}/power1_input"), "70000000\n");
+    for entry in ["hwmon0", "hwmon1"] {
+        chip(&machine, entry, "psu", &[("power1_input", "", 70_000_000)]);
     }
     assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.psu@hwmon0.power1", "hwmon.psu@hwmon1.power1"]);
 }
@@ -119,8 +107,7 @@ fn a_supply_s_total_counts_and_its_rails_are_in_it() {
         ("power4_input", "power +3.3v", 11_500_000),
     ];
     chip(&machine, "hwmon3", "corsairpsu", &rails);
-    let mut recorder = machine.open("hwmon").unwrap();
-    (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+    let recorder = recorded(&machine, 4);
     let recording = recorder.recording();
     assert_eq!(recording.judged().names(), ["hwmon.corsairpsu.power-total"]);
     assert_close(recording.judged().window(recording, 0.0, 2.0).unwrap().unwrap().joules, 348.0);
@@ -136,13 +123,11 @@ fn the_power_of_the_whole_server_covers_its_supplies() {
     chip(&machine, "hwmon3", "dps650ab", &supply);
     assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.dps650ab@hwmon2.pin", "hwmon.dps650ab@hwmon3.pin"]);
     chip(&machine, "hwmon1", "power_meter", &[("power1_average", "", 312_000_000)]);
-    let mut recorder = machine.open("hwmon").unwrap();
-    (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+    let recorder = recorded(&machine, 4);
     assert_eq!(recorder.recording().judged().names(), ["hwmon.power_meter.power1"]);
     // A meter that reads nothing is not believed.
     write(&machine, "hwmon1/power1_average", "0\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+    let recorder = recorded(&machine, 4);
     let total = recorder.recording().judged();
     assert_eq!(total.names(), ["hwmon.dps650ab@hwmon2.pin", "hwmon.dps650ab@hwmon3.pin"]);
     assert!(total.remarks()[0].contains("reads 0.0 W, which cannot be"), "{:?}", total.remarks());
@@ -157,8 +142,7 @@ fn a_power_meter_is_found_where_its_driver_has_its_files() {
         write(&machine, "hwmon1/power/control", "auto\n");
         write(&machine, "hwmon1/device/power1_average", "312000000\n");
         write(&machine, "hwmon1/device/power1_average_interval", "1000\n");
-        let mut recorder = machine.open("hwmon").unwrap();
-        recorder.sample_at(at(0.0));
+        let recorder = recorded(&machine, 1);
         assert_eq!(totals(&recorder), ["hwmon.power_meter.power1"], "{name}");
         assert_eq!(values(&recorder, "hwmon.power_meter.power1"), [312.0], "{name}");
         let found = channel(&recorder, "hwmon.power_meter.power1");
@@ -175,9 +159,7 @@ fn power_meters(meters: &[(&str, u32)]) -> Recorder {
         file("power1_oem_info", &format!("{info}\n"));
         file("power1_average", &format!("{watts}000000\n"));
     }
-    let mut recorder = machine.open("hwmon").unwrap();
-    (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
-    recorder
+    recorded(&machine, 4)
 }
 
 /// The names of the sensors that count, without their beginning, and their power.
@@ -247,12 +229,10 @@ fn a_battery_is_the_computer_s_meter_while_it_discharges() {
     chip(&machine, "hwmon4", "amdgpu", &[("power1_average", "slowPPT", 9_000_000)]);
     assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.BAT0.power1"], "its state is not told");
     write(&machine, "hwmon1/device/status", "Discharging\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    assert_eq!(totals(&recorder), ["hwmon.BAT0.power1"]);
-    for second in 0..6 {
+    let recorder = each_second(machine.open("hwmon").unwrap(), 0..6, |second| {
         write(&machine, "hwmon1/device/status", if second < 4 { "Discharging\n" } else { "Charging\n" });
-        recorder.sample_at(at(f64::from(second)));
-    }
+    });
+    assert_eq!(totals(&recorder), ["hwmon.BAT0.power1"]);
     assert_eq!(values(&recorder, "hwmon.BAT0.power1"), [18.0; 4]);
     let charging = machine.open("hwmon").unwrap();
     assert_eq!(totals(&charging), ["hwmon.amdgpu.slowPPT"]);
@@ -270,13 +250,11 @@ fn a_socket_covers_its_cores() {
     let cores =
         [("energy1_input", "Ecore000", 40), ("energy2_input", "Ecore001", 40), ("energy3_input", "Esocket0", 110)];
     chip(&machine, "hwmon2", "amd_energy", &cores);
-    let mut recorder = machine.open("hwmon").unwrap();
-    for second in 0..4 {
+    let recorder = each_second(machine.open("hwmon").unwrap(), 0..4, |second| {
         for (file, _, watts) in cores {
             write(&machine, &format!("hwmon2/{file}"), &format!("{}\n", watts * 1_000_000 * second));
         }
-        recorder.sample_at(at(f64::from(second)));
-    }
+    });
     let recording = recorder.recording();
     assert_eq!(recording.judged().names(), ["hwmon.amd_energy.Esocket0"]);
     assert_close(recording.judged().window(recording, 0.0, 3.0).unwrap().unwrap().joules, 330.0);
@@ -327,11 +305,9 @@ fn a_sensor_that_sleeps_from_the_start_is_none() {
 fn a_sensor_that_falls_asleep_leaves_a_gap() {
     let machine = Machine::new();
     write(&machine, "hwmon0/power1_input", "70000000\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    for second in 0..40 {
+    let recorder = each_second(machine.open("hwmon").unwrap(), 0..40, |second| {
         write(&machine, "hwmon0/power1_input", if (10..25).contains(&second) { "" } else { "70000000\n" });
-        recorder.sample_at(at(f64::from(second)));
-    }
+    });
     let name = "hwmon.hwmon0.power1";
     assert_close(joules(&recorder, name, 2.0, 8.0), 420.0);
     assert_eq!(window(&recorder, name, 2.0, 30.0), Err(WindowError::Gap(16.0)));
@@ -341,11 +317,9 @@ fn a_sensor_that_falls_asleep_leaves_a_gap() {
 fn more_than_a_machine_can_draw_is_no_reading() {
     let machine = Machine::new();
     write(&machine, "hwmon0/power1_input", "70000000\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    for (second, microwatts) in ["70000000", "4294967295000000", "-70000000", "70000000"].into_iter().enumerate() {
-        write(&machine, "hwmon0/power1_input", microwatts);
-        recorder.sample_at(at(second as f64));
-    }
+    let readings = ["70000000", "4294967295000000", "-70000000", "70000000"];
+    let write = |microwatts| write(&machine, "hwmon0/power1_input", microwatts);
+    let recorder = each_second(machine.open("hwmon").unwrap(), readings, write);
     let series = series(&recorder, "hwmon.hwmon0.power1");
     assert_eq!(series.pushed(), 2);
     assert_close(series.window(0.0, 3.0).unwrap().energy.unwrap(), 210.0);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use irene_sampler::{Reach, sensors::Selection};
 
-use crate::machine::{Machine, assert_close, at, channel, joules, names, totals, values};
+use crate::machine::{Machine, assert_close, at, channel, each_second, joules, names, totals, values};
 
 /// A chip with rails (label, mV, mA).
 fn chip(machine: &Machine, entry: &str, rails: &[(&str, u32, u32)]) {
@@ -78,12 +78,10 @@ fn a_rail_that_is_off_or_gives_no_number_has_no_reading() {
     let machine = Machine::new();
     chip(&machine, "hwmon1", &ORIN_NX);
     machine.write("sys/class/hwmon/hwmon1/in3_enable", "0\n");
-    let mut recorder = machine.open("hwmon").unwrap();
-    assert_eq!(recorder.recording().channels().len(), 2);
-    for (second, amperes) in ["1400\n", "", "-\n", "1500\n"].into_iter().enumerate() {
+    let recorder = each_second(machine.open("hwmon").unwrap(), ["1400\n", "", "-\n", "1500\n"], |amperes| {
         machine.write("sys/class/hwmon/hwmon1/curr1_input", amperes);
-        recorder.sample_at(at(second as f64));
-    }
+    });
+    assert_eq!(recorder.recording().channels().len(), 2);
     assert_eq!(values(&recorder, "hwmon.ina3221.VDD_IN"), [7.0, 7.5]);
 }
 

@@ -10,6 +10,7 @@ mod drm;
 mod evidence;
 #[cfg(target_os = "linux")]
 mod hwmon;
+#[cfg(target_os = "linux")]
 mod ipmi;
 #[cfg(target_os = "linux")]
 mod jetson;
@@ -20,6 +21,7 @@ mod memory;
 mod nvml;
 mod power_log;
 mod powercap;
+#[cfg(target_os = "linux")]
 mod powermetrics;
 #[cfg(target_os = "linux")]
 mod proc;

@@ -1,8 +1,8 @@
 //! RAPL on made-up machines.
 
-use irene_sampler::{Metric, Package, Resource, WindowError, sensors::Selection};
+use irene_sampler::{Metric, Package, Recorder, Resource, WindowError, sensors::Selection};
 
-use crate::machine::{Machine, assert_close, at, channel, joules, names, totals, window};
+use crate::machine::{Machine, assert_close, channel, each_second, joules, names, totals, window};
 
 const ROOT: &str = "sys/class/powercap";
 
@@ -28,6 +28,11 @@ fn package(range: Option<u64>) -> Machine {
     machine
 }
 
+/// A sample each second, where the counter of the first package shows these joules.
+fn recorded(machine: &Machine, joules: impl IntoIterator<Item = f64>) -> Recorder {
+    each_second(machine.open("rapl").unwrap(), joules, |joules| count(machine, "intel-rapl:0", joules))
+}
+
 #[test]
 fn the_energy_of_a_window_is_what_the_counters_went_up_by() {
     let machine = package(Some(RANGE));
@@ -35,14 +40,11 @@ fn the_energy_of_a_window_is_what_the_counters_went_up_by() {
     add_zone(&machine, "intel-rapl:0/intel-rapl:0:1", "dram", Some(RANGE));
     // Linux lists the inner zones beside the outer ones too.
     add_zone(&machine, "intel-rapl:0:0", "core", Some(RANGE));
-    let mut recorder = machine.open("rapl").unwrap();
-    for second in 0..5 {
-        let second = f64::from(second);
-        count(&machine, "intel-rapl:0", 1000.0 + 50.0 * second);
-        count(&machine, "intel-rapl:0/intel-rapl:0:0", 30.0 * second);
-        count(&machine, "intel-rapl:0/intel-rapl:0:1", 5.0 * second);
-        recorder.sample_at(at(second));
-    }
+    let recorder = each_second(machine.open("rapl").unwrap(), 0..5, |second| {
+        count(&machine, "intel-rapl:0", 1000.0 + 50.0 * f64::from(second));
+        count(&machine, "intel-rapl:0/intel-rapl:0:0", 30.0 * f64::from(second));
+        count(&machine, "intel-rapl:0/intel-rapl:0:1", 5.0 * f64::from(second));
+    });
     let names = names(recorder.recording().channels());
     assert_eq!(names, ["rapl.package-0", "rapl.package-0.core", "rapl.package-0.dram"]);
     assert_eq!(totals(&recorder), ["rapl.package-0", "rapl.package-0.dram"], "the cores are in the package");
@@ -60,23 +62,15 @@ fn the_energy_of_a_window_is_what_the_counters_went_up_by() {
 #[test]
 fn a_counter_that_wraps_around_counts_on() {
     let machine = package(Some(RANGE));
-    let mut recorder = machine.open("rapl").unwrap();
-    for second in 0..4 {
-        let energy = (262_100.0 + 30.0 * f64::from(second)) % (RANGE as f64 / 1e6);
-        count(&machine, "intel-rapl:0", energy);
-        recorder.sample_at(at(f64::from(second)));
-    }
+    let energies = [0.0, 30.0, 60.0, 90.0].map(|energy| (262_100.0 + energy) % (RANGE as f64 / 1e6));
+    let recorder = recorded(&machine, energies);
     assert!((joules(&recorder, "rapl.package-0", 0.0, 3.0) - 90.0).abs() < 1e-4);
 }
 
 #[test]
 fn a_reset_breaks_the_windows_that_it_lies_in_and_no_others() {
     let machine = package(Some(RANGE));
-    let mut recorder = machine.open("rapl").unwrap();
-    for (second, energy) in [100_000.0, 100_050.0, 100_100.0, 3.0, 53.0, 103.0].into_iter().enumerate() {
-        count(&machine, "intel-rapl:0", energy);
-        recorder.sample_at(at(second as f64));
-    }
+    let recorder = recorded(&machine, [100_000.0, 100_050.0, 100_100.0, 3.0, 53.0, 103.0]);
     assert_close(joules(&recorder, "rapl.package-0", 0.0, 2.0), 100.0);
     assert_eq!(window(&recorder, "rapl.package-0", 0.0, 5.0), Err(WindowError::Broken));
     assert_eq!(window(&recorder, "rapl.package-0", 2.5, 5.0), Err(WindowError::Broken));
@@ -86,11 +80,7 @@ fn a_reset_breaks_the_windows_that_it_lies_in_and_no_others() {
 #[test]
 fn without_a_range_a_step_back_is_a_break_and_the_rest_counts() {
     let machine = package(None);
-    let mut recorder = machine.open("rapl").unwrap();
-    for (second, energy) in [10.0, 20.0, 30.0, 1.0, 11.0, 21.0].into_iter().enumerate() {
-        count(&machine, "intel-rapl:0", energy);
-        recorder.sample_at(at(second as f64));
-    }
+    let recorder = recorded(&machine, [10.0, 20.0, 30.0, 1.0, 11.0, 21.0]);
     assert_close(joules(&recorder, "rapl.package-0", 0.0, 2.0), 20.0);
     assert_eq!(window(&recorder, "rapl.package-0", 0.0, 4.0), Err(WindowError::Broken));
     assert_close(joules(&recorder, "rapl.package-0", 3.0, 5.0), 20.0);
@@ -100,11 +90,7 @@ fn without_a_range_a_step_back_is_a_break_and_the_rest_counts() {
 fn a_range_of_no_use_is_as_none() {
     let machine = package(None);
     machine.write(&format!("{ROOT}/intel-rapl:0/max_energy_range_uj"), "0\n");
-    let mut recorder = machine.open("rapl").unwrap();
-    for second in 0..4 {
-        count(&machine, "intel-rapl:0", 10.0 * f64::from(second));
-        recorder.sample_at(at(f64::from(second)));
-    }
+    let recorder = recorded(&machine, [0.0, 10.0, 20.0, 30.0]);
     assert_close(joules(&recorder, "rapl.package-0", 0.0, 3.0), 30.0);
 }
 
@@ -112,12 +98,8 @@ fn a_range_of_no_use_is_as_none() {
 fn more_than_a_package_can_draw_is_a_break() {
     let machine = package(Some(RANGE));
     machine.write(&format!("{ROOT}/intel-rapl:0/constraint_0_max_power_uw"), "15000000\n");
-    let mut recorder = machine.open("rapl").unwrap();
+    let recorder = recorded(&machine, [0.0, 40.0, 80.0, 1080.0]);
     assert_close(channel(&recorder, "rapl.package-0").limit_watts, 500.0);
-    for (second, energy) in [0.0, 40.0, 80.0, 1080.0].into_iter().enumerate() {
-        count(&machine, "intel-rapl:0", energy);
-        recorder.sample_at(at(second as f64));
-    }
     assert_close(joules(&recorder, "rapl.package-0", 0.0, 2.0), 80.0);
     assert_eq!(window(&recorder, "rapl.package-0", 0.0, 3.0), Err(WindowError::Broken));
 }
@@ -132,13 +114,9 @@ fn power_far_above_the_nominal_one_is_real() {
         let name = if which == "max" { "max_power_uw" } else { "power_limit_uw" };
         machine.write(&format!("{ROOT}/intel-rapl:0/constraint_{number}_{name}"), format!("{watts}000000\n"));
     }
-    let mut recorder = machine.open("rapl").unwrap();
+    let recorder = recorded(&machine, [0.0, 64.0, 128.0, 192.0]);
     let package = channel(&recorder, "rapl.package-0");
     assert_eq!((package.limit_watts.round(), package.cap_watts.map(f64::round)), (800.0, Some(25.0)));
-    for second in 0..4 {
-        count(&machine, "intel-rapl:0", 64.0 * f64::from(second));
-        recorder.sample_at(at(f64::from(second)));
-    }
     assert_close(joules(&recorder, "rapl.package-0", 0.0, 3.0), 192.0);
 }
 
@@ -149,16 +127,13 @@ fn dies_that_show_one_counter_are_one_meter() {
     for die in 0..3 {
         add_zone(&machine, &format!("intel-rapl:{die}"), &format!("package-0-die-{die}"), Some(65_532_610_987));
     }
-    let mut recorder = machine.open("rapl").unwrap();
-    for second in 0..4 {
-        let second = f64::from(second);
-        count(&machine, "intel-rapl:0", 1000.0 + 120.0 * second);
+    let recorder = each_second(machine.open("rapl").unwrap(), [0.0, 120.0, 240.0, 360.0], |joules| {
+        count(&machine, "intel-rapl:0", 1000.0 + joules);
         // The counter went on a little until the second file was read.
-        count(&machine, "intel-rapl:1", 1000.5 + 120.0 * second);
+        count(&machine, "intel-rapl:1", 1000.5 + joules);
         // This die counts for itself.
-        count(&machine, "intel-rapl:2", 7000.0 + 120.0 * second);
-        recorder.sample_at(at(second));
-    }
+        count(&machine, "intel-rapl:2", 7000.0 + joules);
+    });
     let (recording, total) = (recorder.recording(), recorder.recording().judged());
     assert_eq!(total.names(), ["rapl.package-0-die-0", "rapl.package-0-die-2"]);
     assert_close(total.window(recording, 0.0, 3.0).unwrap().unwrap().joules, 720.0);
@@ -173,15 +148,11 @@ fn a_platform_below_its_package_is_not_believed() {
     add_zone(&machine, "intel-rapl:0/intel-rapl:0:0", "core", Some(RANGE));
     add_zone(&machine, "intel-rapl:1", "psys", Some(RANGE));
     let record = |platform_watts: f64| {
-        let mut recorder = machine.open("rapl").unwrap();
-        for second in 0..4 {
-            let second = f64::from(second);
+        each_second(machine.open("rapl").unwrap(), [0.0, 1.0, 2.0, 3.0], |second| {
             count(&machine, "intel-rapl:0", 60.0 * second);
             count(&machine, "intel-rapl:0/intel-rapl:0:0", 50.0 * second);
             count(&machine, "intel-rapl:1", platform_watts * second);
-            recorder.sample_at(at(second));
-        }
-        recorder
+        })
     };
     let (below, above) = (record(2.0), record(75.0));
     let total = below.recording().judged();
@@ -196,11 +167,7 @@ fn a_platform_below_its_package_is_not_believed() {
 fn a_platform_that_stands_still_hides_no_package() {
     let machine = package(Some(RANGE));
     add_zone(&machine, "intel-rapl:1", "psys", Some(RANGE));
-    let mut recorder = machine.open("rapl").unwrap();
-    for second in 0..4 {
-        count(&machine, "intel-rapl:0", 10.0 * f64::from(second));
-        recorder.sample_at(at(f64::from(second)));
-    }
+    let recorder = recorded(&machine, [0.0, 10.0, 20.0, 30.0]);
     let total = recorder.recording().judged();
     assert_eq!(total.names(), ["rapl.package-0"]);
     assert_close(total.window(recorder.recording(), 0.0, 3.0).unwrap().unwrap().joules, 30.0);
@@ -212,11 +179,7 @@ fn a_platform_that_stands_still_hides_no_package() {
 fn a_package_that_stands_still_beside_another_leaves_no_total() {
     let machine = package(Some(RANGE));
     add_zone(&machine, "intel-rapl:1", "package-1", Some(RANGE));
-    let mut recorder = machine.open("rapl").unwrap();
-    for second in 0..4 {
-        count(&machine, "intel-rapl:0", 10.0 * f64::from(second));
-        recorder.sample_at(at(f64::from(second)));
-    }
+    let recorder = recorded(&machine, [0.0, 10.0, 20.0, 30.0]);
     let total = recorder.recording().judged();
     assert_eq!(total.names(), ["rapl.package-0", "rapl.package-1"]);
     let error = total.window(recorder.recording(), 0.0, 3.0).unwrap_err();
@@ -267,12 +230,8 @@ fn a_package_that_two_drivers_list_counts_once_and_keeps_its_memory() {
     let machine = package(Some(RANGE));
     add_zone(&machine, "intel-rapl:0/intel-rapl:0:0", "dram", Some(RANGE));
     add_zone(&machine, "intel-rapl-mmio:0", "package-0", Some(RANGE));
-    let mut recorder = machine.open("rapl").unwrap();
+    let recorder = recorded(&machine, [0.0, 10.0, 20.0, 30.0]);
     assert_eq!(totals(&recorder), ["rapl.package-0", "rapl.package-0.dram"]);
-    for second in 0..4 {
-        count(&machine, "intel-rapl:0", 10.0 * f64::from(second));
-        recorder.sample_at(at(f64::from(second)));
-    }
     assert_close(joules(&recorder, "rapl.package-0", 0.0, 3.0), 30.0);
 }
 
@@ -313,14 +272,10 @@ fn a_machine_without_counters_says_what_it_would_take() {
 #[test]
 fn a_counter_that_falls_silent_gives_no_energy() {
     let machine = package(Some(RANGE));
-    let mut recorder = machine.open("rapl").unwrap();
-    for second in 0..6 {
-        match second {
-            0..3 => count(&machine, "intel-rapl:0", 10.0 * f64::from(second)),
-            _ => machine.write(&format!("{ROOT}/intel-rapl:0/energy_uj"), "not a number\n"),
-        }
-        recorder.sample_at(at(f64::from(second)));
-    }
+    let readings = ["0", "10000000", "20000000", "not a number", "not a number", "not a number"];
+    let recorder = each_second(machine.open("rapl").unwrap(), readings, |reading| {
+        machine.write(&format!("{ROOT}/intel-rapl:0/energy_uj"), format!("{reading}\n"));
+    });
     assert_close(joules(&recorder, "rapl.package-0", 0.0, 2.0), 20.0);
     assert_eq!(window(&recorder, "rapl.package-0", 0.0, 4.0), Err(WindowError::NotCovered));
 }
@@ -328,7 +283,6 @@ fn a_counter_that_falls_silent_gives_no_energy() {
 #[test]
 fn a_counter_that_stands_still_is_refused_rather_than_zero() {
     let machine = package(Some(RANGE));
-    let mut recorder = machine.open("rapl").unwrap();
-    (0..5).for_each(|second| recorder.sample_at(at(f64::from(second))));
+    let recorder = recorded(&machine, [0.0; 5]);
     assert_eq!(window(&recorder, "rapl.package-0", 0.0, 4.0), Err(WindowError::TooFew(0)));
 }

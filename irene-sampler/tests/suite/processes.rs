@@ -12,119 +12,60 @@ use crate::world::{CPU, World, two_seconds, with_memory};
 /// A machine whose process 10 is watched.
 fn watched() -> World {
     let mut world = World::new();
-    world.watch(ProcessRoot::Pid(10));
+    world.watch(ProcessRoot::Pid(10), Idle::Shared);
     world
 }
 
 mod trees {
     use super::*;
 
-    #[test]
-    fn it_has_its_share_of_busy_time_and_says_that_it_is_an_estimate() {
-        let mut world = watched();
-        world.start(11, 10);
-        world.start(12, 1);
-        world.run(10, 200);
-        world.run(11, 300);
-        world.run(12, 500);
-        world.sample();
-        assert_eq!(channel(world.recorder(), CPU).provenance, Provenance::Estimated);
-        assert_close(world.used(), 500.0);
+    /// A step a word: `20<10` starts process 20 as a child of 10, `20+100` keeps it busy for 100 ticks, `20.` ends it and its parent waits
+    /// for it, `20!` ends it and nobody waits for it, `|` takes a sample.
+    fn play(world: &mut World, script: &str) {
+        let pid = |text: &str| text.parse().unwrap();
+        for step in script.split(' ') {
+            if let Some((child, parent)) = step.split_once('<') {
+                world.start(pid(child), pid(parent));
+            } else if let Some((busy, ticks)) = step.split_once('+') {
+                world.run(pid(busy), ticks.parse().unwrap());
+            } else if let Some(ended) = step.strip_suffix('.') {
+                world.end(pid(ended), true);
+            } else if let Some(ended) = step.strip_suffix('!') {
+                world.end(pid(ended), false);
+            } else {
+                world.sample();
+            }
+        }
     }
 
     #[test]
-    fn a_child_that_ended_counts_once_by_the_parent_that_waited_for_it() {
-        let mut world = watched();
-        world.start(20, 10);
-        world.run(20, 100);
-        world.sample();
-        world.run(20, 40);
-        world.end(20, true);
-        // Started and ended between two samples.
-        world.start(21, 10);
-        world.run(21, 30);
-        world.end(21, true);
-        world.sample();
-        world.sample();
-        assert_close(world.used(), 170.0);
-    }
-
-    #[test]
-    fn a_child_that_nobody_waits_for_counts_by_its_last_reading() {
-        let mut world = watched();
-        world.start(20, 10);
-        world.run(20, 100);
-        world.sample();
-        world.run(20, 40);
-        world.end(20, false);
-        world.sample();
-        assert_close(world.used(), 100.0);
-        // The next child is none the less whole.
-        world.start(21, 10);
-        world.run(21, 50);
-        world.end(21, true);
-        world.sample();
-        assert_close(world.used(), 150.0);
-    }
-
-    #[test]
-    fn a_family_that_ends_at_once_counts_once() {
-        let mut world = watched();
-        world.start(20, 10);
-        world.start(30, 20);
-        world.run(20, 10);
-        world.run(30, 100);
-        world.sample();
-        world.run(30, 7);
-        world.end(30, true);
-        world.end(20, true);
-        world.sample();
-        assert_close(world.used(), 117.0);
-    }
-
-    #[test]
-    fn an_orphan_stays_in_the_tree_and_so_do_its_children() {
-        let mut world = watched();
-        world.start(20, 10);
-        world.start(30, 20);
-        world.sample();
-        world.end(20, true);
-        world.start(40, 30);
-        world.run(30, 10);
-        world.run(40, 5);
-        world.sample();
-        assert_close(world.used(), 15.0);
-    }
-
-    #[test]
-    fn a_number_that_is_given_again_is_another_process() {
-        let mut world = watched();
-        world.start(20, 10);
-        world.run(20, 100);
-        world.sample();
-        world.end(20, true);
-        world.start(20, 1);
-        world.run(20, 900);
-        world.sample();
-        assert_close(world.used(), 100.0);
-        world.end(20, false);
-        world.start(20, 10);
-        world.run(20, 30);
-        world.sample();
-        assert_close(world.used(), 130.0);
+    fn each_process_of_the_tree_counts_once_as_an_estimate() {
+        for (rule, script, joules) in [
+            ("a tree has its share of the busy time", "11<10 12<1 10+200 11+300 12+500 |", 500.0),
+            (
+                "the parent that waited counts a child, seen or unseen",
+                "20<10 20+100 | 20+40 20. 21<10 21+30 21. | |",
+                170.0,
+            ),
+            ("a child that nobody waits for counts by its last reading", "20<10 20+100 | 20+40 20! |", 100.0),
+            ("and the next child is whole", "20<10 20+100 | 20+40 20! | 21<10 21+50 21. |", 150.0),
+            ("a family that ends at once counts once", "20<10 30<20 20+10 30+100 | 30+7 30. 20. |", 117.0),
+            ("an orphan stays in the tree, and so do its children", "20<10 30<20 | 20. 40<30 30+10 40+5 |", 15.0),
+            ("a number that is given again is another process", "20<10 20+100 | 20. 20<1 20+900 |", 100.0),
+            ("which may be of the tree", "20<10 20+100 | 20. 20<1 20+900 | 20! 20<10 20+30 |", 130.0),
+        ] {
+            let mut world = watched();
+            play(&mut world, script);
+            assert!((world.used() - joules).abs() < 1e-6, "{rule}: {} J", world.used());
+            assert_eq!(channel(world.recorder(), CPU).provenance, Provenance::Estimated);
+        }
     }
 
     #[test]
     fn the_children_of_a_process_are_counted_without_it() {
         let mut world = World::new();
-        world.watch(ProcessRoot::ChildrenOf(10));
-        world.run(10, 400);
-        world.start(20, 10);
-        world.run(20, 100);
-        world.sample();
-        world.run(20, 11);
-        world.end(20, true);
-        world.sample();
+        world.watch(ProcessRoot::ChildrenOf(10), Idle::Shared);
+        play(&mut world, "10+400 20<10 20+100 | 20+11 20. |");
         assert_close(world.used(), 111.0);
         assert_eq!(world.recorder().check(at(9.0)), Ok(()), "a probe is no part of the meter");
     }
@@ -132,21 +73,12 @@ mod trees {
     #[test]
     fn a_tree_that_has_ended_gives_no_readings_any_more() {
         let mut world = watched();
-        world.start(20, 10);
-        world.run(20, 100);
-        world.sample();
-        world.end(10, true);
-        world.run(20, 10);
-        world.sample();
+        play(&mut world, "20<10 20+100 | 10. 20+10 |");
         assert_close(world.used(), 110.0);
-        world.end(20, true);
-        world.sample();
+        play(&mut world, "20. |");
         let read = series(world.recorder(), CPU).pushed();
         // Somebody else is number 10 now.
-        world.start(10, 1);
-        world.run(10, 500);
-        world.sample();
-        world.sample();
+        play(&mut world, "10<1 10+500 | |");
         assert_eq!(series(world.recorder(), CPU).pushed(), read);
         assert_close(world.used(), 110.0);
     }

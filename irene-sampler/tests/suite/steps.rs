@@ -5,36 +5,19 @@ use std::{
     time::Duration,
 };
 
-use irene_sampler::{Channel, Metric, Provenance, Readings, Recorder, Resource, Sensor, Step, Steps};
+use irene_sampler::{Channel, Metric, Provenance, Recorder, Resource, Sensor, Step, Steps};
 use proptest::prelude::*;
 
-use crate::machine::at;
+use crate::{machine::at, scripted};
 
 /// What a sensor shows next, where it has a reading.
-#[derive(Clone, Default)]
-struct Shown(Arc<Mutex<Option<f64>>>);
-
-struct Shows {
-    channel: Channel,
-    shown: Shown,
-}
-
-impl Sensor for Shows {
-    fn channels(&self) -> &[Channel] {
-        std::slice::from_ref(&self.channel)
-    }
-
-    fn sample(&mut self, readings: &mut Readings<'_>) {
-        if let Some(value) = self.shown.0.lock().unwrap().take() {
-            readings.push(0, value);
-        }
-    }
-}
+type Shown = Arc<Mutex<Option<f64>>>;
 
 fn sensor(resource: Resource, metric: Metric, change: impl FnOnce(&mut Channel)) -> (Box<dyn Sensor>, Shown) {
     let (mut channel, shown) = (Channel::new(resource, metric), Shown::default());
     change(&mut channel);
-    (Box::new(Shows { channel, shown: shown.clone() }), shown)
+    let shows = Arc::clone(&shown);
+    (scripted::sensor(channel, move |_| shows.lock().unwrap().take()), shown)
 }
 
 /// A recording by hand, and its steps.
@@ -55,7 +38,7 @@ impl Followed {
 
     fn sample(&mut self, time: f64, values: &[Option<f64>]) {
         for (shown, value) in self.shown.iter().zip(values) {
-            *shown.0.lock().unwrap() = *value;
+            *shown.lock().unwrap() = *value;
         }
         self.recorder.sample_at(at(time));
         let found = &mut self.found;

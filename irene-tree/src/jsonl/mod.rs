@@ -8,5 +8,5 @@ mod reading;
 mod write;
 
 pub use parse::parse_tree;
-pub use read::{TreeReader, check_ids, read_trees};
+pub use read::{TreeReader, read_trees};
 pub use write::{to_json, write_trees};

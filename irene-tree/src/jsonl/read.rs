@@ -1,12 +1,11 @@
 use std::{
-    collections::HashMap,
     fs::File,
     io::{BufRead, BufReader},
     path::Path,
 };
 
 use super::parse::parse_tree;
-use crate::{Error, Result, Tree, file_fault, validate};
+use crate::{Error, Result, Tree, file_fault};
 
 /// Reads trees one line at a time: memory holds one line and one tree, whatever the size of the file.
 ///
@@ -64,41 +63,10 @@ impl<R: BufRead> Iterator for TreeReader<R> {
     }
 }
 
-impl<R: BufRead> TreeReader<R> {
-    /// All trees, each checked, with their ids unique over the file.
-    ///
-    /// # Errors
-    /// [`Error::Io`], [`Error::Line`] or [`Error::Node`] with what is wrong and where.
-    pub fn all(mut self) -> Result<Vec<Tree>> {
-        let trees = self.by_ref().collect::<Result<Vec<_>>>()?;
-        check_ids(&self.origin, &trees)?;
-        Ok(trees)
-    }
-}
-
-/// Refuses trees of one file that share an id.
-///
-/// # Errors
-/// [`Error::Node`] with the id, and both trees.
-pub fn check_ids(origin: &str, trees: &[Tree]) -> Result<()> {
-    let mut seen = HashMap::new();
-    for tree in trees {
-        for node in tree.nodes() {
-            if let Some(id) = &node.id
-                && let Some(first) = seen.insert(id, tree)
-            {
-                let reason = format!("id `{id}` is also in {first}; ids must be unique in {origin}");
-                return Err(validate::node_error(tree, node, reason));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// All trees of a file, as [`TreeReader::all`].
+/// All trees of a file, each checked.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Line`] or [`Error::Node`] with what is wrong and where.
 pub fn read_trees(path: &Path) -> Result<Vec<Tree>> {
-    TreeReader::open(path)?.all()
+    TreeReader::open(path)?.collect()
 }

@@ -147,7 +147,7 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Size, TreeBuilder};
+    use crate::{Size, TreeBuilder, tree::tests::model};
 
     fn tree() -> Tree {
         let mut builder = TreeBuilder::new("mine", Size::new(1, 1));
@@ -226,17 +226,15 @@ mod tests {
 
     #[test]
     fn a_list_that_is_a_node_stays_and_another_one_before_a_number_does_not() {
-        let mut builder = TreeBuilder::new("mine", Size::new(1, 1));
-        builder.enter("root", "M", Level::Model);
-        builder.enter("h", "List", Level::Module);
-        builder.enter("0", "Layer", Level::Module);
-        builder.leaf("1", "Linear", Level::Ml, None);
-        builder.leave();
-        builder.leave();
-        builder.leave();
-        let tree = builder.finish().unwrap();
+        let tree = model(|builder| {
+            builder.enter("h", "List", Level::Module);
+            builder.enter("0", "Layer", Level::Module);
+            builder.leaf("1", "Linear", Level::Ml, None);
+            builder.leave();
+            builder.leave();
+        });
         let of = |scope: &str| Index::of(&tree).find(Some(scope), None).map(|(_, ids)| ids[0].index());
         assert_eq!(["h.0.1", "h.0.experts.1", "model.h.0.experts.1"].map(of), [Ok(3), Ok(3), Ok(3)]);
-        assert!(["0.1", "x.h.0.1", "mine.h"].iter().all(|scope| of(scope).is_err()));
+        assert!(["0.1", "x.h.0.1", "m.h"].iter().all(|scope| of(scope).is_err()));
     }
 }

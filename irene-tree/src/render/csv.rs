@@ -32,22 +32,3 @@ pub fn csv_field(field: &str) -> String {
         field.to_owned()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Level, Size, TreeBuilder};
-
-    #[test]
-    fn names_are_quoted_where_they_must_be_and_absent_numbers_are_empty() {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "A, \"B\"", Level::Model);
-        builder.leaf("x", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 0.5);
-        builder.leave();
-        let text = csv(&builder.finish().unwrap());
-        assert_eq!(
-            text,
-            "scope,instance_type,level,predicted_energy (J),marks\nroot,\"A, \"\"B\"\"\",model,,\nroot.x,Linear,ml,0.5,\n"
-        );
-    }
-}

@@ -32,20 +32,3 @@ pub fn dot(tree: &Tree, shown: Quantity) -> String {
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " ")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Level, Size, TreeBuilder};
-
-    #[test]
-    fn names_are_escaped_and_edges_follow_the_tree() {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "A \"quoted\" model", Level::Model).set(Quantity::Flops, 1.0);
-        builder.leaf("x", "Linear", Level::Ml, None);
-        builder.leave();
-        let text = dot(&builder.finish().unwrap(), Quantity::Flops);
-        assert!(text.contains(r#"A \"quoted\" model\n1 MFLOP", fillcolor="0.05 1.000 1.0""#), "{text}");
-        assert!(text.contains("n0 -> n1;"), "{text}");
-    }
-}

@@ -34,18 +34,6 @@ mod tests {
     use crate::{Level, Size, TreeBuilder};
 
     #[test]
-    fn the_lines_add_up_to_the_root() {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, 1.5e-3);
-        builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 1e-3);
-        builder.leaf("b", "Tanh", Level::Ml, None).set(Quantity::PredictedEnergy, 5e-4);
-        builder.leaf("c", "Tanh", Level::Ml, None);
-        builder.leave();
-        let text = folded(&builder.finish().unwrap(), Quantity::PredictedEnergy);
-        assert_eq!(text, "root;a 1000000\nroot;b 500000\n");
-    }
-
-    #[test]
     fn flops_and_bytes_are_counted_one_by_one() {
         let mut builder = TreeBuilder::new("m", Size::new(1, 1));
         let root = builder.leaf("root", "Linear", Level::Ml, None);

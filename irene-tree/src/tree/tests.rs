@@ -11,6 +11,15 @@ fn linear(id: u32) -> Operation {
     Operation::new(OpKind::Linear, &[x, weight], x)
 }
 
+/// A model of what is built below its root.
+pub(crate) fn model(below: impl FnOnce(&mut TreeBuilder)) -> Tree {
+    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+    builder.enter("root", "M", Level::Model);
+    below(&mut builder);
+    builder.leave();
+    builder.finish().unwrap()
+}
+
 /// Two layers, of which the second holds a single operation below its primitive.
 fn two_layers() -> Tree {
     let mut builder = TreeBuilder::new("m", Size::new(2, 8));
@@ -105,25 +114,23 @@ fn predictions_and_marks_are_cleared_and_measurements_stay() {
 #[test]
 fn a_repeated_node_equals_the_first_but_for_its_name_and_its_parameters() {
     let build = |repeats: bool| {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.reserve(10);
-        builder.enter("root", "M", Level::Model);
-        builder.leaf("before", "Tanh", Level::Ml, None);
-        let place = builder.place();
-        assert_eq!(place, 2);
-        for layer in 0..3 {
-            if repeats && layer > 0 {
-                builder.repeat(place, &format!("layer{layer}"), 5 * layer);
-                continue;
+        model(|builder| {
+            builder.reserve(10);
+            builder.leaf("before", "Tanh", Level::Ml, None);
+            let place = builder.place();
+            assert_eq!(place, 2);
+            for layer in 0..3 {
+                if repeats && layer > 0 {
+                    builder.repeat(place, &format!("layer{layer}"), 5 * layer);
+                    continue;
+                }
+                builder.enter(&format!("layer{layer}"), "Layer", Level::Module);
+                builder.enter("inner", "Part", Level::Module);
+                builder.leaf("a", "Linear", Level::Ml, Some(linear(1 + 5 * layer)));
+                builder.leave();
+                builder.leave();
             }
-            builder.enter(&format!("layer{layer}"), "Layer", Level::Module);
-            builder.enter("inner", "Part", Level::Module);
-            builder.leaf("a", "Linear", Level::Ml, Some(linear(1 + 5 * layer)));
-            builder.leave();
-            builder.leave();
-        }
-        builder.leave();
-        builder.finish().unwrap()
+        })
     };
     assert_eq!(build(true), build(false));
     assert_whole(&build(true));
@@ -264,36 +271,12 @@ fn a_node_says_how_it_was_measured() {
 }
 
 #[test]
-fn layers_fold_downwards_in_a_backward_pass_and_only_if_their_operations_are_equal() {
-    let layers = |names: &[&str], kinds: &[OpKind]| {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "M", Level::Model);
-        for (place, (name, kind)) in names.iter().zip(kinds).enumerate() {
-            builder.enter(name, "Layer", Level::Module);
-            builder.leaf("a", "Linear", Level::Ml, Some(Operation { kind: *kind, ..linear(place as u32) }));
-            builder.leave();
-        }
-        builder.leave();
-        builder.finish().unwrap().layers_folded().nodes().iter().map(|node| node.scope().to_owned()).collect::<Vec<_>>()
-    };
-    let same = [OpKind::Linear; 3];
-    assert_eq!(layers(&["0", "1", "2"], &same), ["root", "root.0-2", "root.0-2.a"]);
-    assert_eq!(layers(&["5", "4", "3"], &same), ["root", "root.5-3", "root.5-3.a"]);
-    let other = [OpKind::Linear, OpKind::Linear, OpKind::MatMul];
-    assert_eq!(layers(&["0", "1", "2"], &other), ["root", "root.0-1", "root.0-1.a", "root.2", "root.2.a"]);
-    let first = ["root.0-11.a", "root.a-b.0", "root.5-3", "root.x-1.-2.3-"].map(crate::first_of_folded);
-    assert_eq!(first, ["root.0.a", "root.a-b.0", "root.5", "root.x-1.-2.3-"]);
-}
-
-#[test]
 fn a_shared_operation_is_the_same_one_where_it_has_no_parameters_to_tell_apart() {
     let x = Operand::activation([4], Format::F32);
-    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-    builder.enter("root", "M", Level::Model);
-    builder.leaf("a", "Tanh", Level::Ml, Some(Operation::new(OpKind::Tanh, &[x], x)));
-    builder.repeat(1, "b", 3);
-    builder.leave();
-    let tree = builder.finish().unwrap();
+    let tree = model(|builder| {
+        builder.leaf("a", "Tanh", Level::Ml, Some(Operation::new(OpKind::Tanh, &[x], x)));
+        builder.repeat(1, "b", 3);
+    });
     let operations: Vec<_> = tree.nodes().iter().filter_map(|node| node.operation.as_ref()).collect();
     assert!(Arc::ptr_eq(operations[0], operations[1]));
 }
@@ -322,14 +305,14 @@ fn what_is_spent_by_children_that_run_several_times_is_theirs() {
 #[test]
 fn a_tree_is_sixty_nodes_deep_at_most_and_every_node_has_a_name() {
     let check = |depth: usize, name: &str| {
-        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-        builder.enter("root", "M", Level::Model);
-        for _ in 1..depth {
-            builder.enter("x", "Part", Level::Module);
-        }
-        builder.leaf(name, "Linear", Level::Ml, None);
-        (0..depth).for_each(|_| builder.leave());
-        builder.finish().unwrap().check().map_err(|error| error.to_string())
+        let tree = model(|builder| {
+            for _ in 1..depth {
+                builder.enter("x", "Part", Level::Module);
+            }
+            builder.leaf(name, "Linear", Level::Ml, None);
+            (1..depth).for_each(|_| builder.leave());
+        });
+        tree.check().map_err(|error| error.to_string())
     };
     assert_eq!(check(60, "x"), Ok(()));
     assert!(check(61, "x").unwrap_err().contains("60 nodes deep"));
@@ -351,17 +334,6 @@ fn a_file_leaves_out_what_an_operation_has_none_of() {
 }
 
 #[test]
-fn layers_with_and_without_an_operation_are_not_equal() {
-    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-    builder.enter("root", "M", Level::Model);
-    builder.leaf("0", "Linear", Level::Ml, Some(linear(1)));
-    builder.leaf("1", "Linear", Level::Ml, None);
-    builder.leaf("2", "Linear", Level::Ml, None);
-    builder.leave();
-    assert_eq!(scopes(&builder.finish().unwrap().layers_folded()), ["root", "root.0", "root.1-2"]);
-}
-
-#[test]
 fn a_run_on_gpus_and_a_step_of_training_survive_their_file() {
     let mut tree = two_layers().without_math();
     tree.parallel = Parallel { tensor: 2, ..Parallel::default() };
@@ -372,22 +344,6 @@ fn a_run_on_gpus_and_a_step_of_training_survive_their_file() {
     let again = read(&tree);
     assert_eq!((again.parallel, again.training), (tree.parallel, tree.training));
     assert_eq!(again.node(last).gpus, 2);
-}
-
-#[test]
-fn counts_are_written_without_a_point_and_other_numbers_as_they_are() {
-    let mut tree = two_layers();
-    let mut json = |quantity: Quantity, value: f64| {
-        tree.node_mut(NodeId::ROOT).set(quantity, value);
-        crate::jsonl::to_json(&tree)
-    };
-    assert!(json(Quantity::Kernels, 3.0).contains("\"kernels\":3,"));
-    assert!(json(Quantity::Kernels, 2.5).contains("\"kernels\":2.5,"));
-    assert!(json(Quantity::Flops, 3.0).contains("\"flops\":3.0,"));
-    assert!(
-        json(Quantity::Kernels, 1e300).contains("\"kernels\":1e+300,")
-            || json(Quantity::Kernels, 1e300).contains("\"kernels\":1e300,")
-    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use irene_tree::{
 fn tree() -> Tree {
     let energy = Quantity::PredictedEnergy;
     let mut builder = TreeBuilder::new("m", Size::new(1, 1));
-    let root = builder.enter("root", "M\n\\", Level::Model);
+    let root = builder.enter("root", "A, \"B\"\n\\", Level::Model);
     root.set(energy, 10.0);
     root.marks.extend([Mark::Extrapolated, Mark::Implausible]);
     let layer = builder.enter("a;b", "Layer", Level::Module);
@@ -29,7 +29,7 @@ fn a_table_for_programs_says_how_often_nodes_run_if_one_runs_more_than_once() {
     tree.node_mut(NodeId::ROOT).set(Quantity::Kernels, 7.0);
     let text = csv(&tree);
     let lines: Vec<&str> = text.lines().skip(2).collect();
-    let root = "root,\"M\n\\\",model,1,7,10,extrapolated implausible\n";
+    let root = "root,\"A, \"\"B\"\"\n\\\",model,1,7,10,extrapolated implausible\n";
     assert!(text.starts_with(&format!(
         "scope,instance_type,level,times,kernels (launches),predicted_energy (J),marks\n{root}"
     )));
@@ -46,7 +46,7 @@ fn a_drawing_has_the_values_of_all_runs_and_shades_by_their_share() {
     assert_eq!(
         nodes,
         [
-            r#"n0 [label="root\nM \\\n10 J", fillcolor="0.05 1.000 1.0"];"#,
+            r#"n0 [label="root\nA, \"B\" \\\n10 J", fillcolor="0.05 1.000 1.0"];"#,
             r#"n1 [label="a;b\nLayer x3\n6 J", fillcolor="0.05 0.600 1.0"];"#,
             r#"n2 [label="up\nLinear x2\n3 J", fillcolor="0.05 0.300 1.0"];"#,
         ]

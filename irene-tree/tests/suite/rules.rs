@@ -28,7 +28,7 @@ fn a_number_that_cannot_be_is_named_and_its_limits_are_allowed() {
     for (quantity, value) in [(Quantity::Flops, 0.0), (Quantity::PredictedEnergy, -1.0), (Quantity::Flops, f64::NAN)] {
         assert_eq!(set(quantity, value), "", "{quantity} {value}");
     }
-    for times in [0.0, -1.0, f64::INFINITY] {
+    for times in [0.0, -1.0, f64::INFINITY, f64::NAN] {
         assert!(refused(|node| node.set_times(times)).contains("a number of times above 0"), "{times}");
     }
     assert_eq!(refused(|node| node.set_times(0.5)), "");

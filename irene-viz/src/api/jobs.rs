@@ -1,25 +1,17 @@
 //! Measuring models on the server's machine: `jobs`, where they are allowed.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     body::Bytes,
     extract::{FromRequestParts, Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response},
 };
-use futures_util::stream::unfold;
 use irene_models::{Config, ModelSpec};
 use irene_tree::{Quantity, Size, Tree};
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
-use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
-    time::sleep,
-};
 use utoipa::ToSchema;
 
 use super::{
@@ -36,6 +28,7 @@ use crate::{
     job_state::JobState,
     jobs::{Job, Jobs, Refusal, Status},
     problem::Problem,
+    profiling::Progress,
 };
 
 /// The model to measure: a built-in one, or one by its config.
@@ -74,7 +67,7 @@ pub(super) struct JobEntry {
     started_unix_time_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_unix_time_s: Option<f64>,
-    progress: ProgressEntry,
+    progress: Progress,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
@@ -93,21 +86,6 @@ pub(super) struct JobEntry {
     tree: Option<Box<RawValue>>,
 }
 
-/// How far a job is.
-#[derive(Serialize, ToSchema)]
-#[schema(title = "Progress")]
-pub(super) struct ProgressEntry {
-    /// Nodes to measure; nodes that do the same count once. 0 until it is known.
-    nodes: usize,
-    /// The nodes that need no more rounds.
-    measured: usize,
-    /// Rounds of measuring so far, of all nodes.
-    rounds: usize,
-    /// The scope of the node that was measured last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-}
-
 /// The jobs that wait and run, and the last that ended; the oldest first, without their trees.
 #[derive(Serialize, ToSchema)]
 #[schema(title = "Jobs")]
@@ -122,7 +100,7 @@ impl JobEntry {
     }
 
     /// Without the tree.
-    fn brief(job: &Job, status: Status) -> Self {
+    pub(super) fn brief(job: &Job, status: Status) -> Self {
         Self {
             id: job.id,
             state: status.state,
@@ -133,12 +111,7 @@ impl JobEntry {
             queued_unix_time_s: status.queued,
             started_unix_time_s: status.started,
             ended_unix_time_s: status.ended,
-            progress: ProgressEntry {
-                nodes: status.progress.nodes,
-                measured: status.progress.measured,
-                rounds: status.progress.rounds,
-                scope: status.progress.scope,
-            },
+            progress: status.progress,
             detail: status.detail,
             energy_provenance: status.measured.as_ref().and_then(|measured| measured.energy_provenance),
             energy_j: status.measured.as_ref().and_then(|measured| measured.energy_j),
@@ -169,7 +142,7 @@ impl FromRequestParts<Arc<App>> for Allowed {
 /// The job that the path names.
 pub(super) struct Named {
     jobs: Arc<Jobs>,
-    job: Arc<Job>,
+    pub(super) job: Arc<Job>,
 }
 
 impl FromRequestParts<Arc<App>> for Named {
@@ -305,52 +278,4 @@ pub(super) async fn cancel(
         return Err(Problem::new(StatusCode::CONFLICT, format!("the job has ended already; it is {state}")));
     }
     accepted(&app, asked, job).await
-}
-
-pub(super) async fn events(
-    State(app): Shared,
-    Named { job, .. }: Named,
-    Params(Nothing): Params<Nothing>,
-) -> Result<Response, Problem> {
-    let Ok(permit) = Arc::clone(&app.followers).try_acquire_owned() else {
-        let most = app.limits.followers;
-        let detail =
-            format!("{most} clients follow jobs already, and no more may; GET /api/v1/jobs/{} tells too", job.id);
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
-    };
-    let follower = Follower { status: job.watch(), job, is_first: true, _permit: permit };
-    let events = unfold(Some(follower), |follower| async {
-        let (event, follower) = follower?.next().await;
-        Some((Ok::<_, Infallible>(event), follower))
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
-}
-
-/// A client that follows a job.
-struct Follower {
-    job: Arc<Job>,
-    status: watch::Receiver<Status>,
-    is_first: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-/// The pause between two events; changes within it come as one.
-const PAUSE: Duration = Duration::from_millis(100);
-
-impl Follower {
-    /// The next event, and the follower for the event after it.
-    async fn next(mut self) -> (Event, Option<Self>) {
-        if !self.is_first {
-            sleep(PAUSE).await;
-            // The job has the sender, so that it stays.
-            let _ = self.status.changed().await;
-        }
-        self.is_first = false;
-        let status = self.status.borrow_and_update().clone();
-        let is_last = status.state.is_final();
-        let event = Event::default().event(if is_last { "end" } else { "progress" });
-        // A job is always JSON.
-        let event = event.json_data(JobEntry::brief(&self.job, status)).unwrap_or_default();
-        (event, (!is_last).then_some(self))
-    }
 }

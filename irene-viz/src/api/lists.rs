@@ -1,9 +1,15 @@
 //! Lists: `GET models`, `GET devices`, `GET engines`, `GET grids`.
 
-use axum::{extract::State, response::Response};
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    routing::{MethodRouter, get},
+};
 use irene_devices::{Catalogue, Engine};
 use irene_models::{BuiltinModel, ModelSpec};
 use irene_tree::{Quantity, Size};
+use serde::Serialize;
 
 use super::{
     Shared,
@@ -18,17 +24,16 @@ use crate::{
     problem::Problem,
 };
 
-pub(super) async fn models(
-    State(app): Shared,
-    key: Key,
-    asked: Asked,
-    Params(Nothing): Params<Nothing>,
-) -> Result<Response, Problem> {
-    let list = |app: &App| {
-        let specs = ModelSpec::builtin_names().map(|name| app.model(&name)).collect::<Result<Vec<_>, Problem>>()?;
-        models_of(specs, app)
-    };
-    kept::answer(&app, key, asked, Effort::Short, list).await
+/// The route of a list.
+pub(super) fn listed<T: Serialize + 'static>(list: fn(&App) -> Result<T, Problem>) -> MethodRouter<Arc<App>> {
+    get(move |State(app): Shared, key: Key, asked: Asked, Params(Nothing): Params<Nothing>| async move {
+        kept::answer(&app, key, asked, Effort::Short, list).await
+    })
+}
+
+pub(super) fn models(app: &App) -> Result<Models, Problem> {
+    let specs = ModelSpec::builtin_names().map(|name| app.model(&name)).collect::<Result<Vec<_>, Problem>>()?;
+    models_of(specs, app)
 }
 
 pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -> Result<Models, Problem> {
@@ -54,14 +59,8 @@ pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -
     Ok(Models { models: specs.into_iter().map(entry).collect::<Result<_, Problem>>()? })
 }
 
-pub(super) async fn devices(
-    State(app): Shared,
-    key: Key,
-    asked: Asked,
-    Params(Nothing): Params<Nothing>,
-) -> Result<Response, Problem> {
-    let list = |app: &App| Ok(devices_of(&app.devices, Catalogue::all().iter().chain(app.lookup.own_devices())));
-    kept::answer(&app, key, asked, Effort::Short, list).await
+pub(super) fn devices(app: &App) -> Devices {
+    devices_of(&app.devices, Catalogue::all().iter().chain(app.lookup.own_devices()))
 }
 
 /// Measured machines, then the data sheets of others.
@@ -108,15 +107,6 @@ fn of_sheet(sheet: &irene_devices::Device) -> DeviceEntry {
     }
 }
 
-pub(super) async fn engines(
-    State(app): Shared,
-    key: Key,
-    asked: Asked,
-    Params(Nothing): Params<Nothing>,
-) -> Result<Response, Problem> {
-    kept::answer(&app, key, asked, Effort::Short, |_| Ok(all_engines())).await
-}
-
 pub(crate) fn all_engines() -> Engines {
     let entry = |engine: &Engine| EngineEntry {
         name: engine.name,
@@ -126,15 +116,6 @@ pub(crate) fn all_engines() -> Engines {
         is_continuous: engine.is_continuous,
     };
     Engines { engines: Engine::all().iter().map(entry).collect() }
-}
-
-pub(super) async fn grids(
-    State(app): Shared,
-    key: Key,
-    asked: Asked,
-    Params(Nothing): Params<Nothing>,
-) -> Result<Response, Problem> {
-    kept::answer(&app, key, asked, Effort::Short, |_| Ok(all_grids())).await
 }
 
 pub(crate) fn all_grids() -> Grids {

@@ -4,6 +4,7 @@ mod advice;
 mod answers;
 mod document;
 mod fields;
+mod follow;
 mod generation;
 mod jobs;
 mod kinds;

@@ -10,9 +10,10 @@ use super::{
     advice::{Plans, Suggest},
     answers::{Devices, Engines, Grids, Leaderboard, Models, Predictions, Trace, Tradeoff},
     fields::{Description, describe},
+    follow::events,
     generation::Course,
     jobs::{self, JobEntry, JobList, JobRequest},
-    lists::{devices, engines, grids, models},
+    lists::{all_engines, all_grids, devices, listed, models},
     many::{RankQuery, TradeoffQuery, leaderboard, tradeoff},
     predict::{Predict, predict_trees},
     queries::{Nothing, TraceQuery, TreesQuery},
@@ -107,16 +108,16 @@ pub(super) fn operations() -> Vec<Operation> {
 
 fn lists() -> [Operation; 5] {
     [
-        operation("get", "/api/v1/models", get(models), describe::<Nothing>)
+        operation("get", "/api/v1/models", listed(models), describe::<Nothing>)
             .is("models", "Built-in models")
             .gives::<Models>(200, "The models."),
-        operation("get", "/api/v1/devices", get(devices), describe::<Nothing>)
+        operation("get", "/api/v1/devices", listed(|app| Ok(devices(app))), describe::<Nothing>)
             .is("devices", "Devices that can be predicted for: by measurements on them, or by their data sheets")
             .gives::<Devices>(200, "The measured machines, the default first, and then the data sheets."),
-        operation("get", "/api/v1/engines", get(engines), describe::<Nothing>)
+        operation("get", "/api/v1/engines", listed(|_| Ok(all_engines())), describe::<Nothing>)
             .is("engines", "Programs that serve models")
             .gives::<Engines>(200, "The engines, the newest generation of each program first."),
-        operation("get", "/api/v1/grids", get(grids), describe::<Nothing>)
+        operation("get", "/api/v1/grids", listed(|_| Ok(all_grids())), describe::<Nothing>)
             .is("grids", "Electricity grids with the emissions of a kilowatt-hour")
             .gives::<Grids>(200, "The grids, the world first."),
         operation("post", READ, post(read), describe::<Nothing>)
@@ -265,7 +266,7 @@ fn of_jobs() -> [Operation; 5] {
             .more("A waiting job ends at once; a running one ends after the current run of the model.")
             .gives::<JobEntry>(202, "The job, which ends.")
             .or(&[403, 404, 409, 421]),
-        operation("get", "/api/v1/jobs/{id}/events", get(jobs::events), describe::<Nothing>)
+        operation("get", "/api/v1/jobs/{id}/events", get(events), describe::<Nothing>)
             .is("events", "Follow a job: server-sent events")
             .more(
                 "An event `progress` now and at every change, and an event `end` when the job has ended, which ends the stream. The \

@@ -2,7 +2,7 @@
 
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
 use irene_advice::Selection;
-use irene_regress::Track;
+use irene_regress::{DeviceProfile, Track};
 use irene_tree::{Tree, jsonl::TreeReader};
 
 use super::{
@@ -50,7 +50,7 @@ pub(super) async fn predict_trees(
         let device = app.device(query.device.as_deref())?;
         let bundled = match query.method {
             Track::Specs => None,
-            track => Some(app.profile_for(query.device.as_deref(), track)?),
+            track => Some(DeviceProfile::bundled_for(&device.name, track).map_err(|error| Problem::refused(&error))?),
         };
         let profile = bundled.as_ref().unwrap_or(&*device.profile);
         let mut predictions = Vec::new();

@@ -14,20 +14,16 @@ pub(crate) const VIEWS: [&str; 11] =
 /// Queries with which the views have something to show.
 pub(crate) const COMPARING: &str = "b=model%3Ddistilgpt2&set_b=num_hidden_layers%3D6&plan_rate=20";
 
+/// Whether a view is there.
+const IS_SHOWN: &str = "const panel = document.getElementById(`panel-${arguments[0]}`);
+    return panel.checkVisibility() && !document.getElementById('main').hasAttribute('aria-busy')";
+
 /// Chooses a view and waits until it is there.
 pub(crate) fn choose(browser: &Browser, view: &str) {
     browser.click(&format!("#tab-{view}"));
-    browser.wait_for(
-        view,
-        "const panel = document.getElementById(`panel-${arguments[0]}`);
-         return panel.checkVisibility() && !document.getElementById('main').hasAttribute('aria-busy')",
-        json!([view]),
-    );
+    browser.wait_for(view, IS_SHOWN, json!([view]));
     // Two frames, so that what is drawn to the page's width is.
-    browser.run(
-        "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))",
-        json!([]),
-    );
+    browser.ask("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
 }
 
 /// A node's role, name and property as the browser tells them.
@@ -88,11 +84,8 @@ fn the_tree_tells_where_each_row_is() {
     assert_eq!(rows, told);
 
     // Chromium's tree leaves these out, and reads them where we do.
-    let attributes = visit.browser.run(
-        "const rows = [...document.querySelectorAll('#panel-tree [role=row][data-scope]')];
-         return rows.map((row) => ['level', 'posinset', 'setsize'].map((name) => Number(row.getAttribute(`aria-${name}`))))",
-        json!([]),
-    );
+    let attributes = visit.browser.ask("const rows = [...document.querySelectorAll('#panel-tree [role=row][data-scope]')];
+         return rows.map((row) => ['level', 'posinset', 'setsize'].map((name) => Number(row.getAttribute(`aria-${name}`))))");
     let expected: Vec<Value> = places.iter().map(|place| json!([place[0], place[1], place[2]])).collect();
     assert_eq!(attributes, json!(expected));
     visit.end(&[]);
@@ -108,34 +101,37 @@ fn walk(node: &Value, level: usize, [place, siblings]: [usize; 2], places: &mut 
     }
 }
 
+/// Presses Tab until something of a panel has the focus.
+fn tab_to(browser: &Browser, selector: &str) {
+    let is_focused = "return document.activeElement.matches(arguments[0])";
+    let is_there = (0..40).any(|_| {
+        browser.press(key::TAB);
+        browser.run(is_focused, json!([selector])) == true
+    });
+    assert!(is_there, "{selector} cannot be reached with Tab");
+}
+
+/// Goes to a view by its tab, with the arrow keys.
+fn arrow_to(browser: &Browser, view: &str) {
+    browser.ask("document.querySelector('[role=tab][tabindex=\"0\"]').focus()");
+    let id = format!("tab-{view}");
+    let is_there = VIEWS.iter().any(|_| {
+        browser.press(key::RIGHT);
+        browser.ask("return document.activeElement.id") == id
+    });
+    assert!(is_there, "{view} cannot be reached with the arrow keys");
+    browser.wait_for(view, IS_SHOWN, json!([view]));
+}
+
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn every_view_can_be_used_with_the_keyboard_alone() {
     let visit = Visit::start(&format!("{GPT2}&{COMPARING}"));
     let browser = &visit.browser;
     let press = |keys: &[&str]| keys.iter().for_each(|key| browser.press(key));
-    let in_panel = |selector: &str| {
-        for _ in 0..40 {
-            browser.press(key::TAB);
-            if browser.run("return document.activeElement.matches(arguments[0])", json!([selector])) == true {
-                return;
-            }
-        }
-        unreachable!("{selector} cannot be reached with Tab");
-    };
-    let to_view = |view: &str| {
-        browser.run("document.querySelector('[role=tab][tabindex=\"0\"]').focus()", json!([]));
-        let id = format!("tab-{view}");
-        let there = (0..VIEWS.len()).position(|_| {
-            press(&[key::RIGHT]);
-            browser.run("return document.activeElement.id", json!([])) == id
-        });
-        assert!(there.is_some(), "{view} cannot be reached with the arrow keys");
-        let is_there = "return document.getElementById(`panel-${arguments[0]}`).checkVisibility() &&
-            !document.getElementById('main').hasAttribute('aria-busy')";
-        browser.wait_for(view, is_there, json!([view]));
-    };
-    let focused = |body: &str| browser.run(&format!("const at = document.activeElement; return {body}"), json!([]));
+    let in_panel = |selector: &str| tab_to(browser, selector);
+    let to_view = |view: &str| arrow_to(browser, view);
+    let focused = |body: &str| browser.ask(&format!("const at = document.activeElement; return {body}"));
 
     in_panel("#panel-tree [role=row]");
     press(&[key::END]);
@@ -148,18 +144,15 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
     press(&[key::DOWN, key::END]);
     let scope = focused("at.dataset.scope");
     press(&[key::ENTER]);
-    browser.wait_for("the zoom", "return location.search.includes('zoom=')", json!([]));
+    browser.wait("the zoom", "return location.search.includes('zoom=')");
     assert_eq!(focused("at.dataset.scope"), scope);
     press(&[key::ESCAPE]);
-    browser.wait_for("the whole", "return !location.search.includes('zoom=')", json!([]));
+    browser.wait("the whole", "return !location.search.includes('zoom=')");
 
     to_view("list");
     in_panel("#panel-list button.link");
     press(&[key::DOWN, key::DOWN, key::UP]);
-    assert_eq!(
-        focused("at.textContent"),
-        browser.run("return document.querySelector('#details .scope').textContent", json!([]))
-    );
+    assert_eq!(focused("at.textContent"), browser.ask("return document.querySelector('#details .scope').textContent"));
 
     to_view("compare");
     in_panel("#compare-detail [role=treeitem]");
@@ -170,8 +163,8 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
     to_view("sizes");
     in_panel("#panel-sizes td button");
     press(&[key::RIGHT, key::UP, key::ENTER]);
-    browser.wait_for("another size", "return document.getElementById('load-value').value === '1'", json!([]));
-    assert_eq!(browser.run(INPUTS, json!([]))[3], "128");
+    browser.wait("another size", "return document.getElementById('load-value').value === '1'");
+    assert_eq!(browser.ask(INPUTS)[3], "128");
 
     to_view("leaderboard");
     in_panel("#panel-leaderboard button.link");
@@ -194,7 +187,7 @@ fn text_can_be_read_on_what_it_lies_on_in_light_and_in_dark() {
         browser.dark(is_dark);
         for view in VIEWS {
             choose(browser, view);
-            let texts = browser.run(CONTRASTS, json!([]));
+            let texts = browser.ask(CONTRASTS);
             let texts = texts.as_array().unwrap();
             assert!(texts.len() > 4, "{view}: {texts:?}");
             for text in texts {
@@ -242,7 +235,7 @@ fn a_phone_shows_the_view_first_and_the_form_on_demand() {
     for view in VIEWS {
         choose(browser, view);
         let ends = "return ['totals', 'tabs'].map((id) => document.getElementById(id).getBoundingClientRect().bottom + scrollY)";
-        let ends = browser.run(ends, json!([]));
+        let ends = browser.ask(ends);
         // The answer is in the first screen, and what else there is to see of it too.
         assert!(ends[0].as_f64().unwrap() <= 600.0 && ends[1].as_f64().unwrap() <= 740.0, "{view}: {ends}");
     }
@@ -253,13 +246,10 @@ fn a_phone_shows_the_view_first_and_the_form_on_demand() {
     assert_eq!(is_shown("load-value"), true);
     browser.fill("#load-value", "2");
     browser.click("#predict");
-    browser.wait_for(
-        "the new size",
-        "return document.getElementById('change').textContent.includes('batch of 2, 64 tokens')",
-        json!([]),
-    );
+    browser
+        .wait("the new size", "return document.getElementById('change').textContent.includes('batch of 2, 64 tokens')");
     assert_eq!(is_shown("load-value"), false);
-    assert_eq!(browser.run("return document.activeElement.id", json!([])), "change");
+    assert_eq!(browser.ask("return document.activeElement.id"), "change");
     visit.end(&[]);
 }
 
@@ -269,12 +259,11 @@ fn figures_have_three_digits_wherever_they_are() {
     let visit = Visit::start(&format!("{GPT2}&depth=all"));
     for view in ["tree", "icicle", "list", "sizes"] {
         choose(&visit.browser, view);
-        let figures = visit.browser.run(
+        let figures = visit.browser.ask(
             r"const cells = document.querySelectorAll(`#totals dd:not(.quiet), .heat-table td,
                 td.number, td.bar, [role=gridcell].number, [role=gridcell].bar`);
               const shown = [...cells].filter((cell) => cell.checkVisibility() && cell.dataset.field !== 'count');
               return shown.flatMap((cell) => cell.textContent.match(/(?<![\w.])\d[\d.]*/g) ?? [])",
-            json!([]),
         );
         let figures: Vec<&str> = figures.as_array().unwrap().iter().map(|figure| figure.as_str().unwrap()).collect();
         assert!(figures.len() > 2, "{view}: {figures:?}");
@@ -293,7 +282,7 @@ fn roles_and_references_hold_together_in_every_view() {
     let visit = Visit::start(&format!("{GPT2}&{COMPARING}"));
     for view in VIEWS {
         choose(&visit.browser, view);
-        let faults = visit.browser.run(FAULTS, json!([]));
+        let faults = visit.browser.ask(FAULTS);
         assert_eq!(faults, json!([]), "{view}");
     }
     visit.end(&[]);
@@ -307,9 +296,9 @@ fn the_focus_stays_where_a_button_was_pressed_that_is_drawn_anew() {
     let press = |selector: &str, what: &str, done: &str| {
         browser.run("document.querySelector(arguments[0]).focus()", json!([selector]));
         browser.press(key::ENTER);
-        browser.wait_for(what, done, json!([]));
+        browser.wait(what, done);
         let quiet = "return !document.getElementById('main').hasAttribute('aria-busy')";
-        browser.wait_for("a quiet page", quiet, json!([]));
+        browser.wait("a quiet page", quiet);
     };
     let has_focus = |selector: &str| {
         let is_focused = "return document.activeElement.matches(arguments[0])";
@@ -322,7 +311,7 @@ fn the_focus_stays_where_a_button_was_pressed_that_is_drawn_anew() {
     has_focus("#details-tree");
     choose(browser, "icicle");
     browser.choose("#sandwich", "Attention");
-    browser.wait_for("a sandwich", "return document.querySelector('.sandwich-row.middle') !== null", json!([]));
+    browser.wait("a sandwich", "return document.querySelector('.sandwich-row.middle') !== null");
     let other = "return !location.search.includes('sandwich=Attention')";
     press(".sandwich-row:not(.middle) button", "another in the middle", other);
     has_focus(".sandwich-row.middle button");
@@ -374,8 +363,8 @@ fn who_asks_for_less_motion_gets_none() {
         const lasts = [transitionDuration, transitionDelay].some((times) => times.split(', ').some((time) => parseFloat(time) > 0));
         return lasts || animationName !== 'none';
     })).length";
-    assert!(visit.browser.run(moving, json!([])).as_u64().unwrap() > 0, "nothing moves anyway");
+    assert!(visit.browser.ask(moving).as_u64().unwrap() > 0, "nothing moves anyway");
     visit.browser.less_motion();
-    assert_eq!(visit.browser.run(moving, json!([])), 0);
+    assert_eq!(visit.browser.ask(moving), 0);
     visit.end(&[]);
 }

@@ -1,14 +1,10 @@
 //! The answer above the views, and what stands there where there is none.
 
-use std::sync::Arc;
-
-use irene_predict::{Calibration, Load, Measured, Service, ServiceOptions};
-use irene_requests::{Figures, RequestRow};
-use irene_viz::Options;
+use irene_predict::ServiceOptions;
 use serde_json::{Value, json};
 
 use super::{BERT, LLAMA, assert_close};
-use crate::{visit::Visit, webdriver::key};
+use crate::{server::calibrated, visit::Visit, webdriver::key};
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
@@ -32,10 +28,7 @@ fn a_fresh_page_says_in_a_sentence_what_a_token_costs_and_where_it_goes() {
     let figures = &answer["figures"];
     assert_close(&data("energy", "joules"), figures["energy_per_token_j"].as_f64().unwrap());
     assert_close(&data("time", "seconds"), figures["ttft_s"].as_f64().unwrap());
-    let parts = browser.run(
-        "return [...document.querySelectorAll('#where [data-component]')].map(({ dataset }) => [dataset.component, dataset.joules])",
-        json!([]),
-    );
+    let parts = browser.ask("return [...document.querySelectorAll('#where [data-component]')].map(({ dataset }) => [dataset.component, dataset.joules])");
     let parts = parts.as_array().unwrap();
     let known: Vec<&Value> =
         answer["components"].as_array().unwrap().iter().filter(|part| part["share"].as_f64().unwrap() > 0.0).collect();
@@ -47,7 +40,7 @@ fn a_fresh_page_says_in_a_sentence_what_a_token_costs_and_where_it_goes() {
     assert!(text("fit").contains("Memory of each GPU"), "{}", text("fit"));
     // The tree is of all requests that run at once, the title and the figures of one.
     assert!(text("whole").contains("of 32 requests"), "{}", text("whole"));
-    let title = browser.run("return document.title", json!([]));
+    let title = browser.ask("return document.title");
     assert!(title.as_str().unwrap().contains(" a generated token"), "{title}");
     assert!(text("totals").contains("of the GPU alone"), "{}", text("totals"));
     visit.end(&[]);
@@ -60,18 +53,14 @@ fn a_form_that_has_changed_is_told_apart_from_the_results() {
     let browser = &visit.browser;
     let is_stale =
         "return !document.getElementById('stale').hidden && document.getElementById('main').matches('.is-stale')";
-    assert_eq!(browser.run(is_stale, json!([])), false);
+    assert_eq!(browser.ask(is_stale), false);
     browser.fill("#seq", "64");
-    assert_eq!(browser.run(is_stale, json!([])), true);
+    assert_eq!(browser.ask(is_stale), true);
     browser.fill("#seq", "128");
-    assert_eq!(browser.run(is_stale, json!([])), false);
+    assert_eq!(browser.ask(is_stale), false);
     browser.fill("#seq", "64");
     browser.click("#predict");
-    browser.wait_for(
-        "the new size",
-        &format!("{} === false", is_stale.replace("return ", "return (") + ")"),
-        json!([]),
-    );
+    browser.wait("the new size", &format!("{} === false", is_stale.replace("return ", "return (") + ")"));
     visit.end(&[]);
 }
 
@@ -85,13 +74,13 @@ fn an_error_stands_beside_the_field_that_caused_it_in_its_words() {
     let said = "const field = document.getElementById('seq');
         return field.getAttribute('aria-invalid') === 'true' &&
           document.getElementById(field.getAttribute('aria-describedby')).textContent";
-    let said = browser.wait_for("an error beside the field", said, json!([]));
+    let said = browser.wait("an error beside the field", said);
     let said = said.as_str().unwrap();
     assert!(said.starts_with("Prompt") && !said.contains('`'), "{said}");
-    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    assert_eq!(browser.ask("return document.getElementById('error').textContent"), "");
     browser.fill("#seq", "32");
     browser.click("#predict");
-    browser.wait_for("no error", "return !document.getElementById('seq').hasAttribute('aria-invalid')", json!([]));
+    browser.wait("no error", "return !document.getElementById('seq').hasAttribute('aria-invalid')");
     visit.end(&["status of 400"]);
 }
 
@@ -104,7 +93,7 @@ fn an_unknown_device_is_explained_in_the_words_of_the_form() {
     browser.press(key::ESCAPE);
     browser.click("#predict");
     let said = "return document.getElementById('device-error')?.textContent";
-    let said = browser.wait_for("an error beside the device", said, json!([]));
+    let said = browser.wait("an error beside the device", said);
     assert!(said.as_str().unwrap().ends_with("; choose one of the list"), "{said}");
     visit.end(&["status of 404"]);
 }
@@ -116,27 +105,15 @@ fn math_operations_are_not_ticked_where_nothing_is_asked_for_want_of_a_device() 
     let is_ticked = "document.getElementById('device').value = '';
         document.getElementById('math').click();
         return document.getElementById('math').checked";
-    assert_eq!(visit.browser.run(is_ticked, json!([])), false);
+    assert_eq!(visit.browser.ask(is_ticked), false);
     visit.end(&[]);
 }
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn energies_by_measured_requests_are_of_what_their_meter_counts() {
-    let row = RequestRow {
-        model: Some("Llama-3.1-8B".into()),
-        device: Some("h100-sxm".into()),
-        engine: Some("vllm-0.11".into()),
-        load: Some(Load::Concurrency(32.0)),
-        prompt: Some(512.0),
-        generated: Some(256.0),
-        figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
-        ..RequestRow::default()
-    };
-    let measured = Measured::of("", &row, &Service::new(ServiceOptions::default())).unwrap();
-    let calibrations = vec![Arc::new(Calibration::of(&[measured]).unwrap())];
-    let visit = Visit::with(Options { calibrations, ..Options::default() }, LLAMA);
-    let totals = visit.browser.run("return document.getElementById('totals').textContent", json!([]));
+    let visit = Visit::with(calibrated(ServiceOptions::default()), LLAMA);
+    let totals = visit.browser.ask("return document.getElementById('totals').textContent");
     assert!(totals.as_str().unwrap().contains("of what the meter of the measured requests counts"), "{totals}");
     visit.end(&[]);
 }
@@ -148,15 +125,11 @@ fn an_address_that_cannot_be_shown_is_explained_with_a_way_out() {
     let browser = &visit.browser;
     browser.open(&visit.server.url("/?model=gpt-none&device=gtx-1080-ti&batch=8&seq=128"));
     let why = "const trouble = document.getElementById('trouble'); return !trouble.hidden && trouble.textContent";
-    let why = browser.wait_for("why", why, json!([]));
+    let why = browser.wait("why", why);
     assert!(why.as_str().unwrap().contains("gpt-none"), "{why}");
-    assert_eq!(browser.run("return document.querySelector('#explore').checkVisibility()", json!([])), false);
+    assert_eq!(browser.ask("return document.querySelector('#explore').checkVisibility()"), false);
     browser.click("#trouble button");
-    browser.wait_for(
-        "a fresh page",
-        "return document.getElementById('headline').textContent.startsWith('Llama')",
-        json!([]),
-    );
+    browser.wait("a fresh page", "return document.getElementById('headline').textContent.startsWith('Llama')");
     visit.end(&["status of 404"]);
 }
 
@@ -167,14 +140,14 @@ fn what_does_not_fit_is_an_answer_with_ways_that_do() {
     let browser = &visit.browser;
     visit.open("?model=Llama-3.1-70B&device=a100-sxm-80&concurrency=4&seq=512&generate=64");
     let why = "const trouble = document.getElementById('trouble'); return !trouble.hidden && trouble.textContent";
-    let why = browser.wait_for("that it does not fit", why, json!([]));
+    let why = browser.wait("that it does not fit", why);
     assert!(why.as_str().unwrap().contains("does not fit"), "{why}");
-    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    assert_eq!(browser.ask("return document.getElementById('error').textContent"), "");
     let ways = "return document.querySelectorAll('.ways a').length > 1";
-    browser.wait_for("ways that do", ways, json!([]));
+    browser.wait("ways that do", ways);
     browser.click(".ways a");
-    browser.wait_for("its answer", "return document.getElementById('energy')?.dataset.joules", json!([]));
-    assert_eq!(browser.run("return document.getElementById('trouble').hidden", json!([])), true);
+    browser.wait("its answer", "return document.getElementById('energy')?.dataset.joules");
+    assert_eq!(browser.ask("return document.getElementById('trouble').hidden"), true);
     // Each selection that was refused.
     let refused = browser.console();
     assert!(refused.iter().all(|entry| entry["message"].as_str().unwrap().contains("status of 422")), "{refused:?}");
@@ -193,29 +166,29 @@ fn a_price_and_a_grid_are_counted_and_a_price_below_zero_is_refused() {
     browser.click("#more-figures summary");
     browser.fill("#price", "1000");
     let cost = "return document.getElementById('cost').textContent";
-    let shown = browser.run(cost, json!([]));
+    let shown = browser.ask(cost);
     let dollars: f64 = shown.as_str().unwrap().trim_end_matches(" USD").replace(',', "").parse().unwrap();
     assert!((dollars - 1000.0 * kwh).abs() < 0.005 * dollars, "{dollars} for {kwh} kWh");
 
     let offered = "return document.getElementById('grid').options.length";
-    browser.wait_for("the grids", &format!("{offered} > 1"), json!([]));
+    browser.wait("the grids", &format!("{offered} > 1"));
     // Each once, and none.
     let count = grids["grids"].as_array().unwrap().len() as u64 + 1;
-    assert_eq!(browser.run(offered, json!([])), count);
+    assert_eq!(browser.ask(offered), count);
     browser.choose("#grid", grid["name"].as_str().unwrap());
-    let source = browser.run("return document.getElementById('grid-source').textContent", json!([]));
+    let source = browser.ask("return document.getElementById('grid-source').textContent");
     let source = source.as_str().unwrap();
     assert!(
         source.contains(grid["source"].as_str().unwrap()) && source.contains(&grid["year"].to_string()),
         "{source}"
     );
-    let emitted = browser.run("return document.getElementById('cost').parentElement.textContent", json!([]));
+    let emitted = browser.ask("return document.getElementById('cost').parentElement.textContent");
     assert!(emitted.as_str().unwrap().contains("CO₂e"), "{emitted}");
 
     browser.fill("#price", "-1");
-    let refused = browser.run("return document.getElementById('price-error')?.textContent", json!([]));
+    let refused = browser.ask("return document.getElementById('price-error')?.textContent");
     assert!(refused.as_str().unwrap().contains("below zero"), "{refused}");
-    assert!(!browser.run(cost, json!([])).as_str().unwrap().contains("USD"));
+    assert!(!browser.ask(cost).as_str().unwrap().contains("USD"));
     visit.end(&[]);
 }
 
@@ -244,13 +217,13 @@ fn models_and_devices_are_searched_by_what_is_known_of_them() {
     browser.fill("#device", "h100");
     let options =
         "return [...document.querySelectorAll('#device-list [role=option]')].map((option) => option.dataset.value)";
-    let options = browser.run(options, json!([]));
+    let options = browser.ask(options);
     let options = options.as_array().unwrap();
     assert!(options.iter().any(|name| name == "h100-sxm"), "{options:?}");
     assert!(options.iter().all(|name| name != "gtx-1080-ti"), "{options:?}");
     browser.click("#device-list [data-value='h100-sxm']");
     browser.click("#predict");
-    browser.wait_for("the other device", "return location.search.includes('device=h100-sxm')", json!([]));
+    browser.wait("the other device", "return location.search.includes('device=h100-sxm')");
     visit.end(&[]);
 }
 
@@ -276,16 +249,16 @@ fn what_is_typed_stays_while_another_view_is_opened() {
     let browser = &visit.browser;
     browser.fill("#seq", "64");
     browser.click("#tab-list");
-    browser.wait_for("the list", "return document.getElementById('panel-list').checkVisibility()", json!([]));
+    browser.wait("the list", "return document.getElementById('panel-list').checkVisibility()");
     let held = "return [document.getElementById('seq').value, document.getElementById('stale').hidden]";
-    assert_eq!(browser.run(held, json!([])), json!(["64", false]));
+    assert_eq!(browser.ask(held), json!(["64", false]));
     assert!(browser.url().contains("seq=128"), "{}", browser.url());
     browser.click("#predict");
-    browser.wait_for("the new size", "return location.search.includes('seq=64')", json!([]));
-    assert_eq!(browser.run(held, json!([])), json!(["64", true]));
+    browser.wait("the new size", "return location.search.includes('seq=64')");
+    assert_eq!(browser.ask(held), json!(["64", true]));
     browser.back();
-    browser.wait_for("the old size", "return document.getElementById('seq').value === '128'", json!([]));
-    assert_eq!(browser.run(held, json!([])), json!(["128", true]));
+    browser.wait("the old size", "return document.getElementById('seq').value === '128'");
+    assert_eq!(browser.ask(held), json!(["128", true]));
     visit.end(&[]);
 }
 
@@ -296,7 +269,7 @@ fn that_a_model_does_not_fit_a_measured_machine_stands_below_the_sentence() {
     let note = visit.api(&visit.selection())["predictor"]["notes"][0].as_str().unwrap().to_owned();
     assert!(note.contains("does not fit"), "{note}");
     let notes = "const notes = document.getElementById('notes'); return notes.checkVisibility() && notes.textContent";
-    let shown = visit.browser.run(notes, json!([]));
+    let shown = visit.browser.ask(notes);
     assert!(shown.as_str().is_some_and(|shown| shown.contains(&note[1..])), "{shown} without {note}");
     visit.end(&[]);
 }
@@ -309,7 +282,7 @@ fn an_empty_device_is_asked_for() {
     browser.fill("#device", "");
     browser.press(key::ESCAPE);
     browser.click("#predict");
-    browser.wait_for("what to do", "return document.getElementById('device-error')?.textContent", json!([]));
+    browser.wait("what to do", "return document.getElementById('device-error')?.textContent");
     assert!(browser.url().contains("device=gtx-1080-ti"), "{}", browser.url());
     visit.end(&[]);
 }

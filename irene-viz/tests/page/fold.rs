@@ -22,19 +22,19 @@ fn layers_are_one_row_with_the_energy_of_all_and_each_on_demand() {
     let repeat = &prediction["repeats"][0];
     assert_eq!(repeat["count"], 12, "{}", prediction["repeats"]);
     let first = repeat["scope"].as_str().unwrap();
-    let rows = browser.run(ROWS, json!([]));
+    let rows = browser.ask(ROWS);
     let rows = rows.as_array().unwrap();
     let folded = rows.iter().find(|row| row[0] == first).unwrap();
     assert_eq!(folded[1], "Block ×12");
     let all = 12.0 * energy(find(root(&prediction), first).unwrap());
     assert!((folded[2].as_f64().unwrap() - all).abs() < 1e-9 * all, "{folded} for {all}");
-    assert_eq!(browser.run(BLOCKS, json!([])), 1);
+    assert_eq!(browser.ask(BLOCKS), 1);
 
     browser.click(&format!("#panel-tree [data-scope='{first}'] .count"));
-    browser.wait_for("each layer", &format!("{BLOCKS} === 12"), json!([]));
+    browser.wait("each layer", &format!("{BLOCKS} === 12"));
     assert!(browser.url().contains("layers="), "{}", browser.url());
     browser.back();
-    browser.wait_for("one for all", &format!("{BLOCKS} === 1"), json!([]));
+    browser.wait("one for all", &format!("{BLOCKS} === 1"));
     visit.end(&[]);
 }
 
@@ -76,7 +76,7 @@ fn figures_of_folded_layers_are_those_of_all_of_them() {
     browser.run(focus, json!([first]));
     let driver = browser.run(DETAIL, json!(["By the GPU\u{2019}s driver"]));
     assert_eq!(driver, irene_tree::render::si(all("predicted_gpu_energy_mean"), "J"));
-    let said = browser.run("return document.getElementById('details').textContent", json!([]));
+    let said = browser.ask("return document.getElementById('details').textContent");
     assert!(said.as_str().unwrap().contains("Features of one"), "{said}");
     visit.end(&[]);
 }
@@ -86,17 +86,17 @@ fn figures_of_folded_layers_are_those_of_all_of_them() {
 fn the_keyboard_opens_and_folds_the_layers() {
     let visit = Visit::start(GPT2);
     let browser = &visit.browser;
-    browser.run("document.querySelector('#panel-tree [role=row][tabindex=\"0\"]').focus()", json!([]));
+    browser.ask("document.querySelector('#panel-tree [role=row][tabindex=\"0\"]').focus()");
     let is_folded = "return document.activeElement.querySelector('.count') !== null";
     let downs = (0..20).position(|_| {
         browser.press(key::DOWN);
-        browser.run(is_folded, json!([])) == true
+        browser.ask(is_folded) == true
     });
     assert!(downs.is_some(), "no folded row can be reached");
     browser.press("u");
-    browser.wait_for("each layer", &format!("{BLOCKS} === 12"), json!([]));
+    browser.wait("each layer", &format!("{BLOCKS} === 12"));
     browser.click("#details .tools button:last-child");
-    browser.wait_for("one for all", &format!("{BLOCKS} === 1"), json!([]));
+    browser.wait("one for all", &format!("{BLOCKS} === 1"));
     visit.end(&[]);
 }
 
@@ -116,11 +116,11 @@ fn the_icicle_and_the_list_fold_too() {
         ),
     ] {
         access::choose(browser, view);
-        assert_eq!(browser.run(&format!("return {of_type}"), json!([])), 1, "{view}");
+        assert_eq!(browser.ask(&format!("return {of_type}")), 1, "{view}");
         browser.click(&format!("#{view}-layers"));
-        browser.wait_for(view, &format!("return {of_type} === 12"), json!([]));
+        browser.wait(view, &format!("return {of_type} === 12"));
         browser.click(&format!("#{view}-layers"));
-        browser.wait_for(view, &format!("return {of_type} === 1"), json!([]));
+        browser.wait(view, &format!("return {of_type} === 1"));
     }
     visit.end(&[]);
 }

@@ -28,7 +28,7 @@ fn the_icicle_zooms_to_a_node_and_back() {
     assert!(browser.url().contains("zoom="), "{}", browser.url());
 
     browser.click("#zoom-out");
-    browser.wait_for("the top", "return document.getElementById('zoom-out').disabled", json!([]));
+    browser.wait("the top", "return document.getElementById('zoom-out').disabled");
     assert_eq!(browser.run(CELLS, json!([scope])), whole);
     visit.end(&[]);
 }
@@ -42,7 +42,7 @@ fn a_search_tells_the_share_of_what_it_finds() {
     browser.fill("#find", "intermediate");
     let found = "const found = document.querySelector('#panel-icicle [role=status]');
         return found.textContent && [found.dataset.share, document.querySelectorAll('#panel-icicle .match').length]";
-    let found = browser.wait_for("what is found", found, json!([]));
+    let found = browser.wait("what is found", found);
     let layers = by_type(root(&prediction), "BertIntermediate");
     assert_eq!(layers.len(), 12);
     let share = layers.iter().map(|node| energy(node)).sum::<f64>() / energy(root(&prediction));
@@ -59,7 +59,7 @@ fn the_heaviest_come_first_where_asked_for() {
     let widths = "const cells = [...document.querySelectorAll('#panel-icicle .cell')].filter((cell) => cell.getAttribute('aria-level') === '2');
         return cells.toSorted((a, b) => a.querySelector('rect').x.baseVal.value - b.querySelector('rect').x.baseVal.value)
           .map((cell) => cell.querySelector('rect').width.baseVal.value)";
-    let widths = visit.browser.run(widths, json!([]));
+    let widths = visit.browser.ask(widths);
     let widths: Vec<f64> = widths.as_array().unwrap().iter().map(|width| width.as_f64().unwrap()).collect();
     assert!(widths.len() > 1 && widths.is_sorted_by(|a, b| a >= b), "{widths:?}");
     visit.end(&[]);
@@ -75,7 +75,7 @@ fn a_type_stands_between_its_callers_and_its_callees() {
     browser.choose("#sandwich", "BertSelfAttention");
     let rows = "const rows = [...document.querySelectorAll('.sandwich-row')];
         return rows.length > 2 && rows.map((row) => [...row.children].map((cell) => [cell.dataset.type, Number(cell.dataset.joules)]))";
-    let rows = browser.wait_for("callers and callees", rows, json!([]));
+    let rows = browser.wait("callers and callees", rows);
     let rows: Vec<&Vec<Value>> = rows.as_array().unwrap().iter().map(|row| row.as_array().unwrap()).collect();
     let middle = rows.iter().position(|row| row[0][0] == "BertSelfAttention").unwrap();
     let close = |shown: &Value| (shown.as_f64().unwrap() - own).abs() < 1e-6 * own;
@@ -93,7 +93,7 @@ fn labels_are_whole_and_inside_of_their_cells() {
     let visit = Visit::start(&format!("{BERT}&view=icicle&layers=all"));
     for width in [360, 1440] {
         visit.browser.resize(width, 900);
-        let labels = visit.browser.run(
+        let labels = visit.browser.ask(
             "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
                const cells = [...document.querySelectorAll('#panel-icicle .cell')];
                done(cells.flatMap((cell) => [...cell.querySelectorAll('text')].map((text) => {
@@ -101,7 +101,6 @@ fn labels_are_whole_and_inside_of_their_cells() {
                  return [text.textContent, inner.left >= outer.left - 1 && inner.right <= outer.right + 1];
                })));
              })))",
-            json!([]),
         );
         let labels = labels.as_array().unwrap();
         assert!(labels.len() > 4, "{labels:?}");

@@ -18,7 +18,7 @@ fn no_view_scrolls_sideways_on_a_phone_or_a_wide_screen() {
         for view in VIEWS {
             access::choose(browser, view);
             let page = "const page = document.documentElement; return [page.scrollWidth, page.clientWidth, innerWidth]";
-            let [content, shown, window] = [0, 1, 2].map(|at| browser.run(page, json!([]))[at].as_u64().unwrap());
+            let [content, shown, window] = [0, 1, 2].map(|at| browser.ask(page)[at].as_u64().unwrap());
             assert_eq!(window, u64::from(width));
             assert!(content <= shown, "{view} at {width}: {content} px of content in {shown} px");
             let [used, room] = [0, 1].map(|at| browser.run(USED_WIDTH, json!([view]))[at].as_f64().unwrap());

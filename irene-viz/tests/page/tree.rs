@@ -14,7 +14,7 @@ fn a_node_opened_in_the_tree_has_the_energy_that_the_api_gives() {
     browser.click("#tree-layers");
     let prediction = visit.api("predict?model=gpt2&batch_size=4&seq_len=64");
     visit.shows_total(energy(root(&prediction)));
-    browser.wait_for("each layer", "return location.search.includes('layers=all')", json!([]));
+    browser.wait("each layer", "return location.search.includes('layers=all')");
 
     let closed = first_at_depth(root(&prediction), 2);
     let child = &closed["child_nodes_obj"][0];
@@ -34,7 +34,7 @@ fn a_node_opened_in_the_tree_has_the_energy_that_the_api_gives() {
 fn the_keyboard_alone_opens_and_closes_a_node() {
     let visit = Visit::start(&format!("{GPT2}&layers=all"));
     let browser = &visit.browser;
-    let focused = |body: &str| browser.run(&format!("const row = document.activeElement; {body}"), json!([]));
+    let focused = |body: &str| browser.ask(&format!("const row = document.activeElement; {body}"));
     let tabs = (0..60).position(|_| {
         browser.press(key::TAB);
         focused("return row.matches('#panel-tree [role=row]')") == true
@@ -70,11 +70,11 @@ fn nodes_stay_open_where_the_tree_stays_and_only_there() {
     let browser = &visit.browser;
     browser.fill("#load-value", "8");
     browser.click("#predict");
-    browser.wait_for("another batch", "return location.search.includes('batch=8')", json!([]));
+    browser.wait("another batch", "return location.search.includes('batch=8')");
     assert!(browser.url().contains("toggled=2"), "{}", browser.url());
     browser.fill("#generate", "8");
     browser.click("#predict");
-    browser.wait_for("a generation", "return location.search.includes('generate=8')", json!([]));
+    browser.wait("a generation", "return location.search.includes('generate=8')");
     assert!(!browser.url().contains("toggled"), "{}", browser.url());
     visit.end(&[]);
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{BERT, energy, root};
 use crate::{
-    visit::{File, INPUTS, Visit, small_bert},
+    visit::{INPUTS, TOTAL, Visit, small_bert},
     webdriver::key,
 };
 
@@ -14,19 +14,18 @@ fn an_uploaded_config_is_predicted() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
     let config = small_bert().to_string();
-    let file = File::write("own-bert.json", &config);
-    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let _file = visit.give("own-bert.json", &config);
     let (status, answer) = visit.upload(&config);
     assert_eq!(status, 200, "{answer}");
     visit.shows_total(energy(root(&answer)));
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "own-bert");
+    assert_eq!(browser.ask(INPUTS)[0], "own-bert");
     // It is in the address, so that another browser shows it too.
     let shared = browser.url();
     assert!(shared.contains("config="), "{shared}");
-    browser.run("sessionStorage.clear()", json!([]));
+    browser.ask("sessionStorage.clear()");
     browser.open("about:blank");
     browser.open(&shared);
-    browser.wait_for("the shared config", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("the shared config", TOTAL);
     visit.shows_total(energy(root(&answer)));
     visit.end(&[]);
 }
@@ -36,32 +35,31 @@ fn an_uploaded_config_is_predicted() {
 fn a_bad_config_is_explained_and_the_view_stays() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
-    let (total, inputs, url) = (visit.total(), browser.run(INPUTS, json!([])), browser.url());
+    let (total, inputs, url) = (visit.total(), browser.ask(INPUTS), browser.url());
     let mut config = small_bert();
     config["num_attention_heads"] = json!(7);
     let config = config.to_string();
-    let file = File::write("bad-bert.json", &config);
     let (status, problem) = visit.upload(&config);
     assert!((400..500).contains(&status), "{status}: {problem}");
     let detail = problem["detail"].as_str().unwrap();
     let detail =
         detail.split('`').find(|part| part.contains("heads do not divide")).unwrap().trim_start_matches([':', ' ']);
 
-    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let _file = visit.give("bad-bert.json", &config);
     let said = "return document.body.textContent.includes(arguments[0])";
     browser.wait_for(&format!("{detail:?} as the error"), said, json!([detail]));
     // A refused file is not among the models.
     browser.click("#model");
     let listed =
         "return [...document.querySelectorAll('#model-list [role=option]')].map((option) => option.dataset.value)";
-    let listed = browser.run(listed, json!([]));
+    let listed = browser.ask(listed);
     let listed = listed.as_array().unwrap();
     assert!(listed.len() > 100 && listed.iter().all(|name| name != "bad-bert"), "{listed:?}");
     browser.press(key::ESCAPE);
     assert!((visit.total() - total).abs() < 1e-12 * total);
-    assert_eq!(browser.run(INPUTS, json!([])), inputs);
+    assert_eq!(browser.ask(INPUTS), inputs);
     assert_eq!(browser.url(), url);
-    let rows = browser.run("return document.querySelectorAll('#panel-tree [data-scope]').length", json!([]));
+    let rows = browser.ask("return document.querySelectorAll('#panel-tree [data-scope]').length");
     assert!(rows.as_u64().unwrap() > 2, "{rows}");
 
     browser.click("#predict");
@@ -85,7 +83,7 @@ fn a_file_dropped_on_the_page_is_predicted() {
         json!([config]),
     );
     visit.shows_total(energy(root(&answer)));
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "dropped-bert");
+    assert_eq!(browser.ask(INPUTS)[0], "dropped-bert");
     visit.end(&[]);
 }
 
@@ -97,11 +95,10 @@ fn a_model_of_ones_own_with_the_name_of_a_built_in_one_stays_ones_own() {
     let mut config = small_bert();
     config["_name_or_path"] = json!("bert-base-uncased");
     let config = config.to_string();
-    let file = File::write("named-bert.json", &config);
-    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let _file = visit.give("named-bert.json", &config);
     let (_, answer) = visit.upload(&config);
     visit.shows_total(energy(root(&answer)));
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "bert-base-uncased (own)");
+    assert_eq!(browser.ask(INPUTS)[0], "bert-base-uncased (own)");
     let predicts_at = |tokens: &str| {
         browser.fill("#seq", tokens);
         browser.click("#predict");
@@ -113,7 +110,7 @@ fn a_model_of_ones_own_with_the_name_of_a_built_in_one_stays_ones_own() {
     predicts_at("64");
     // An address that was shared before such a model had a name of its own.
     browser.open(&browser.url().replace("+%28own%29", ""));
-    browser.wait_for("its prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("its prediction", TOTAL);
     predicts_at("32");
     visit.end(&[]);
 }
@@ -138,9 +135,8 @@ fn a_config_is_served_in_the_format_that_an_engine_takes() {
         "vocab_size": 8000,
     });
     let config = config.to_string();
-    let file = File::write("float-llama.json", &config);
-    browser.type_into("#config-file", file.0.to_str().unwrap());
-    browser.wait_for("the config", "return location.search.includes('config=')", json!([]));
+    let _file = visit.give("float-llama.json", &config);
+    browser.wait("the config", "return location.search.includes('config=')");
     let (status, answer) = visit.upload(&config);
     assert_eq!(status, 200, "{answer}");
     visit.shows_total(energy(root(&answer)));
@@ -161,24 +157,23 @@ fn two_configs_of_one_name_are_two_models() {
         let mut config = config.clone();
         config["task_specific_params"] = json!({"words": words});
         let config = config.to_string();
-        let file = File::write("config.json", &config);
-        browser.type_into("#config-file", file.0.to_str().unwrap());
+        let _file = visit.give("config.json", &config);
         let (_, answer) = visit.upload(&config);
         let total = energy(root(&answer));
         visit.shows_total(total);
         total
     };
     let first = take(&small_bert());
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "config");
+    assert_eq!(browser.ask(INPUTS)[0], "config");
     let second = take(&larger);
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "config (2)");
+    assert_eq!(browser.ask(INPUTS)[0], "config (2)");
     assert!(second > 1.2 * first, "{second} {first}");
     browser.back();
     visit.shows_total(first);
     assert!(browser.url().contains("config=kept"), "{}", browser.url());
     // The same file again is the same model.
     take(&larger);
-    assert_eq!(browser.run(INPUTS, json!([]))[0], "config (2)");
+    assert_eq!(browser.ask(INPUTS)[0], "config (2)");
     visit.end(&[]);
 }
 
@@ -189,10 +184,9 @@ fn the_page_works_where_the_browser_stores_nothing() {
     let browser = &visit.browser;
     browser.refuse_storage();
     visit.open(BERT);
-    browser.wait_for("a prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    browser.wait("a prediction", TOTAL);
     let config = small_bert().to_string();
-    let file = File::write("unstored-bert.json", &config);
-    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let _file = visit.give("unstored-bert.json", &config);
     let (_, answer) = visit.upload(&config);
     visit.shows_total(energy(root(&answer)));
     visit.end(&[]);

@@ -3,7 +3,7 @@
 mod person;
 
 use person::{Person, is_close, joules, three_digits};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
@@ -151,10 +151,9 @@ fn what_ten_suggestions_save_is_answered_in_three_actions() {
     let answer = person.api("suggest", &[]);
     let expected = answer["suggestions"].as_array().unwrap();
     assert!(expected.len() >= 10, "{} suggestions: {}", expected.len(), answer["left_out"]);
-    let shown = person.browser().run(
+    let shown = person.browser().ask(
         "return [...document.querySelectorAll('#panel-suggest .suggestions > li')].map((item) =>
            [item.querySelector('h3').textContent, item.dataset.saved, item.querySelector('.saves').textContent])",
-        json!([]),
     );
     let shown = shown.as_array().unwrap();
     assert_eq!(shown.len(), expected.len());

@@ -54,7 +54,7 @@ impl Person {
         self.acts();
         let browser = self.browser();
         browser.fill(selector, text);
-        let has_list = browser.run("return document.activeElement.getAttribute('role') === 'combobox'", json!([]));
+        let has_list = browser.ask("return document.activeElement.getAttribute('role') === 'combobox'");
         if has_list == true {
             browser.press(key::ENTER);
         }
@@ -66,7 +66,7 @@ impl Person {
     fn settles(&self) {
         let quiet = "const isQuiet = () => !document.getElementById('main').hasAttribute('aria-busy');
             return new Promise((done) => setTimeout(() => done(isQuiet()), 500))";
-        self.browser().wait_for("a quiet page", quiet, json!([]));
+        self.browser().wait("a quiet page", quiet);
     }
 
     /// The text that is shown in a place, and not hidden.

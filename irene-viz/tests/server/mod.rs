@@ -4,10 +4,13 @@
 use std::{
     io::{BufRead, Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
 
+use irene_predict::{Calibration, Load, Measured, Service, ServiceOptions};
+use irene_requests::{Figures, RequestRow};
 use irene_viz::{Limits, Options, Server};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -46,6 +49,22 @@ impl Answer {
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(part) && !detail.contains('\n'), "{detail}");
     }
+}
+
+/// Fitted to a measured request, as the service has it.
+pub(crate) fn calibrated(service: ServiceOptions) -> Options {
+    let row = RequestRow {
+        model: Some("Llama-3.1-8B".into()),
+        device: Some("h100-sxm".into()),
+        engine: Some("vllm-0.11".into()),
+        load: Some(Load::Concurrency(32.0)),
+        prompt: Some(512.0),
+        generated: Some(256.0),
+        figures: Figures { energy_per_token_j: Some(0.3), itl_s: Some(0.012), ..Figures::default() },
+        ..RequestRow::default()
+    };
+    let measured = Measured::of("", &row, &Service::new(service)).unwrap();
+    Options { calibrations: vec![Arc::new(Calibration::of(&[measured]).unwrap())], ..Options::default() }
 }
 
 impl Running {
@@ -175,6 +194,18 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     let bytes = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
     let text = String::from_utf8(bytes.clone()).unwrap_or_default();
     Answer { status, kind, headers, bytes, text }
+}
+
+/// A text in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+/// A small encoder's config.json.
+pub(crate) fn config(layers: u64) -> String {
+    serde_json::json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": layers, "num_attention_heads": 2,
+           "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512})
+    .to_string()
 }
 
 impl Drop for Running {

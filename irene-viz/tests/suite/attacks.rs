@@ -7,17 +7,10 @@ use std::{
 };
 
 use irene_viz::Limits;
-use serde_json::json;
 
-use crate::server::Running;
+use crate::server::{Running, config, encoded};
 
 const GPT2: &str = "/api/v1/predict?model=gpt2&batch_size=1&seq_len=8";
-
-fn config(layers: u64) -> String {
-    json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": layers, "num_attention_heads": 2,
-           "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512})
-    .to_string()
-}
 
 /// Layers of a model whose answer is more than a connection's buffers hold.
 const LAYERS: u64 = 600;
@@ -153,53 +146,16 @@ fn names_that_every_node_repeats_are_short() {
 
 /// Values that no parameter is meant for.
 fn hostile_values() -> Vec<String> {
-    let nested = format!("rope_scaling={}{}", "[".repeat(500), "]".repeat(500));
-    let mut values: Vec<String> = [
-        "",
-        " ",
-        "0",
-        "-1",
-        "1e999",
-        "-0.0",
-        "NaN",
-        "Infinity",
-        "0x10",
-        "9".repeat(400).as_str(),
-        "\u{0}",
-        "\r\nX-Y: z",
-        "\u{1f600}",
-        "<script>",
-        "../../etc/passwd",
-        "%",
-        "%zz",
-        "a=b=c;=;;",
-        ";",
-        "=",
-        "set=set=set=1",
-        "model=model=model",
-        "num_hidden_layers=-1",
-        "num_hidden_layers=1e9",
-        "num_hidden_layers=4096",
-        "hidden_size=16777216",
-        "vocab_size=99999999999999",
-        "num_attention_heads=0",
-        "num_key_value_heads=7",
-        "intermediate_size=null",
-        "hidden_act=[1]",
-        "model_type=t5",
-        "layer_types={}",
-        "torch_dtype=\u{0}",
-        "max_position_embeddings=0",
-        "h100-sxm:,l4",
-        "l4:NaN",
-        "l4:-1",
-        "l4:1e300",
-        ",,,",
-        "all,all",
-    ]
-    .map(str::to_owned)
-    .into();
-    values.extend([nested, "x".repeat(9000), "a=1;".repeat(2000), "l4,".repeat(3000), "int4,".repeat(1500)]);
+    let words = "0 -1 1e999 -0.0 NaN Infinity 0x10 <script> ../../etc/passwd % %zz a=b=c;=;; ; = set=set=set=1 \
+                 model=model=model num_hidden_layers=-1 num_hidden_layers=1e9 num_hidden_layers=4096 hidden_size=16777216 \
+                 vocab_size=99999999999999 num_attention_heads=0 num_key_value_heads=7 intermediate_size=null hidden_act=[1] \
+                 model_type=t5 layer_types={} max_position_embeddings=0 h100-sxm:,l4 l4:NaN l4:-1 l4:1e300 ,,, all,all";
+    let others = ["", " ", "\u{0}", "\r\nX-Y: z", "\u{1f600}", "torch_dtype=\u{0}"];
+    let mut values: Vec<String> = words.split(' ').chain(others).map(str::to_owned).collect();
+    values.extend(
+        [("9", 400), ("x", 9000), ("a=1;", 2000), ("l4,", 3000), ("int4,", 1500)].map(|(part, n)| part.repeat(n)),
+    );
+    values.push(format!("rope_scaling={}{}", "[".repeat(500), "]".repeat(500)));
     values
 }
 
@@ -216,7 +172,6 @@ fn no_value_of_a_parameter_stops_the_server_or_breaks_a_line() {
         "leaderboard" => vec![("batch_size", "1"), ("seq_len", "16"), ("family", "distilbert")],
         _ => vec![("batch_size", "1"), ("seq_len", "16"), ("generate", "4")],
     };
-    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         let Some(operation) = item.get("get").filter(|_| !path.contains("jobs")) else { continue };
@@ -232,7 +187,7 @@ fn no_value_of_a_parameter_stops_the_server_or_breaks_a_line() {
                 query.retain(|(other, _)| *other != name && known(other));
                 query.push((name, value.clone()));
                 let query: Vec<String> =
-                    query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+                    query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
                 let answer = server.get(&format!("{path}?{}", query.join("&")));
                 let shown: String = value.chars().take(60).collect();
                 // A head of 32 KiB is too long to be read.

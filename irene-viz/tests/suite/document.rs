@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::profiler::{Step, scripted};
 use crate::schema::{Random, errors, resolve};
-use crate::server::{Answer, Running};
+use crate::selection::SERVED;
+use crate::server::{Answer, Running, config, encoded};
 
 /// Each operation with its path and method.
 fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
@@ -52,6 +53,36 @@ fn is_bounded(schema: &Value) -> bool {
     }
 }
 
+/// The parameters, the body and the responses of an operation.
+fn keeps_the_rules(place: &str, path: &str, operation: &Value) {
+    let mut given = HashSet::new();
+    for parameter in parameters(operation) {
+        let name = parameter["name"].as_str().unwrap();
+        assert!(given.insert(name) && is_said(&parameter["description"]), "{place} {name}");
+        assert!(is_bounded(&parameter["schema"]), "{place} {name}");
+        let is_of_path = path.contains(&format!("{{{name}}}"));
+        assert_eq!(parameter["in"], if is_of_path { "path" } else { "query" }, "{place} {name}");
+        assert!(!is_of_path || parameter["required"] == true, "{place} {name}");
+    }
+    let placeholders = path.split('{').skip(1).map(|part| part.split('}').next().unwrap());
+    assert!(placeholders.into_iter().all(|name| given.contains(name)), "{place}");
+    if let Some(body) = operation.get("requestBody") {
+        assert!(is_said(&body["description"]) && body["required"] == true, "{place}");
+        assert!(body["content"].as_object().unwrap().values().all(|content| is_bounded(&content["schema"])), "{place}");
+    }
+    for (status, response) in operation["responses"].as_object().unwrap() {
+        let number: u16 = status.parse().unwrap();
+        assert!((200..600).contains(&number) && is_said(&response["description"]), "{place} {status}");
+        let kinds: Vec<_> =
+            response["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.as_str()).collect();
+        match number {
+            304 | 431 => assert!(kinds.is_empty(), "{place} {status}"),
+            400.. => assert_eq!(kinds, ["application/problem+json"], "{place} {status}"),
+            _ => assert!(kinds == ["application/json"] || kinds == ["text/event-stream"], "{place} {status}"),
+        }
+    }
+}
+
 #[test]
 fn the_document_keeps_the_rules_of_openapi() {
     let server = Running::start(Limits { batch_size: 77, seq_len: 88, body: 999, cells: 66, ..Limits::default() });
@@ -64,35 +95,7 @@ fn the_document_keeps_the_rules_of_openapi() {
         let place = format!("{method} {path}");
         assert!(path.starts_with('/') && ["get", "post", "delete"].contains(&method), "{place}");
         assert!(names.insert(operation["operationId"].as_str().unwrap()) && is_said(&operation["summary"]), "{place}");
-        let mut given = HashSet::new();
-        for parameter in parameters(operation) {
-            let name = parameter["name"].as_str().unwrap();
-            assert!(given.insert(name) && is_said(&parameter["description"]), "{place} {name}");
-            assert!(is_bounded(&parameter["schema"]), "{place} {name}");
-            let is_of_path = path.contains(&format!("{{{name}}}"));
-            assert_eq!(parameter["in"], if is_of_path { "path" } else { "query" }, "{place} {name}");
-            assert!(!is_of_path || parameter["required"] == true, "{place} {name}");
-        }
-        let placeholders = path.split('{').skip(1).map(|part| part.split('}').next().unwrap());
-        assert!(placeholders.into_iter().all(|name| given.contains(name)), "{place}");
-        if let Some(body) = operation.get("requestBody") {
-            assert!(is_said(&body["description"]) && body["required"] == true, "{place}");
-            assert!(
-                body["content"].as_object().unwrap().values().all(|content| is_bounded(&content["schema"])),
-                "{place}"
-            );
-        }
-        for (status, response) in operation["responses"].as_object().unwrap() {
-            let number: u16 = status.parse().unwrap();
-            assert!((200..600).contains(&number) && is_said(&response["description"]), "{place} {status}");
-            let kinds: Vec<_> =
-                response["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.as_str()).collect();
-            match number {
-                304 | 431 => assert!(kinds.is_empty(), "{place} {status}"),
-                400.. => assert_eq!(kinds, ["application/problem+json"], "{place} {status}"),
-                _ => assert!(kinds == ["application/json"] || kinds == ["text/event-stream"], "{place} {status}"),
-            }
-        }
+        keeps_the_rules(&place, path, operation);
     }
     let mut references = Vec::new();
     each(&document, "$ref", &mut references);
@@ -144,20 +147,11 @@ fn events(text: &str) -> Vec<Value> {
     text.split("\n\n").map(fields).filter(|event| !event.is_empty()).map(Value::Object).collect()
 }
 
-fn config() -> Value {
-    json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2,
-           "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512})
-}
-
-/// A model that is served by a data sheet's device.
-const SERVED: &str = "model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq_len=512&generate=256";
-
 const PLANNED: &str =
     "seq_len=64&generate=32&rate=2&max_ttft_s=2&devices=h100-sxm,l4,gtx-1070&gpu_hour_usd=l4:0.7&price_per_kwh=0";
 
-fn decoder() -> Value {
-    json!({"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 2, "n_positions": 128, "vocab_size": 1000})
-}
+const DECODER: &str =
+    r#"{"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 2, "n_positions": 128, "vocab_size": 1000}"#;
 
 #[test]
 fn every_answer_is_what_the_document_says() {
@@ -171,38 +165,33 @@ fn every_answer_is_what_the_document_says() {
     let submitted = [server.post_json("/api/v1/jobs", &job), server.post_json("/api/v1/jobs", &job)];
     steps.send(Step::Finish).unwrap();
     let events = get("/api/v1/jobs/1/events", "");
-    let answers: Vec<(&str, &str, Answer)> = vec![
-        ("/api/v1/models", "get", get("/api/v1/models", "")),
-        ("/api/v1/devices", "get", get("/api/v1/devices", "")),
-        ("/api/v1/engines", "get", get("/api/v1/engines", "")),
-        ("/api/v1/grids", "get", get("/api/v1/grids", "")),
-        ("/api/v1/read", "post", server.post_bytes("/api/v1/read", config().to_string().as_bytes())),
-        ("/api/v1/trace", "get", get("/api/v1/trace", &format!("model=gpt2&{size}"))),
-        ("/api/v1/predict", "get", get("/api/v1/predict", &format!("model=gpt2&{size}&math=true"))),
-        ("/api/v1/predict", "post", server.post(&format!("/api/v1/predict?{size}"), &config().to_string())),
-        ("/api/v1/predict/trees", "post", server.post("/api/v1/predict/trees", &tree)),
-        ("/api/v1/whatif", "get", get("/api/v1/whatif", &format!("{SERVED}&set_b=concurrency=64;hidden_act=relu"))),
-        (
-            "/api/v1/whatif",
-            "post",
-            server.post(&format!("/api/v1/whatif?{size}&set_b=num_hidden_layers=2"), &config().to_string()),
-        ),
-        ("/api/v1/suggest", "get", get("/api/v1/suggest", &format!("{SERVED}&max_ttft_s=0.5"))),
-        ("/api/v1/suggest", "post", server.post(&format!("/api/v1/suggest?{size}&device=l4"), &config().to_string())),
-        ("/api/v1/plan", "get", get("/api/v1/plan", &format!("{PLANNED}&model=Llama-3.1-8B"))),
-        ("/api/v1/plan", "post", server.post(&format!("/api/v1/plan?{PLANNED}"), &decoder().to_string())),
-        ("/api/v1/generation", "get", get("/api/v1/generation", SERVED)),
-        (
-            "/api/v1/generation",
-            "post",
-            server.post(&format!("/api/v1/generation?{size}&generate=8&points=3"), &decoder().to_string()),
-        ),
-        ("/api/v1/sweep", "get", get("/api/v1/sweep", "model=gpt2")),
-        ("/api/v1/sweep", "post", server.post("/api/v1/sweep?batch_sizes=1,2&device=l4", &config().to_string())),
-        ("/api/v1/leaderboard", "get", get("/api/v1/leaderboard", size)),
-        ("/api/v1/tradeoff", "post", server.post(&format!("/api/v1/tradeoff?{size}"), "model,accuracy\ngpt2,0.5\n")),
+    let got = |path: &'static str, query: &str| (path, "get", get(path, query));
+    let posted =
+        |path: &'static str, query: &str, body: &str| (path, "post", server.post(&format!("{path}?{query}"), body));
+    let answers = [
+        got("/api/v1/models", ""),
+        got("/api/v1/devices", ""),
+        got("/api/v1/engines", ""),
+        got("/api/v1/grids", ""),
+        ("/api/v1/read", "post", server.post_bytes("/api/v1/read", config(1).as_bytes())),
+        got("/api/v1/trace", &format!("model=gpt2&{size}")),
+        got("/api/v1/predict", &format!("model=gpt2&{size}&math=true")),
+        posted("/api/v1/predict", size, &config(1)),
+        posted("/api/v1/predict/trees", "", &tree),
+        got("/api/v1/whatif", &format!("{SERVED}&set_b=concurrency=64;hidden_act=relu")),
+        posted("/api/v1/whatif", &format!("{size}&set_b=num_hidden_layers=2"), &config(1)),
+        got("/api/v1/suggest", &format!("{SERVED}&max_ttft_s=0.5")),
+        posted("/api/v1/suggest", &format!("{size}&device=l4"), &config(1)),
+        got("/api/v1/plan", &format!("{PLANNED}&model=Llama-3.1-8B")),
+        posted("/api/v1/plan", PLANNED, DECODER),
+        got("/api/v1/generation", SERVED),
+        posted("/api/v1/generation", &format!("{size}&generate=8&points=3"), DECODER),
+        got("/api/v1/sweep", "model=gpt2"),
+        posted("/api/v1/sweep", "batch_sizes=1,2&device=l4", &config(1)),
+        got("/api/v1/leaderboard", size),
+        posted("/api/v1/tradeoff", size, "model,accuracy\ngpt2,0.5\n"),
         ("/api/v1/jobs", "post", server.post_json("/api/v1/jobs", &job)),
-        ("/api/v1/jobs", "get", get("/api/v1/jobs", "")),
+        got("/api/v1/jobs", ""),
         ("/api/v1/jobs/{id}", "get", get("/api/v1/jobs/1", "")),
         ("/api/v1/jobs/{id}", "delete", server.delete("/api/v1/jobs/2")),
         ("/api/v1/jobs/{id}/events", "get", events),
@@ -260,13 +249,14 @@ impl Made {
         if let Some((kind, content)) = operation["requestBody"]["content"].as_object().and_then(|all| all.iter().next())
         {
             let mut body = random.within(&content["schema"]);
+            let own: Value = serde_json::from_str(&config(1)).unwrap();
             if kind == "application/json" && body.get("config").is_none() && random.below(3) > 0 {
-                body = if path.ends_with("jobs") { body } else { config() };
+                body = if path.ends_with("jobs") { body } else { own };
             } else if body.get("config").is_some() && random.below(3) > 0 {
-                body["config"] = config();
+                body["config"] = own;
             }
             if kind == "application/octet-stream" && random.below(3) > 0 {
-                body = config().to_string().into();
+                body = config(1).into();
             }
             let body = if kind == "application/json" { body.to_string() } else { text(&body) };
             let fitting = if path.ends_with("trees") { tree } else { "model,accuracy\ngpt2,0.5\ndistilgpt2,0.4\n" };
@@ -307,7 +297,7 @@ impl Made {
             body[if kind == 0 { "no_such_field".to_owned() } else { name }] = value;
             self.body = Some(("application/json".into(), body.to_string()));
         }
-        const NAMES: [&str; 6] = ["model", "device", "engine", "family", "benchmark", "gpu_hour_usd"];
+        const NAMES: [&str; 7] = ["model", "device", "devices", "engine", "family", "benchmark", "gpu_hour_usd"];
         // What is not there comes before what is wrong with the query.
         self.refusals = Some(match &self.query.last() {
             _ if self.path.contains("/jobs/") => &[400, 404],
@@ -320,9 +310,8 @@ impl Made {
     }
 
     fn send(&self, server: &Running, method: &str) -> Answer {
-        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
         let query: Vec<String> =
-            self.query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+            self.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         let path = format!("{}?{}", self.path, query.join("&"));
         server.send(method, &path, self.body.as_ref().map(|(kind, body)| (kind.as_str(), body.as_str())))
     }

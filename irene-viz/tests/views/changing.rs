@@ -14,7 +14,7 @@ fn a_change_that_is_taken_back_shows_the_old_value() {
     let visit = Visit::start("?view=whatif&set_b=num_hidden_layers%3D16");
     look(&visit, "return true");
     visit.browser.click("#panel-whatif [data-knob=num-hidden-layers] .reset");
-    visit.browser.wait_for("no change", "return !location.search.includes('num_hidden_layers')", json!([]));
+    visit.browser.wait("no change", "return !location.search.includes('num_hidden_layers')");
     let held = look(&visit, "return [document.getElementById('b-num-hidden-layers').value, document.activeElement.id]");
     assert_eq!(held, json!(["32", "b-num-hidden-layers"]));
     visit.end(&[]);
@@ -32,7 +32,7 @@ fn changes_in_quick_succession_are_all_made() {
         }";
     visit.browser.run(quick, json!([["b-weights", "int4"], ["b-kernels", "eager"]]));
     let both = "return ['weights%3Dint4', 'kernels%3Deager'].every((change) => location.search.includes(change))";
-    visit.browser.wait_for("both changes", both, json!([]));
+    visit.browser.wait("both changes", both);
     visit.end(&[]);
 }
 
@@ -43,9 +43,9 @@ fn what_was_refused_is_in_no_later_change() {
     let browser = &visit.browser;
     browser.fill("#seq", "0");
     browser.click("#predict");
-    browser.wait_for("the error", "return document.getElementById('seq').hasAttribute('aria-invalid')", json!([]));
+    browser.wait("the error", "return document.getElementById('seq').hasAttribute('aria-invalid')");
     browser.click("#tab-list");
-    browser.wait_for("the list", "return document.getElementById('panel-list').checkVisibility()", json!([]));
+    browser.wait("the list", "return document.getElementById('panel-list').checkVisibility()");
     assert!(browser.url().contains("seq=128"), "{}", browser.url());
     visit.end(&["status of 400"]);
 }
@@ -56,7 +56,7 @@ fn the_usual_value_can_be_taken_over() {
     let visit = Visit::start(&format!("{LLAMA}&weights=int4&view=whatif&set_b=weights%3Ddefault"));
     look(&visit, "return true");
     visit.browser.click("#keep-b");
-    visit.browser.wait_for("B as the selection", "return !location.search.includes('weights')", json!([]));
+    visit.browser.wait("B as the selection", "return !location.search.includes('weights')");
     let energy = look(&visit, "return document.getElementById('energy').dataset.joules");
     let expected = api(&visit, &format!("predict?{FRESH}"));
     assert_close(&energy, expected["figures"]["energy_per_token_j"].as_f64().unwrap());

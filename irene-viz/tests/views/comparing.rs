@@ -79,6 +79,6 @@ fn the_side_that_is_chosen_goes_by_its_own_letter_and_leaves_the_others_as_the_s
     assert!(cell.as_str().unwrap().contains(" in C, "), "{cell}");
     visit.browser.click("#select-b");
     let taken = "const query = new URLSearchParams(location.search); return query.get('seq') === '32' && !query.has('b') && !query.has('c')";
-    visit.browser.wait_for("B as the selection", taken, json!([]));
+    visit.browser.wait("B as the selection", taken);
     visit.end(&[]);
 }

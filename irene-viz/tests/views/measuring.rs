@@ -11,7 +11,7 @@ use crate::{
     access,
     page::{BERT, GPT2, energy, root},
     profiler::{Step, scripted},
-    visit::{File, Visit, small_bert},
+    visit::{TOTAL, Visit, small_bert},
     webdriver::key,
 };
 
@@ -63,24 +63,20 @@ fn a_job_is_followed_until_its_result_stands_beside_the_prediction() {
     state("running");
     steps.send(Step::Measured(3, "root.0")).unwrap();
     let said = "return document.querySelector('#panel-jobs [data-job]').textContent.includes('3 of 4 nodes')";
-    browser.wait_for("its progress", said, json!([]));
+    browser.wait("its progress", said);
     steps.send(Step::Finish).unwrap();
     state("done");
     let total = "return document.getElementById('job-result').checkVisibility() && document.getElementById('job-total').textContent";
-    let total = browser.wait_for("the result", total, json!([]));
+    let total = browser.wait("the result", total);
     assert!(total.as_str().unwrap().starts_with("Measured here: 750 mJ."), "{total}");
     let rows = look(&visit, "return document.querySelectorAll('#job-result tbody tr').length");
     assert!(rows.as_u64().unwrap() > 10, "{rows}");
 
     browser.click("#start-job");
-    browser.wait_for(
-        "a second job",
-        "return document.querySelectorAll('#panel-jobs [data-job]').length === 2",
-        json!([]),
-    );
+    browser.wait("a second job", "return document.querySelectorAll('#panel-jobs [data-job]').length === 2");
     browser.click("#panel-jobs [data-job='2'] button");
     let ended = "return document.querySelector(`#panel-jobs [data-job='2']`).dataset.state === 'cancelled'";
-    browser.wait_for("its end", ended, json!([]));
+    browser.wait("its end", ended);
     visit.end(&[]);
 }
 
@@ -94,20 +90,20 @@ fn many_jobs_are_followed_one_at_a_time_and_leave_the_page_its_connections() {
         window.EventSource = class extends EventSource {
           constructor(url) { super(url); window.streams.push(this); }
         }";
-    browser.run(streams, json!([]));
+    browser.ask(streams);
     for _ in 0..8 {
         submit(&visit, &json!({"model": "gpt2", "batch_size": 4, "seq_len": 64}));
     }
     access::choose(browser, "jobs");
     let listed = "return document.querySelectorAll('#panel-jobs [data-job]').length === 8";
-    browser.wait_for("eight jobs", listed, json!([]));
+    browser.wait("eight jobs", listed);
     let open = "return window.streams.filter(({ readyState }) => readyState !== EventSource.CLOSED).length";
-    assert_eq!(browser.run(open, json!([])), 1);
+    assert_eq!(browser.ask(open), 1);
     access::choose(browser, "list");
     access::choose(browser, "jobs");
     (0..8).for_each(|_| steps.send(Step::Finish).unwrap());
     are_done(&visit, 8);
-    assert_eq!(browser.run(open, json!([])), 0);
+    assert_eq!(browser.ask(open), 0);
     visit.end(&[]);
 }
 
@@ -118,20 +114,19 @@ fn a_job_is_shown_beside_the_prediction_of_its_own_config_or_not_at_all() {
     let browser = &visit.browser;
     let config = small_bert().to_string();
     let (_, answer) = visit.upload(&config);
-    let file = File::write("measured-bert.json", &config);
-    browser.type_into("#config-file", file.0.to_str().unwrap());
-    browser.wait_for("the config", "return location.search.includes('config=')", json!([]));
+    let _file = visit.give("measured-bert.json", &config);
+    browser.wait("the config", "return location.search.includes('config=')");
     access::choose(browser, "jobs");
     browser.click("#start-job");
     let listed = "return document.querySelector('#panel-jobs [data-job]') !== null";
-    browser.wait_for("the job", listed, json!([]));
+    browser.wait("the job", listed);
     browser.fill("#model", "gpt2");
     browser.press(key::ENTER);
     browser.press(key::ENTER);
-    browser.wait_for("another model", "return location.search.includes('model=gpt2')", json!([]));
+    browser.wait("another model", "return location.search.includes('model=gpt2')");
     steps.send(Step::Finish).unwrap();
     let total = "return document.getElementById('job-result').checkVisibility() && document.getElementById('job-total').textContent";
-    let total = browser.wait_for("the result", total, json!([]));
+    let total = browser.wait("the result", total);
     let expected = format!("Predicted for gtx-1080-ti: {},", si(energy(root(&answer)), "J"));
     assert!(total.as_str().unwrap().contains(&expected), "{total} without {expected}");
 
@@ -155,7 +150,7 @@ fn a_job_is_not_of_a_model_whose_fields_are_changed() {
     let said = look(&visit, said);
     assert!(said[0] == true && said[1].as_str().unwrap().contains("num_hidden_layers=6"), "{said}");
     visit.browser.open(&visit.server.url("/?model=gpt2&device=h100-sxm&concurrency=2.6&seq=64&generate=8&view=jobs"));
-    visit.browser.wait_for("a prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    visit.browser.wait("a prediction", TOTAL);
     let offered = look(&visit, "return document.getElementById('start-job').textContent");
     assert_eq!(offered, "Measure gpt2, batch 3 \u{d7} 64 tokens");
     visit.end(&[]);

@@ -27,8 +27,8 @@ fn api(visit: &Visit, path: &str) -> Value {
 /// The result of a function's body for a panel that is shown and loaded.
 fn look(visit: &Visit, body: &str) -> Value {
     let quiet = "return !document.getElementById('main').hasAttribute('aria-busy')";
-    visit.browser.wait_for("a quiet page", quiet, json!([]));
-    visit.browser.run(body, json!([]))
+    visit.browser.wait("a quiet page", quiet);
+    visit.browser.ask(body)
 }
 
 #[test]
@@ -41,21 +41,17 @@ fn a_variant_is_in_the_address_and_each_change_can_be_taken_back() {
     assert_eq!(held, "16");
     assert_eq!(look(&visit, "return document.getElementById('b-num-hidden-layers-was').textContent"), "A has 32");
     browser.choose("#b-weights", "int4");
-    browser.wait_for("both changes", "return location.search.includes('weights%3Dint4')", json!([]));
+    browser.wait("both changes", "return location.search.includes('weights%3Dint4')");
     let changes =
         "return [...document.querySelectorAll('#panel-whatif [data-change]')].map((row) => row.dataset.change)";
-    browser.wait_for(
-        "both rows",
-        &format!("const rows = (() => {{ {changes} }})(); return rows.length === 2"),
-        json!([]),
-    );
+    browser.wait("both rows", &format!("const rows = (() => {{ {changes} }})(); return rows.length === 2"));
     assert_eq!(look(&visit, changes), json!(["num_hidden_layers", "weights"]));
     browser.click(&format!("{control} .reset"));
-    browser.wait_for("one change", "return !location.search.includes('num_hidden_layers')", json!([]));
+    browser.wait("one change", "return !location.search.includes('num_hidden_layers')");
     browser.back();
-    browser.wait_for("both again", "return location.search.includes('num_hidden_layers')", json!([]));
+    browser.wait("both again", "return location.search.includes('num_hidden_layers')");
     browser.click("#reset-b");
-    browser.wait_for("none", "return !location.search.includes('set_b')", json!([]));
+    browser.wait("none", "return !location.search.includes('set_b')");
     visit.end(&[]);
 }
 
@@ -73,11 +69,7 @@ fn a_variant_that_cannot_be_is_explained_and_its_controls_stay() {
     let marked = "return document.getElementById('b-num-attention-heads').getAttribute('aria-invalid')";
     assert_eq!(look(&visit, marked), "true");
     visit.browser.click("#preset-layers");
-    visit.browser.wait_for(
-        "an answer",
-        "return document.getElementById('whatif-verdict').textContent !== ''",
-        json!([]),
-    );
+    visit.browser.wait("an answer", "return document.getElementById('whatif-verdict').textContent !== ''");
     assert_eq!(look(&visit, "return document.getElementById('whatif-problem').textContent"), "");
     visit.end(&["status of 422"]);
 }
@@ -93,7 +85,7 @@ fn a_suggestion_leads_to_what_it_changes() {
     let click = "const links = [...document.querySelectorAll('#panel-suggest h3 a')];
         links.find((link) => link.textContent === arguments[0]).click()";
     visit.browser.run(click, json!([title]));
-    visit.browser.wait_for("What if", "return document.getElementById('panel-whatif').checkVisibility()", json!([]));
+    visit.browser.wait("What if", "return document.getElementById('panel-whatif').checkVisibility()");
     let set = look(&visit, "return new URLSearchParams(location.search).get('set_b')");
     assert_eq!(set, leading["set"]);
     let ratio = look(&visit, "return document.querySelector('#panel-whatif [data-ratio]').dataset.ratio");
@@ -129,7 +121,7 @@ fn a_plan_opens_as_the_selection() {
             look(&visit, "return document.querySelector('#panel-plan tbody [data-field=energy]').dataset.joules");
         assert_close(&cell, first["energy_per_token_j"].as_f64().unwrap());
         visit.browser.click("#panel-plan tbody button.link");
-        visit.browser.wait_for("its tree", "return document.getElementById('panel-tree').checkVisibility()", json!([]));
+        visit.browser.wait("its tree", "return document.getElementById('panel-tree').checkVisibility()");
         let device = look(&visit, "return document.getElementById('device').value");
         assert_eq!(device, first["device"]);
         let energy = look(&visit, "return document.getElementById('energy').dataset.joules");
@@ -150,7 +142,7 @@ fn up_to_four_are_side_by_side_and_one_can_go() {
         assert_close(&look(&visit, &place), answer["energy"]["ratio"].as_f64().unwrap());
     }
     visit.browser.click("#compare-sides [data-letter=b] button[aria-label='Remove: B']");
-    visit.browser.wait_for("three", "return document.querySelectorAll('#compare-sides .card').length === 3", json!([]));
+    visit.browser.wait("three", "return document.querySelectorAll('#compare-sides .card').length === 3");
     let kept = look(
         &visit,
         "const query = new URLSearchParams(location.search); return ['b', 'c', 'd'].map((each) => query.get(each))",
@@ -167,7 +159,7 @@ fn families_are_compared_by_the_roles_of_their_parts() {
     assert_eq!(look(&visit, "return document.querySelectorAll('#compare-sides .card').length"), 0);
     browser.choose("#other-model", "bert-base-uncased");
     browser.click("#compare");
-    browser.wait_for("both", "return document.querySelectorAll('#compare-sides .card').length === 2", json!([]));
+    browser.wait("both", "return document.querySelectorAll('#compare-sides .card').length === 2");
     let answer = visit.api(&visit.selection().replace("predict?", "whatif?set_b=model=bert-base-uncased&"));
     let attention =
         answer["components"].as_array().unwrap().iter().find(|row| row["component"] == "attention").unwrap();
@@ -201,7 +193,7 @@ fn the_old_address_of_accuracies_opens_the_leaderboard_and_draws_ones_own() {
     let drawn =
         "return document.querySelector('#panel-leaderboard h3').textContent === 'Your accuracies against energy' &&
         document.querySelectorAll('#panel-leaderboard form [data-front]').length === 2";
-    browser.wait_for("both models", drawn, json!([]));
+    browser.wait("both models", drawn);
     visit.end(&[]);
 }
 
@@ -213,11 +205,7 @@ fn a_selection_that_writes_nothing_says_so_and_offers_to() {
     let said = look(&visit, "return document.getElementById('panel-generation').innerText");
     assert!(said.as_str().unwrap().contains("Nothing is generated"), "{said}");
     visit.browser.click("#panel-generation .empty button");
-    visit.browser.wait_for(
-        "tokens",
-        "return document.querySelectorAll('#panel-generation [data-token]').length > 2",
-        json!([]),
-    );
+    visit.browser.wait("tokens", "return document.querySelectorAll('#panel-generation [data-token]').length > 2");
     let selection = visit.selection().replace("predict?", "generation?points=24&");
     let answer = visit.api(&selection);
     let energy =

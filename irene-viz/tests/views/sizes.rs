@@ -1,11 +1,11 @@
 //! Sizes: those of what is selected, with its changed fields, and of models of a person's own.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{api, look};
 use crate::{
     page::{BERT, GPT2, assert_close},
-    visit::{File, Visit, small_bert},
+    visit::{Visit, small_bert},
 };
 
 /// The cell of a batch size and a sequence length.
@@ -29,11 +29,10 @@ fn sizes_of_a_model_of_ones_own_are_shown() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
     let config = small_bert().to_string();
-    let file = File::write("sizes-bert.json", &config);
-    browser.type_into("#config-file", file.0.to_str().unwrap());
-    browser.wait_for("the config", "return location.search.includes('config=')", json!([]));
+    let _file = visit.give("sizes-bert.json", &config);
+    browser.wait("the config", "return location.search.includes('config=')");
     browser.click("#tab-sizes");
-    browser.wait_for("its sizes", "return document.querySelector('#panel-sizes td button') !== null", json!([]));
+    browser.wait("its sizes", "return document.querySelector('#panel-sizes td button') !== null");
     let one = visit.server.post("/api/v1/sweep?device=gtx-1080-ti&batch_sizes=8&seq_lens=128", &config);
     assert_close(&cell(&visit, 8, 128), one.json()["cells"][0]["energy_j"].as_f64().unwrap());
     visit.end(&[]);

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where screenshots and files are kept.
-pub(crate) const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
+const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// A browser at the page of a server of the test's own.
 pub(crate) struct Visit {
@@ -38,12 +38,12 @@ impl Visit {
         let server = Running::with(options);
         let visit = Self { browser: Browser::start(&programs), server, _turn: turn };
         visit.browser.open(&visit.server.url(&format!("/{query}")));
-        visit.browser.wait_for("a first prediction", TOTAL, json!([]));
+        visit.browser.wait("a first prediction", TOTAL);
         visit
     }
 
     fn path(&self, path: &str) -> String {
-        let device = self.browser.run("return document.getElementById('device').value", json!([]));
+        let device = self.browser.ask("return document.getElementById('device').value");
         format!("/api/v1/{path}&device={}", device.as_str().unwrap())
     }
 
@@ -60,9 +60,16 @@ impl Visit {
         (answer.status, answer.json())
     }
 
+    /// Gives the page a file of a config.
+    pub(crate) fn give(&self, name: &str, config: &str) -> File {
+        let file = File::write(name, config);
+        self.browser.type_into("#config-file", file.0.to_str().unwrap());
+        file
+    }
+
     /// The query that the page's address asks the API for, but for the device.
     pub(crate) fn selection(&self) -> String {
-        let query = self.browser.run(SELECTION, json!([]));
+        let query = self.browser.ask(SELECTION);
         format!("predict?{}", query.as_str().unwrap())
     }
 
@@ -84,7 +91,7 @@ impl Visit {
     }
 
     pub(crate) fn total(&self) -> f64 {
-        self.browser.run(TOTAL, json!([])).as_str().unwrap().parse().unwrap()
+        self.browser.ask(TOTAL).as_str().unwrap().parse().unwrap()
     }
 
     /// The total becomes this.
@@ -121,7 +128,7 @@ impl Visit {
 }
 
 /// The total in joules, once there is one.
-const TOTAL: &str = "return document.getElementById('total')?.dataset.joules";
+pub(crate) const TOTAL: &str = "return document.getElementById('total')?.dataset.joules";
 
 /// The selection of the address by the API's names, the model first.
 const SELECTION: &str = "const names = { model: 'model', batch: 'batch_size', concurrency: 'concurrency', rate: 'rate', seq: 'seq_len', generate: 'generate' };

@@ -216,6 +216,11 @@ impl Browser {
         self.post("execute/sync", json!({"script": body, "args": arguments}))
     }
 
+    /// The same of a script without arguments.
+    pub(crate) fn ask(&self, body: &str) -> Value {
+        self.run(body, json!([]))
+    }
+
     /// What a function's body returns once that is something: neither null nor false.
     pub(crate) fn wait_for(&self, what: &str, body: &str, arguments: Value) -> Value {
         let start = Instant::now();
@@ -228,10 +233,15 @@ impl Browser {
                 start.elapsed() < DEADLINE,
                 "{what}: still not so at {}; the page's error is {}",
                 self.url(),
-                self.run("return document.getElementById('error')?.textContent", json!([]))
+                self.ask("return document.getElementById('error')?.textContent")
             );
             thread::sleep(PAUSE);
         }
+    }
+
+    /// The same of a script without arguments.
+    pub(crate) fn wait(&self, what: &str, body: &str) -> Value {
+        self.wait_for(what, body, json!([]))
     }
 
     fn find(&self, selector: &str) -> String {
@@ -271,6 +281,11 @@ impl Browser {
     /// What the console was told since the last look.
     pub(crate) fn console(&self) -> Vec<Value> {
         self.log("browser")
+    }
+
+    pub(crate) fn has_no_errors(&self) {
+        let console = self.console();
+        assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
     }
 
     /// The address of every request since the last look.

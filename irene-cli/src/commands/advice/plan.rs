@@ -293,53 +293,36 @@ fn left_out(plan: &Plan) -> String {
 }
 
 fn sheet(rows: &[PlanRow]) -> Sheet {
-    let mut sheet = Sheet::new([
-        Field::word("front", ""),
-        Field::word("device", "device").setting(str::to_owned),
-        Field::word("", "GPUs").only_text(),
-        Field::figure("gpus", "", "").only_data(),
-        Field::word("parallel", "").only_data(),
-        Field::word("weights", "weights").setting(|format| format!("weights in {format}")),
-        Field::figure("", "at once", "").rank(5).only_text(),
-        Field::figure("running", "", "").only_data(),
-        Field::figure("energy_per_token_j", "a token", "J"),
-        Field::figure("ttft_s", "first", "s").rank(2),
-        Field::figure("itl_s", "between", "s").rank(3),
-        Field::figure("latency_s", "whole", "s").rank(4),
-        Field::figure("power_w", "power", "W").rank(6),
-        Field::word("usd", "a million").rank(1).only_text(),
-        Field::figure("usd_per_million_tokens", "", "USD").only_data(),
-        Field::figure("kwh_per_million_tokens", "", "kWh").only_data(),
-        Field::word("", "least").rank(7).only_text(),
-        Field::word("best_of", "").only_data(),
-        Field::word("basis", "").only_data(),
-        Field::word("set", "").only_data(),
-    ]);
-    for row in rows {
-        let least: Vec<&str> = row.best_of.iter().map(|name| word(name)).collect();
-        sheet.row([
-            Cell::from(if row.is_on_front { "*" } else { "" }),
-            row.device.as_str().into(),
-            format!("{} {}", row.gpus, spread(row)).trim_end().into(),
-            row.gpus.into(),
-            spread(row).into(),
-            row.weights.into(),
+    Sheet::of(
+        rows,
+        [
+            (Field::word("front", ""), |row| Cell::from(if row.is_on_front { "*" } else { "" })),
+            (Field::word("device", "device").setting(str::to_owned), |row| row.device.as_str().into()),
+            (Field::word("", "GPUs").only_text(), |row| format!("{} {}", row.gpus, spread(row)).trim_end().into()),
+            (Field::figure("gpus", "", "").only_data(), |row| row.gpus.into()),
+            (Field::word("parallel", "").only_data(), |row| spread(row).into()),
+            (Field::word("weights", "weights").setting(|format| format!("weights in {format}")), |row| {
+                row.weights.into()
+            }),
             // In all copies, as `irene predict` counts them.
-            (row.running * row.parallel.data as f64).into(),
-            row.running.into(),
-            row.energy_per_token_j.into(),
-            row.ttft_s.into(),
-            row.itl_s.into(),
-            row.figures.latency_s.into(),
-            row.power_w.into(),
-            row.usd_per_million_tokens.map(money).into(),
-            row.usd_per_million_tokens.into(),
-            row.kwh_per_million_tokens.into(),
-            least.join(", ").into(),
-            row.best_of.join(" ").into(),
-            name_in_files(&row.basis).into(),
-            row.set.as_str().into(),
-        ]);
-    }
-    sheet
+            (Field::figure("", "at once", "").rank(5).only_text(), |row| {
+                (row.running * row.parallel.data as f64).into()
+            }),
+            (Field::figure("running", "", "").only_data(), |row| row.running.into()),
+            (Field::figure("energy_per_token_j", "a token", "J"), |row| row.energy_per_token_j.into()),
+            (Field::figure("ttft_s", "first", "s").rank(2), |row| row.ttft_s.into()),
+            (Field::figure("itl_s", "between", "s").rank(3), |row| row.itl_s.into()),
+            (Field::figure("latency_s", "whole", "s").rank(4), |row| row.figures.latency_s.into()),
+            (Field::figure("power_w", "power", "W").rank(6), |row| row.power_w.into()),
+            (Field::word("usd", "a million").rank(1).only_text(), |row| row.usd_per_million_tokens.map(money).into()),
+            (Field::figure("usd_per_million_tokens", "", "USD").only_data(), |row| row.usd_per_million_tokens.into()),
+            (Field::figure("kwh_per_million_tokens", "", "kWh").only_data(), |row| row.kwh_per_million_tokens.into()),
+            (Field::word("", "least").rank(7).only_text(), |row| {
+                row.best_of.iter().map(|name| word(name)).collect::<Vec<_>>().join(", ").into()
+            }),
+            (Field::word("best_of", "").only_data(), |row| row.best_of.join(" ").into()),
+            (Field::word("basis", "").only_data(), |row| name_in_files(&row.basis).into()),
+            (Field::word("set", "").only_data(), |row| row.set.as_str().into()),
+        ],
+    )
 }

@@ -10,7 +10,7 @@ use irene_requests::RequestRow;
 use irene_tree::Kernels;
 
 use crate::{
-    commands::{Usage, following, numbers::positive, refuse, setting::SettingArgs},
+    commands::{following, numbers::positive, refuse, setting::SettingArgs, usage},
     output,
 };
 
@@ -107,7 +107,7 @@ impl SelectionArgs {
         let device = match named.as_slice() {
             [] => None,
             [one] => Some(one.clone()),
-            _ => return Err(Usage("--device names one device here; `irene plan` takes several".into()).into()),
+            _ => return usage("--device names one device here; `irene plan` takes several"),
         };
         let selection = self.completed(&spec, device, has_machine)?;
         lookup.add_model(self.model.clone(), spec);
@@ -144,10 +144,7 @@ impl SelectionArgs {
             ..Selection::default()
         };
         if self.setting.predictor.is_of_data_sheet() && selection.row.engine.is_none() {
-            return Err(Usage(
-                "--method data-sheet belongs to irene predict; an --engine asks for the data sheet here".into(),
-            )
-            .into());
+            return usage("--method data-sheet belongs to irene predict; an --engine asks for the data sheet here");
         }
         let is_decoder = spec.cache(Kernels::Fused)?.is_some();
         fill_in(&mut selection, is_decoder, has_machine || self.setting.predictor.has_file());
@@ -160,7 +157,7 @@ fn one<T: Copy>(values: &[T], flag: &str) -> Result<Option<T>> {
     match values {
         [] => Ok(None),
         [value] => Ok(Some(*value)),
-        _ => Err(Usage(format!("{flag} has one value here; `irene predict` takes several")).into()),
+        _ => usage(format!("{flag} has one value here; `irene predict` takes several")),
     }
 }
 

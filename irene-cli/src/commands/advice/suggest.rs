@@ -6,7 +6,7 @@ use super::{BoundsArgs, Selected, SelectionArgs, change, json, name_in_files};
 use crate::{
     commands::FormatArgs,
     output,
-    sheet::{Cell, Field, Format, Sheet},
+    sheet::{Field, Format, Sheet},
 };
 
 /// Suggests what would save energy, and what each costs
@@ -98,37 +98,23 @@ fn row(one: &Suggestion) -> [String; 6] {
 }
 
 fn csv(found: &Suggestions) -> String {
-    let mut sheet = Sheet::new([
-        Field::word("kind", "kind"),
-        Field::word("title", "title"),
-        Field::word("set", "set"),
-        Field::figure("saved_share", "saved", ""),
-        Field::figure("saved_share_low", "at least", ""),
-        Field::figure("saved_share_high", "at most", ""),
-        Field::figure("energy_a_j", "now", ""),
-        Field::figure("energy_b_j", "then", ""),
-        Field::figure("latency_ratio", "time", ""),
-        Field::figure("ttft_ratio", "first token", ""),
-        Field::figure("memory_ratio", "memory", ""),
-        Field::word("accuracy", "accuracy"),
-        Field::word("assumed", "assumed"),
-    ]);
-    for one in &found.suggestions {
-        sheet.row([
-            Cell::from(name_in_files(&one.kind)),
-            one.title.as_str().into(),
-            one.set.clone().into(),
-            one.saved_share.into(),
-            one.saved_share_low.into(),
-            one.saved_share_high.into(),
-            one.energy_a_j.into(),
-            one.energy_b_j.into(),
-            one.price.latency_ratio.into(),
-            one.price.ttft_ratio.into(),
-            one.price.memory_ratio.into(),
-            name_in_files(&one.price.accuracy).into(),
-            one.assumed.clone().into(),
-        ]);
-    }
-    sheet.printed(Format::Csv, "suggestions")
+    let sheet = Sheet::of(
+        &found.suggestions,
+        [
+            (Field::word("kind", "kind"), |one| name_in_files(&one.kind).into()),
+            (Field::word("title", "title"), |one| one.title.as_str().into()),
+            (Field::word("set", "set"), |one| one.set.clone().into()),
+            (Field::figure("saved_share", "saved", ""), |one| one.saved_share.into()),
+            (Field::figure("saved_share_low", "at least", ""), |one| one.saved_share_low.into()),
+            (Field::figure("saved_share_high", "at most", ""), |one| one.saved_share_high.into()),
+            (Field::figure("energy_a_j", "now", ""), |one| one.energy_a_j.into()),
+            (Field::figure("energy_b_j", "then", ""), |one| one.energy_b_j.into()),
+            (Field::figure("latency_ratio", "time", ""), |one| one.price.latency_ratio.into()),
+            (Field::figure("ttft_ratio", "first token", ""), |one| one.price.ttft_ratio.into()),
+            (Field::figure("memory_ratio", "memory", ""), |one| one.price.memory_ratio.into()),
+            (Field::word("accuracy", "accuracy"), |one| name_in_files(&one.price.accuracy).into()),
+            (Field::word("assumed", "assumed"), |one| one.assumed.clone().into()),
+        ],
+    );
+    sheet.csv()
 }

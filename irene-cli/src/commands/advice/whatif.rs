@@ -4,7 +4,7 @@ use irene_tree::render::{self, Grid, Heading};
 
 use super::{Selected, SelectionArgs, change, difference, json};
 use crate::{
-    commands::{FormatArgs, Usage},
+    commands::{FormatArgs, usage},
     output,
     sheet::{Field, Format, Sheet},
 };
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let lists = args.set.iter().map(|text| Change::list(text)).collect::<Result<Vec<_>, _>>()?;
     let changes = lists.concat();
     if changes.is_empty() {
-        return Err(Usage("--set is empty: write NAME=VALUE, as in num_hidden_layers=6 or batch_size=32".into()).into());
+        return usage("--set is empty: write NAME=VALUE, as in num_hidden_layers=6 or batch_size=32");
     }
     let Selected { lookup, selection } = args.selection.selected(&changes)?;
     let comparison = lookup.what_if(&selection, &changes)?;

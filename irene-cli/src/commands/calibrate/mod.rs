@@ -8,10 +8,11 @@ use anyhow::Result;
 
 use self::requests::RequestsArgs;
 use super::{
-    UNNAMED, Usage,
+    UNNAMED,
     predictor::PredictorArgs,
     refuse,
     trees::{self, Trees, count},
+    usage,
 };
 use crate::output;
 
@@ -48,14 +49,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     output::check_apart(&[Some(args.output.as_path())], &[args.data.as_deref(), args.requests.sheet()])?;
     match (&args.data, args.requests.sheet()) {
-        (Some(_), Some(_)) => Err(Usage(
-            "trees calibrate a measured profile, and --requests a data sheet: calibrate twice, with a file for each"
-                .into(),
-        )
-        .into()),
+        (Some(_), Some(_)) => usage(
+            "trees calibrate a measured profile, and --requests a data sheet: calibrate twice, with a file for each",
+        ),
         (None, Some(sheet)) => requests::run(args, sheet),
         (Some(data), None) => of_trees(args, data),
-        (None, None) => Err(Usage("what was measured? Give a file of trees, or --requests MEASURED.csv".into()).into()),
+        (None, None) => usage("what was measured? Give a file of trees, or --requests MEASURED.csv"),
     }
 }
 

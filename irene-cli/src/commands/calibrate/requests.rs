@@ -14,7 +14,7 @@ use irene_requests::{ASSUMED, METER, RequestReader, RequestRow};
 
 use super::Args;
 use crate::{
-    commands::{Exit, Usage, numbers::positive, refuse, trees},
+    commands::{Exit, numbers::positive, refuse, trees, usage},
     input, output,
 };
 
@@ -112,8 +112,8 @@ fn device(args: &Args, origin: &str, rows: &[RequestRow]) -> Result<Device> {
     let names = args.predictor.devices().unwrap_or_else(|| of_rows.into_iter().collect());
     match names.as_slice() {
         [name] => Ok(Catalogue::find(name)?),
-        [] => Err(Usage("which device was measured? Give --device NAME; `irene devices` lists them".into()).into()),
-        _ if args.predictor.device.is_some() => Err(Usage("--device has one name here".into()).into()),
+        [] => usage("which device was measured? Give --device NAME; `irene devices` lists them"),
+        _ if args.predictor.device.is_some() => usage("--device has one name here"),
         _ => bail!("{origin}: rows of {}; say which with --device", names.join(", ")),
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     records: RecordsArgs,
-    /// Which: law (ours), gp-rbf, gp-matern, decision-tree, adaboost, boshnas [default: all]
+    /// Which: law (ours), ridge, gp-rbf, gp-matern, decision-tree, adaboost, boshnas [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     learner: Vec<String>,
     /// Which records are predicted, and from which: parts of the records at random from the others; the later fifths of

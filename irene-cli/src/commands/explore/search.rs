@@ -10,8 +10,8 @@ use irene_explore::{
     Candidate, Describer, Measure,
     learning::{CostLawLearner, Learner, PredictedValue, Surrogate, Surrogates},
     search::{
-        Climb, Constraints, Criterion, Evolution, Objective, Outcome, Predicted, Problem, Search, SearchLimits,
-        SearchProgress, Solution, differences, energy_tree,
+        Climb, Constraints, Criterion, Evolution, Objective, Outcome, PartDifference, Predicted, Problem, Search,
+        SearchLimits, SearchProgress, Solution, differences, energy_tree,
     },
     space::{DesignSpace, ModelHash, Sampling},
 };
@@ -143,12 +143,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let mut out = text(&outcome, winner, surrogates.basis());
     writeln!(out, "\nParts of design {} beside {beside}; J by {}", winner + 1, device)?;
+    output::print_text(&(out + &parts(&differences)))
+}
+
+fn parts(differences: &[PartDifference]) -> String {
     let mut grid = Grid::new([Heading::left("part"), Heading::right("design"), Heading::right("other")]);
     for part in differences.iter().filter(|part| part.difference() != 0.0).take(8) {
         let joules = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| si(value, "J"));
         grid.row([part.scope.clone(), joules(part.one), joules(part.other)]);
     }
-    output::print_text(&(out + &grid.text(output::width())))
+    grid.text(output::width())
 }
 
 /// Refuses a criterion without a surrogate.

@@ -11,7 +11,7 @@ use irene_tree::{
 use serde_json::json;
 
 use crate::{
-    commands::{Usage, evaluate::LEVELS, following::RunArgs, numbers::size, trees::count},
+    commands::{evaluate::LEVELS, following::RunArgs, numbers::size, trees::count, usage},
     input, output,
 };
 
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     ] {
         if !is_given && !args.columns.have(field) {
             let name = field.name();
-            return Err(Usage(format!("no {name}: add {name}=TITLE to --columns, or give {flag}")).into());
+            return usage(format!("no {name}: add {name}=TITLE to --columns, or give {flag}"));
         }
     }
     let files = args.files.iter().map(|path| input::open(path)).collect::<Result<Vec<_>>>()?;

@@ -16,6 +16,7 @@ use crate::{
         Usage, following,
         numbers::{MOST, not_negative, number, positive},
         predictor::OF_SETTINGS,
+        usage,
     },
     output,
 };
@@ -144,10 +145,12 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
     }
     let Some(names) = args.setting.predictor.devices() else {
         return match flag {
-            Some((flag, _)) => {
-                Err(Usage(format!("{flag} works only with a device: give --device NAME (`irene devices` lists them), or the --predictor of `irene calibrate --requests`")).into())
+            Some((flag, _)) => usage(format!(
+                "{flag} works only with a device: give --device NAME (`irene devices` lists them), or the --predictor of `irene calibrate --requests`"
+            )),
+            None => {
+                Ok(args.setting.predictor.is_of_data_sheet().then(|| vec![DeviceProfile::DEFAULT_DEVICE.to_owned()]))
             }
-            None => Ok(args.setting.predictor.is_of_data_sheet().then(|| vec![DeviceProfile::DEFAULT_DEVICE.to_owned()])),
         };
     };
     if flag.is_none()
@@ -187,10 +190,10 @@ pub(super) fn rows(args: &Args, devices: &[String]) -> Result<Vec<RequestRow>> {
     refuse_of_profiles(args)?;
     let (loads, prompts) = (args.setting.loads(), &args.setting.sizes.seq_len);
     if loads.is_empty() {
-        return Err(Usage("how many requests run at once? Give --sequences, --concurrency or --rate".into()).into());
+        return usage("how many requests run at once? Give --sequences, --concurrency or --rate");
     }
     if prompts.is_empty() {
-        return Err(Usage("how long are the prompts? Give --prompt".into()).into());
+        return usage("how long are the prompts? Give --prompt");
     }
     // A data sheet of one's own has its name in it.
     let devices: Vec<Option<&String>> =

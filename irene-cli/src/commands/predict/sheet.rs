@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{Args, TreeFormat, refuse, service};
 use crate::{
-    commands::{Exit, Usage, trees},
+    commands::{Exit, trees, usage},
     input, output, parquet,
 };
 
@@ -27,10 +27,10 @@ pub(super) fn is_sheet(subject: &str) -> bool {
 /// Forecasts each row of the sheets. Rows with a fault keep their lines.
 pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(other) = args.subjects.iter().find(|subject| !is_sheet(subject)) {
-        return Err(Usage(format!("{other} is no sheet; predict sheets apart from models and trees")).into());
+        return usage(format!("{other} is no sheet; predict sheets apart from models and trees"));
     }
     if !matches!(args.output.format(Some(TreeFormat::Csv)), TreeFormat::Csv | TreeFormat::Text) {
-        return Err(Usage("a sheet is written as CSV: leave --format out".into()).into());
+        return usage("a sheet is written as CSV: leave --format out");
     }
     let of_trees = [
         ("--depth", args.output.depth.is_some()),

@@ -18,7 +18,7 @@ use super::{
     of_devices, refuse,
 };
 use crate::{
-    commands::{Usage, following, numbers::many, predictor::OF_SETTINGS},
+    commands::{following, numbers::many, predictor::OF_SETTINGS, usage},
     output,
     sheet::Format,
 };
@@ -159,10 +159,7 @@ fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
         return Ok(vec![limited(own)?]);
     }
     let Some(names) = args.setting.predictor.devices() else {
-        return Err(Usage(
-            "training is predicted from a data sheet: give --device NAME (`irene devices` lists them)".into(),
-        )
-        .into());
+        return usage("training is predicted from a data sheet: give --device NAME (`irene devices` lists them)");
     };
     let find = |name: &String| {
         let found = Catalogue::find(name);
@@ -182,5 +179,5 @@ fn engine(args: &Args) -> Result<&'static Engine> {
         "{} is for inference: training is predicted under {USUAL}, with --kernels fused for compiled or fused code",
         engine.name
     );
-    Err(Usage(words).into())
+    usage(words)
 }

@@ -9,7 +9,7 @@ use irene_tree::{Size, file_fault};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
-    commands::{Usage, numbers::size, refuse, text},
+    commands::{numbers::size, refuse, text, usage},
     output,
 };
 
@@ -98,10 +98,7 @@ impl InputArgs {
     fn encoded(&self, reader: Reader<'_>) -> Result<Input> {
         let Reader { spec, files, device, is_prompt } = reader;
         if self.text.is_empty() && self.text_file.is_none() {
-            return Err(Usage(
-                "a model runs on an input: give --text, --text-file, --input, or --batch-size and --seq-len".into(),
-            )
-            .into());
+            return usage("a model runs on an input: give --text, --text-file, --input, or --batch-size and --seq-len");
         }
         let texts = text::texts(&self.text, self.text_file.as_deref())?;
         let texts: Vec<String> = texts.into_iter().flat_map(|text| std::iter::repeat_n(text, self.copies())).collect();

@@ -2,6 +2,7 @@ mod exposition;
 mod json;
 mod processes;
 mod prometheus;
+mod span;
 mod summary;
 mod watch;
 
@@ -13,16 +14,20 @@ use std::{
 };
 
 use anyhow::Result;
-use irene_sampler::{
-    ChannelId, NoEnergy, Recording, Sampler, SamplerOptions, Silent, Total, WindowError, sensors::Selection,
-};
+use irene_sampler::{Recording, Sampler, SamplerOptions, Silent, sensors::Selection};
 
-use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
+use self::{
+    exposition::Source,
+    json::Lines,
+    processes::ProcessArgs,
+    prometheus::Server,
+    span::{Before, Span},
+};
 use super::{
-    Exit, Usage,
+    Exit,
     meters::{LOGS, MeterArgs, tell_passed_over},
     numbers::seconds_above_0,
-    refuse,
+    refuse, usage,
 };
 use crate::{interrupt, output};
 
@@ -87,91 +92,6 @@ const LINES_BEFORE: u64 = 1 << 11;
 /// A log's lines may come more often than samples, but hardly more often than this.
 const LINE_MS: u64 = 1;
 
-/// The time that figures are about.
-struct Span {
-    start: f64,
-    /// The start, or the time from which on all readings are kept.
-    from: f64,
-    end: f64,
-    /// Joules of the meter in this time.
-    joules: Option<f64>,
-    /// How often the energy between two readings was unknown, and is not in these joules.
-    gaps: u64,
-    /// A sensor of the meter that had no reading of now, neither at the start nor at the end.
-    silent: Option<Silent>,
-}
-
-impl Span {
-    /// Whether some readings of this time are no longer kept.
-    fn is_cut(&self) -> bool {
-        self.from > self.start
-    }
-
-    /// The sensors whose energy is told: those that were counted from the start on, or where all readings are kept, those that these bear
-    /// out.
-    fn total(&self, recording: &Recording) -> Total {
-        let is_counted = self.is_cut() && self.joules.is_some();
-        if is_counted { recording.total().clone() } else { recording.judged() }
-    }
-
-    /// Why a channel's figures are of no use.
-    fn trouble(&self, id: &ChannelId) -> Option<&str> {
-        self.silent.as_ref().filter(|silent| silent.id == *id).map(|silent| silent.why.as_str())
-    }
-
-    /// The joules of these sensors in this time; None if there are no sensors.
-    ///
-    /// # Errors
-    /// The sensor that has no figure, with the reason.
-    fn energy(&self, recording: &Recording, total: &Total) -> Result<Option<f64>, String> {
-        let mut ids = total.taken().iter().map(|&place| &recording.channels()[place].id);
-        if let Some((id, why)) = ids.clone().find_map(|id| Some((id, self.trouble(id)?))) {
-            return Err(format!("{id}: {why}"));
-        }
-        let none = |id: &ChannelId, error| format!("{id}: {}", summary::reason(error));
-        match (self.joules, ids.next()) {
-            _ if !self.is_cut() => {
-                let window = total.window(recording, self.start, self.end);
-                Ok(window.map_err(|NoEnergy { id, error }| none(&id, error))?.map(|window| window.joules))
-            }
-            (None, Some(first)) => Err(none(first, WindowError::NotCovered)),
-            (joules, _) => Ok(joules),
-        }
-    }
-}
-
-/// The meter's joules at the start, which are known once each sensor has a reading after it.
-struct Before {
-    start: f64,
-    joules: Vec<Option<f64>>,
-}
-
-impl Before {
-    fn new(start: f64, recording: &Recording) -> Self {
-        Self { start, joules: vec![None; recording.totals().len()] }
-    }
-
-    /// Takes what is known by now. Later the readings around the start may be gone.
-    fn look(&mut self, recording: &Recording) {
-        for (joules, &place) in self.joules.iter_mut().zip(recording.totals()) {
-            *joules = joules.or_else(|| recording.series(place).joules_at(self.start));
-        }
-    }
-
-    fn is_known(&self) -> bool {
-        self.joules.iter().all(Option::is_some)
-    }
-
-    /// Joules from the start to this time; None without a meter, or if a sensor's readings do not reach both.
-    fn until(&self, end: f64, recording: &Recording) -> Option<f64> {
-        let used =
-            |(before, &place): (&Option<f64>, &usize)| Some(recording.series(place).joules_at(end)? - (*before)?);
-        let mut parts = self.joules.iter().zip(recording.totals()).map(used);
-        let first = parts.next()??;
-        parts.try_fold(first, |sum, joules| Some(sum + joules?))
-    }
-}
-
 pub(crate) fn run(args: &Args) -> Result<()> {
     args.check()?;
     let listener = args.prometheus.map(prometheus::listen).transpose()?;
@@ -179,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut selection = args.meter.select()?;
     tell_passed_over(&selection);
     if selection.meters.contains(&"impact-tracker") && !args.command.is_empty() {
-        return Err(Usage("impact-tracker measures the process it runs in, not a command".into()).into());
+        return usage("impact-tracker measures the process it runs in, not a command");
     }
     let part = args.processes.add(&mut selection.sensors, &args.meter.places(), &args.command)?;
     if selection.meters.is_empty() && args.goes_on() {
@@ -233,10 +153,7 @@ struct Recorded {
 impl Args {
     fn check(&self) -> Result<()> {
         if self.command.is_empty() && self.duration.is_none() && !self.goes_on() {
-            return Err(Usage(
-                "give --duration SECONDS, or a command after --, or --prometheus or --format json".into(),
-            )
-            .into());
+            return usage("give --duration SECONDS, or a command after --, or --prometheus or --format json");
         }
         self.processes.check(&self.command)?;
         refuse(!self.is_json(), "--format json", &[("--every", self.every.is_some())])
@@ -328,57 +245,5 @@ impl Args {
                 output::print_text(&summary::text(recording, span, source, &no_meter)?)
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use irene_sampler::{Channel, Metric, Readings, Recorder, Resource, Sensor, Stamp};
-
-    use super::*;
-
-    /// A meter that reads 200 W.
-    struct Log([Channel; 1]);
-
-    impl Sensor for Log {
-        fn channels(&self) -> &[Channel] {
-            &self.0
-        }
-
-        fn sample(&mut self, readings: &mut Readings<'_>) {
-            readings.push(0, 200.0);
-        }
-    }
-
-    #[test]
-    fn joules_are_those_between_the_start_and_the_end_and_not_between_lines_of_a_log() {
-        let log = Log([Channel::new(Resource::Meter("log".into()), Metric::Power)]);
-        let mut recorder = Recorder::new(vec![Box::new(log) as Box<dyn Sensor>], 4);
-        let mut before = Before::new(4.0, recorder.recording());
-        assert_eq!(before.until(4.0, recorder.recording()), None, "nothing was read yet");
-        for line in 0..8 {
-            let time = 10.0 * f64::from(line);
-            recorder.sample_at(Stamp { time, wall: time });
-            before.look(recorder.recording());
-            assert_eq!(before.is_known(), line > 0);
-        }
-        assert_eq!(before.until(66.0, recorder.recording()), Some(200.0 * 62.0));
-        assert_eq!(before.until(71.0, recorder.recording()), None, "no line has come that reaches the end");
-        let mut late = Before::new(4.0, recorder.recording());
-        late.look(recorder.recording());
-        assert_eq!(late.until(66.0, recorder.recording()), None, "the lines around the start are gone");
-    }
-
-    #[test]
-    fn figures_that_rest_on_a_part_of_the_time_are_not_told_as_those_of_all() {
-        let log = Log([Channel::new(Resource::Meter("log".into()), Metric::Power)]);
-        let mut recorder = Recorder::new(vec![Box::new(log) as Box<dyn Sensor>], 8);
-        (0..20).map(f64::from).for_each(|time| recorder.sample_at(Stamp { time, wall: time }));
-        let recording = recorder.recording();
-        let span = |from: f64, joules: Option<f64>| Span { start: 2.0, from, end: 18.0, joules, gaps: 0, silent: None };
-        let energy = |span: Span| span.energy(recording, &span.total(recording));
-        assert_eq!(energy(span(12.0, Some(3200.0))), Ok(Some(3200.0)));
-        assert_eq!(energy(span(12.0, None)), Err("log: the readings do not cover it".into()));
-        assert_eq!(energy(span(2.0, Some(3200.0))), Err("log: the readings do not cover it".into()));
     }
 }

@@ -167,25 +167,31 @@ mod tests {
         );
     }
 
-    /// A card whose counter stands still, and whose power is there.
-    struct Card([Channel; 2]);
+    /// Two channels whose readings never change.
+    struct Still([Channel; 2], [f64; 2]);
 
-    impl Sensor for Card {
+    impl Sensor for Still {
         fn channels(&self) -> &[Channel] {
             &self.0
         }
 
         fn sample(&mut self, readings: &mut Readings<'_>) {
-            readings.push(0, 5.0);
-            readings.push(1, 50.0);
+            (0..2).for_each(|place| readings.push(place, self.1[place]));
         }
+    }
+
+    /// What was read of it in twenty seconds.
+    fn recorder(still: Still, capacity: usize) -> Recorder {
+        let mut recorder = Recorder::new(vec![Box::new(still) as Box<dyn Sensor>], capacity);
+        (0..20).map(f64::from).for_each(|time| recorder.sample_at(Stamp { time, wall: time }));
+        recorder
     }
 
     #[test]
     fn the_sensors_of_a_long_recording_are_those_whose_joules_are_told() {
-        let card = Card([Metric::Energy, Metric::Power].map(|metric| Channel::new(Resource::Gpu(0), metric)));
-        let mut recorder = Recorder::new(vec![Box::new(card) as Box<dyn Sensor>], 8);
-        (0..20).map(f64::from).for_each(|time| recorder.sample_at(Stamp { time, wall: time }));
+        // The counter of a card stands still, and its power is there.
+        let channels = [Metric::Energy, Metric::Power].map(|metric| Channel::new(Resource::Gpu(0), metric));
+        let recorder = recorder(Still(channels, [5.0, 50.0]), 8);
         let recording = recorder.recording();
         let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
         let source = Source::new(Arc::new(sampler), "nvml".into(), None);
@@ -201,27 +207,13 @@ mod tests {
         assert!(summary.contains("the total is that of gpu0.power\n") && summary.contains("nvml: 350 J"), "{summary}");
     }
 
-    /// The log of an outlet, and a processor behind it.
-    struct Outlet([Channel; 2]);
-
-    impl Sensor for Outlet {
-        fn channels(&self) -> &[Channel] {
-            &self.0
-        }
-
-        fn sample(&mut self, readings: &mut Readings<'_>) {
-            readings.push(0, 200.0);
-            readings.push(1, 50.0);
-        }
-    }
-
     #[test]
     fn the_energy_is_named_after_the_meters_that_count_and_is_none_of_a_log_that_is_not_of_now() {
+        // The log of an outlet, and a processor behind it.
         let package = Resource::Package(Package { socket: 0, die: None });
         let channels = [Resource::Meter("log".into()), package].map(|resource| Channel::new(resource, Metric::Power));
         let id = channels[0].id.clone();
-        let mut recorder = Recorder::new(vec![Box::new(Outlet(channels)) as Box<dyn Sensor>], 64);
-        (0..20).map(f64::from).for_each(|time| recorder.sample_at(Stamp { time, wall: time }));
+        let recorder = recorder(Still(channels, [200.0, 50.0]), 64);
         let recording = recorder.recording();
         let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
         let source = Source::new(Arc::new(sampler), "rapl+log".into(), None);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::command::irene;
+use crate::command::{Says, irene};
 
 /// One layer of one width: a design is measured in some 10 ms.
 fn space(folder: &Folder) -> String {
@@ -63,7 +63,7 @@ fn parts_of_a_campaign_are_merged_and_learned_from() {
     assert_eq!(read(&merged).len(), 5);
     let surrogates = folder.path("surrogates.json");
     good(&["explore", "fit", &merged, "--space", &space, "--measure", "latency", "-o", &surrogates]);
-    assert!(good(&["explore", "predict", &surrogates, &merged]).contains("merged, learned from 5 records"));
+    good(&["explore", "predict", &surrogates, &merged]).says("merged, learned from 5 records");
 }
 
 #[test]
@@ -89,11 +89,9 @@ fn designs_are_trained_learned_from_and_searched_under_a_bound_on_training() {
     }
     // A campaign without training, or with another, is another one.
     let refuse = |more: &[&str]| refused(1, &args(&space, &merged, more));
-    assert!(refuse(&["--samples", "6", "--resume"]).contains("its `training` is {"));
-    assert!(
-        refuse(&["--samples", "6", "--resume", "--train", "--head", "classification"]).contains("its `training` is")
-    );
-    assert!(refused(2, &args(&space, &merged, &["--samples", "6", "--optimizer", "sgd"])).contains("--train"));
+    refuse(&["--samples", "6", "--resume"]).says("its `training` is {");
+    refuse(&["--samples", "6", "--resume", "--train", "--head", "classification"]).says("its `training` is");
+    refused(2, &args(&space, &merged, &["--samples", "6", "--optimizer", "sgd"])).says("--train");
     // The usual head is the same campaign, whether or not it is asked for.
     let usual = folder.path("usual.jsonl");
     good(&args(&space, &usual, &["--train", "--samples", "1"]));
@@ -102,13 +100,11 @@ fn designs_are_trained_learned_from_and_searched_under_a_bound_on_training() {
 
     let (surrogates, seconds) = (folder.path("surrogates.json"), "latency,training_latency");
     good(&["explore", "fit", &merged, "--space", &space, "--measure", seconds, "-o", &surrogates]);
-    assert!(good(&["explore", "predict", &surrogates, &merged]).contains("a sequence, training of a step"));
+    good(&["explore", "predict", &surrogates, &merged]).says("a sequence, training of a step");
     // No design takes an hour a step, and all take more than a nanosecond.
     let search = ["explore", "search", &surrogates, "--objective", "latency", "--budget", "200", "--constraint"];
-    let found = good(&[&search[..], &["training_latency <= 3600 s"]].concat());
-    assert!(found.contains("100%"), "{found}");
-    let none = refused(1, &[&search[..], &["training_latency <= 1e-9 s"]].concat());
-    assert!(none.contains("training_latency"), "{none}");
+    good(&[&search[..], &["training_latency <= 3600 s"]].concat()).says("100%");
+    refused(1, &[&search[..], &["training_latency <= 1e-9 s"]].concat()).says("training_latency");
 }
 
 #[test]
@@ -128,7 +124,7 @@ fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
     let before = std::fs::read_to_string(&output).unwrap();
     assert!(before.ends_with('\n') && before.lines().count() >= 2);
     if before.lines().count() < 5 {
-        assert!(refused(1, &command).contains("--resume adds to it"));
+        refused(1, &command).says("--resume adds to it");
     }
     let resumed = args(&space, &output, &[&active[..], &["--resume"]].concat());
     good(&resumed);
@@ -187,19 +183,18 @@ fn files_of_another_campaign_and_hostile_options_are_refused() {
     good(&args(&space, &output, &["--samples", "1"]));
     let before = std::fs::read_to_string(&output).unwrap();
     let refuse = |code, more: &[&str]| refused(code, &args(&space, &output, &[&["--resume"], more].concat()));
-    assert!(refuse(1, &["--samples", "1", "--seed", "1"]).contains("its `seed` is 0, this one's 1"));
-    assert!(refuse(1, &["--samples", "1", "-s", "9"]).contains("its length is 8, here it is 9"));
-    assert!(refuse(1, &["--active", "--samples", "4"]).contains("`active_after`"));
-    let small = refused(1, &args("small", &output, &["--samples", "1", "--resume"]));
-    assert!(small.contains("its `space` is"), "{small}");
+    refuse(1, &["--samples", "1", "--seed", "1"]).says("its `seed` is 0, this one's 1");
+    refuse(1, &["--samples", "1", "-s", "9"]).says("its length is 8, here it is 9");
+    refuse(1, &["--active", "--samples", "4"]).says("`active_after`");
+    refused(1, &args("small", &output, &["--samples", "1", "--resume"])).says("its `space` is");
     assert_eq!(std::fs::read_to_string(&output).unwrap(), before);
 
-    assert!(refuse(2, &[]).contains("--samples"));
-    assert!(refuse(2, &["--active"]).contains("--samples"));
-    assert!(refuse(2, &["--samples", "2", "--shard", "2/2"]).contains("there is no part 2 of 2"));
-    assert!(refuse(2, &["--samples", "2", "--shard", "half"]).contains("expected i/n"));
-    assert!(refuse(2, &["--active", "--samples", "3", "--shard", "0/2"]).contains("cannot be used with"));
-    assert!(refuse(1, &["--active", "--samples", "3", "--initial", "2"]).contains("at least 3 designs"));
+    refuse(2, &[]).says("--samples");
+    refuse(2, &["--active"]).says("--samples");
+    refuse(2, &["--samples", "2", "--shard", "2/2"]).says("there is no part 2 of 2");
+    refuse(2, &["--samples", "2", "--shard", "half"]).says("expected i/n");
+    refuse(2, &["--active", "--samples", "3", "--shard", "0/2"]).says("cannot be used with");
+    refuse(1, &["--active", "--samples", "3", "--initial", "2"]).says("at least 3 designs");
     let long = folder.path("long.jsonl");
     // It is found when the meter has been named.
     let output = irene(&args(&space, &long, &["--samples", "1", "-s", "600"]));

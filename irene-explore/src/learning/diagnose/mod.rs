@@ -99,18 +99,8 @@ mod tests {
     use super::*;
     use crate::{
         learning::{CostLawLearner, PredictedValue, Surrogate},
-        made_up::{candidates, dataset, noise},
+        made_up::{Always, candidates, dataset, noise},
     };
-
-    /// Predicts the same figure of every design.
-    #[derive(Clone, Copy)]
-    struct Always(f64);
-
-    impl Surrogate for Always {
-        fn predict(&self, _: &Candidate) -> PredictedValue {
-            PredictedValue { value: self.0, deviation: 1.0 }
-        }
-    }
 
     impl Learner for Always {
         fn name(&self) -> &'static str {
@@ -158,7 +148,8 @@ mod tests {
     fn predictions_of_0_or_less_are_survived() {
         let (data, candidates) = campaign(noise);
         for value in [0.0, -1.0, f64::NAN] {
-            let found = diagnose(&Always(value), &data, &candidates, Measure::Latency).unwrap();
+            let always = Always(PredictedValue { value, deviation: 1.0 });
+            let found = diagnose(&always, &data, &candidates, Measure::Latency).unwrap();
             assert_eq!(found.drift, None, "{value}");
         }
         let orders: Vec<Option<usize>> = (0..40).map(Some).collect();

@@ -2,7 +2,7 @@
 
 use super::{
     masks::{LayerMask, Positions},
-    recipe::{Alibi, AttentionRecipe, Grown, HeadNorms, LayerRecipe, Names, NormKind, Projections},
+    recipe::{Alibi, AttentionRecipe, Grown, HeadNorms, Keys, LayerRecipe, Names, NormKind, OwnHeads, Projections},
 };
 use crate::{
     Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Tensors, Weights,
@@ -33,6 +33,7 @@ pub(super) struct DecoderAttention {
     label: Label,
     projected: Projected,
     norms: Option<(HeadNorms, [Norm; 2])>,
+    norm_of_values: Option<PlainRmsNorm>,
     norms_of_rotated: Option<[PlainRmsNorm; 2]>,
     /// Whether its queries grow with their position.
     grows: bool,
@@ -51,6 +52,8 @@ pub(super) struct DecoderAttention {
 
 enum Projected {
     Apart([Linear; 3]),
+    /// Queries, and keys that are values too.
+    WithoutValues([Linear; 2]),
     InBlocks(Linear),
     ByGroup(Linear),
 }
@@ -64,7 +67,9 @@ impl DecoderAttention {
         hidden: usize,
         layer: LayerRecipe,
     ) -> Result<Self> {
-        let &AttentionRecipe { heads, groups, width, scale, soft_cap, dropout, alibi, .. } = recipe;
+        let &AttentionRecipe { heads, scale, soft_cap, dropout, alibi, .. } = recipe;
+        let of_layer = recipe.heads_of(&layer);
+        let OwnHeads { groups, width, .. } = of_layer;
         let (out, is_biased) = recipe.out;
         let norms = recipe.head_norms.map(|kind| {
             let (names_of_norms, widths) = match kind {
@@ -84,8 +89,11 @@ impl DecoderAttention {
             |(class, eps)| ["q_norm", "k_norm"].map(|name| PlainRmsNorm::new(&weights.named(name), class, eps));
         Ok(Self {
             label: weights.label(names.classes.attention, irene_tree::Level::Module),
-            projected: Projected::load(weights, recipe, hidden)?,
+            projected: Projected::load(weights, recipe, hidden, of_layer)?,
             norms: norms.transpose()?,
+            norm_of_values: recipe
+                .norm_of_values
+                .map(|(class, eps)| PlainRmsNorm::new(&weights.named("v_norm"), class, eps)),
             norms_of_rotated: recipe.norms_of_rotated.map(of_rotated),
             grows: recipe.temperature.is_some_and(|growth| (growth.of == Grown::Rotated) == layer.rotary.is_some()),
             is_gated: recipe.is_gated,
@@ -131,6 +139,10 @@ impl DecoderAttention {
         let [query, key] = match &self.norms {
             Some((HeadNorms::PerHead(_), [of_query, of_key])) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
             _ => [query, key],
+        };
+        let value = match &self.norm_of_values {
+            Some(norm) => cx.call(norm, &value)?,
+            None => value,
         };
         let [query, key, value] = [cx.transpose(&query, 1, 2)?, cx.transpose(&key, 1, 2)?, cx.transpose(&value, 1, 2)?];
         let heads = match &self.norms {
@@ -182,7 +194,13 @@ impl Module for DecoderAttention {
     fn forward(&self, cx: &mut Cx<'_>, ((hidden, stream), (positions, past)): Seen<'_>) -> Result<Self::Output> {
         let ([query, key, value], gate) = self.projections(cx, hidden)?;
         let [query, key] = self.placed(cx, [query, key], positions)?;
-        let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
+        let (heads, kept) = if self.layer.keys == Keys::Lent {
+            let (heads, kept) = cx.remember_all(past, [query, key, value], self.layer.window)?;
+            let all = kept.unwrap_or_else(|| KeyValue::of_pass(heads[1].clone(), heads[2].clone()));
+            (heads, Some(all))
+        } else {
+            cx.remember(past, [query, key, value], self.layer.window)?
+        };
         let mask = positions.mask(self.layer.window);
         let bias = self.bias(cx, mask)?;
         let how = Attention {
@@ -218,8 +236,8 @@ pub(super) fn add_stream(cx: &mut Cx<'_>, branch: Tensor, residual: Option<Resid
 }
 
 impl Projected {
-    fn load(weights: &Weights<'_>, recipe: &AttentionRecipe, hidden: usize) -> Result<Self> {
-        let &AttentionRecipe { heads, groups, width, .. } = recipe;
+    fn load(weights: &Weights<'_>, recipe: &AttentionRecipe, hidden: usize, of_layer: OwnHeads) -> Result<Self> {
+        let (heads, OwnHeads { groups, width, are_values }) = (recipe.heads, of_layer);
         let joint = |name, biased| {
             Linear::load_maybe_biased(&weights.child(name), [hidden, (heads + 2 * groups) * width], biased)
         };
@@ -228,7 +246,12 @@ impl Projected {
                 let load =
                     |name, heads| Linear::load_maybe_biased(&weights.child(name), [hidden, heads * width], biased);
                 let of_query = if recipe.is_gated { 2 * heads } else { heads };
-                Self::Apart([load(query, of_query)?, load(key, groups)?, load(value, groups)?])
+                let (query, key) = (load(query, of_query)?, load(key, groups)?);
+                if are_values {
+                    Self::WithoutValues([query, key])
+                } else {
+                    Self::Apart([query, key, load(value, groups)?])
+                }
             }
             Projections::InBlocks { name, biased } => Self::InBlocks(joint(name, biased)?),
             Projections::ByGroup { name, biased } => Self::ByGroup(joint(name, biased)?),
@@ -247,6 +270,10 @@ impl Projected {
             Self::Apart([query, key, value]) => {
                 let [query, key, value] = cx.call_joint("qkv_proj", [query, key, value], hidden)?;
                 Ok([clipped(cx, query, clip)?, clipped(cx, key, clip)?, clipped(cx, value, clip)?])
+            }
+            Self::WithoutValues([query, key]) => {
+                let [query, key] = cx.call_joint("qkv_proj", [query, key], hidden)?;
+                Ok([clipped(cx, query, clip)?, clipped(cx, key.clone(), clip)?, clipped(cx, key, clip)?])
             }
             Self::InBlocks(joint) => {
                 let all = cx.call(joint, hidden)?;

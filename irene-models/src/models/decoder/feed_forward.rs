@@ -10,6 +10,14 @@ use crate::{Activation, Cx, Label, Linear, Module, Result, Tensor, Weights, labe
 
 labelled!(DenseModule);
 
+impl FeedForward {
+    /// Granite's part for every token.
+    pub(super) fn for_every_token(inner: usize, activation: Activation) -> Self {
+        let names = ["input_linear", "output_linear"];
+        Self::GatedJointly { names, inner, activation, limit: None, biased: false }
+    }
+}
+
 /// The layers between a hidden state and the sum.
 pub(super) enum Dense {
     Gated { gate: Linear, up: Linear, down: Linear, activation: Activation },

@@ -4,11 +4,14 @@ use irene_tree::{Kernels, Level};
 
 use super::{
     attention::{DecoderAttention, Residual, Seen},
+    beside::ExpertsBeside,
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
+    lent::BorrowingAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
+    per_layer::PerLayerBranch,
+    recipe::{Block, Dropouts, FeedForward, Keys, LayerRecipe, Names, NormKind, Parts, Recipe, States},
     states::StateMixer,
 };
 use crate::{
@@ -104,16 +107,22 @@ pub(super) struct DecoderLayer {
     label: Label,
     attention: SelfAttention,
     feed_forward: Option<FeedForwardPart>,
+    beside: Option<Box<ExpertsBeside>>,
+    per_layer: Option<PerLayerBranch>,
     block: Block<Norm>,
     residual_scale: Option<f64>,
+    /// The factor of its result (1).
+    scale: Option<Tensor>,
     dropouts: Dropouts,
     adds_inside: [bool; 2],
 }
 
 enum SelfAttention {
     Heads(Box<DecoderAttention>),
+    Borrowing(Box<BorrowingAttention>),
     Latent(Box<LatentAttention>),
     States(Box<StateMixer>),
+    Both(Box<StateMixer>, Box<DecoderAttention>),
     None,
 }
 
@@ -121,19 +130,25 @@ enum FeedForwardPart {
     Module(DenseModule),
     /// The layer's own products, over all tokens in one list.
     Own(Dense),
-    Mixture(Box<MixtureOfExperts>),
+    /// Experts, and a part for every token beside them.
+    Mixture(Box<MixtureOfExperts>, Option<DenseModule>),
 }
 
 impl DecoderLayer {
     pub(super) fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let load = || FeedForwardPart::load(weights, &recipe.names, &layer.feed_forward, recipe.hidden);
         let is_fed = !matches!(layer.parts, Parts::Attention | Parts::States);
+        let beside =
+            recipe.mixture_beside.as_ref().map(|beside| ExpertsBeside::load(weights, recipe, beside)).transpose()?;
         Ok(Self {
             label: weights.label(recipe.names.classes.layer, Level::Module),
             attention: SelfAttention::load(weights, recipe, layer)?,
             feed_forward: is_fed.then(load).transpose()?,
+            beside: beside.map(Box::new),
+            per_layer: recipe.per_layer.map(|part| PerLayerBranch::load(weights, recipe, part)).transpose()?,
             block: recipe.block.load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
+            scale: recipe.layer_scale.map(|key| weights.buffer(key, [1])).transpose()?,
             dropouts: recipe.dropouts,
             adds_inside: recipe.adds_inside,
         })
@@ -142,10 +157,17 @@ impl DecoderLayer {
     fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
         let (attended, kept) = match &self.attention {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::Borrowing(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::States(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
+            }
+            SelfAttention::Both(mixer, attention) => {
+                let ((hidden, _), (_, past)) = seen;
+                let given = cx.call(mixer.as_ref(), (hidden, past))?;
+                let (attended, kept) = cx.call(attention.as_ref(), seen)?;
+                (cx.add(&given, &attended)?, kept)
             }
             SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, None)),
         };
@@ -160,7 +182,14 @@ impl DecoderLayer {
         let Some(feed_forward) = &self.feed_forward else { return Ok(hidden.clone()) };
         let fed = match feed_forward {
             FeedForwardPart::Module(module) => cx.call(module, (hidden, residual))?,
-            FeedForwardPart::Mixture(mixture) => cx.call(mixture.as_ref(), hidden)?,
+            FeedForwardPart::Mixture(mixture, None) => cx.call(mixture.as_ref(), hidden)?,
+            FeedForwardPart::Mixture(mixture, Some(beside)) => {
+                let routed = cx.call(mixture.as_ref(), hidden)?;
+                let fed = cx.call(beside, (hidden, None))?;
+                // Where tokens are exchanged, the experts' sum is whole already.
+                let fed = if cx.parallel().exchanges_tokens() { cx.all_reduce(&fed)? } else { fed };
+                cx.add(&routed, &fed)?
+            }
             FeedForwardPart::Own(layers) => {
                 let shape = hidden.shape();
                 let tokens = cx.reshape(hidden, [hidden.dim(0) * hidden.dim(1), hidden.dim(2)])?;
@@ -168,7 +197,7 @@ impl DecoderLayer {
                 cx.reshape(&fed, shape)?
             }
         };
-        let is_whole = matches!(feed_forward, FeedForwardPart::Mixture(_)) && cx.parallel().exchanges_tokens();
+        let is_whole = matches!(feed_forward, FeedForwardPart::Mixture(..)) && cx.parallel().exchanges_tokens();
         let fed = if is_whole { fed } else { cx.all_reduce(&fed)? };
         let fed = self.scaled(cx, fed)?;
         if residual.is_some() { Ok(fed) } else { cx.dropout(&fed, self.dropouts.feed_forward) }
@@ -177,13 +206,26 @@ impl DecoderLayer {
     fn scaled(&self, cx: &mut Cx<'_>, branch: Tensor) -> Result<Tensor> {
         self.residual_scale.map_or(Ok(branch.clone()), |scale| cx.mul_scalar(&branch, scale))
     }
+
+    /// The stream with what the layer makes of its own embeddings, scaled by its own factor.
+    fn finished(&self, cx: &mut Cx<'_>, mut stream: Stream, of_layer: Option<&Tensor>) -> Result<Stream> {
+        if let (Some(part), Some(of_layer)) = (&self.per_layer, of_layer) {
+            let hidden = stream.sum(cx)?;
+            let given = part.run(cx, &hidden, of_layer)?;
+            stream = Stream::new(hidden).with(cx, given)?;
+        }
+        let Some(scale) = &self.scale else { return Ok(stream) };
+        let hidden = stream.sum(cx)?;
+        Ok(Stream::new(cx.mul(&hidden, scale)?))
+    }
 }
 
 impl Module for DecoderLayer {
-    type Input<'a> = (&'a Stream, (&'a Positions, Past<'a>));
+    /// The stream, the positions, earlier keys and values, and perhaps embeddings of the layer's own.
+    type Input<'a> = (&'a Stream, ((&'a Positions, Past<'a>), Option<&'a Tensor>));
     type Output = (Stream, Option<KeyValue>);
 
-    fn forward(&self, cx: &mut Cx<'_>, (stream, around): Self::Input<'_>) -> Result<Self::Output> {
+    fn forward(&self, cx: &mut Cx<'_>, (stream, (around, of_layer)): Self::Input<'_>) -> Result<Self::Output> {
         let stream = stream.clone();
         match &self.block {
             Block::PreNorm { attention, feed_forward } => {
@@ -210,9 +252,13 @@ impl Module for DecoderLayer {
                 let (attended, kept) = self.attend(cx, ((&normed, None), around))?;
                 let attended = cx.call(&attention[1], &attended)?;
                 let (normed, stream) = stream.with(cx, attended)?.normed(cx, &feed_forward[0])?;
-                let fed = self.feed(cx, &normed, None)?;
+                let mut fed = self.feed(cx, &normed, None)?;
+                if let Some(beside) = &self.beside {
+                    fed = beside.added(cx, &fed, &stream.hidden)?;
+                }
                 let fed = cx.call(&feed_forward[1], &fed)?;
-                Ok((stream.with(cx, fed)?, kept))
+                let stream = stream.with(cx, fed)?;
+                Ok((self.finished(cx, stream, of_layer)?, kept))
             }
             Block::Parallel { attention, feed_forward } => {
                 let (normed, stream) = stream.normed(cx, attention)?;
@@ -249,13 +295,21 @@ impl SelfAttention {
     fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let Recipe { names, hidden, attention, norm, .. } = recipe;
         let (in_layer, weights) = (weights, &weights.child(names.attention));
+        let mixer = |states: &States| -> Result<_> {
+            Ok(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
+        };
         Ok(match (layer.parts, &attention.states, &attention.latent) {
             (Parts::FeedForward, ..) | (Parts::States | Parts::StatesAndFeedForward, None, _) => Self::None,
-            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => {
-                Self::States(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
+            (Parts::States | Parts::StatesAndFeedForward, Some(states), _) => Self::States(mixer(states)?),
+            (Parts::StatesBesideAttention, Some(states), _) => {
+                let heads = DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?;
+                Self::Both(mixer(states)?, Box::new(heads))
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))
+            }
+            (_, _, None) if matches!(layer.keys, Keys::Of(_)) => {
+                Self::Borrowing(Box::new(BorrowingAttention::load(weights, names, attention, *norm, *hidden, layer)?))
             }
             (_, _, None) => {
                 Self::Heads(Box::new(DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?))
@@ -272,20 +326,28 @@ impl FeedForwardPart {
                 mixture.key,
                 &format!("{}.{}", mixture.router.name, mixture.router.weight),
             );
+            let beside = mixture.beside.map(|inner| {
+                let recipe = FeedForward::for_every_token(inner, mixture.activation);
+                dense_module(&weights.child(names.feed_forward), names, &recipe, hidden)
+            });
             let mixture = MixtureOfExperts::load(&place, &names.classes, mixture, hidden)?;
-            return Ok(Self::Mixture(Box::new(mixture)));
+            return Ok(Self::Mixture(Box::new(mixture), beside.transpose()?));
         }
-        let own = names.feed_forward.is_empty();
-        let place = if own { weights.clone() } else { weights.child(names.feed_forward) };
-        let layers = Dense::load(&place, recipe, hidden)?;
-        let layers = layers
-            .ok_or_else(|| Error::Shape { operation: "feed_forward", reason: "a mixture is no dense layer".into() })?;
-        Ok(if own {
-            Self::Own(layers)
+        Ok(if names.feed_forward.is_empty() {
+            Self::Own(dense(weights, recipe, hidden)?)
         } else {
-            Self::Module(DenseModule::new(&place, names.classes.feed_forward, layers))
+            Self::Module(dense_module(&weights.child(names.feed_forward), names, recipe, hidden)?)
         })
     }
+}
+
+fn dense(weights: &Weights<'_>, recipe: &FeedForward, hidden: usize) -> Result<Dense> {
+    let layers = Dense::load(weights, recipe, hidden)?;
+    layers.ok_or_else(|| Error::Shape { operation: "feed_forward", reason: "a mixture is no dense layer".into() })
+}
+
+fn dense_module(weights: &Weights<'_>, names: &Names, recipe: &FeedForward, hidden: usize) -> Result<DenseModule> {
+    Ok(DenseModule::new(weights, names.classes.feed_forward, dense(weights, recipe, hidden)?))
 }
 
 impl Block {

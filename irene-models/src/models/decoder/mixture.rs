@@ -209,7 +209,7 @@ impl Module for TopKRouter {
 }
 
 /// The experts themselves.
-struct Experts {
+pub(super) struct Experts {
     label: Label,
     gate_up: ExpertWeights,
     down: ExpertWeights,
@@ -220,7 +220,7 @@ struct Experts {
 }
 
 impl Experts {
-    fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
+    pub(super) fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let &Mixture { experts, inner, activation, weights: keys, .. } = recipe;
         let own = experts / weights.parallel().expert;
         let ExpertKeys { module, gate_up, down, biases, apart, limit, is_gated } = keys;

@@ -6,13 +6,17 @@
 #![allow(clippy::large_enum_variant)] // the parts of a model are built once and stay where they are
 
 mod attention;
+mod beside;
+mod cache;
 mod families;
 mod feed_forward;
 mod latent;
 mod layer;
+mod lent;
 mod masks;
 mod mixture;
 mod parallel;
+mod per_layer;
 mod recipe;
 mod repeats;
 pub(crate) mod rotary;
@@ -24,14 +28,15 @@ pub(crate) use self::families::DECODERS;
 use self::{
     layer::{DecoderLayer, Stream},
     masks::Positions,
-    recipe::{HeadRecipe, Recipe},
+    per_layer::PerLayerInputs,
+    recipe::{HeadRecipe, Keys, Recipe},
     repeats::{EqualLayers, Loaded, Repeats},
     rotary::RotaryEmbedding,
 };
 use super::task_head::{HeadLayers, Trunk, WithHead};
 use crate::{
-    Architecture, Batch, Cache, CacheShape, Config, Cx, Embedding, Error, Label, Linear, Model, ModelOutput, Module,
-    Norm, Result, TaskHead, Tensor, Weights, families::Family, labelled,
+    Architecture, Batch, Cache, CacheShape, Config, Cx, Embedding, Error, KeyValue, Label, Linear, Model, ModelOutput,
+    Module, Norm, Past, Result, TaskHead, Tensor, Weights, families::Family, labelled,
 };
 
 labelled!(DecoderModel, Wrapped, ScaledEmbedding);
@@ -125,6 +130,7 @@ struct DecoderModel {
     /// There and back, where embeddings have a width of their own.
     projections: Option<[Linear; 2]>,
     embedding_norm: Option<Norm>,
+    per_layer: Option<PerLayerInputs>,
     rotary: Vec<RotaryEmbedding>,
     layers: Vec<DecoderLayer>,
     equal: EqualLayers,
@@ -152,6 +158,7 @@ impl DecoderModel {
         let learned_positions = recipe.learned_positions.map(of_positions).transpose()?;
         let (projections, embedding_norm) =
             (projections.transpose()?, recipe.embedding_norm.map(load_norm).transpose()?);
+        let per_layer = recipe.per_layer.map(|(width, _)| PerLayerInputs::load(weights, &recipe, width)).transpose()?;
         let (layers, loaded) = load_layers(weights, &recipe)?;
         Ok(Self {
             label,
@@ -160,6 +167,7 @@ impl DecoderModel {
             learned_positions,
             projections,
             embedding_norm,
+            per_layer,
             rotary: recipe.attention.rotary.iter().map(rotary).collect(),
             equal: EqualLayers::of(&recipe.layers, &loaded),
             layers,
@@ -181,6 +189,34 @@ impl DecoderModel {
              can be run"
         );
         Err(Error::Input { model, reason })
+    }
+
+    /// The keys and values before a layer's own: those of earlier tokens, or all that another layer lends.
+    fn past_of_layer<'a>(&self, batch: &'a Batch, place: usize, lent: &'a [(usize, KeyValue)]) -> Past<'a> {
+        match self.recipe.layers[place].keys {
+            Keys::Own | Keys::Lent => batch.past_of_layer(place),
+            Keys::Of(lender) => {
+                let found = lent.iter().find(|(place, _)| *place == lender);
+                found.map_or(Past::NotKept, |(_, keys)| Past::Tokens(keys))
+            }
+        }
+    }
+
+    /// The keys and values that the cache keeps of a layer; a lender gives all of them, for later layers.
+    fn kept_of_layer(
+        &self,
+        place: usize,
+        given: Option<KeyValue>,
+        lent: &mut Vec<(usize, KeyValue)>,
+    ) -> Result<Option<KeyValue>> {
+        let layer = &self.recipe.layers[place];
+        match given {
+            Some(all) if layer.keys == Keys::Lent => {
+                lent.push((place, all.clone()));
+                Ok(Some(all.within(layer.window)?))
+            }
+            given => Ok(given),
+        }
     }
 
     fn embeddings(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
@@ -276,9 +312,11 @@ impl Module for DecoderModel {
         batch.check_positions(self.label.instance_type, self.recipe.positions)?;
         self.check_length_of_run(batch)?;
         let hidden = self.embeddings(cx, batch)?;
+        let of_layers = self.per_layer.as_ref().map(|inputs| inputs.run(cx, &batch.input_ids, &hidden)).transpose()?;
         let positions = Positions::of(cx, &self.recipe, &self.rotary, self.format, batch)?;
         let (mut stream, mut repeats) = (Stream::new(hidden), Repeats::new(&self.equal));
         let mut kept = Vec::new();
+        let mut lent: Vec<(usize, KeyValue)> = Vec::new();
         for (place, layer) in self.layers.iter().enumerate() {
             if self.stages.contains(&place) {
                 stream = stream.sent(cx)?;
@@ -286,14 +324,16 @@ impl Module for DecoderModel {
             let (next, of_layer) = match repeats.repeated(cx, &self.layers, place, &stream) {
                 Some(output) => output,
                 None => {
-                    let (begun, input) = (cx.place(), (&positions, batch.past_of_layer(place)));
-                    let output = cx.call(layer, (&stream, input))?;
+                    let given = of_layers.as_ref().map(|all| cx.select(all, 2, place)).transpose()?;
+                    let around = (&positions, self.past_of_layer(batch, place, &lent));
+                    let begun = cx.place();
+                    let output = cx.call(layer, (&stream, (around, given.as_ref())))?;
                     repeats.remember(begun, place, &stream, &output);
                     output
                 }
             };
             stream = next;
-            kept.extend(of_layer);
+            kept.extend(self.kept_of_layer(place, of_layer, &mut lent)?);
         }
         let mut hidden = match &self.norm {
             Some(norm) => stream.normed(cx, norm)?.0,

@@ -6,7 +6,7 @@
 
 use irene_tree::Parallel;
 
-use super::recipe::{FeedForward, HeadNorms, Mixture, Recipe};
+use super::recipe::{FeedForward, HeadNorms, Keys, Mixture, Recipe};
 use crate::{Config, Error, Result};
 
 /// Engines make the table of tokens a multiple of this many rows before they split it.
@@ -23,7 +23,8 @@ const INNER_OF_SHARED: &[&str] = &[
     "n_shared_experts",
     "moe_num_shared_experts",
 ];
-const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "hidden_size"];
+const HEADS_OF_STATES: &[&str] =
+    &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "num_heads", "hidden_size"];
 const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
 
 impl Recipe {
@@ -34,8 +35,14 @@ impl Recipe {
             let reason = format!("{} layers are fewer than parallel.pipeline {}", self.layers.len(), parallel.pipeline);
             return Err(config.error("num_hidden_layers", reason));
         }
+        if parallel.pipeline > 1
+            && (self.per_layer.is_some() || self.layers.iter().any(|layer| layer.keys != Keys::Own))
+        {
+            let reason = "embeddings for each layer and shared keys and values are not followed with parallel.pipeline";
+            return Err(config.error("num_hidden_layers", reason.to_owned()));
+        }
         let is_mixture = |layer: &super::recipe::LayerRecipe| matches!(layer.feed_forward, FeedForward::Mixture(_));
-        if parallel.expert > 1 && !self.layers.iter().any(is_mixture) {
+        if parallel.expert > 1 && self.mixture_beside.is_none() && !self.layers.iter().any(is_mixture) {
             return Err(
                 split.refuse(EXPERTS, "parallel.expert spreads a mixture of experts, and this model is none".into())
             );
@@ -48,7 +55,7 @@ impl Recipe {
             );
             return Err(split.refuse(GROUPS, reason));
         }
-        attention.heads = split.by_tensor(&["num_attention_heads"], "heads", attention.heads)?;
+        attention.heads = split.by_tensor(&["num_attention_heads", "num_heads"], "heads", attention.heads)?;
         attention.groups = split.groups(attention.groups)?;
         if let Some(states) = &mut attention.states {
             states.heads = split.by_tensor(HEADS_OF_STATES, "heads of states", states.heads)?;
@@ -56,6 +63,12 @@ impl Recipe {
         }
         for layer in &mut self.layers {
             split.feed_forward(&mut layer.feed_forward)?;
+            if let Some(own) = &mut layer.heads {
+                own.groups = split.groups(own.groups)?;
+            }
+        }
+        if let Some((mixture, _)) = &mut self.mixture_beside {
+            split.mixture(mixture)?;
         }
         if parallel.tensor > 1 {
             // A multiple of both.
@@ -125,6 +138,9 @@ impl Split<'_> {
         // Where tokens are exchanged, each GPU runs the shared expert whole, on tokens of its own.
         if let (Some(shared), false) = (&mut mixture.shared, self.parallel.exchanges_tokens()) {
             shared.inner = self.by_tensor(INNER_OF_SHARED, "inner numbers of the shared expert", shared.inner)?;
+        }
+        if let Some(inner) = &mut mixture.beside {
+            *inner = self.by_tensor(INNER_OF_SHARED, "inner numbers of the shared expert", *inner)?;
         }
         Ok(())
     }

@@ -1,9 +1,7 @@
 //! The parts that a decoder is made of, as a family's config chooses them.
 
-use irene_tree::Kernels;
-
 use super::rotary::Rotary;
-use crate::{Activation, CacheShape, LayerCache, layers::Stacked, models::task_head::HeadClasses};
+use crate::{Activation, layers::Stacked, models::task_head::HeadClasses};
 
 /// A whole decoder.
 pub(crate) struct Recipe {
@@ -32,6 +30,12 @@ pub(crate) struct Recipe {
     pub(super) adds_inside: [bool; 2],
     /// The factor of each branch before it is added.
     pub(super) residual_scale: Option<f64>,
+    /// A mixture beside each layer's feed-forward part, and the eps of the norm before its router (Gemma 4).
+    pub(super) mixture_beside: Option<(Mixture, f64)>,
+    /// Numbers of each token that a layer gets beside the stream, and the activation of their gate (Gemma 4).
+    pub(super) per_layer: Option<(usize, Activation)>,
+    /// The key of the number that each layer scales its result by (Gemma 4).
+    pub(super) layer_scale: Option<&'static str>,
     pub(super) dropouts: Dropouts,
     /// The recipe of each layer.
     pub(super) layers: Vec<LayerRecipe>,
@@ -49,6 +53,29 @@ pub(super) struct LayerRecipe {
     pub(super) rotary: Option<usize>,
     pub(super) parts: Parts,
     pub(super) feed_forward: FeedForward,
+    /// Its heads of keys and values, where they are others than the attention's.
+    pub(super) heads: Option<OwnHeads>,
+    pub(super) keys: Keys,
+}
+
+/// Whose keys and values a layer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    Own,
+    /// Its own, which later layers read too (Gemma 4).
+    Lent,
+    /// Those of the layer at this place.
+    Of(usize),
+}
+
+/// The heads of keys and values of some layers (Gemma 4).
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct OwnHeads {
+    pub(super) groups: usize,
+    /// Numbers in a head, of queries too.
+    pub(super) width: usize,
+    /// Whether the keys, before norm and rotation, are the values too.
+    pub(super) are_values: bool,
 }
 
 /// The branches of a layer.
@@ -60,6 +87,8 @@ pub(super) enum Parts {
     /// States in place of an attention, and nothing else.
     States,
     StatesAndFeedForward,
+    /// States and an attention that read the same and whose results are added, and a feed-forward part (Falcon-H1).
+    StatesBesideAttention,
 }
 
 /// The names of the modules, in checkpoint and tree, and their classes in transformers.
@@ -193,6 +222,8 @@ pub(super) struct AttentionRecipe {
     pub(super) out: (&'static str, bool),
     /// The norms of queries and keys.
     pub(super) head_norms: Option<HeadNorms>,
+    /// The norm of each head's values, which nothing scales: its class and eps (Gemma 4).
+    pub(super) norm_of_values: Option<(&'static str, f64)>,
     /// Norms of rotated queries and keys, which nothing scales: their class and eps (Llama 4).
     pub(super) norms_of_rotated: Option<(&'static str, f64)>,
     /// The growth of queries with their position.
@@ -212,14 +243,23 @@ pub(super) struct AttentionRecipe {
     pub(super) rotary: Vec<Rotary>,
     /// Latent queries, keys and values in place of the projections (DeepSeek).
     pub(super) latent: Option<Latent>,
-    /// The states of the layers that have no attention (Nemotron-H).
+    /// The states of the layers that have them (Nemotron-H).
     pub(super) states: Option<States>,
+}
+
+impl AttentionRecipe {
+    /// The heads of keys and values of a layer.
+    pub(super) fn heads_of(&self, layer: &LayerRecipe) -> OwnHeads {
+        layer.heads.unwrap_or(OwnHeads { groups: self.groups, width: self.width, are_values: false })
+    }
 }
 
 /// States in place of keys and values: each head has one (width, size), which every token changes.
 #[derive(Clone, Copy)]
 pub(super) struct States {
     pub(super) kind: StateKind,
+    /// Whether what they give has a norm.
+    pub(super) is_normed: bool,
     /// The module in the layer.
     pub(super) name: &'static str,
     pub(super) heads: usize,
@@ -243,28 +283,6 @@ pub(super) enum StateKind {
     Delta { is_joint: bool },
     /// There is none: a convolution of the last tokens alone, with a gate before it and one behind it (LFM2).
     Convolution,
-}
-
-/// No keys and no values.
-const NOTHING: LayerCache =
-    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state: 0, before_state: 0 };
-
-impl States {
-    /// Numbers of a token in all heads.
-    pub(super) fn inner(&self) -> usize {
-        self.heads * self.width
-    }
-
-    /// Channels of the convolution: the heads, and the ways in and out of each group.
-    pub(super) fn channels(&self) -> usize {
-        self.inner() + 2 * self.groups * self.size
-    }
-
-    /// A state for all of the past, and the last tokens that the convolution joins.
-    fn cache(&self) -> LayerCache {
-        let before_state = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
-        LayerCache { heads: self.heads, state: self.width * self.size, before_state, ..NOTHING }
-    }
 }
 
 /// The projections to queries, keys and values.
@@ -373,6 +391,8 @@ pub(super) struct Mixture {
     pub(super) weights: ExpertKeys,
     /// An expert for every token: its names and width.
     pub(super) shared: Option<Shared>,
+    /// The inner size of a part for every token that is the layer's own, beside the experts (Granite).
+    pub(super) beside: Option<usize>,
 }
 
 /// How experts are chosen and weighed.
@@ -460,27 +480,5 @@ impl Recipe {
     pub(super) fn head_classes(&self, trunk: &'static str) -> HeadClasses {
         let classes = &self.names.classes;
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
-    }
-
-    /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
-    /// part of the keys.
-    pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
-        let AttentionRecipe { groups, width, heads, latent, states, sees_later, .. } = &self.attention;
-        if *sees_later {
-            return None;
-        }
-        let (heads, key_width, value_width) = match latent {
-            Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
-            Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
-            None => (*groups, *width, *width),
-        };
-        let of_layer = |layer: &LayerRecipe| match layer.parts {
-            Parts::FeedForward => NOTHING,
-            Parts::States | Parts::StatesAndFeedForward => states.map_or(NOTHING, |states| states.cache()),
-            Parts::AttentionAndFeedForward | Parts::Attention => {
-                LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
-            }
-        };
-        Some(CacheShape(self.layers.iter().map(of_layer).collect()))
     }
 }

@@ -45,6 +45,11 @@ enum Scaling {
     Linear(f64),
     /// A base that grows with the sequence.
     Dynamic(f64),
+    /// A share of the pairs turns, at the frequencies of a whole head divided by a factor; the others do not (Gemma 4).
+    Proportional {
+        factor: f64,
+        pairs: usize,
+    },
     /// Low frequencies divided, high ones kept (Llama 3.1).
     Llama3 {
         factor: f64,
@@ -162,14 +167,20 @@ impl Rotary {
             Some(share) => share,
             None => config.number_or("partial_rotary_factor", defaults.share)?,
         };
-        let rotated = (defaults.width as f64 * share) as usize;
+        let is_proportional = fields.value("rope_type").is_some_and(|word| word == "proportional");
+        let rotated = if is_proportional { defaults.width } else { (defaults.width as f64 * share) as usize };
         if rotated == 0 || !rotated.is_multiple_of(2) || rotated > defaults.width {
             let reason = format!("rotates {rotated} of {} numbers of a head; expected an even number", defaults.width);
             // GPT-NeoX has a word of its own.
             let word = if config.has_field("rotary_pct") { "rotary_pct" } else { "partial_rotary_factor" };
             return Err(config.error(word, reason));
         }
-        let (scaling, factor) = Scaling::read(&fields, rotated, defaults.positions)?;
+        let (scaling, factor) = if is_proportional {
+            let pairs = (defaults.width as f64 * share / 2.0) as usize;
+            (Scaling::Proportional { factor: fields.number("factor")?.unwrap_or(1.0), pairs }, 1.0)
+        } else {
+            Scaling::read(&fields, rotated, defaults.positions)?
+        };
         let (theta, scaling) = match (scaling, fields.number("alpha")?) {
             // Hunyuan's base is stretched once for all lengths.
             (Scaling::Dynamic(_), Some(alpha)) => (stretched(theta, alpha, rotated as f64), Scaling::None),
@@ -258,7 +269,7 @@ impl Scaling {
                 (Self::LongRope { short: short?, long: long?, original: original as usize }, factor)
             }
             other => {
-                let known = "default, linear, dynamic, llama3, yarn, longrope";
+                let known = "default, linear, dynamic, llama3, yarn, longrope, proportional";
                 return Err(fields.error("rope_type", &format!("`{other}` is not supported here; there are {known}")));
             }
         })
@@ -269,6 +280,8 @@ impl Scaling {
         match self {
             Self::None | Self::Dynamic(_) => plain,
             Self::Linear(factor) => plain / *factor as f32,
+            Self::Proportional { factor, pairs } if pair < *pairs => plain / *factor as f32,
+            Self::Proportional { .. } => 0.0,
             Self::Llama3 { factor, low, high, original } => {
                 let wave = 2.0 * PI / f64::from(plain);
                 let slowed = f64::from(plain) / factor;

@@ -33,6 +33,16 @@ enum Ways {
 }
 
 impl States {
+    /// Numbers of a token in all heads.
+    pub(super) fn inner(&self) -> usize {
+        self.heads * self.width
+    }
+
+    /// Channels of the convolution: the heads, and the ways in and out of each group.
+    pub(super) fn channels(&self) -> usize {
+        self.inner() + 2 * self.groups * self.size
+    }
+
     /// The state of every head.
     fn operand(&self, batch: usize) -> Operand {
         Operand::new([batch, self.heads, self.width, self.size], Format::F32, Role::Cache)
@@ -61,17 +71,18 @@ impl StateMixer {
         if is_mamba2 {
             convolution.push(place.parameter("bias", [channels])?);
         }
-        let (of_heads, normed): (&[&str], Option<usize>) = match states.kind {
-            StateKind::Mamba2 => (&["dt_bias", "A_log", "D"], Some(inner)),
-            StateKind::Delta { .. } => (&["dt_bias", "A_log"], Some(states.width)),
-            StateKind::Convolution => (&[], None),
+        let (of_heads, normed): (&[&str], usize) = match states.kind {
+            StateKind::Mamba2 => (&["dt_bias", "A_log", "D"], inner),
+            StateKind::Delta { .. } => (&["dt_bias", "A_log"], states.width),
+            StateKind::Convolution => (&[], inner),
         };
+        let norm = states.is_normed.then(|| weights.child("norm").parameter("weight", [normed]));
         Ok(Self {
             label: weights.label(names.classes.states, Level::Module),
             into,
             convolution,
             of_heads: of_heads.iter().map(|name| weights.parameter(name, [heads])).collect::<Result<_>>()?,
-            norm: normed.map(|width| weights.child("norm").parameter("weight", [width])).transpose()?,
+            norm: norm.transpose()?,
             out: Linear::load_with(&weights.child("out_proj"), [inner, hidden], None)?,
             states,
         })
@@ -115,7 +126,8 @@ impl StateMixer {
         let lasts = std::iter::repeat_n(last, 1 + usize::from(has_past));
         let parameters = self.convolution.iter().map(Tensor::operand);
         let inputs: Vec<Operand> = std::iter::once(moved).chain(parameters).chain(lasts).collect();
-        let activation: &[OpKind] = if self.norm.is_some() { &[OpKind::Silu] } else { &[] };
+        let is_alone = self.states.kind == StateKind::Convolution;
+        let activation: &[OpKind] = if is_alone { &[] } else { &[OpKind::Silu] };
         cx.follow(Operation::new(OpKind::Convolution, &inputs, moved).fused_with(activation), &[channels])
     }
 
@@ -231,19 +243,24 @@ impl Module for StateMixer {
         let has_past = matches!(past, Past::Tokens(_));
         let channels = cx.transpose(&channels, 1, 2)?;
         let convolved = self.convolved(cx, &channels, has_past)?;
-        let Some(norm) = &self.norm else {
+        if self.states.kind == StateKind::Convolution {
             let convolved = cx.transpose(&convolved, 1, 2)?;
             let gated = cx.mul(&gate, &convolved)?;
             return cx.call(&self.out, &gated);
-        };
+        }
         let scanned = match (has_past, hidden.dim(1)) {
             (true, 1) => self.step(cx, &convolved)?,
             _ => self.scan(cx, &convolved, &steps)?,
         };
         let inner = self.states.inner();
         let results = Operand::activation(Shape::from([hidden.dim(0), hidden.dim(1), inner]), hidden.format());
-        let normed = Operation::new(OpKind::RmsNorm, &[results, results, norm.operand()], results);
-        let normed = cx.follow(normed.fused_with(&[OpKind::Silu, OpKind::Mul, OpKind::Mul]), &[&scanned, &gate])?;
-        cx.call(&self.out, &normed)
+        let gated = if let Some(norm) = &self.norm {
+            let normed = Operation::new(OpKind::RmsNorm, &[results, results, norm.operand()], results);
+            normed.fused_with(&[OpKind::Silu, OpKind::Mul, OpKind::Mul])
+        } else {
+            Operation::new(OpKind::Mul, &[results, results], results).fused_with(&[OpKind::Silu])
+        };
+        let gated = cx.follow(gated, &[&scanned, &gate])?;
+        cx.call(&self.out, &gated)
     }
 }

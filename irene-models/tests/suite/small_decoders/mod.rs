@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 57] = [
+pub(crate) const FAMILIES: [&str; 59] = [
     "llama",
     "mistral",
     "ministral3",
@@ -87,6 +87,7 @@ pub(crate) const FAMILIES: [&str; 57] = [
     "gemma",
     "gemma2",
     "gemma3_text",
+    "gemma4_text",
     "phi",
     "phi3",
     "gpt_neox",
@@ -126,6 +127,7 @@ pub(crate) const FAMILIES: [&str; 57] = [
     "dots1",
     "solar_open",
     "exaone_moe",
+    "granitemoeshared",
 ];
 
 /// Those that rotate a half of each head.
@@ -186,10 +188,11 @@ fn config(family: &str, draw: &Draw) -> Value {
         "qwen3" => {
             json!({"head_dim": width + 2, "sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 0})
         }
-        "granite" | "granitemoe" => {
+        "granite" | "granitemoe" | "granitemoeshared" => {
             json!({"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2,
             "logits_scaling": 2.0, "attention_bias": on[2], "num_experts_per_tok": 2,
-            "num_local_experts": (family == "granitemoe").then_some(4)})
+            "num_local_experts": (family != "granite").then_some(4),
+            "shared_intermediate_size": (family == "granitemoeshared" && on[3]).then_some(5)})
         }
         "gemma" => json!({"head_dim": width + 2}),
         "gemma2" | "vaultgemma" => {
@@ -198,6 +201,14 @@ fn config(family: &str, draw: &Draw) -> Value {
         }
         "gemma3_text" => json!({"head_dim": width, "query_pre_attn_scalar": 7, "sliding_window": window.unwrap_or(4),
             "sliding_window_pattern": 2, "rope_local_base_freq": 100.0}),
+        "gemma4_text" => {
+            json!({"head_dim": width, "global_head_dim": width + 2, "sliding_window": window.unwrap_or(4),
+            "layer_types": (0..layers).map(|place| if place % 2 == 0 { "sliding_attention" } else { "full_attention" }).collect::<Vec<_>>(),
+            "attention_k_eq_v": on[2], "num_global_key_value_heads": 1, "final_logit_softcapping": 3.0, "rope_parameters": null,
+            "hidden_size_per_layer_input": if on[1] { 4 } else { 0 }, "vocab_size_per_layer_input": 30,
+            "num_kv_shared_layers": usize::from(layers > 2), "use_double_wide_mlp": on[0], "enable_moe_block": on[3], "num_experts": 5, "top_k_experts": 2,
+            "moe_intermediate_size": 6})
+        }
         "phi" => json!({"partial_rotary_factor": 0.5, "qk_layernorm": on[2], "num_attention_heads": heads}),
         "gpt_neox" => json!({"rotary_pct": 0.5, "use_parallel_residual": on[2], "attention_bias": on[3]}),
         "falcon" => {

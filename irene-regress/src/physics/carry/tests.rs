@@ -1,14 +1,10 @@
 use super::{
-    super::primitive::tests::{TIME, by_law, departing},
+    super::primitive::tests::{ENERGY, GPU, TIME, by_law, close, departing, scaled},
     *,
 };
 
 fn named<T>(entries: impl IntoIterator<Item = (&'static str, T)>) -> BTreeMap<String, T> {
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn scaled(by: f64) -> TimeCurve {
-    TimeCurve::with(TIME.coefficients().map(|coefficient| by * coefficient))
 }
 
 /// Two primitives and the one for all others, by one law.
@@ -19,10 +15,6 @@ fn here() -> (BTreeMap<String, Primitive>, Primitive) {
 
 fn seconds(primitive: &Primitive, shape: &[f64; 4]) -> f64 {
     primitive.launch(shape).latency.value()
-}
-
-fn close(found: f64, expected: f64, tolerance: f64) {
-    assert!((found / expected - 1.0).abs() < tolerance, "{found} {expected}");
 }
 
 const LARGE: [f64; 4] = [1000.0, 60.0, 0.0, 1.0];
@@ -40,9 +32,9 @@ fn what_was_not_measured_on_a_machine_is_scaled_as_the_machine_is() {
         |primitive: &Primitive| primitive.launch(&LARGE).gpu_energy.map(super::super::primitive::Corrected::value);
     let law = |primitive: &Primitive| primitive.energy.joules(&LARGE, seconds(primitive, &LARGE));
     close(energy(&other), law(&other), 0.02);
-    let truth = super::super::primitive::tests::ENERGY.joules(&LARGE, 2.1 * TIME.seconds(&LARGE));
+    let truth = ENERGY.joules(&LARGE, 2.1 * TIME.seconds(&LARGE));
     close(energy(&other), truth, 0.2);
-    let truth = super::super::primitive::tests::GPU.joules(&LARGE, 2.1 * TIME.seconds(&LARGE));
+    let truth = GPU.joules(&LARGE, 2.1 * TIME.seconds(&LARGE));
     close(of_gpu(&other).unwrap(), truth, 0.2);
 }
 

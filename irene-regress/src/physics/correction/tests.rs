@@ -7,26 +7,8 @@ use super::{
 };
 
 #[test]
-fn a_file_with_more_shapes_than_there_may_be_is_refused_before_it_takes_memory() {
-    let mut store = Store::new("specs");
-    store.put("x.kernels", &[0.0]);
-    store.put("x.counts", &vec![1.0; 100_000]);
-    store.put("x.places", &vec![1.0; 400_000]);
-    let error = Correction::read("x", 2, &store).err().unwrap().to_string();
-    assert!(error.contains("`x.counts` has 100000 numbers, more than any predictor"), "{error}");
-}
-
-#[test]
 fn too_many_samples_are_thinned_evenly() {
-    let sample = |i: usize| Sample {
-        shape: [i as f64, i as f64, 0.0, 32.0],
-        log_time: 0.0,
-        log_energy: 0.0,
-        log_gpu_energy: None,
-        count: 1.0,
-        energy_count: 1.0,
-    };
-    let samples: Vec<Sample> = (1..=3000).map(sample).collect();
+    let samples: Vec<Sample> = (1..=3000).map(|i| at([f64::from(i), f64::from(i), 0.0, 32.0])).collect();
     let (thin, residuals) = thinned(&samples, &[(1..=3000).map(f64::from).collect()], MOST);
     assert!(thin.len() <= MOST && thin.len() > MOST / 2, "{}", thin.len());
     assert!(thin.iter().zip(&residuals[0]).all(|(sample, residual)| sample.shape[0] == *residual));
@@ -107,10 +89,11 @@ fn a_departure_fades_along_each_coordinate_by_its_reach() {
 }
 
 #[test]
-fn an_operation_with_nearly_no_flops_has_intensity_one() {
+fn an_operation_has_an_intensity_from_a_hundredth_of_a_mflop_on() {
     let at = |flops: f64, bytes: f64| coordinates(&[flops, bytes, 0.0, 1.0]);
-    assert_eq!(at(0.0, 50.0), at(0.009, 50.0));
+    assert_eq!(at(0.0, 50.0), at(0.01, 50.0));
     close(at(0.0, 50.0)[1], 0.0);
+    close(at(0.010_001, 50.0)[1], (0.010_001f64 / 50.001).ln());
     close(at(0.5, 50.0)[1], (0.5f64 / 50.001).ln());
     assert_eq!((at(0.0, 0.999)[0], at(0.0, 1.0)[2], at(0.0, 1.0)[3]), (0.0, 0.0, 0.0));
 }
@@ -202,7 +185,9 @@ fn a_file_of_what_no_correction_can_be_is_refused() {
     }
     // As many as two machines can have, whose coordinates are missing; and one more.
     assert!(error(0.0, &[1.0; 2 * MOST]).contains("x.places"));
-    assert!(error(0.0, &[1.0; 2 * MOST + 1]).contains("more than any predictor"));
+    let too_many = 2 * MOST + 1;
+    let expected = format!("`x.counts` has {too_many} numbers, more than any predictor");
+    assert!(error(0.0, &vec![1.0; too_many]).contains(&expected));
 }
 
 /// The logarithm of a normal density, but for the constant.
@@ -213,12 +198,6 @@ fn the_evidence_of_one_departure_is_its_density() {
     close(evidence(0.0), -0.5 * variance.ln());
     close(evidence(0.2), -0.5 * (0.04 / variance + variance.ln()));
     assert_eq!(super::evidence(None, &[]), f64::NEG_INFINITY);
-}
-
-#[test]
-fn an_operation_has_an_intensity_from_a_hundredth_of_a_mflop_on() {
-    assert_eq!(coordinates(&[0.01, 50.0, 0.0, 1.0])[1], 0.0);
-    close(coordinates(&[0.010_001, 50.0, 0.0, 1.0])[1], (0.010_001f64 / 50.001).ln());
 }
 
 #[test]

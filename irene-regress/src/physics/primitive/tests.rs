@@ -2,13 +2,21 @@ use irene_tree::{Node, Size, TreeBuilder};
 use serde_json::json;
 
 use super::{
-    super::tests::{sample, shapes},
+    super::{
+        adapt::Transferable,
+        tests::{sample, shapes},
+    },
     *,
 };
 
 pub(in crate::physics) const TIME: TimeCurve = TimeCurve { launch: 3e-5, per_mflop: 2e-7, per_mib: 8e-6 };
 pub(in crate::physics) const ENERGY: EnergyLaw = EnergyLaw { power: 90.0, per_mflop: 3e-5, per_mib: 8e-4 };
 pub(in crate::physics) const GPU: EnergyLaw = EnergyLaw { power: 60.0, per_mflop: 2e-5, per_mib: 4e-4 };
+
+/// The law of a machine that takes so many times as long.
+pub(in crate::physics) fn scaled(by: f64) -> TimeCurve {
+    TimeCurve::with(TIME.coefficients().map(|coefficient| by * coefficient))
+}
 
 /// Samples that follow these laws, times a factor on latencies and energies.
 pub(in crate::physics) fn by_law(time: &TimeCurve, factor: impl Fn(usize) -> f64) -> Vec<Sample> {
@@ -20,7 +28,7 @@ pub(in crate::physics) fn by_law(time: &TimeCurve, factor: impl Fn(usize) -> f64
     shapes().enumerate().map(of).collect()
 }
 
-fn close(found: f64, expected: f64, tolerance: f64) {
+pub(in crate::physics) fn close(found: f64, expected: f64, tolerance: f64) {
     assert!((found - expected).abs() <= tolerance * expected.abs(), "{found} {expected}");
 }
 

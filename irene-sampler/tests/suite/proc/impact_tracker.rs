@@ -3,7 +3,7 @@
 use irene_sampler::{Provenance, WindowError};
 
 use super::{memory, ticks};
-use crate::machine::{Machine, assert_close, at, channel, joules, window};
+use crate::machine::{Machine, assert_close, channel, each_second, joules, window};
 
 const PACKAGE: &str = "sys/class/powercap/intel-rapl:0";
 const MEMORY: &str = "sys/class/powercap/intel-rapl:0/intel-rapl:0:0";
@@ -34,13 +34,11 @@ fn machine() -> Machine {
 #[test]
 fn it_is_the_process_s_share_times_the_overhead_of_data_centres() {
     let machine = machine();
-    let mut recorder = machine.open("impact-tracker").unwrap();
-    for second in 0..4 {
+    let recorder = each_second(machine.open("impact-tracker").unwrap(), 0..4, |second| {
         ticks(&machine, 1000 + 100 * second, 1000 + 300 * second);
         process(&machine, 10 + 50 * second);
         used(&machine, 5 + 100 * second, 5 + 10 * second);
-        recorder.sample_at(at(second as f64));
-    }
+    });
     assert_eq!(channel(&recorder, "impact-tracker").provenance, Provenance::Estimated);
     // Half of the busy time of 100 W, a quarter of the used memory's 10 W.
     assert_close(joules(&recorder, "impact-tracker", 0.0, 3.0), 3.0 * 1.58 * (50.0 + 2.5));
@@ -49,15 +47,13 @@ fn it_is_the_process_s_share_times_the_overhead_of_data_centres() {
 #[test]
 fn samples_between_ticks_lose_no_energy() {
     let machine = machine();
-    let mut recorder = machine.open("impact-tracker").unwrap();
-    for step in 0..9 {
+    let recorder = each_second(machine.open("impact-tracker").unwrap(), 0..9_u64, |step| {
         let ticked = step / 2;
         ticks(&machine, 1000 + 10 * ticked, 1000);
         // The process's own ticks may show before the machine's.
         process(&machine, 10 + 5 * step.div_ceil(2));
         used(&machine, 5 + step, 5);
-        recorder.sample_at(at(step as f64));
-    }
+    });
     let found = joules(&recorder, "impact-tracker", 0.0, 8.0);
     assert!((found - 1.58 * 4.0).abs() <= 1.58, "{found} J: half of 8 J, but for a tick's part");
 }
@@ -65,16 +61,14 @@ fn samples_between_ticks_lose_no_energy() {
 #[test]
 fn without_memory_s_share_there_is_no_figure() {
     let machine = machine();
-    let mut recorder = machine.open("impact-tracker").unwrap();
-    for second in 0..6 {
+    let recorder = each_second(machine.open("impact-tracker").unwrap(), 0..6, |second| {
         ticks(&machine, 1000 + 100 * second, 1000);
         process(&machine, 10 + 50 * second);
         used(&machine, 5 + 100 * second, 5 + 10 * second);
         if second == 3 {
             machine.write("proc/self/status", "Name:\tx\n");
         }
-        recorder.sample_at(at(second as f64));
-    }
+    });
     assert!(window(&recorder, "impact-tracker", 0.0, 2.0).is_ok());
     assert_eq!(window(&recorder, "impact-tracker", 1.0, 5.0), Err(WindowError::Broken));
 }
@@ -99,13 +93,11 @@ fn three_seconds(zones: &[(&str, f64, f64)]) -> f64 {
         }
     };
     count(0.0);
-    let mut recorder = machine.open("impact-tracker").unwrap();
-    for second in 0..4 {
+    let recorder = each_second(machine.open("impact-tracker").unwrap(), 0..4_u64, |second| {
         ticks(&machine, 1000 + 100 * second, 1000);
         process(&machine, 10 + 50 * second);
         count(second as f64);
-        recorder.sample_at(at(second as f64));
-    }
+    });
     joules(&recorder, "impact-tracker", 0.0, 3.0) / (1.58 * 3.0 / 2.0)
 }
 

@@ -6,7 +6,7 @@ use irene_sampler::{
 };
 
 use super::ticks;
-use crate::machine::{Machine, assert_close, at, channel, joules, open, window};
+use crate::machine::{Machine, assert_close, at, channel, each_second, joules, open, window};
 
 fn estimate(machine: &Machine, tdp_watts: Option<f64>) -> Result<Recorder, Unavailable> {
     open("tdp", &Places { tdp_watts, ..machine.places() })
@@ -16,12 +16,10 @@ fn estimate(machine: &Machine, tdp_watts: Option<f64>) -> Result<Recorder, Unava
 fn it_is_power_times_load_and_says_that_it_is_estimated() {
     let machine = Machine::new();
     ticks(&machine, 100, 100);
-    let mut recorder = estimate(&machine, Some(65.0)).unwrap();
     // Half loaded for two seconds, then fully.
-    for (time, busy, idle) in [(0.0, 100, 100), (1.0, 150, 150), (2.0, 200, 200), (3.0, 300, 200), (4.0, 400, 200)] {
-        ticks(&machine, busy, idle);
-        recorder.sample_at(at(time));
-    }
+    let load = [(100, 100), (150, 150), (200, 200), (300, 200), (400, 200)];
+    let recorder =
+        each_second(estimate(&machine, Some(65.0)).unwrap(), load, |(busy, idle)| ticks(&machine, busy, idle));
     assert_eq!(channel(&recorder, "tdp").provenance, Provenance::Estimated);
     assert_close(joules(&recorder, "tdp", 0.0, 2.0), 65.0);
     assert_close(joules(&recorder, "tdp", 2.0, 4.0), 130.0);
@@ -44,12 +42,8 @@ fn samples_between_ticks_lose_no_energy() {
 fn ticks_that_go_back_give_no_energy() {
     let machine = Machine::new();
     ticks(&machine, 1000, 1000);
-    let mut recorder = estimate(&machine, Some(10.0)).unwrap();
-    for second in 0..6 {
-        let busy = if second < 3 { 1000 + 100 * second } else { second };
-        ticks(&machine, busy, 1000);
-        recorder.sample_at(at(second as f64));
-    }
+    let busy = [1000, 1100, 1200, 3, 4, 5];
+    let recorder = each_second(estimate(&machine, Some(10.0)).unwrap(), busy, |busy| ticks(&machine, busy, 1000));
     assert_close(joules(&recorder, "tdp", 0.0, 2.0), 20.0);
     assert_eq!(window(&recorder, "tdp", 1.0, 5.0), Err(WindowError::NotCovered));
 }

@@ -3,18 +3,15 @@
 use irene_sampler::{WindowError, sensors::Places};
 
 use super::{memory, ticks};
-use crate::machine::{Machine, assert_close, at, open, series, totals, values, window};
+use crate::machine::{Machine, assert_close, at, each_second, open, series, totals, values, window};
 
 #[test]
 fn it_is_the_share_of_ticks_that_were_not_idle() {
     let machine = Machine::new();
     ticks(&machine, 1000, 9000);
     memory(&machine, 8000, 2000);
-    let mut recorder = machine.open("utilisation").unwrap();
-    for (time, busy, idle) in [(0.0, 1000, 9000), (1.0, 1025, 9075), (2.0, 1125, 9075), (3.0, 1125, 9175)] {
-        ticks(&machine, busy, idle);
-        recorder.sample_at(at(time));
-    }
+    let load = [(1000, 9000), (1025, 9075), (1125, 9075), (1125, 9175)];
+    let recorder = each_second(machine.open("utilisation").unwrap(), load, |(busy, idle)| ticks(&machine, busy, idle));
     assert_eq!(values(&recorder, "cpu"), [25.0, 100.0, 0.0], "the first sample has nothing to compare with");
     assert_eq!(values(&recorder, "mem"), [75.0; 4]);
     let cpu = window(&recorder, "cpu", 0.5, 2.5).unwrap();
@@ -27,11 +24,8 @@ fn it_is_the_share_of_ticks_that_were_not_idle() {
 fn a_sample_between_two_ticks_waits_for_the_next() {
     let machine = Machine::new();
     ticks(&machine, 100, 100);
-    let mut recorder = machine.open("utilisation").unwrap();
-    for (sample, busy) in [100, 100, 100, 110].into_iter().enumerate() {
-        ticks(&machine, busy, 100);
-        recorder.sample_at(at(sample as f64));
-    }
+    let busy = [100, 100, 100, 110];
+    let recorder = each_second(machine.open("utilisation").unwrap(), busy, |busy| ticks(&machine, busy, 100));
     assert_eq!(series(&recorder, "cpu").points().collect::<Vec<_>>(), [(3.0, 100.0)]);
 }
 
@@ -53,11 +47,8 @@ fn samples_closer_than_ten_ticks_read_nothing() {
 fn ticks_that_go_back_begin_anew() {
     let machine = Machine::new();
     ticks(&machine, 1000, 1000);
-    let mut recorder = machine.open("utilisation").unwrap();
-    for (second, busy) in [1000, 10, 20].into_iter().enumerate() {
-        ticks(&machine, busy, 10 * busy);
-        recorder.sample_at(at(second as f64));
-    }
+    let busy = [1000, 10, 20];
+    let recorder = each_second(machine.open("utilisation").unwrap(), busy, |busy| ticks(&machine, busy, 10 * busy));
     assert_eq!(values(&recorder, "cpu").len(), 1);
     assert_close(values(&recorder, "cpu")[0], 100.0 / 11.0);
 }
@@ -67,11 +58,8 @@ fn a_missing_value_is_absent() {
     let machine = Machine::new();
     ticks(&machine, 1, 1);
     machine.write("proc/meminfo", "MemTotal:  8000 kB\n");
-    let mut recorder = machine.open("utilisation").unwrap();
-    for second in 0..4 {
-        ticks(&machine, 10 + second, 10 + second);
-        recorder.sample_at(at(second as f64));
-    }
+    let busy = [10, 11, 12, 13];
+    let mut recorder = each_second(machine.open("utilisation").unwrap(), busy, |busy| ticks(&machine, busy, busy));
     assert_eq!(values(&recorder, "cpu"), [50.0; 3]);
     assert_eq!(values(&recorder, "mem"), [0.0; 0]);
     assert_eq!(window(&recorder, "mem", 0.0, 3.0), Err(WindowError::TooFew(0)));

@@ -86,8 +86,8 @@ impl World {
         ProcessTree::open(&self.machine.places(), root, &total, idle)
     }
 
-    pub(crate) fn watch(&mut self, root: ProcessRoot) {
-        let tree = self.tree(root, Idle::Shared).unwrap();
+    pub(crate) fn watch(&mut self, root: ProcessRoot, idle: Idle) {
+        let tree = self.tree(root, idle).unwrap();
         let sensors = Sensors { probes: vec![Box::new(tree)], ..Sensors::default() };
         self.recorder = Some(Recorder::new(sensors, 1024));
         self.sample();
@@ -128,10 +128,7 @@ pub(crate) fn two_seconds(
     idle: Idle,
     mut between: impl FnMut(&mut World),
 ) -> [f64; 2] {
-    let tree = world.tree(root, idle).unwrap();
-    let sensors = Sensors { probes: vec![Box::new(tree)], ..Sensors::default() };
-    world.recorder = Some(Recorder::new(sensors, 1024));
-    world.sample();
+    world.watch(root, idle);
     for second in 1..3 {
         memory(world, 500 * second);
         between(world);

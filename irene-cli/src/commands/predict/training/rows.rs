@@ -1,6 +1,7 @@
 //! A row a step.
 
-use irene_predict::{TrainingForecast, TrainingNote};
+use irene_models::Run;
+use irene_predict::{TrainingForecast, TrainingNote, TrainingRun};
 use irene_tree::render;
 
 use super::{
@@ -9,69 +10,76 @@ use super::{
 };
 use crate::{
     commands::predict::Args,
-    sheet::{Field, Sheet},
+    sheet::{Cell, Field, Sheet},
 };
+
+/// A step, and the run that it is of.
+struct Row<'a> {
+    args: &'a Args,
+    answer: &'a Answer,
+    forecast: &'a TrainingForecast,
+    step: Run,
+    run: Option<TrainingRun>,
+}
+
+impl<'a> Row<'a> {
+    fn of(args: &'a Args, answer: &'a Answer) -> Self {
+        let forecast = &answer.forecast;
+        let run = answer.length.map(|length| forecast.run_of(length));
+        Self { args, answer, forecast, step: forecast.run(), run }
+    }
+
+    fn of_run(&self, figure: impl FnOnce(&TrainingRun) -> f64) -> Cell {
+        self.run.as_ref().map(figure).into()
+    }
+
+    fn emissions_kg(&self) -> Option<f64> {
+        Some(kwh(self.run.as_ref()?) * self.args.grid_intensity()? / 1000.0)
+    }
+
+    fn marks(&self) -> String {
+        self.forecast.notes.iter().map(TrainingNote::mark).collect::<Vec<_>>().join(" ")
+    }
+}
 
 /// The figures of several steps, and of their runs.
 pub(super) fn table(args: &Args, answers: &[Answer]) -> Sheet {
-    let figure = Field::figure;
-    let mut sheet = Sheet::new([
-        Field::word("model_name", "model").setting(str::to_owned),
-        Field::word("device", "device").setting(str::to_owned),
-        Field::word("precision", "dtype").rank(9).setting(str::to_owned),
-        Field::word("training", "training").rank(10).setting(str::to_owned),
-        figure("batch_size", "batch", "").setting(|batch| format!("batch {batch}")),
-        figure("seq_len", "seq", "").setting(|tokens| format!("sequence {tokens}")),
-        figure("step_s", "a step", "s"),
-        figure("energy_of_step", "a step", "J"),
-        figure("", "90% interval", "").rank(1).only_text(),
-        figure("energy_low", "", "J").only_data(),
-        figure("energy_high", "", "J").only_data(),
-        figure("power", "power", "W").rank(7),
-        figure("tokens_per_s", "tokens/s", "").rank(3),
-        figure("mfu", "of peak", "%").rank(4),
-        figure("memory", "memory", "MiB").rank(5),
-        figure("steps", "steps", "").rank(8),
-        figure("tokens", "tokens", "").rank(8),
-        figure("time", "whole", "s"),
-        figure("gpu_time", "of GPUs", "GPU-hours").rank(6),
-        figure("energy", "whole", "Wh"),
-        figure("price", "price", "USD").rank(2),
-        figure("emissions", "emissions", "kg CO2e"),
-        Field::word("marks", "").only_data(),
-    ]);
-    for answer in answers {
-        let (forecast, step) = (&answer.forecast, answer.forecast.run());
-        let run = answer.length.map(|length| forecast.run_of(length));
-        let run = run.as_ref();
-        let marks: Vec<&str> = forecast.notes.iter().map(TrainingNote::mark).collect();
-        sheet.row([
-            answer.spec.name().into(),
-            answer.devices().into(),
-            step.precision.to_string().into(),
-            step.training.map(|training| training.to_string()).into(),
-            step.size.sequences.into(),
-            step.size.new.into(),
-            forecast.figures.seconds.into(),
-            forecast.figures.joules.into(),
-            interval(forecast).into(),
-            forecast.interval[0].joules.into(),
-            forecast.interval[1].joules.into(),
-            forecast.figures.watts.into(),
-            forecast.tokens_per_s().into(),
-            (100.0 * forecast.peak_share()).into(),
-            (forecast.memory.total() / 1024.0 / 1024.0).into(),
-            run.map(|run| run.steps).into(),
-            run.map(|run| run.tokens).into(),
-            run.map(|run| run.seconds).into(),
-            run.map(gpu_hours).into(),
-            run.map(|run| 1000.0 * kwh(run)).into(),
-            run.map(|run| kwh(run) * args.price_per_kwh()).into(),
-            run.zip(args.grid_intensity()).map(|(run, grams)| kwh(run) * grams / 1000.0).into(),
-            marks.join(" ").into(),
-        ]);
-    }
-    sheet
+    let (word, figure) = (Field::word, Field::figure);
+    let rows: Vec<Row<'_>> = answers.iter().map(|answer| Row::of(args, answer)).collect();
+    Sheet::of(
+        &rows,
+        [
+            (word("model_name", "model").setting(str::to_owned), |row| row.answer.spec.name().into()),
+            (word("device", "device").setting(str::to_owned), |row| row.answer.devices().into()),
+            (word("precision", "dtype").rank(9).setting(str::to_owned), |row| row.step.precision.to_string().into()),
+            (word("training", "training").rank(10).setting(str::to_owned), |row| {
+                row.step.training.map(|training| training.to_string()).into()
+            }),
+            (figure("batch_size", "batch", "").setting(|batch| format!("batch {batch}")), |row| {
+                row.step.size.sequences.into()
+            }),
+            (figure("seq_len", "seq", "").setting(|tokens| format!("sequence {tokens}")), |row| {
+                row.step.size.new.into()
+            }),
+            (figure("step_s", "a step", "s"), |row| row.forecast.figures.seconds.into()),
+            (figure("energy_of_step", "a step", "J"), |row| row.forecast.figures.joules.into()),
+            (figure("", "90% interval", "").rank(1).only_text(), |row| interval(row.forecast).into()),
+            (figure("energy_low", "", "J").only_data(), |row| row.forecast.interval[0].joules.into()),
+            (figure("energy_high", "", "J").only_data(), |row| row.forecast.interval[1].joules.into()),
+            (figure("power", "power", "W").rank(7), |row| row.forecast.figures.watts.into()),
+            (figure("tokens_per_s", "tokens/s", "").rank(3), |row| row.forecast.tokens_per_s().into()),
+            (figure("mfu", "of peak", "%").rank(4), |row| (100.0 * row.forecast.peak_share()).into()),
+            (figure("memory", "memory", "MiB").rank(5), |row| (row.forecast.memory.total() / 1024.0 / 1024.0).into()),
+            (figure("steps", "steps", "").rank(8), |row| row.of_run(|run| run.steps)),
+            (figure("tokens", "tokens", "").rank(8), |row| row.of_run(|run| run.tokens)),
+            (figure("time", "whole", "s"), |row| row.of_run(|run| run.seconds)),
+            (figure("gpu_time", "of GPUs", "GPU-hours").rank(6), |row| row.of_run(gpu_hours)),
+            (figure("energy", "whole", "Wh"), |row| row.of_run(|run| 1000.0 * kwh(run))),
+            (figure("price", "price", "USD").rank(2), |row| row.of_run(|run| kwh(run) * row.args.price_per_kwh())),
+            (figure("emissions", "emissions", "kg CO2e"), |row| row.emissions_kg().into()),
+            (word("marks", "").only_data(), |row| row.marks().into()),
+        ],
+    )
 }
 
 /// The interval of the energy of a step.

@@ -94,8 +94,8 @@ pub(super) const BLOOM: Decoder = Decoder {
     recipe: bloom,
 };
 
-/// Scores by distance know no longest sequence; this one is the longest that a size may be.
-const UNBOUNDED: usize = 1 << 24;
+/// Scores by distance and states know no longest sequence; this one is the longest that a size may be.
+pub(super) const UNBOUNDED: usize = 1 << 24;
 
 fn bloom(config: &Config) -> Result<Recipe> {
     let inner = 4 * config.size("hidden_size")?;

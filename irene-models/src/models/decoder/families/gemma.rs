@@ -47,7 +47,7 @@ fn with_norms_around(recipe: &mut Recipe, config: &Config) -> Result<()> {
 }
 
 /// A cap that null turns off.
-fn cap(config: &Config, field: &'static str, default: Option<f64>) -> Result<Option<f64>> {
+pub(super) fn cap(config: &Config, field: &'static str, default: Option<f64>) -> Result<Option<f64>> {
     match (config.value(field), config.has_field(field)) {
         (Some(_), _) => Ok(Some(config.number_or(field, 1.0)?)),
         (None, true) => Ok(None),

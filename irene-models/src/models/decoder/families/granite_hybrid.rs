@@ -1,39 +1,26 @@
 //! Granite 4 (2025): attentions that may know no positions, layers of states, and a feed-forward part for every token, beside experts or alone.
 
-use serde_json::Value;
-
 use super::{
-    Config, Decoder, Defaults, FeedForward, Parts, Recipe, Result, SHARED, Turn, hidden_act,
+    Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, Parts, Recipe, Result, SHARED, Turn, hidden_act,
     llama::{GRANITE_READS, LLAMA, granite_scales},
     llama_like,
-    mixtures::granite_mixture,
+    mamba::{STATES_READS, states},
+    mixtures::{GRANITE_MOE, granite_mixture},
     windows::kinds,
 };
 use crate::{
     families::{Family, Plain},
-    models::decoder::recipe::{Classes, Shared, StateKind, States, classes},
+    models::decoder::recipe::{Classes, classes},
 };
 
-const READS: &[&str] = &[
-    "rms_norm_eps",
-    "attention_bias",
-    "position_embedding_type",
-    "shared_intermediate_size",
-    "layer_types",
-    "mamba_n_heads",
-    "mamba_n_groups",
-    "mamba_d_state",
-    "mamba_d_head",
-    "mamba_d_conv",
-    "mamba_expand",
-    "mamba_chunk_size",
-];
+const READS: &[&str] =
+    &["rms_norm_eps", "attention_bias", "position_embedding_type", "shared_intermediate_size", "layer_types"];
 
 pub(super) const GRANITE_HYBRID: Decoder = Decoder {
     family: Family {
         model_type: "granitemoehybrid",
         classes: &["GraniteMoeHybrid"],
-        reads: &[SHARED, GRANITE_READS, READS],
+        reads: &[SHARED, GRANITE_READS, STATES_READS, READS],
         also: &[("layers_block_type", "layer_types"), ("num_experts", "num_local_experts")],
         plain: &[
             ("normalization_function", Plain::Word("rmsnorm")),
@@ -73,41 +60,36 @@ fn granite_hybrid(config: &Config) -> Result<Recipe> {
     Ok(recipe)
 }
 
-fn states(config: &Config) -> Result<States> {
-    let (heads, groups) = (config.size_or("mamba_n_heads", 128)?, config.size_or("mamba_n_groups", 1)?);
-    let inner = config.size_or("mamba_expand", 2)? * config.size("hidden_size")?;
-    let width = match config.value("mamba_d_head") {
-        Some(Value::String(word)) if word == "auto" => inner / heads,
-        _ => config.size_or("mamba_d_head", inner / heads)?,
-    };
-    if heads * width != inner || !heads.is_multiple_of(groups) {
-        let reason = format!("{heads} heads of {width} numbers in {groups} groups do not make {inner} numbers");
-        return Err(config.error("mamba_n_heads", reason));
-    }
-    Ok(States {
-        kind: StateKind::Mamba2,
-        name: "mamba",
-        heads,
-        width,
-        groups,
-        size: config.size_or("mamba_d_state", 256)?,
-        kernel: config.size_or("mamba_d_conv", 4)?,
-        chunk: config.size_or("mamba_chunk_size", 256)?,
-    })
-}
-
 /// One part alone, or experts with one for every token.
 fn feed_forward(config: &Config) -> Result<FeedForward> {
     let inner = config.size_or("shared_intermediate_size", 1024)?;
     if config.token_or("num_local_experts", 8)? > 0 {
-        let shared = Shared { name: "shared_mlp", inner, gate: None };
-        return Ok(FeedForward::Mixture(granite_mixture(config, Some(shared))?));
+        return Ok(FeedForward::Mixture(granite_mixture(config, Some(inner))?));
     }
-    Ok(FeedForward::GatedJointly {
-        names: ["input_linear", "output_linear"],
-        inner,
-        activation: hidden_act(config)?,
-        limit: None,
-        biased: false,
-    })
+    Ok(FeedForward::for_every_token(inner, hidden_act(config)?))
 }
+
+/// The same feed-forward parts behind an attention in every layer.
+pub(super) const GRANITE_SHARED: Decoder = Decoder {
+    family: Family {
+        model_type: "granitemoeshared",
+        classes: &["GraniteMoeShared"],
+        reads: &[SHARED, LLAMA_LIKE, GRANITE_READS, &["shared_intermediate_size"]],
+        ..GRANITE_MOE.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let classes = Classes {
+            mixture: "GraniteMoeSharedMoE",
+            router: "GraniteMoeSharedTopKGating",
+            experts: "GraniteMoeSharedParallelExperts",
+            ..classes!("GraniteMoeShared")
+        };
+        let mut recipe = llama_like(config, &Defaults::of(classes))?;
+        granite_scales(&mut recipe, config)?;
+        recipe.names.feed_forward = "shared_mlp";
+        let inner = config.token_or("shared_intermediate_size", 0)?;
+        recipe.feed(FeedForward::Mixture(granite_mixture(config, (inner > 0).then_some(inner))?));
+        Ok(recipe)
+    },
+};

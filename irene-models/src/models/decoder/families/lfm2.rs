@@ -127,6 +127,7 @@ fn lfm2(config: &Config, classes: Classes, inner: usize) -> Result<Recipe> {
     recipe.feed(FeedForward::Gated { names, inner, activation, biased: false });
     recipe.attention.states = Some(States {
         kind: StateKind::Convolution,
+        is_normed: false,
         name: "conv",
         heads: recipe.hidden,
         width: 1,

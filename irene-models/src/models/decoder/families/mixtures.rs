@@ -58,7 +58,18 @@ pub(super) fn mixture(config: &Config, activation: Activation, [experts, per_tok
     }
     let inner = config.size("intermediate_size")?;
     let (name, key) = ("mlp", "mlp");
-    Ok(Mixture { name, key, experts, per_token, inner, activation, router: ROUTER, weights: EXPERTS, shared: None })
+    Ok(Mixture {
+        name,
+        key,
+        experts,
+        per_token,
+        inner,
+        activation,
+        router: ROUTER,
+        weights: EXPERTS,
+        shared: None,
+        beside: None,
+    })
 }
 
 pub(super) const MIXTRAL: Decoder = Decoder {
@@ -411,8 +422,8 @@ pub(super) const GRANITE_MOE: Decoder = Decoder {
     },
 };
 
-/// Granite's experts, and perhaps one for every token.
-pub(super) fn granite_mixture(config: &Config, shared: Option<Shared>) -> Result<Mixture> {
+/// Granite's experts, and perhaps a part for every token beside them.
+pub(super) fn granite_mixture(config: &Config, beside: Option<usize>) -> Result<Mixture> {
     let experts = [config.size_or("num_local_experts", 8)?, config.size_or("num_experts_per_tok", 2)?];
     Ok(Mixture {
         name: "block_sparse_moe",
@@ -431,7 +442,7 @@ pub(super) fn granite_mixture(config: &Config, shared: Option<Shared>) -> Result
             apart: None,
             ..EXPERTS
         },
-        shared,
+        beside,
         ..mixture(config, hidden_act(config)?, experts)?
     })
 }

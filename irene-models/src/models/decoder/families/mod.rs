@@ -9,6 +9,7 @@ mod cohere;
 mod exaone4;
 mod falcon;
 mod gemma;
+mod gemma4;
 mod glm;
 mod gpt;
 mod granite_hybrid;
@@ -16,6 +17,7 @@ mod latent;
 mod lfm2;
 mod llama;
 mod llama4;
+mod mamba;
 mod mixtures;
 mod nemotron;
 mod phi;
@@ -29,7 +31,7 @@ mod windows;
 use super::{
     Decoder,
     recipe::{
-        AttentionRecipe, Block, Classes, Dropouts, FeedForward, HeadRecipe, LayerRecipe, Names, NormKind, Parts,
+        AttentionRecipe, Block, Classes, Dropouts, FeedForward, HeadRecipe, Keys, LayerRecipe, Names, NormKind, Parts,
         Projections, Recipe,
     },
     rotary::{Gives, Rotary, RotaryDefaults},
@@ -73,6 +75,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &gemma::GEMMA,
     &gemma::GEMMA2,
     &gemma::GEMMA3,
+    &gemma4::GEMMA4,
     &phi::PHI,
     &phi::PHI3,
     &phi::PHI3_SMALL,
@@ -108,6 +111,10 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &glm::DOTS1,
     &glm::SOLAR_OPEN,
     &exaone4::EXAONE_MOE,
+    &granite_hybrid::GRANITE_SHARED,
+    &mamba::BAMBA,
+    &mamba::FALCON_H1,
+    &mamba::MAMBA2,
     &lfm2::LFM2,
     &lfm2::LFM2_MOE,
 ];
@@ -247,6 +254,8 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             activation: Activation::from_config(config, field, word)?,
             biased: config.flag_or("mlp_bias", false)?,
         },
+        heads: None,
+        keys: Keys::Own,
     };
     Ok(Recipe {
         names: Names {
@@ -271,6 +280,9 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         block: Block::PreNorm { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
         adds_inside: [false; 2],
         residual_scale: None,
+        mixture_beside: None,
+        per_layer: None,
+        layer_scale: None,
         dropouts: Dropouts::default(),
         layers: vec![layer; config.layers("num_hidden_layers")?],
         final_norm: Some("norm"),
@@ -297,6 +309,7 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         clip: None,
         out: ("o_proj", biased),
         head_norms: None,
+        norm_of_values: None,
         norms_of_rotated: None,
         temperature: None,
         sees_later: !config.flag_or("is_causal", true)?,

@@ -112,6 +112,7 @@ fn nemotron_h(config: &Config) -> Result<Recipe> {
     recipe.final_norm = Some("norm_f");
     let states = States {
         kind: StateKind::Mamba2,
+        is_normed: true,
         name: "mixer",
         heads: config.size_or("mamba_num_heads", 128)?,
         width: config.size_or("mamba_head_dim", 64)?,

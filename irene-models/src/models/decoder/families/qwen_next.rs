@@ -115,6 +115,7 @@ fn hybrid(config: &Config, classes: Classes, is_joint: bool) -> Result<Recipe> {
     recipe.attention.is_gated = true;
     let states = States {
         kind: StateKind::Delta { is_joint },
+        is_normed: true,
         name: "linear_attn",
         heads: config.size_or("linear_num_value_heads", 32)?,
         width: config.size_or("linear_value_head_dim", 128)?,

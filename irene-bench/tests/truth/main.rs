@@ -2,10 +2,12 @@
 //! how long a test takes and not what it finds.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot be set up should stop, and say so; how close it came is of interest
 
+mod machine;
+
 use std::{
     net::TcpListener,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -20,65 +22,8 @@ use irene_sampler::{
     sensors::{Places, Selection},
 };
 use irene_scripted_server::{Fault, Misdeed, Script, ScriptedServer, Served};
-use tempfile::TempDir;
 
-/// Tests run one after the other: the counter's own thread has to come to its turn each millisecond.
-static TURN: Mutex<()> = Mutex::new(());
-
-/// A server, and a sampler that reads its energy.
-struct Machine {
-    _turn: MutexGuard<'static, ()>,
-    sys: TempDir,
-    scripted: ScriptedServer,
-    sampler: Sampler,
-}
-
-impl Machine {
-    fn new(script: Script) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let sys = tempfile::tempdir().unwrap();
-        let scripted = ScriptedServer::start(script, sys.path()).unwrap();
-        let places = Places { sys: sys.path().to_owned(), ..Places::here() };
-        let selection = Selection::of(&["rapl"], &places).unwrap();
-        let options = SamplerOptions { period: Duration::from_millis(2), capacity: 1 << 16 };
-        let sampler = Sampler::start(selection.sensors, options).unwrap();
-        Self { _turn: turn, sys, scripted, sampler }
-    }
-
-    fn find(&self, options: &FindOptions) -> Result<Server, Error> {
-        Server::find(Target::parse(&self.scripted.url()).unwrap(), options)
-    }
-
-    fn server(&self) -> Server {
-        self.find(&options()).unwrap()
-    }
-
-    fn measure(&self, server: &Server, limits: Limits, settings: &[Setting]) -> Vec<Measured> {
-        let stop = AtomicBool::new(false);
-        let idle_w = Bench::idle_power(&self.sampler, Duration::from_millis(1000), &stop).unwrap();
-        let bench = Bench { server, sampler: &self.sampler, limits, idle_w, subtracts_idle: false, stop: &stop };
-        let measure = |setting: &Setting| {
-            let prompts = Prompts::of_tokens(server, setting.prompt, false, limits.timeout).unwrap();
-            bench.measure(*setting, &prompts).unwrap()
-        };
-        settings.iter().map(measure).collect()
-    }
-}
-
-fn options() -> FindOptions {
-    FindOptions { timeout: Duration::from_secs(20), ..FindOptions::default() }
-}
-
-fn short() -> Limits {
-    Limits {
-        warm_up: Duration::ZERO,
-        least: Duration::from_millis(800),
-        most: Duration::from_secs(60),
-        timeout: Duration::from_secs(5),
-        most_failures: 0.3,
-        ..Limits::default()
-    }
-}
+use crate::machine::{Machine, lasting, options, short, within};
 
 fn grid(prompts: [usize; 2], generate: [usize; 2], concurrency: usize) -> Vec<Setting> {
     let setting = |prompt: usize| generate.map(|generate| Setting { prompt, generate, concurrency });
@@ -96,10 +41,6 @@ fn faults() -> Vec<Fault> {
         Fault::every(41, 44, Misdeed::Garbage),
         Fault::every(31, 45, Misdeed::WrongUsage),
     ]
-}
-
-fn within(share: f64, found: f64, truth: f64, what: &str) {
-    assert!((found / truth - 1.0).abs() < share, "{what}: {found} in place of {truth}");
 }
 
 /// Measures a grid with faults on the way, and compares the parts of its energy with the script.
@@ -207,14 +148,7 @@ fn idling_is_left_out_where_that_is_asked_for() {
     let machine = Machine::new(Script { idle_watts: 5.0, ..Script::default() });
     let (server, stop) = (machine.server(), AtomicBool::new(false));
     let idle_w = Bench::idle_power(&machine.sampler, Duration::from_millis(500), &stop).unwrap();
-    let bench = Bench {
-        server: &server,
-        sampler: &machine.sampler,
-        limits: short(),
-        idle_w,
-        subtracts_idle: true,
-        stop: &stop,
-    };
+    let bench = Bench { idle_w, subtracts_idle: true, ..machine.bench(&server, short(), &stop) };
     let prompts = Prompts::of_tokens(&server, 32, true, Duration::from_secs(5)).unwrap();
     let one = bench.measure(Setting { prompt: 32, generate: 8, concurrency: 2 }, &prompts).unwrap();
     within(0.03, one.figures.energy_per_request_j.unwrap(), 32.0 * 0.001 + 8.0 * 0.02, "work alone");
@@ -260,8 +194,7 @@ fn every_api_is_found_and_measured() {
         let machine = Machine::new(Script { paths: vec![path.into()], ..Script::default() });
         let server = machine.server();
         assert_eq!((server.api(), server.generates()), (name, generate > 0));
-        let limits = Limits { least: Duration::from_millis(300), ..short() };
-        let one = &machine.measure(&server, limits, &[Setting { prompt: 200, generate, concurrency: 2 }])[0];
+        let one = &machine.measure(&server, lasting(300), &[Setting { prompt: 200, generate, concurrency: 2 }])[0];
         let work = one.prompt * 0.001 + generate as f64 * 0.02;
         let idle = 2.0 * one.window_s / one.whole;
         within(0.05, one.figures.energy_per_request_j.unwrap(), work + idle, name);
@@ -281,8 +214,7 @@ fn servers_that_refuse_fields_or_tell_counts_in_whole_answers_alone_are_measured
     });
     let server = machine.server();
     assert_eq!(server.model(), Some("scripted"));
-    let limits = Limits { least: Duration::from_millis(300), ..short() };
-    let one = &machine.measure(&server, limits, &[Setting { prompt: 40, generate: 8, concurrency: 2 }])[0];
+    let one = &machine.measure(&server, lasting(300), &[Setting { prompt: 40, generate: 8, concurrency: 2 }])[0];
     // Its answers end after five tokens, whatever is asked for, and without stream_options it streams no counts.
     within(1e-9, one.generated, 5.0, "tokens that came");
     assert_eq!(one.marks, [Mark::EndedEarly, Mark::PromptSampled]);
@@ -292,8 +224,7 @@ fn servers_that_refuse_fields_or_tell_counts_in_whole_answers_alone_are_measured
 fn whole_answers_have_no_time_to_the_first_token() {
     let machine = Machine::new(Script::default());
     let server = machine.find(&FindOptions { whole: true, ..options() }).unwrap();
-    let limits = Limits { least: Duration::from_millis(300), ..short() };
-    let one = &machine.measure(&server, limits, &[Setting { prompt: 200, generate: 8, concurrency: 2 }])[0];
+    let one = &machine.measure(&server, lasting(300), &[Setting { prompt: 200, generate: 8, concurrency: 2 }])[0];
     let work = one.prompt * 0.001 + 8.0 * 0.02;
     within(
         0.1,
@@ -312,8 +243,7 @@ fn without_a_meter_there_are_times_alone() {
     let sampler = Sampler::start(Selection::of(&[], &places).unwrap().sensors, SamplerOptions::default()).unwrap();
     let (server, stop) = (machine.server(), AtomicBool::new(false));
     assert_eq!(Bench::idle_power(&sampler, Duration::ZERO, &stop).unwrap(), None);
-    let limits = Limits { least: Duration::from_millis(200), ..short() };
-    let bench = Bench { server: &server, sampler: &sampler, limits, idle_w: None, subtracts_idle: true, stop: &stop };
+    let bench = Bench { sampler: &sampler, subtracts_idle: true, ..machine.bench(&server, lasting(200), &stop) };
     let prompts = Prompts::of_tokens(&server, 16, false, Duration::from_secs(5)).unwrap();
     let one = bench.measure(Setting { prompt: 16, generate: 4, concurrency: 1 }, &prompts).unwrap();
     assert!(one.energy.is_none() && one.no_energy.is_none() && one.figures.energy_per_request_j.is_none());
@@ -326,8 +256,7 @@ fn a_server_that_fails_is_refused_and_not_measured() {
     let machine = Machine::new(Script { faults, ..Script::default() });
     let (server, stop) = (machine.server(), AtomicBool::new(false));
     let limits = Limits { most_failures: 0.1, ..short() };
-    let (sampler, idle_w) = (&machine.sampler, None);
-    let bench = Bench { server: &server, sampler, limits, idle_w, subtracts_idle: false, stop: &stop };
+    let bench = machine.bench(&server, limits, &stop);
     let prompts = Prompts::of_tokens(&server, 16, false, Duration::from_secs(5)).unwrap();
     let error = bench.measure(Setting { prompt: 16, generate: 4, concurrency: 4 }, &prompts).unwrap_err().to_string();
     assert!(error.contains("requests failed") && error.contains("status 503: "), "{error}");
@@ -352,8 +281,7 @@ fn too_few_requests_are_told_as_those_that_came_while_all_ran() {
     let machine = Machine::new(Script::default());
     let (server, stop) = (machine.server(), AtomicBool::new(false));
     let limits = Limits { most_requests: 9, least: Duration::from_secs(30), ..short() };
-    let bench =
-        Bench { server: &server, sampler: &machine.sampler, limits, idle_w: None, subtracts_idle: false, stop: &stop };
+    let bench = machine.bench(&server, limits, &stop);
     let prompts = Prompts::of_tokens(&server, 16, false, Duration::from_secs(5)).unwrap();
     let error = bench.measure(Setting { prompt: 16, generate: 40, concurrency: 4 }, &prompts).unwrap_err().to_string();
     assert!(error.contains(" whole answers came while 4 requests ran, which is too few; give it"), "{error}");
@@ -393,8 +321,8 @@ fn nothing_but_the_address_is_contacted() {
 
     let some = vec![Fault::every(9, 20, Misdeed::Redirect(address))];
     let machine = Machine::new(Script { faults: some, ..Script::default() });
-    let limits = Limits { least: Duration::from_millis(300), ..short() };
-    let one = &machine.measure(&machine.server(), limits, &[Setting { prompt: 16, generate: 4, concurrency: 4 }])[0];
+    let one =
+        &machine.measure(&machine.server(), lasting(300), &[Setting { prompt: 16, generate: 4, concurrency: 4 }])[0];
     assert!(one.errors["redirect"] > 0);
     assert_eq!(visits.load(Ordering::Relaxed), 0);
 }

@@ -1,22 +1,21 @@
+mod shown;
+
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use irene_bench::{
-    Bench, Error, FindOptions, Identity, Limits, Measured, Prompts, Server, Setting, SheetFile, Split, Target,
-};
+use irene_bench::{Bench, Error, FindOptions, Identity, Limits, Prompts, Server, Setting, SheetFile, Target};
 use irene_devices::{Catalogue, Device, Engine};
 use irene_models::ModelSpec;
-use irene_sampler::{Mean, Sampler, SamplerOptions, sensors::Selection};
-use irene_tree::{
-    Format,
-    render::{Grid, Heading, si},
-};
+use irene_sampler::{Sampler, SamplerOptions, sensors::Selection};
+use irene_tree::{Format, render::si};
 
+use self::shown::{line, report};
 use super::{
-    Exit, Usage,
+    Exit,
     meters::{MeterArgs, start, tell_meter},
     numbers::{gpus, seconds, share, size, whole},
     trees::count,
+    usage,
 };
 use crate::{interrupt, output};
 
@@ -157,7 +156,7 @@ const MOST_CONNECTIONS: usize = 4096;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.subtract_idle && args.stand_by.is_zero() {
-        return Err(Usage("--subtract-idle needs the idle power: leave --stand-by 0 out".into()).into());
+        return usage("--subtract-idle needs the idle power: leave --stand-by 0 out");
     }
     output::check_apart(&[Some(args.output.as_path()), args.split.as_deref()], &[])?;
     let target = target(&args.served, &args.url)?;
@@ -197,7 +196,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         lacking.iter().for_each(|lacking| output::tell(lacking));
         measure(args, (&server, &sampler(args, selection)?, stop), &left, &mut sheet)?
     };
-    report(args, &irene_bench::split(sheet.rows()))?;
+    report(args.split.as_deref(), &irene_bench::split(sheet.rows()))?;
     if failed == 0 {
         return Ok(());
     }
@@ -242,7 +241,7 @@ fn settings(args: &Args, server: &Server) -> Result<Vec<Setting>> {
         (true, true) => vec![16, 128],
         (true, false) => args.generate.clone(),
         (false, true) => vec![0],
-        (false, false) => return Err(Usage("embeddings generate no tokens: leave --generate out".into()).into()),
+        (false, false) => return usage("embeddings generate no tokens: leave --generate out"),
     };
     let mut settings = Vec::new();
     for &concurrency in &args.concurrency {
@@ -322,69 +321,4 @@ fn idle_power(args: &Args, sampler: &Sampler, stop: &AtomicBool) -> irene_bench:
         None => output::tell("idle power is not known: the meter has too few readings in that time (--stand-by)"),
     }
     Ok(idle_w)
-}
-
-/// A setting in a line.
-fn line(measured: &Measured) -> String {
-    let figures = &measured.figures;
-    let mut words = vec![
-        figures.energy_per_request_j.map(|joules| format!("{} a request", si(joules, "J"))),
-        figures.energy_per_token_j.map(|joules| format!("{} a token", si(joules, "J"))),
-        figures.power_w.map(|watts| si(watts, "W")),
-        figures.tokens_per_s.map(|rate| format!("{rate:.1} tokens/s")),
-        figures.ttft_s.map(|time| format!("first token after {}", si(time, "s"))),
-        figures.latency_s.map(|time| format!("answer after {}", si(time, "s"))),
-    ];
-    words.push(Some(format!("{} in {}", count(measured.requests, "request"), si(measured.window_s, "s"))));
-    let failed: usize = measured.errors.values().sum();
-    let kinds: Vec<String> = measured.errors.iter().map(|(kind, times)| format!("{times} {kind}")).collect();
-    words.push((failed > 0).then(|| format!("failed: {}", kinds.join(", "))));
-    words.push(measured.no_energy.as_ref().map(|why| format!("no energy: {why}")));
-    let marks: Vec<&str> = measured.marks.iter().map(|mark| mark.name()).collect();
-    words.push((!marks.is_empty()).then(|| marks.join(", ")));
-    format!("{}: {}", measured.setting, words.into_iter().flatten().collect::<Vec<_>>().join("; "))
-}
-
-/// The parts of the energy, as a table and as JSON. Neither is lost where the other cannot be written.
-fn report(args: &Args, parts: &[Split]) -> Result<()> {
-    let shown = if parts.is_empty() { Ok(()) } else { output::print_text(&table(parts)) };
-    if let Some(path) = &args.split {
-        let rows = parts.iter().map(Split::to_json).collect();
-        output::write_text(path, &output::json([("split", rows)]))?;
-    }
-    shown
-}
-
-fn table(parts: &[Split]) -> String {
-    let mut grid = Grid::new([
-        Heading::right("at once"),
-        Heading::right("settings"),
-        Heading::right("a request"),
-        Heading::right("a token of the prompt"),
-        Heading::right("a generated token"),
-    ]);
-    let part = |part: Option<Mean>| match part {
-        Some(Mean { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
-        Some(Mean { mean, half_width: None }) => si(mean, "J"),
-        None => String::new(),
-    };
-    for split in parts {
-        grid.row([
-            split.concurrency.to_string(),
-            split.settings.to_string(),
-            part(split.request),
-            part(split.prompt_token),
-            part(split.token),
-        ]);
-    }
-    let idle = if parts.iter().any(|split| split.includes_idle) { "with that of idling" } else { "above idle power" };
-    let table = grid.text(output::width());
-    let mut text = format!("Energy of requests, {idle} (± half the 95% interval)\n\n{}\n", table.trim_end());
-    for split in parts {
-        let worst = split.worst.map(|share| format!("the parts miss no setting by more than {:.1}%", 100.0 * share));
-        for words in worst.iter().chain(&split.lacking) {
-            text += &format!("{} at once: {words}\n", split.concurrency);
-        }
-    }
-    text
 }

@@ -1,0 +1,50 @@
+//! The shape of a decoder's cache.
+
+use irene_tree::Kernels;
+
+use super::recipe::{AttentionRecipe, Keys, LayerRecipe, OwnHeads, Parts, Recipe, States};
+use crate::{CacheShape, LayerCache};
+
+/// No keys and no values.
+const NOTHING: LayerCache =
+    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state: 0, before_state: 0 };
+
+impl States {
+    /// A state for all of the past, and the last tokens that the convolution joins, beside the keys and values of an attention, if there
+    /// are any: then each head of keys has its share.
+    fn cached_with(&self, keys: LayerCache) -> LayerCache {
+        let heads = if keys.heads == 0 { self.heads } else { keys.heads };
+        let state = (self.inner() * self.size).div_ceil(heads);
+        LayerCache { heads, state, before_state: (self.channels() * (self.kernel - 1)).div_ceil(heads), ..keys }
+    }
+}
+
+impl Recipe {
+    /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
+    /// part of the keys.
+    pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
+        let AttentionRecipe { heads, latent, states, sees_later, .. } = &self.attention;
+        if *sees_later {
+            return None;
+        }
+        let attended = |layer: &LayerRecipe| {
+            let (heads, key_width, value_width) = match latent {
+                Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
+                Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
+                None => {
+                    let OwnHeads { groups, width, .. } = self.attention.heads_of(layer);
+                    (groups, width, width)
+                }
+            };
+            LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
+        };
+        let of_layer = |layer: &LayerRecipe| match (layer.parts, states) {
+            (Parts::AttentionAndFeedForward | Parts::Attention, _) => attended(layer),
+            (Parts::StatesBesideAttention, Some(states)) => states.cached_with(attended(layer)),
+            (Parts::States | Parts::StatesAndFeedForward, Some(states)) => states.cached_with(NOTHING),
+            (_, None) | (Parts::FeedForward, _) => NOTHING,
+        };
+        let keeping = self.layers.iter().filter(|layer| !matches!(layer.keys, Keys::Of(_)));
+        Some(CacheShape(keeping.map(of_layer).collect()))
+    }
+}
