@@ -18,6 +18,7 @@ mod dropout;
 #[cfg(feature = "candle")]
 mod encoders;
 mod families;
+mod file_heads;
 mod files;
 mod flexibert;
 mod flops;
