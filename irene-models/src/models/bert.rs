@@ -3,12 +3,12 @@
 //! RoBERTa is BERT with other embeddings; the parts below take their class names from [`Classes`].
 
 mod embeddings;
-mod feed_forward;
+mod layer;
 mod lm_head;
 
 pub(super) use embeddings::BertEmbeddings;
-pub(super) use feed_forward::{FeedForward, ResidualOutput};
 use irene_tree::{Format, Level};
+pub(super) use layer::{Layer, ResidualOutput};
 pub(super) use lm_head::{MlmClasses, MlmSizes, OnlyMlmHead};
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{
     Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
-labelled!(EncoderModel, BertLayer, BertAttention, BertSelfAttention, BertPooler);
+labelled!(EncoderModel, BertAttention, BertSelfAttention, BertPooler);
 trunk!(EncoderModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
@@ -159,7 +159,7 @@ pub(super) struct EncoderModel {
     label: Label,
     activations: Format,
     embeddings: BertEmbeddings,
-    encoder: Chain<BertLayer>,
+    encoder: BertEncoder,
     pooler: Option<BertPooler>,
 }
 
@@ -177,7 +177,7 @@ impl EncoderModel {
             label: weights.label(classes.model, level),
             activations: weights.activations(),
             embeddings,
-            encoder: BertLayer::load_all(&weights.child("encoder"), sizes, classes)?,
+            encoder: encoder(&weights.child("encoder"), sizes, classes)?,
             pooler: pooler.transpose()?,
         })
     }
@@ -196,39 +196,18 @@ impl Module for EncoderModel {
     }
 }
 
-pub(super) struct BertLayer {
-    label: Label,
-    attention: BertAttention,
-    feed_forward: FeedForward,
+/// The layers, each of which takes hidden states and the additive mask.
+pub(super) type BertEncoder = Chain<Layer<BertAttention>>;
+
+/// Loads the layers, by the family's class names.
+pub(super) fn encoder(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<BertEncoder> {
+    Chain::load(weights, classes.encoder, ("layer", sizes.layers), |layer| {
+        let attention = BertAttention::load(&layer.child("attention"), sizes, classes)?;
+        Layer::load(layer, sizes, [classes.layer, classes.intermediate, classes.output], attention)
+    })
 }
 
-impl BertLayer {
-    /// Loads the encoder's layers, by the family's class names; each takes hidden states and the additive mask.
-    pub(super) fn load_all(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Chain<Self>> {
-        let list = ("layer", sizes.layers);
-        Chain::load(weights, classes.encoder, list, |layer| Self::load(layer, sizes, classes))
-    }
-
-    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
-        Ok(Self {
-            label: weights.label(classes.layer, Level::Module),
-            attention: BertAttention::load(&weights.child("attention"), sizes, classes)?,
-            feed_forward: FeedForward::load(weights, sizes, [classes.intermediate, classes.output])?,
-        })
-    }
-}
-
-impl Module for BertLayer {
-    type Input<'a> = (&'a Tensor, &'a Tensor);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let attended = cx.call(&self.attention, (hidden, mask))?;
-        self.feed_forward.run(cx, &attended)
-    }
-}
-
-struct BertAttention {
+pub(super) struct BertAttention {
     label: Label,
     self_attention: BertSelfAttention,
     output: ResidualOutput,

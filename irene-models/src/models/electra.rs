@@ -3,8 +3,8 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    bert::{BertEmbeddings, BertLayer, Classes, Sizes},
-    heads::{self, Chain},
+    bert::{self, BertEmbeddings, BertEncoder, Classes, Sizes},
+    heads,
     task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, WithHead, decoder, trunk},
 };
 use crate::{
@@ -69,7 +69,7 @@ struct ElectraModel {
     activations: Format,
     embeddings: BertEmbeddings,
     project: Option<Linear>,
-    encoder: Chain<BertLayer>,
+    encoder: BertEncoder,
 }
 
 impl ElectraModel {
@@ -84,7 +84,7 @@ impl ElectraModel {
             activations: weights.activations(),
             embeddings: BertEmbeddings::load(&weights.child("embeddings"), sizes, classes, width)?,
             project,
-            encoder: BertLayer::load_all(&weights.child("encoder"), sizes, &CLASSES)?,
+            encoder: bert::encoder(&weights.child("encoder"), sizes, &CLASSES)?,
         })
     }
 }

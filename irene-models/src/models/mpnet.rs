@@ -3,7 +3,7 @@
 use irene_tree::{Format, Kernels, Level};
 
 use super::{
-    bert::{BertPooler, FeedForward, Sizes, pooler_runs},
+    bert::{BertPooler, Layer, Sizes, pooler_runs},
     heads::{self, SelfAttention},
     roberta,
     task_head::{FirstToken, HeadClasses, WithHead, trunk},
@@ -13,7 +13,7 @@ use crate::{
     Module, Padding, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(MpNetModel, MpNetEmbeddings, MpNetEncoder, MpNetLayer, MpNetAttention, MpNetSelfAttention);
+labelled!(MpNetModel, MpNetEmbeddings, MpNetEncoder, MpNetAttention, MpNetSelfAttention);
 trunk!(MpNetModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
@@ -173,17 +173,21 @@ impl Module for MpNetEmbeddings {
 
 struct MpNetEncoder {
     label: Label,
-    layers: Vec<MpNetLayer>,
+    layers: Vec<Layer<MpNetAttention>>,
     relative_attention_bias: Embedding,
 }
 
 impl MpNetEncoder {
     fn load(weights: &Weights<'_>, sizes: &MpNetSizes) -> Result<Self> {
-        let table = weights.child("relative_attention_bias");
+        let (table, bert) = (weights.child("relative_attention_bias"), &sizes.bert);
+        let layer = |layer: &Weights<'_>| {
+            let attention = MpNetAttention::load(&layer.child("attention"), bert)?;
+            Layer::load(layer, bert, ["MPNetLayer", "MPNetIntermediate", "MPNetOutput"], attention)
+        };
         Ok(Self {
             label: weights.label("MPNetEncoder", Level::Module),
-            layers: weights.list("layer", sizes.bert.layers, |layer| MpNetLayer::load(layer, &sizes.bert))?,
-            relative_attention_bias: Embedding::load(&table, sizes.buckets, sizes.bert.heads)?,
+            layers: weights.list("layer", bert.layers, layer)?,
+            relative_attention_bias: Embedding::load(&table, sizes.buckets, bert.heads)?,
         })
     }
 
@@ -216,32 +220,6 @@ impl Module for MpNetEncoder {
             hidden = cx.call(layer, (&hidden, (mask, &bias)))?;
         }
         Ok(hidden)
-    }
-}
-
-struct MpNetLayer {
-    label: Label,
-    attention: MpNetAttention,
-    feed_forward: FeedForward,
-}
-
-impl MpNetLayer {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        Ok(Self {
-            label: weights.label("MPNetLayer", Level::Module),
-            attention: MpNetAttention::load(&weights.child("attention"), sizes)?,
-            feed_forward: FeedForward::load(weights, sizes, ["MPNetIntermediate", "MPNetOutput"])?,
-        })
-    }
-}
-
-impl Module for MpNetLayer {
-    type Input<'a> = Seen<'a>;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<Tensor> {
-        let attended = cx.call(&self.attention, seen)?;
-        self.feed_forward.run(cx, &attended)
     }
 }
 
