@@ -65,12 +65,15 @@
 //! a number whatever its form.
 
 mod gradient;
+mod products;
 #[cfg(test)]
 mod tests;
 
 use std::{iter::Sum, ops::Add};
 
 use irene_tree::{OpKind, Operand, Operation, Role};
+
+use self::products::{attention_flops, grouped_bytes, grouped_in_tiles, product, touched_bytes};
 
 /// The cost of one run of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -138,7 +141,8 @@ fn alone(op: &Operation) -> (u64, u64) {
         OpKind::Sum | OpKind::Scatter => (op.inputs.first().map_or(0, |x| x.shape.elements()), moved_once()),
         OpKind::GroupedLinear => (product(op).flops(), grouped_bytes(op)),
         OpKind::Dropout => (elements.saturating_mul(2), moved_once().saturating_add(elements)),
-        OpKind::Sgd | OpKind::AdamW | OpKind::Adafactor => (update_flops(op), update_bytes(op)),
+        OpKind::Sgd => (scaled(4, 0).0, update_bytes(op)),
+        OpKind::AdamW | OpKind::Adafactor => (scaled(12, 0).0, update_bytes(op)),
         kind => {
             let (flops, times) = by_element(kind);
             scaled(flops, times)
@@ -149,16 +153,14 @@ fn alone(op: &Operation) -> (u64, u64) {
 /// FLOPs for each number of the output, and how often IrEne counts its bytes.
 fn by_element(kind: OpKind) -> (u64, u64) {
     match kind {
-        OpKind::Add | OpKind::Sub | OpKind::Div | OpKind::Pow => (1, 2),
+        OpKind::Add | OpKind::Sub | OpKind::Div | OpKind::Pow | OpKind::Relu | OpKind::Clamp | OpKind::Neg => (1, 2),
         OpKind::Mul | OpKind::Rsub => (1, 3),
-        OpKind::Relu | OpKind::Clamp => (1, 2),
         OpKind::Gelu => (6, 2),
         OpKind::Tanh => (4, 1),
         OpKind::Softmax => (5, 3),
         OpKind::LayerNorm => (8, 4),
         OpKind::RmsNorm => (4, 2),
         OpKind::Rotary => (3, 2),
-        OpKind::Neg => (1, 2),
         OpKind::Sigmoid | OpKind::Erf | OpKind::Cos | OpKind::Sin => (4, 2),
         OpKind::Silu => (5, 2),
         _ => (0, 0),
@@ -175,10 +177,6 @@ fn fused_flops(op: &Operation) -> u64 {
     let others = op.fused.iter().filter(|&&kind| !is_bias(kind)).map(|&kind| by_element(kind).0).sum::<u64>();
     others.saturating_mul(op.output.shape.elements())
 }
-
-/// Rows and columns of the tiles in which libraries compute a product's output (64 to 256 on GPUs): a partly filled tile takes as
-/// long as a full one.
-const TILE: u64 = 64;
 
 /// The cost in FLOPs done, bytes moved (each operand of each kernel once) and kernels launched.
 ///
@@ -227,8 +225,7 @@ pub fn parameter_and_cache_bytes(op: &Operation) -> (u64, u64) {
         operands.map(Operand::bytes).fold(0, u64::saturating_add)
     };
     let parameters = match op.kind {
-        OpKind::Embedding if op.is_gradient => 0,
-        OpKind::GroupedLinear if op.is_gradient => 0,
+        OpKind::Embedding | OpKind::GroupedLinear if op.is_gradient => 0,
         OpKind::Embedding => looked_up(op),
         OpKind::GroupedLinear => touched_bytes(op),
         _ => of(|role| matches!(role, Role::Parameter(_))),
@@ -275,30 +272,6 @@ fn rms_norm_passes(op: &Operation) -> u64 {
     elements.saturating_mul(5 * wide + 2 * own + casts - own)
 }
 
-/// Bytes of the weights that a grouped product reads, and of as large a part of the biases behind them, one row for each expert.
-fn touched_bytes(op: &Operation) -> u64 {
-    let whole = op.inputs.get(1).map_or(1, |weight| weight.shape.elements().max(1));
-    let of_biases = |bias: &Operand| {
-        let numbers = u128::from(bias.shape.elements()) * u128::from(op.touched) / u128::from(whole);
-        bias.format.bytes(numbers.try_into().unwrap_or(u64::MAX))
-    };
-    let weights = op.inputs.get(1).map_or(0, |weight| weight.format.bytes(op.touched));
-    op.inputs.iter().skip(2).map(of_biases).fold(weights, u64::saturating_add)
-}
-
-/// Bytes of a grouped product: its rows, its result, and the weights and biases that it reads.
-fn grouped_bytes(op: &Operation) -> u64 {
-    let rows = op.inputs.first().map_or(0, Operand::bytes);
-    rows.saturating_add(op.output.bytes()).saturating_add(touched_bytes(op))
-}
-
-/// FLOPs of a grouped product's tiles, its rows spread evenly over the experts that are read.
-fn grouped_in_tiles(op: &Operation) -> u64 {
-    let whole = product(op).flattened();
-    let experts = op.touched.div_ceil(whole.n.saturating_mul(whole.p).max(1)).max(1);
-    Product { batch: experts, m: whole.m.div_ceil(experts), ..whole }.in_tiles()
-}
-
 /// Real numbers that a two-dimensional transform moves for each input number: real to complex along one dimension, complex to complex
 /// along the other.
 const DFT_MOVES: u64 = 3 + 4;
@@ -319,12 +292,6 @@ fn kernels(op: &Operation) -> u64 {
         OpKind::Adafactor => ADAFACTOR_PASSES,
         _ => 1,
     }
-}
-
-/// FLOPs of an update of a weight, the result.
-fn update_flops(op: &Operation) -> u64 {
-    let of_number = if op.kind == OpKind::Sgd { 4 } else { 12 };
-    op.output.shape.elements().saturating_mul(of_number)
 }
 
 /// Passes of Adafactor over a weight: the means need the whole gradient, the step's size those of the whole weight and of the whole update,
@@ -364,16 +331,6 @@ fn transform_flops(op: &Operation) -> u64 {
     of_one.saturating_mul(shape.elements().checked_div(points).unwrap_or(0))
 }
 
-/// FLOPs of the two products and the softmax over the pairs that an attention computes, for query and value (batch, heads, tokens,
-/// width).
-fn attention_flops(op: &Operation) -> u64 {
-    let heads = dims(op, 0).iter().take(2).fold(op.pairs, |product, &dim| product.saturating_mul(dim as u64));
-    let width = |place| dims(op, place).last().map_or(0, |&width| width as u64);
-    heads.saturating_mul(
-        width(0).saturating_add(width(2)).saturating_mul(2).saturating_add(by_element(OpKind::Softmax).0),
-    )
-}
-
 /// Whether the activation is a plain matrix, so that product and bias are one call (addmm).
 fn is_flat(op: &Operation) -> bool {
     op.output.shape.rank() <= 2
@@ -388,50 +345,4 @@ fn id_bytes(op: &Operation) -> u64 {
 fn looked_up(op: &Operation) -> u64 {
     let format = op.inputs.get(1).map_or(op.output.format, |table| table.format);
     format.bytes(op.output.shape.elements())
-}
-
-/// A batched product (m x n)(n x p).
-struct Product {
-    batch: u64,
-    m: u64,
-    n: u64,
-    p: u64,
-}
-
-/// The product behind a MatMul, Linear or Conv1D, from the first operand's and the output's dimensions.
-fn product(op: &Operation) -> Product {
-    let shape = op.output.shape;
-    let rows = match shape.dims() {
-        [.., rows, _] => *rows as u64,
-        _ => 1,
-    };
-    let p = shape.last() as u64;
-    let n = op.inputs.first().map_or(0, |x| x.shape.last()) as u64;
-    let batch = shape.elements().checked_div(rows.saturating_mul(p)).unwrap_or(0);
-    Product { batch, m: rows, n, p }
-}
-
-impl Product {
-    fn flattened(self) -> Self {
-        Self { batch: 1, m: self.batch.saturating_mul(self.m), ..self }
-    }
-
-    /// FLOPs of the tiles that hold the output.
-    fn in_tiles(self) -> u64 {
-        let up = |size: u64| size.div_ceil(TILE).saturating_mul(TILE);
-        [self.batch, up(self.m), self.n, up(self.p)].into_iter().fold(2, u64::saturating_mul)
-    }
-
-    fn flops(&self) -> u64 {
-        [self.batch, self.m, self.n, self.p].into_iter().fold(2, u64::saturating_mul)
-    }
-
-    /// FLOPs and bytes with both matrices read for every entry of the batch.
-    fn counted_once_a_batch(&self, op: &Operation) -> (u64, u64) {
-        let Self { batch, m, n, p } = *self;
-        let format = |place: usize| op.inputs.get(place).map_or(op.output.format, |operand| operand.format);
-        let matrices = [(m, n, format(0)), (n, p, format(1)), (m, p, op.output.format)];
-        let bytes = matrices.map(|(rows, columns, format)| format.bytes(rows.saturating_mul(columns)));
-        (self.flops(), bytes.into_iter().fold(0, u64::saturating_add).saturating_mul(batch))
-    }
 }

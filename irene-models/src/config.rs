@@ -80,6 +80,10 @@ impl Config {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
+    fn stated(&self, field: &str) -> Result<&Value> {
+        self.value(field).ok_or_else(|| self.error(field, "is missing".into()))
+    }
+
     /// Gives a field another value.
     pub(crate) fn set(&mut self, field: &str, value: Value) {
         self.fields.insert(field.to_owned(), value);
@@ -119,10 +123,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] if it is missing or not such a number.
     pub fn size(&self, field: &'static str) -> Result<usize> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Err(self.error(field, "is missing".into())),
-            Some(value) => self.as_size(field, value, 1),
-        }
+        self.as_size(field, self.stated(field)?, 1)
     }
 
     /// A size that has a default where the field is missing or null.
@@ -130,10 +131,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] if it is there and not such a number.
     pub fn size_or(&self, field: &'static str, default: usize) -> Result<usize> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => self.as_size(field, value, 1),
-        }
+        self.value(field).map_or(Ok(default), |value| self.as_size(field, value, 1))
     }
 
     /// A token's id, which may be 0.
@@ -141,10 +139,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] if it is there and not a whole number of at least 0.
     pub fn token_or(&self, field: &'static str, default: usize) -> Result<usize> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => self.as_size(field, value, 0),
-        }
+        self.value(field).map_or(Ok(default), |value| self.as_size(field, value, 0))
     }
 
     /// Tokens' ids, given as one or as a list; none where the field is missing or null.
@@ -165,13 +160,9 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] if it is there and not a positive number.
     pub fn number_or(&self, field: &'static str, default: f64) -> Result<f64> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value
-                .as_f64()
-                .filter(|number| *number > 0.0)
-                .ok_or_else(|| self.error(field, format!("expected a positive number, found {value}"))),
-        }
+        let Some(value) = self.value(field) else { return Ok(default) };
+        let number = value.as_f64().filter(|number| *number > 0.0);
+        number.ok_or_else(|| self.error(field, format!("expected a positive number, found {value}")))
     }
 
     /// A probability, from 0 to 1, that has a default: of a dropout.
@@ -189,8 +180,8 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] if it is there and not a string.
     pub fn word_or<'a>(&'a self, field: &'static str, default: &'a str) -> Result<&'a str> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(default),
+        match self.value(field) {
+            None => Ok(default),
             Some(Value::String(word)) => Ok(word),
             Some(value) => Err(self.error(field, format!("expected a word, found {value}"))),
         }
@@ -201,8 +192,8 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] if it is there and neither true nor false.
     pub fn flag_or(&self, field: &'static str, default: bool) -> Result<bool> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(default),
+        match self.value(field) {
+            None => Ok(default),
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(value) => Err(self.error(field, format!("expected true or false, found {value}"))),
         }
@@ -213,10 +204,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] if it is missing or not of that type.
     pub fn field<'a, T: serde::Deserialize<'a>>(&'a self, field: &'static str) -> Result<T> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Err(self.error(field, "is missing".into())),
-            Some(value) => T::deserialize(value).map_err(|error| self.error(field, error.to_string())),
-        }
+        T::deserialize(self.stated(field)?).map_err(|error| self.error(field, error.to_string()))
     }
 
     /// Whether it says in which format activations are.

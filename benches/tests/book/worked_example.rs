@@ -379,11 +379,12 @@ fn every_number_of_the_worked_example_is_what_the_code_computes() {
     let (mut page, example) = (Page::open("worked-example.md"), Example::new());
     // What is quoted is what runs.
     let spaceless = |code: &str| code.lines().map(str::trim).collect::<Vec<_>>().join("\n");
-    let code = spaceless(&read(&root().join("irene-models/src/models/bert.rs")));
+    let models = root().join("irene-models/src/models");
+    let code = ["bert/layer.rs", "heads.rs"].map(|file| spaceless(&read(&models.join(file)))).join("\n");
     let quoted = page.blocks("rust,ignore");
     assert_eq!(quoted.len(), 2);
     for block in quoted {
-        assert!(code.contains(spaceless(&block).trim()), "bert.rs does not have\n{block}");
+        assert!(code.contains(spaceless(&block).trim()), "the code does not have\n{block}");
     }
     // The other block is run as a documentation test, whose assertions are its numbers.
     let blocks = page.blocks("rust");

@@ -3,7 +3,9 @@
 use irene_tree::{OpKind, Operation, Shape};
 
 use super::{
-    Product, RMS_NORM_CASTS, RMS_NORM_KERNELS, attention_flops, by_element, dims, operand_bytes, rms_norm_passes,
+    RMS_NORM_CASTS, RMS_NORM_KERNELS, by_element, dims, operand_bytes,
+    products::{Product, attention_flops},
+    rms_norm_passes,
 };
 
 /// FLOPs of a gradient, without what tiles round up.

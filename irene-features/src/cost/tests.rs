@@ -17,34 +17,21 @@ const MIB: f64 = 1048576.0;
 /// Expected figures: rows of the public device_1 measurements at batch 8, sequence 32.
 #[test]
 fn primitives_cost_what_irene_published() {
-    let hidden = Shape::from([8, 32, 768]);
-    let query = op(OpKind::Linear, &[hidden, [768, 768].into(), [768].into()], hidden);
-    assert_eq!(irene(&query).flops, 302_186_496);
-    assert_eq!(irene(&query).bytes as f64 / MIB, 21.0);
-
-    let pooled = Shape::from([8, 768]);
-    let pooler = op(OpKind::Linear, &[pooled, [768, 768].into(), [768].into()], pooled);
-    assert_eq!(irene(&pooler).flops, 9_437_184);
-    assert_eq!(irene(&pooler).bytes as f64 / MIB, 2.296875);
-
-    let c_proj = op(OpKind::Conv1D, &[hidden, [768, 768].into(), [768].into()], hidden);
-    assert_eq!(irene(&c_proj).flops, 301_989_888);
-    assert_eq!(irene(&c_proj).bytes as f64 / MIB, 3.75);
-
+    let (hidden, pooled) = (Shape::from([8, 32, 768]), Shape::from([8, 768]));
+    let mapped = |kind, x| op(kind, &[x, [768, 768].into(), [768].into()], x);
     let heads = Shape::from([8, 12, 32, 64]);
-    let scores = op(OpKind::MatMul, &[heads, [8, 12, 64, 32].into()], [8, 12, 32, 32].into());
-    assert_eq!(irene(&scores).flops, 12_582_912);
-    assert_eq!(irene(&scores).bytes as f64 / MIB, 1.875);
-
-    let words = op(OpKind::Embedding, &[[8, 32].into(), [30522, 768].into()], hidden);
-    assert_eq!(irene(&words).flops, 0);
-    assert_eq!(irene(&words).bytes as f64 / MIB, 0.751953125);
-
-    let norm = op(OpKind::LayerNorm, &[hidden, [768].into(), [768].into()], hidden);
-    assert_eq!((irene(&norm).flops, irene(&norm).bytes as f64 / MIB), (1_572_864, 3.0));
-
-    let tanh = op(OpKind::Tanh, &[pooled], pooled);
-    assert_eq!((irene(&tanh).flops, irene(&tanh).bytes as f64 / MIB), (24_576, 0.0234375));
+    let cases = [
+        (mapped(OpKind::Linear, hidden), 302_186_496, 21.0),
+        (mapped(OpKind::Linear, pooled), 9_437_184, 2.296875),
+        (mapped(OpKind::Conv1D, hidden), 301_989_888, 3.75),
+        (op(OpKind::MatMul, &[heads, [8, 12, 64, 32].into()], [8, 12, 32, 32].into()), 12_582_912, 1.875),
+        (op(OpKind::Embedding, &[[8, 32].into(), [30522, 768].into()], hidden), 0, 0.751953125),
+        (op(OpKind::LayerNorm, &[hidden, [768].into(), [768].into()], hidden), 1_572_864, 3.0),
+        (op(OpKind::Tanh, &[pooled], pooled), 24_576, 0.0234375),
+    ];
+    for (op, flops, mib) in cases {
+        assert_eq!((irene(&op).flops, irene(&op).bytes as f64 / MIB), (flops, mib), "{:?}", op.kind);
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn unary(x: &Tensor, op: Unary) -> Option<Result<Tensor>> {
     let map = match op {
         Unary::Pow(3.0) => Map::Each(Each::Cube),
         Unary::Softmax => Map::Softmax(*x.dims().last()?),
-        Unary::Copy => return has_rows(x).then(|| x.apply_op1_no_bwd(&Copy)),
+        Unary::Copy => return has_rows(x).then(|| x.apply_op1_no_bwd(&Map::Copy)),
         _ => Map::Each(activation(op)?),
     };
     applied(x, map)
@@ -60,6 +60,8 @@ enum Map {
     Each(Each),
     /// Softmax of rows of this width.
     Softmax(usize),
+    /// A contiguous copy.
+    Copy,
 }
 
 impl CustomOp1 for Map {
@@ -68,10 +70,13 @@ impl CustomOp1 for Map {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = slice(storage, layout)?;
         let out = match *self {
-            Self::Each(f) => kernels::each(f, x),
-            Self::Softmax(width) => kernels::softmax(x, width),
+            Self::Each(f) => kernels::each(f, slice(storage, layout)?),
+            Self::Softmax(width) => kernels::softmax(slice(storage, layout)?, width),
+            Self::Copy => {
+                let (x, width, place) = rows(storage, layout)?;
+                kernels::copy(layout.shape().elem_count(), width, x, place)
+            }
         };
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
@@ -85,14 +90,18 @@ pub(super) fn binary(x: &Tensor, op: Binary, y: &Tensor) -> Option<Result<Tensor
         Binary::Sub | Binary::Div => return None,
     };
     let y = y.broadcast_as(x.shape()).ok()?;
-    (takes(x) && has_rows(&y)).then(|| x.apply_op2_no_bwd(&y, &Rows(f)))
+    (takes(x) && has_rows(&y)).then(|| x.apply_op2_no_bwd(&y, &Two::Rows(f)))
 }
 
-struct Rows(Pair);
+enum Two {
+    /// Of a contiguous tensor and of rows that may lie anywhere.
+    Rows(Pair),
+    Products,
+}
 
-impl CustomOp2 for Rows {
+impl CustomOp2 for Two {
     fn name(&self) -> &'static str {
-        "rows"
+        "two"
     }
 
     fn cpu_fwd(
@@ -102,24 +111,14 @@ impl CustomOp2 for Rows {
         y: &CpuStorage,
         y_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (y, width, place) = rows(y, y_layout)?;
-        let out = kernels::pairs(self.0, slice(x, x_layout)?, width, y, place);
-        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
-    }
-}
-
-/// A contiguous copy.
-struct Copy;
-
-impl CustomOp1 for Copy {
-    fn name(&self) -> &'static str {
-        "copy"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, width, place) = rows(storage, layout)?;
-        let out = kernels::copy(layout.shape().elem_count(), width, x, place);
-        Ok((CpuStorage::F32(out), layout.shape().clone()))
+        match *self {
+            Self::Rows(f) => {
+                let (y, width, place) = rows(y, y_layout)?;
+                let out = kernels::pairs(f, slice(x, x_layout)?, width, y, place);
+                Ok((CpuStorage::F32(out), x_layout.shape().clone()))
+            }
+            Self::Products => products((x, x_layout), (y, y_layout)),
+        }
     }
 }
 
@@ -156,34 +155,21 @@ pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Option<Result<Tensor>> {
     let fits = y.rank() == x.rank() && x.dims()[..outer] == y.dims()[..outer] && x.dims()[outer + 1] == y.dims()[outer];
     let matrices = has_rows(x) && (has_rows(y) || has_rows(&y.t().ok()?));
     let batches: usize = x.dims()[..outer].iter().product();
-    (fits && matrices && batches >= get_num_threads()).then(|| x.apply_op2_no_bwd(y, &Products))
+    (fits && matrices && batches >= get_num_threads()).then(|| x.apply_op2_no_bwd(y, &Two::Products))
 }
 
-struct Products;
-
-impl CustomOp2 for Products {
-    fn name(&self) -> &'static str {
-        "matmul"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        y: &CpuStorage,
-        y_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let outer = x_layout.dims().len() - 2;
-        let (rows, columns) = (x_layout.dims()[outer], y_layout.dims()[outer + 1]);
-        let (x, y) = (matrices(x, x_layout)?, matrices(y, y_layout)?);
-        let dims = [&x_layout.dims()[..outer], &[rows, columns]].concat();
-        let mut out = vec![0.0; dims.iter().product()];
-        let work = out.len() * x_layout.dims()[outer + 1];
-        for_pieces_of(work, &mut out, rows * columns, |entry, out| {
-            Tile::new(out, (rows, columns), columns).fill_with_product(x(entry), y(entry), 1.0);
-        });
-        Ok((CpuStorage::F32(out), Shape::from(dims)))
-    }
+fn products(x: (&CpuStorage, &Layout), y: (&CpuStorage, &Layout)) -> Result<(CpuStorage, Shape)> {
+    let (x_dims, y_dims) = (x.1.dims(), y.1.dims());
+    let outer = x_dims.len() - 2;
+    let (rows, columns) = (x_dims[outer], y_dims[outer + 1]);
+    let dims = [&x_dims[..outer], &[rows, columns]].concat();
+    let (x, y) = (matrices(x.0, x.1)?, matrices(y.0, y.1)?);
+    let mut out = vec![0.0; dims.iter().product()];
+    let work = out.len() * x_dims[outer + 1];
+    for_pieces_of(work, &mut out, rows * columns, |entry, out| {
+        Tile::new(out, (rows, columns), columns).fill_with_product(x(entry), y(entry), 1.0);
+    });
+    Ok((CpuStorage::F32(out), Shape::from(dims)))
 }
 
 /// The matrix of each batch entry, by the entry's number.

@@ -29,31 +29,23 @@ pub(crate) fn format(tensor: &Candle) -> Format {
     known_format(tensor.dtype()).unwrap_or(Format::F32)
 }
 
+/// The formats that candle computes with.
+const TYPES: [(Format, CandleDType); 7] = [
+    (Format::F64, CandleDType::F64),
+    (Format::F32, CandleDType::F32),
+    (Format::F16, CandleDType::F16),
+    (Format::BF16, CandleDType::BF16),
+    (Format::I64, CandleDType::I64),
+    (Format::I32, CandleDType::I32),
+    (Format::U8, CandleDType::U8),
+];
+
 pub(crate) fn known_format(dtype: CandleDType) -> Option<Format> {
-    Some(match dtype {
-        CandleDType::F64 => Format::F64,
-        CandleDType::F32 => Format::F32,
-        CandleDType::F16 => Format::F16,
-        CandleDType::BF16 => Format::BF16,
-        CandleDType::I64 => Format::I64,
-        CandleDType::I32 => Format::I32,
-        CandleDType::U8 => Format::U8,
-        _ => return None,
-    })
+    TYPES.iter().find(|known| known.1 == dtype).map(|known| known.0)
 }
 
-/// Candle's type for a format, if candle computes with it.
 pub(crate) fn candle_dtype(format: Format) -> Option<CandleDType> {
-    Some(match format {
-        Format::F64 => CandleDType::F64,
-        Format::F32 => CandleDType::F32,
-        Format::F16 => CandleDType::F16,
-        Format::BF16 => CandleDType::BF16,
-        Format::I64 => CandleDType::I64,
-        Format::I32 => CandleDType::I32,
-        Format::U8 => CandleDType::U8,
-        _ => return None,
-    })
+    TYPES.iter().find(|known| known.0 == format).map(|known| known.1)
 }
 
 pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {

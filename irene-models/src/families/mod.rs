@@ -111,17 +111,15 @@ fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
         (None, None) if word.is_empty() => {}
         (None, None) => return Err(config.error(FIELD, unknown(word))),
     }
-    let alike = alike(config);
-    Err(config.error(
-        FIELD,
-        match alike.first() {
-            Some(first) => format!(
-                "is missing; the fields are those of {}: add the right one, as in \"{FIELD}\": \"{first}\"",
-                some_of(&alike)
-            ),
-            None => format!("is missing, and the fields are those of none of {}", known()),
+    let (alike, known) = (alike(config), known());
+    let reason = alike.first().map_or_else(
+        || format!("is missing, and the fields are those of none of {known}"),
+        |first| {
+            let some = some_of(&alike);
+            format!("is missing; the fields are those of {some}: add the right one, as in \"{FIELD}\": \"{first}\"")
         },
-    ))
+    );
+    Err(config.error(FIELD, reason))
 }
 
 /// The types whose sizes a config gives; those that read all that any family reads of it, if there are such.
@@ -196,10 +194,8 @@ impl Family {
 
     /// Whether the family reads every field of a config that any family reads.
     fn reads_all(&self, config: &Config) -> bool {
-        let reads =
-            |family: &Self, field: &str| family.reads_by(field) || family.also.iter().any(|(other, _)| *other == field);
         let mut given = config.fields().filter(|(_, value)| !value.is_null()).map(|(field, _)| field);
-        given.all(|field| reads(self, field) || !all().any(|family| reads(family, field)))
+        given.all(|field| self.reads(field) || !all().any(|family| family.reads(field)))
     }
 
     fn has_own_class(&self, class: &str) -> bool {
@@ -215,13 +211,10 @@ impl Family {
 
     fn refuse_own_code(&self, config: &Config) -> Result<()> {
         const FIELD: &str = "auto_map";
-        let code = match config.value(FIELD) {
-            Some(Value::Object(map)) => {
-                map.iter().find(|(class, code)| !NO_MODEL_CODE.contains(&class.as_str()) && !self.knows_code(code))
-            }
-            _ => return Ok(()),
-        };
-        let Some((_, code)) = code else { return Ok(()) };
+        let Some(Value::Object(map)) = config.value(FIELD) else { return Ok(()) };
+        let is_own =
+            |(class, code): &(&String, &Value)| !NO_MODEL_CODE.contains(&class.as_str()) && !self.knows_code(code);
+        let Some((_, code)) = map.iter().find(is_own) else { return Ok(()) };
         let reason = format!(
             "names code of the model's own, {}, which is not run here; if the model is a plain {}, leave `{FIELD}` out of a copy of \
              the config",
@@ -233,17 +226,14 @@ impl Family {
 
     fn refuse_other_classes(&self, config: &Config) -> Result<()> {
         const FIELD: &str = "architectures";
-        let classes = classes(config);
+        let (classes, own) = (classes(config), self.model_type);
         let other = classes.iter().find(|class| !is_class(self.classes, class));
         let Some(other) = other.filter(|_| !self.classes.is_empty()) else { return Ok(()) };
         let reason = match all().find(|family| family.has_own_class(other)) {
-            Some(family) => {
-                format!("`{other}` is a class of {}, where `model_type` is {}", family.model_type, self.model_type)
-            }
+            Some(family) => format!("`{other}` is a class of {}, where `model_type` is {own}", family.model_type),
             None => format!(
-                "`{other}` is no class of {0} in transformers, so that its code is unknown here; if it is a plain {0}, leave \
-                 `{FIELD}` out of a copy of the config",
-                self.model_type
+                "`{other}` is no class of {own} in transformers, so that its code is unknown here; if it is a plain {own}, leave \
+                 `{FIELD}` out of a copy of the config"
             ),
         };
         Err(config.error(FIELD, reason))
@@ -270,20 +260,17 @@ impl Family {
                 Plain::Bias => &Plain::On,
                 plain => plain,
             };
-            let reason = match plain {
-                Plain::Off if is_off(value) => return None,
-                Plain::Off if *value == Value::Bool(true) => "is true, which is not supported here".into(),
-                Plain::Off => format!("{} is not supported here", shown(value)),
-                Plain::Number(number) if value.as_f64() == Some(*number) => return None,
-                Plain::Number(number) => format!("{} is not supported here, only {number}", shown(value)),
-                Plain::Word(word) if value == word => return None,
-                Plain::Word(word) => format!("{} is not supported here, only `{word}`", shown(value)),
-                Plain::Same(other) if config.value(other) == Some(value) => return None,
-                Plain::Same(other) => format!("{} is not supported here, only the same as `{other}`", shown(value)),
-                Plain::On | Plain::Bias if *value == Value::Bool(true) => return None,
-                Plain::On | Plain::Bias => {
-                    format!("{} is not supported here, only true", shown(value))
-                }
+            let (is_plain, only) = match plain {
+                Plain::Off => (is_off(value), String::new()),
+                Plain::Number(number) => (value.as_f64() == Some(*number), format!(", only {number}")),
+                Plain::Word(word) => (value == word, format!(", only `{word}`")),
+                Plain::Same(other) => (config.value(other) == Some(value), format!(", only the same as `{other}`")),
+                Plain::On | Plain::Bias => (*value == Value::Bool(true), ", only true".into()),
+            };
+            let reason = match (plain, value) {
+                _ if is_plain => return None,
+                (Plain::Off, Value::Bool(true)) => "is true, which is not supported here".into(),
+                _ => format!("{} is not supported here{only}", shown(value)),
             };
             Some(((*field).to_owned(), reason))
         };
@@ -292,12 +279,8 @@ impl Family {
 
     /// The first field that no row knows and that may change the structure, and what it may do; the others are named beside it.
     fn unknown_structure(&self, config: &Config) -> Option<(String, String)> {
-        let is_known = |field: &str| {
-            let mut plain = self.plain.iter().chain(PLAIN);
-            self.reads_by(field)
-                || self.also.iter().any(|(also, _)| *also == field)
-                || plain.any(|(known, _)| *known == field)
-        };
+        let is_known =
+            |field: &str| self.reads(field) || self.plain.iter().chain(PLAIN).any(|(known, _)| *known == field);
         let is_other = |(field, value): &(&String, &Value)| !is_known(field) && is_structural(field) && !is_off(value);
         let mut others = config.fields().filter(is_other);
         let (field, value) = others.next()?;

@@ -26,6 +26,11 @@ impl Family {
         self.sizes.contains(&name) || self.reads.iter().any(|list| list.contains(&name))
     }
 
+    /// Whether the code reads the field by this name or by the one that it is translated to.
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.reads_by(name) || self.translated(name).is_some()
+    }
+
     /// The name that the code reads, where this one is translated to it.
     fn translated(&self, name: &str) -> Option<&'static str> {
         self.also.iter().find(|(other, _)| *other == name).map(|(_, own)| *own)

@@ -5,26 +5,23 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    bert::{BertEmbeddings, BertSelfAttention, ResidualOutput, Sizes},
-    heads,
-    task_head::{HeadClasses, LmHead, OverPooled, Transforming, Trunk, WithHead},
+    bert::{BertEmbeddings, ResidualOutput, Sizes},
+    heads::{self, Chain, SelfAttention},
+    task_head::{HeadClasses, LmHead, OverPooled, Transforming, WithHead, trunk},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
-    Result, Tanh, TaskHead, Tensor, Weights, families, labelled,
+    Activation, Architecture, Attention, Batch, Config, Cx, Label, LayerNorm, Linear, Model, ModelOutput, Module,
+    Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
-labelled!(AlbertModel, AlbertTransformer, AlbertLayerGroup, AlbertLayer, AlbertAttention);
+labelled!(AlbertModel, AlbertTransformer, AlbertLayer, AlbertAttention);
+trunk!(AlbertModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct Albert;
 
 impl Architecture for Albert {
     fn model_type(&self) -> &'static str {
-        "albert"
-    }
-
-    fn checkpoint_prefix(&self) -> &'static str {
         "albert"
     }
 
@@ -124,12 +121,6 @@ impl AlbertModel {
     }
 }
 
-impl Trunk for AlbertModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
-    }
-}
-
 impl Module for AlbertModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
@@ -149,7 +140,7 @@ impl Module for AlbertModel {
 struct AlbertTransformer {
     label: Label,
     embedding_hidden_mapping_in: Linear,
-    groups: Vec<AlbertLayerGroup>,
+    groups: Vec<Chain<AlbertLayer>>,
     /// The group of each layer.
     order: Vec<usize>,
 }
@@ -157,7 +148,9 @@ struct AlbertTransformer {
 impl AlbertTransformer {
     fn load(weights: &Weights<'_>, sizes: &AlbertSizes) -> Result<Self> {
         let mapping = weights.child("embedding_hidden_mapping_in");
-        let group = |group: &Weights<'_>| AlbertLayerGroup::load(group, sizes);
+        let layer = |layer: &Weights<'_>| AlbertLayer::load(layer, &sizes.bert);
+        let list = ("albert_layers", sizes.inner);
+        let group = |group: &Weights<'_>| Chain::load(group, "AlbertLayerGroup", list, layer);
         Ok(Self {
             label: weights.label("AlbertTransformer", Level::Module),
             embedding_hidden_mapping_in: Linear::load(&mapping, sizes.embedding, sizes.bert.hidden)?,
@@ -178,27 +171,6 @@ impl Module for AlbertTransformer {
             hidden = cx.call(&self.groups[group], (&hidden, mask))?;
         }
         Ok(hidden)
-    }
-}
-
-struct AlbertLayerGroup {
-    label: Label,
-    layers: Vec<AlbertLayer>,
-}
-
-impl AlbertLayerGroup {
-    fn load(weights: &Weights<'_>, sizes: &AlbertSizes) -> Result<Self> {
-        let layers = weights.list("albert_layers", sizes.inner, |layer| AlbertLayer::load(layer, &sizes.bert))?;
-        Ok(Self { label: weights.label("AlbertLayerGroup", Level::Module), layers })
-    }
-}
-
-impl Module for AlbertLayerGroup {
-    type Input<'a> = (&'a Tensor, &'a Tensor);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        cx.chain(&self.layers, hidden, mask)
     }
 }
 
@@ -240,7 +212,7 @@ impl Module for AlbertLayer {
 /// BERT's, without modules of their own for its two parts.
 struct AlbertAttention {
     label: Label,
-    attention: BertSelfAttention,
+    heads: SelfAttention,
     output: ResidualOutput,
 }
 
@@ -249,7 +221,7 @@ impl AlbertAttention {
         let (class, widths) = ("AlbertAttention", (sizes.hidden, sizes.hidden));
         Ok(Self {
             label: weights.label(class, Level::Module),
-            attention: BertSelfAttention::load(weights, sizes, class)?,
+            heads: sizes.self_attention(weights)?,
             output: ResidualOutput::load(weights, class, widths, [sizes.eps, sizes.dropout])?,
         })
     }
@@ -260,7 +232,8 @@ impl Module for AlbertAttention {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let context = self.attention.forward(cx, (hidden, mask))?;
+        let how = Attention { padding: Padding::Added(mask), ..Attention::PLAIN };
+        let context = self.heads.run(cx, hidden, Scaling::Scores, how)?;
         self.output.forward(cx, (&context, hidden))
     }
 }

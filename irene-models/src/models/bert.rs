@@ -3,34 +3,31 @@
 //! RoBERTa is BERT with other embeddings; the parts below take their class names from [`Classes`].
 
 mod embeddings;
-mod feed_forward;
+mod layer;
 mod lm_head;
 
 pub(super) use embeddings::BertEmbeddings;
-pub(super) use feed_forward::{FeedForward, ResidualOutput};
 use irene_tree::{Format, Level};
+pub(super) use layer::{Layer, ResidualOutput};
 pub(super) use lm_head::{MlmClasses, MlmSizes, OnlyMlmHead};
 
 use super::{
-    heads,
-    task_head::{HeadClasses, OverPooled, Trunk, WithHead},
+    heads::{self, Chain, SelfAttention},
+    task_head::{HeadClasses, OverPooled, WithHead, trunk},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, Linear, Model, ModelOutput, Module,
-    Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
+    Activation, Architecture, Attention, Batch, Config, Cx, Label, Linear, Model, ModelOutput, Module, Padding, Result,
+    Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
-labelled!(EncoderModel, BertEncoder, BertLayer, BertAttention, BertSelfAttention, BertPooler);
+labelled!(EncoderModel, BertAttention, BertSelfAttention, BertPooler);
+trunk!(EncoderModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct Bert;
 
 impl Architecture for Bert {
     fn model_type(&self) -> &'static str {
-        "bert"
-    }
-
-    fn checkpoint_prefix(&self) -> &'static str {
         "bert"
     }
 
@@ -145,6 +142,12 @@ impl Sizes {
         config.probability_or("classifier_dropout", self.dropout)
     }
 
+    /// Queries, keys and values by BERT's names.
+    pub(super) fn self_attention(&self, weights: &Weights<'_>) -> Result<SelfAttention> {
+        let names = ["query", "key", "value"];
+        SelfAttention::load(weights, names, self.hidden, self.heads, self.attention_dropout)
+    }
+
     /// The sizes of a masked language model's head over tables of this width.
     pub(super) fn mlm(&self, width: usize) -> MlmSizes {
         MlmSizes { hidden: self.hidden, width, activation: self.activation, eps: self.eps }
@@ -174,15 +177,9 @@ impl EncoderModel {
             label: weights.label(classes.model, level),
             activations: weights.activations(),
             embeddings,
-            encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
+            encoder: encoder(&weights.child("encoder"), sizes, classes)?,
             pooler: pooler.transpose()?,
         })
-    }
-}
-
-impl Trunk for EncoderModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
     }
 }
 
@@ -199,57 +196,18 @@ impl Module for EncoderModel {
     }
 }
 
-/// The layers, one after another.
-pub(super) struct BertEncoder {
-    label: Label,
-    layers: Vec<BertLayer>,
+/// The layers, each of which takes hidden states and the additive mask.
+pub(super) type BertEncoder = Chain<Layer<BertAttention>>;
+
+/// Loads the layers, by the family's class names.
+pub(super) fn encoder(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<BertEncoder> {
+    Chain::load(weights, classes.encoder, ("layer", sizes.layers), |layer| {
+        let attention = BertAttention::load(&layer.child("attention"), sizes, classes)?;
+        Layer::load(layer, sizes, [classes.layer, classes.intermediate, classes.output], attention)
+    })
 }
 
-impl BertEncoder {
-    /// Loads the layers, by the family's class names.
-    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
-        let layers = weights.list("layer", sizes.layers, |layer| BertLayer::load(layer, sizes, classes))?;
-        Ok(Self { label: weights.label(classes.encoder, Level::Module), layers })
-    }
-}
-
-impl Module for BertEncoder {
-    /// Hidden states and additive mask.
-    type Input<'a> = (&'a Tensor, &'a Tensor);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        cx.chain(&self.layers, hidden, mask)
-    }
-}
-
-struct BertLayer {
-    label: Label,
-    attention: BertAttention,
-    feed_forward: FeedForward,
-}
-
-impl BertLayer {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
-        Ok(Self {
-            label: weights.label(classes.layer, Level::Module),
-            attention: BertAttention::load(&weights.child("attention"), sizes, classes)?,
-            feed_forward: FeedForward::load(weights, sizes, [classes.intermediate, classes.output])?,
-        })
-    }
-}
-
-impl Module for BertLayer {
-    type Input<'a> = (&'a Tensor, &'a Tensor);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let attended = cx.call(&self.attention, (hidden, mask))?;
-        self.feed_forward.run(cx, &attended)
-    }
-}
-
-struct BertAttention {
+pub(super) struct BertAttention {
     label: Label,
     self_attention: BertSelfAttention,
     output: ResidualOutput,
@@ -282,26 +240,14 @@ impl Module for BertAttention {
 }
 
 /// An attention without its last product.
-pub(super) struct BertSelfAttention {
+struct BertSelfAttention {
     label: Label,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    heads: usize,
-    dropout: f64,
+    heads: SelfAttention,
 }
 
 impl BertSelfAttention {
-    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, class: &'static str) -> Result<Self> {
-        let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
-        Ok(Self {
-            label: weights.label(class, Level::Module),
-            query: linear("query")?,
-            key: linear("key")?,
-            value: linear("value")?,
-            heads: sizes.heads,
-            dropout: sizes.attention_dropout,
-        })
+    fn load(weights: &Weights<'_>, sizes: &Sizes, class: &'static str) -> Result<Self> {
+        Ok(Self { label: weights.label(class, Level::Module), heads: sizes.self_attention(weights)? })
     }
 }
 
@@ -310,11 +256,8 @@ impl Module for BertSelfAttention {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
-        let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let how = Attention { scaling, padding: Padding::Added(mask), dropout: self.dropout, ..Attention::PLAIN };
-        let context = cx.attention(&heads, how)?;
-        heads::merge(cx, &context)
+        let how = Attention { padding: Padding::Added(mask), ..Attention::PLAIN };
+        self.heads.run(cx, hidden, Scaling::Scores, how)
     }
 }
 

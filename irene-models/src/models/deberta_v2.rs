@@ -16,15 +16,16 @@ use self::{
     positions::{Places, RelativePositions},
 };
 use super::{
-    bert::{FeedForward, MlmClasses, OnlyMlmHead, ResidualOutput, Sizes},
-    task_head::{HeadClasses, HeadLayers, Trunk, WithHead},
+    bert::{Layer, MlmClasses, OnlyMlmHead, ResidualOutput, Sizes},
+    task_head::{HeadClasses, HeadLayers, WithHead, trunk},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
-    Result, TaskHead, Tensor, Weights, labelled,
+    Activation, Architecture, Batch, Config, Cx, Label, LayerNorm, Linear, Model, ModelOutput, Module, Result,
+    TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(DebertaModel, DebertaEncoder, DebertaLayer, DebertaAttention, ContextPooler);
+labelled!(DebertaModel, DebertaEncoder, DebertaAttention, ContextPooler);
+trunk!(DebertaModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct DebertaV2;
@@ -112,12 +113,6 @@ impl DebertaModel {
     }
 }
 
-impl Trunk for DebertaModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
-    }
-}
-
 impl Module for DebertaModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
@@ -133,7 +128,7 @@ impl Module for DebertaModel {
 
 struct DebertaEncoder {
     label: Label,
-    layers: Vec<DebertaLayer>,
+    layers: Vec<Layer<DebertaAttention>>,
     /// A row for each bucket of relative positions.
     rel_embeddings: Option<Tensor>,
     /// The norm of those rows.
@@ -154,9 +149,14 @@ impl DebertaEncoder {
         let rows = |span: usize| of_positions("rel_embeddings").table("weight", [2 * span, hidden]);
         let norm = || LayerNorm::load(&of_positions("LayerNorm"), hidden, eps);
         let conv = |shape: &convolution::Shape| ConvLayer::load(&weights.child("conv"), &sizes.bert, shape);
+        let layer = |layer: &Weights<'_>| {
+            let attention = DebertaAttention::load(&layer.child("attention"), sizes)?;
+            let classes = ["DebertaV2Layer", "DebertaV2Intermediate", "DebertaV2Output"];
+            Layer::load(layer, &sizes.bert, classes, attention)
+        };
         Ok(Self {
             label: weights.label("DebertaV2Encoder", Level::Module),
-            layers: weights.list("layer", layers, |layer| DebertaLayer::load(layer, sizes))?,
+            layers: weights.list("layer", layers, layer)?,
             rel_embeddings: relative.span().map(rows).transpose()?,
             layer_norm: (relative.span().is_some() && relative.is_normalised).then(norm).transpose()?,
             conv: sizes.convolution.as_ref().map(conv).transpose()?,
@@ -190,32 +190,6 @@ impl Module for DebertaEncoder {
             }
         }
         Ok(hidden)
-    }
-}
-
-struct DebertaLayer {
-    label: Label,
-    attention: DebertaAttention,
-    feed_forward: FeedForward,
-}
-
-impl DebertaLayer {
-    fn load(weights: &Weights<'_>, sizes: &DebertaSizes) -> Result<Self> {
-        Ok(Self {
-            label: weights.label("DebertaV2Layer", Level::Module),
-            attention: DebertaAttention::load(&weights.child("attention"), sizes)?,
-            feed_forward: FeedForward::load(weights, &sizes.bert, ["DebertaV2Intermediate", "DebertaV2Output"])?,
-        })
-    }
-}
-
-impl Module for DebertaLayer {
-    type Input<'a> = Seen<'a>;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<Tensor> {
-        let attended = cx.call(&self.attention, seen)?;
-        self.feed_forward.run(cx, &attended)
     }
 }
 

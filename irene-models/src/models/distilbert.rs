@@ -4,15 +4,16 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    heads,
-    task_head::{HeadClasses, HeadLayers, Transforming, Trunk, WithHead, decoder},
+    heads::{Chain, SelfAttention},
+    task_head::{HeadClasses, HeadLayers, Transforming, WithHead, decoder, trunk},
 };
 use crate::{
     Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
     Module, Padding, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(DistilBertModel, Embeddings, Transformer, TransformerBlock, MultiHeadSelfAttention, Ffn);
+labelled!(DistilBertModel, Embeddings, TransformerBlock, MultiHeadSelfAttention, Ffn);
+trunk!(DistilBertModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct DistilBert;
@@ -22,17 +23,15 @@ impl Architecture for DistilBert {
         "distilbert"
     }
 
-    fn checkpoint_prefix(&self) -> &'static str {
-        "distilbert"
-    }
-
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let trunk = |weights: &Weights<'_>, level| {
+            let (transformer, list) = (weights.child("transformer"), ("layer", sizes.layers));
+            let layer = |layer: &Weights<'_>| TransformerBlock::load(layer, &sizes);
             Ok(DistilBertModel {
                 label: weights.label(CLASS, level),
                 embeddings: Embeddings::load(&weights.child("embeddings"), &sizes)?,
-                transformer: Transformer::load(&weights.child("transformer"), &sizes)?,
+                transformer: Chain::load(&transformer, "Transformer", list, layer)?,
             })
         };
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
@@ -88,13 +87,8 @@ impl Sizes {
 struct DistilBertModel {
     label: Label,
     embeddings: Embeddings,
-    transformer: Transformer,
-}
-
-impl Trunk for DistilBertModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
-    }
+    /// Its layers take hidden states, and the mask (batch, key).
+    transformer: Chain<TransformerBlock>,
 }
 
 impl Module for DistilBertModel {
@@ -148,28 +142,6 @@ impl Module for Embeddings {
     }
 }
 
-struct Transformer {
-    label: Label,
-    layers: Vec<TransformerBlock>,
-}
-
-impl Transformer {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        let layers = weights.list("layer", sizes.layers, |layer| TransformerBlock::load(layer, sizes))?;
-        Ok(Self { label: weights.label("Transformer", Level::Module), layers })
-    }
-}
-
-impl Module for Transformer {
-    /// Hidden states, and the mask (batch, key).
-    type Input<'a> = (&'a Tensor, &'a Tensor);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        cx.chain(&self.layers, hidden, mask)
-    }
-}
-
 struct TransformerBlock {
     label: Label,
     attention: MultiHeadSelfAttention,
@@ -205,25 +177,17 @@ impl Module for TransformerBlock {
 
 struct MultiHeadSelfAttention {
     label: Label,
-    q_lin: Linear,
-    k_lin: Linear,
-    v_lin: Linear,
+    heads: SelfAttention,
     out_lin: Linear,
-    heads: usize,
-    dropout: f64,
 }
 
 impl MultiHeadSelfAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
+        let &Sizes { hidden, heads, attention_dropout, .. } = sizes;
         Ok(Self {
             label: weights.label("MultiHeadSelfAttention", Level::Module),
-            q_lin: linear("q_lin")?,
-            k_lin: linear("k_lin")?,
-            v_lin: linear("v_lin")?,
-            out_lin: linear("out_lin")?,
-            heads: sizes.heads,
-            dropout: sizes.attention_dropout,
+            heads: SelfAttention::load(weights, ["q_lin", "k_lin", "v_lin"], hidden, heads, attention_dropout)?,
+            out_lin: Linear::load(&weights.child("out_lin"), hidden, hidden)?,
         })
     }
 }
@@ -233,11 +197,8 @@ impl Module for MultiHeadSelfAttention {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let heads = heads::project(cx, [&self.q_lin, &self.k_lin, &self.v_lin], hidden, self.heads)?;
-        let scaling = Scaling::Query(heads::root_of_width(&heads));
-        let how = Attention { scaling, padding: Padding::Masked(mask), dropout: self.dropout, ..Attention::PLAIN };
-        let context = cx.attention(&heads, how)?;
-        let context = heads::merge(cx, &context)?;
+        let how = Attention { padding: Padding::Masked(mask), ..Attention::PLAIN };
+        let context = self.heads.run(cx, hidden, Scaling::Query, how)?;
         cx.call(&self.out_lin, &context)
     }
 }

@@ -3,26 +3,23 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    bert::{BertEmbeddings, BertEncoder, Classes, Sizes},
+    bert::{self, BertEmbeddings, BertEncoder, Classes, Sizes},
     heads,
-    task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
+    task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, WithHead, decoder, trunk},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
-    Result, TaskHead, Weights, labelled,
+    Activation, Architecture, Batch, Config, Cx, Label, LayerNorm, Linear, Model, ModelOutput, Module, Result,
+    TaskHead, Weights, labelled,
 };
 
 labelled!(ElectraModel);
+trunk!(ElectraModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct Electra;
 
 impl Architecture for Electra {
     fn model_type(&self) -> &'static str {
-        "electra"
-    }
-
-    fn checkpoint_prefix(&self) -> &'static str {
         "electra"
     }
 
@@ -87,14 +84,8 @@ impl ElectraModel {
             activations: weights.activations(),
             embeddings: BertEmbeddings::load(&weights.child("embeddings"), sizes, classes, width)?,
             project,
-            encoder: BertEncoder::load(&weights.child("encoder"), sizes, &CLASSES)?,
+            encoder: bert::encoder(&weights.child("encoder"), sizes, &CLASSES)?,
         })
-    }
-}
-
-impl Trunk for ElectraModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
     }
 }
 

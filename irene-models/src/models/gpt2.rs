@@ -7,7 +7,7 @@ use irene_tree::{Format, Kernels, Level};
 use super::{
     causal::{self, CausalMasks, Seen},
     heads,
-    task_head::{HeadClasses, Trunk, WithHead},
+    task_head::{HeadClasses, WithHead, trunk},
 };
 use crate::{
     Activation, Architecture, Attention, Batch, CacheShape, Causal, Config, Conv1D, Cx, Embedding, KeyValue, Label,
@@ -15,6 +15,7 @@ use crate::{
 };
 
 labelled!(Gpt2Model, Block, GptAttention, Mlp);
+trunk!(Gpt2Model: wte);
 
 /// The entry in the registry.
 pub(super) struct Gpt2;
@@ -114,12 +115,6 @@ impl Gpt2Model {
             positions: sizes.positions,
             dropout: sizes.dropout,
         })
-    }
-}
-
-impl Trunk for Gpt2Model {
-    fn tokens(&self) -> &Embedding {
-        &self.wte
     }
 }
 

@@ -1,8 +1,72 @@
-//! Attention heads and masks that several architectures share.
+//! Layers in a row, attention heads and masks that several architectures share.
 
-use irene_tree::Format;
+use irene_tree::{Format, Level};
 
-use crate::{Batch, Cx, Linear, Result, Tensor};
+use crate::{Attention, Batch, Cx, Label, Linear, Module, Result, Scaling, Tensor, Weights, labelled};
+
+labelled!(Chain<L>);
+
+/// Layers one after another, each on hidden states and the same second input.
+pub(super) struct Chain<L> {
+    label: Label,
+    layers: Vec<L>,
+}
+
+impl<L> Chain<L> {
+    /// Loads the elements of a list.
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        class: &'static str,
+        (list, len): (&'static str, usize),
+        load: impl Fn(&Weights<'_>) -> Result<L>,
+    ) -> Result<Self> {
+        Ok(Self { label: weights.label(class, Level::Module), layers: weights.list(list, len, load)? })
+    }
+}
+
+impl<L: for<'a> Module<Input<'a> = (&'a Tensor, &'a Tensor), Output = Tensor>> Module for Chain<L> {
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, second): (&Tensor, &Tensor)) -> Result<Tensor> {
+        cx.chain(&self.layers, hidden, second)
+    }
+}
+
+/// Queries, keys and values of hidden states by a linear layer each, and the attention between them.
+pub(super) struct SelfAttention {
+    layers: [Linear; 3],
+    heads: usize,
+    dropout: f64,
+}
+
+impl SelfAttention {
+    /// Loads the layers, which keep the width, by their names.
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        names: [&'static str; 3],
+        width: usize,
+        heads: usize,
+        dropout: f64,
+    ) -> Result<Self> {
+        let [query, key, value] = names.map(|name| Linear::load(&weights.child(name), width, width));
+        Ok(Self { layers: [query?, key?, value?], heads, dropout })
+    }
+
+    /// (batch, sequence, width) to the same shape; the scaling is by √width of a head.
+    pub(super) fn run(
+        &self,
+        cx: &mut Cx<'_>,
+        hidden: &Tensor,
+        scaling: fn(f64) -> Scaling,
+        how: Attention<'_>,
+    ) -> Result<Tensor> {
+        let heads = project(cx, self.layers.each_ref(), hidden, self.heads)?;
+        let how = Attention { scaling: scaling(root_of_width(&heads)), dropout: self.dropout, ..how };
+        let context = cx.attention(&heads, how)?;
+        merge(cx, &context)
+    }
+}
 
 /// Query, key and value of hidden states by a linear layer each, as views (batch, heads, sequence, width).
 pub(super) fn project(cx: &mut Cx<'_>, layers: [&Linear; 3], hidden: &Tensor, heads: usize) -> Result<[Tensor; 3]> {

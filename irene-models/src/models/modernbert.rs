@@ -9,7 +9,7 @@ use self::sizes::{Sight, Sizes};
 use super::{
     decoder::rotary::RotaryEmbedding,
     heads,
-    task_head::{HeadClasses, HeadLayers, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
+    task_head::{HeadClasses, HeadLayers, MaskedLm, Transform, Transforming, WithHead, decoder, trunk},
 };
 use crate::{
     Activation, Angles, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
@@ -18,6 +18,7 @@ use crate::{
 };
 
 labelled!(ModernBertModel, ModernBertEmbeddings, ModernBertEncoderLayer, ModernBertAttention, ModernBertMlp);
+trunk!(ModernBertModel: embeddings.tok_embeddings);
 
 /// The entry in the registry.
 pub(super) struct ModernBert;
@@ -103,12 +104,6 @@ impl ModernBertModel {
             _ => batch.hidden_padding(keys, format)?,
         };
         Ok(Around { angles: rotary.angles(cx, batch)?, added, window })
-    }
-}
-
-impl Trunk for ModernBertModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.tok_embeddings
     }
 }
 

@@ -3,26 +3,24 @@
 use irene_tree::{Format, Kernels, Level};
 
 use super::{
-    bert::{BertPooler, FeedForward, Sizes, pooler_runs},
-    heads, roberta,
-    task_head::{FirstToken, HeadClasses, Trunk, WithHead},
+    bert::{BertPooler, Layer, Sizes, pooler_runs},
+    heads::{self, SelfAttention},
+    roberta,
+    task_head::{FirstToken, HeadClasses, WithHead, trunk},
 };
 use crate::{
     Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
     Module, Padding, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(MpNetModel, MpNetEmbeddings, MpNetEncoder, MpNetLayer, MpNetAttention, MpNetSelfAttention);
+labelled!(MpNetModel, MpNetEmbeddings, MpNetEncoder, MpNetAttention, MpNetSelfAttention);
+trunk!(MpNetModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct MpNet;
 
 impl Architecture for MpNet {
     fn model_type(&self) -> &'static str {
-        "mpnet"
-    }
-
-    fn checkpoint_prefix(&self) -> &'static str {
         "mpnet"
     }
 
@@ -122,12 +120,6 @@ impl MpNetModel {
     }
 }
 
-impl Trunk for MpNetModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
-    }
-}
-
 impl Module for MpNetModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
@@ -181,17 +173,21 @@ impl Module for MpNetEmbeddings {
 
 struct MpNetEncoder {
     label: Label,
-    layers: Vec<MpNetLayer>,
+    layers: Vec<Layer<MpNetAttention>>,
     relative_attention_bias: Embedding,
 }
 
 impl MpNetEncoder {
     fn load(weights: &Weights<'_>, sizes: &MpNetSizes) -> Result<Self> {
-        let table = weights.child("relative_attention_bias");
+        let (table, bert) = (weights.child("relative_attention_bias"), &sizes.bert);
+        let layer = |layer: &Weights<'_>| {
+            let attention = MpNetAttention::load(&layer.child("attention"), bert)?;
+            Layer::load(layer, bert, ["MPNetLayer", "MPNetIntermediate", "MPNetOutput"], attention)
+        };
         Ok(Self {
             label: weights.label("MPNetEncoder", Level::Module),
-            layers: weights.list("layer", sizes.bert.layers, |layer| MpNetLayer::load(layer, &sizes.bert))?,
-            relative_attention_bias: Embedding::load(&table, sizes.buckets, sizes.bert.heads)?,
+            layers: weights.list("layer", bert.layers, layer)?,
+            relative_attention_bias: Embedding::load(&table, sizes.buckets, bert.heads)?,
         })
     }
 
@@ -227,32 +223,6 @@ impl Module for MpNetEncoder {
     }
 }
 
-struct MpNetLayer {
-    label: Label,
-    attention: MpNetAttention,
-    feed_forward: FeedForward,
-}
-
-impl MpNetLayer {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        Ok(Self {
-            label: weights.label("MPNetLayer", Level::Module),
-            attention: MpNetAttention::load(&weights.child("attention"), sizes)?,
-            feed_forward: FeedForward::load(weights, sizes, ["MPNetIntermediate", "MPNetOutput"])?,
-        })
-    }
-}
-
-impl Module for MpNetLayer {
-    type Input<'a> = Seen<'a>;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<Tensor> {
-        let attended = cx.call(&self.attention, seen)?;
-        self.feed_forward.run(cx, &attended)
-    }
-}
-
 struct MpNetAttention {
     label: Label,
     attn: MpNetSelfAttention,
@@ -284,25 +254,17 @@ impl Module for MpNetAttention {
 
 struct MpNetSelfAttention {
     label: Label,
-    q: Linear,
-    k: Linear,
-    v: Linear,
+    heads: SelfAttention,
     o: Linear,
-    heads: usize,
-    dropout: f64,
 }
 
 impl MpNetSelfAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
+        let &Sizes { hidden, heads, attention_dropout, .. } = sizes;
         Ok(Self {
             label: weights.label("MPNetSelfAttention", Level::Module),
-            q: linear("q")?,
-            k: linear("k")?,
-            v: linear("v")?,
-            o: linear("o")?,
-            heads: sizes.heads,
-            dropout: sizes.attention_dropout,
+            heads: SelfAttention::load(weights, ["q", "k", "v"], hidden, heads, attention_dropout)?,
+            o: Linear::load(&weights.child("o"), hidden, hidden)?,
         })
     }
 }
@@ -312,12 +274,8 @@ impl Module for MpNetSelfAttention {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, (mask, bias)): Seen<'_>) -> Result<Tensor> {
-        let heads = heads::project(cx, [&self.q, &self.k, &self.v], hidden, self.heads)?;
-        let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let (bias, padding, dropout) = (Some(bias), Padding::Added(mask), self.dropout);
-        let how = Attention { scaling, bias, padding, dropout, ..Attention::PLAIN };
-        let context = cx.attention(&heads, how)?;
-        let context = heads::merge(cx, &context)?;
+        let how = Attention { bias: Some(bias), padding: Padding::Added(mask), ..Attention::PLAIN };
+        let context = self.heads.run(cx, hidden, Scaling::Scores, how)?;
         cx.call(&self.o, &context)
     }
 }

@@ -11,7 +11,7 @@ use super::{
     bert::{BertPooler, MlmClasses, MlmSizes, OnlyMlmHead},
     decoder::rotary::{Gives, Rotary, RotaryDefaults, RotaryEmbedding},
     heads,
-    task_head::{HeadClasses, OverPooled, Trunk, WithHead},
+    task_head::{HeadClasses, OverPooled, WithHead, trunk},
 };
 use crate::{
     Activation, Angles, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
@@ -19,6 +19,7 @@ use crate::{
 };
 
 labelled!(NomicBertModel, NomicBertEmbeddings, NomicBertLayer, NomicBertAttention, NomicBertMlp);
+trunk!(NomicBertModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
 pub(super) struct NomicBert;
@@ -26,10 +27,6 @@ pub(super) struct NomicBert;
 impl Architecture for NomicBert {
     fn model_type(&self) -> &'static str {
         "nomic_bert"
-    }
-
-    fn checkpoint_prefix(&self) -> &'static str {
-        TRUNK
     }
 
     fn longest_sequence(&self, config: &Config) -> Result<usize> {
@@ -57,10 +54,12 @@ impl Architecture for NomicBert {
 }
 
 const MODEL: &str = "NomicBertModel";
-const TRUNK: &str = "nomic_bert";
 
-const HEADS: HeadClasses =
-    HeadClasses { trunk: TRUNK, lm: "NomicBertForMaskedLM", classification: "NomicBertForSequenceClassification" };
+const HEADS: HeadClasses = HeadClasses {
+    trunk: "nomic_bert",
+    lm: "NomicBertForMaskedLM",
+    classification: "NomicBertForSequenceClassification",
+};
 
 const MLM_CLASSES: MlmClasses = MlmClasses {
     head: "NomicBertOnlyMLMHead",
@@ -146,12 +145,6 @@ impl NomicBertModel {
             layers: weights.list("layers", sizes.layers, |layer| NomicBertLayer::load(layer, sizes))?,
             format: weights.activations(),
         })
-    }
-}
-
-impl Trunk for NomicBertModel {
-    fn tokens(&self) -> &Embedding {
-        &self.embeddings.word_embeddings
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     causal::{self, CausalMasks, Seen},
     gpt2::{GptAttention, Mlp, Sizes},
     heads,
-    task_head::{HeadClasses, Trunk, WithHead},
+    task_head::{HeadClasses, WithHead, trunk},
 };
 use crate::{
     Activation, Architecture, Batch, CacheShape, Config, Cx, Embedding, KeyValue, Label, LayerNorm, Model, ModelOutput,
@@ -14,6 +14,7 @@ use crate::{
 };
 
 labelled!(OpenAiGptModel, Block);
+trunk!(OpenAiGptModel: tokens_embed);
 
 /// The entry in the registry.
 pub(super) struct OpenAiGpt;
@@ -98,12 +99,6 @@ impl Module for OpenAiGptModel {
         let masks = CausalMasks { causal: heads::causal_mask(batch, self.activations)?, padding };
         let (hidden, cache) = causal::through(cx, &self.blocks, hidden, &masks, batch)?;
         Ok(ModelOutput { cache, ..hidden.into() })
-    }
-}
-
-impl Trunk for OpenAiGptModel {
-    fn tokens(&self) -> &Embedding {
-        &self.tokens_embed
     }
 }
 

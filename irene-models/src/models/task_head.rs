@@ -15,6 +15,18 @@ pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutp
     fn tokens(&self) -> &Embedding;
 }
 
+/// Makes a model a [`Trunk`], by the place of its table of tokens.
+macro_rules! trunk {
+    ($model:ident: $($field:ident).+) => {
+        impl $crate::models::task_head::Trunk for $model {
+            fn tokens(&self) -> &$crate::Embedding {
+                &self.$($field).+
+            }
+        }
+    };
+}
+pub(super) use trunk;
+
 /// Layers that compute logits from a trunk's output. One module over all hidden states is such layers by itself.
 pub(super) trait HeadLayers: Send + Sync {
     /// Runs them on the trunk's output for a batch; each is a child of the whole model.

@@ -22,8 +22,11 @@ pub trait Architecture: Sync {
     /// The config's `model_type`.
     fn model_type(&self) -> &'static str;
 
-    /// The prefix that some public checkpoints put before the keys of the model's own parameters (`bert`).
-    fn checkpoint_prefix(&self) -> &'static str;
+    /// The prefix that some public checkpoints put before the keys of the model's own parameters (`bert`); the `model_type`, unless it
+    /// says otherwise.
+    fn checkpoint_prefix(&self) -> &'static str {
+        self.model_type()
+    }
 
     /// Tokens in the vocabulary.
     ///

@@ -141,7 +141,7 @@ fn one_token(cx: &mut Cx<'_>, hidden: &Tensor, batch: &Batch, end: End) -> Resul
         End::First => first_token(row),
         End::Last => row.iter().rposition(|&token| token != 0).unwrap_or(0),
     };
-    let places = match rows_of_mask(batch)? {
+    let places = match batch.rows_of_mask()? {
         Some(rows) => batch.buffer([batch.sequences()], Format::I64, |_, sequence| place(&rows[sequence]) as i64)?,
         None => batch.buffer([batch.sequences()], Format::I64, |_, _| 0)?,
     };
@@ -162,7 +162,7 @@ fn first_token(row: &[i64]) -> usize {
 /// Weights that count a sequence's tokens, (batch, tokens): 1, 2 ..., and 0 for padding.
 fn by_position(batch: &Batch) -> Result<Tensor> {
     let (sequences, tokens) = (batch.sequences(), batch.new_tokens());
-    let rows = rows_of_mask(batch)?;
+    let rows = batch.rows_of_mask()?;
     let weight = |sequence: usize, place: usize| match &rows {
         Some(rows) => {
             let row = &rows[sequence];
@@ -172,14 +172,4 @@ fn by_position(batch: &Batch) -> Result<Tensor> {
         None => place as i64 + 1,
     };
     batch.buffer([sequences, tokens], Format::I64, weight)
-}
-
-/// The mask's rows, if there is a mask with numbers.
-#[cfg_attr(not(feature = "candle"), allow(unused_variables, clippy::unnecessary_wraps))]
-fn rows_of_mask(batch: &Batch) -> Result<Option<Vec<Vec<i64>>>> {
-    #[cfg(feature = "candle")]
-    if let Some(mask) = batch.attention_mask.as_ref().and_then(Tensor::candle) {
-        return Ok(Some(mask.to_vec2::<i64>()?));
-    }
-    Ok(None)
 }

@@ -1,6 +1,7 @@
 //! One tensor in two forms: a shape to be followed, or candle's tensor to be run.
 
 mod affine;
+mod kinds;
 mod layout;
 mod picking;
 mod raw;
@@ -9,8 +10,8 @@ mod value;
 
 pub(crate) use affine::Weight;
 use irene_tree::{Format, Operand, Role, Shape};
+pub(crate) use kinds::{Binary, Scalar, Then, Transform, Unary};
 pub use layout::Layout;
-pub(crate) use raw::{Binary, Scalar, Then, Transform, Unary};
 pub(crate) use value::Value;
 
 #[cfg(feature = "candle")]

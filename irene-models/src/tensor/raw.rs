@@ -3,172 +3,21 @@
 // Numbers that decide results and not shapes are for candle alone.
 #![cfg_attr(not(feature = "candle"), allow(unused_variables))]
 
-use irene_tree::{Format, OpKind, Shape};
+use irene_tree::{Format, Shape};
 
-use super::{Form, Tensor, layout};
+use super::{Binary, Form, Scalar, Tensor, Transform, Unary, layout};
 #[cfg(feature = "candle")]
 use crate::candle::{autograd, convolution, operations, transforms};
 use crate::{Angles, Attention, Pairing, Result};
 
-/// Operations of one tensor, element by element or along the last dimension.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Unary {
-    Softmax,
-    Tanh,
-    /// The erf form.
-    Gelu,
-    /// The tanh form in one operation.
-    GeluTanh,
-    Relu,
-    Silu,
-    Sigmoid,
-    Erf,
-    Neg,
-    Cos,
-    Sin,
-    /// Over the last dimension, which becomes 1.
-    Sum,
-    Pow(f64),
-    /// Between two numbers.
-    Clamp(f64, f64),
-    NotEqual(i64),
-    CumSum,
-    Cast(Format),
-    Copy,
-}
-
-impl Unary {
-    pub(crate) fn kind(self) -> OpKind {
-        match self {
-            Self::Softmax => OpKind::Softmax,
-            Self::Tanh => OpKind::Tanh,
-            Self::Gelu | Self::GeluTanh => OpKind::Gelu,
-            Self::Relu => OpKind::Relu,
-            Self::Silu => OpKind::Silu,
-            Self::Sigmoid => OpKind::Sigmoid,
-            Self::Erf => OpKind::Erf,
-            Self::Neg => OpKind::Neg,
-            Self::Cos => OpKind::Cos,
-            Self::Sin => OpKind::Sin,
-            Self::Sum => OpKind::Sum,
-            Self::Pow(_) => OpKind::Pow,
-            Self::Clamp(..) => OpKind::Clamp,
-            Self::NotEqual(_) => OpKind::Compare,
-            Self::CumSum => OpKind::CumSum,
-            Self::Cast(_) => OpKind::Cast,
-            Self::Copy => OpKind::Copy,
-        }
-    }
-
-    /// The operation on a gate, times another tensor.
-    pub(crate) fn gated(self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-        #[cfg(feature = "candle")]
-        if let (Form::Candle(gate), Form::Candle(up)) = (&gate.form, &up.form)
-            && let Some(gated) = operations::gated(self, gate, up)
-        {
-            return Ok(Form::Candle(gated?).into());
-        }
-        gate.unary(self)?.binary(Binary::Mul, up)
-    }
-
-    fn shape(self, mut of: Shape) -> Shape {
-        if let (Self::Sum, Some(last)) = (self, of.dims_mut().last_mut()) {
-            *last = 1;
-        }
-        of
-    }
-
-    fn format(self, of: Format) -> Format {
-        match self {
-            Self::Cast(to) => to,
-            Self::NotEqual(_) => Format::U8,
-            _ => of,
-        }
-    }
-}
-
-/// The activation after a linear layer's bias, in the same pass where kernels are fused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
-    Nothing,
-    /// The erf form.
-    Gelu,
-    /// The tanh form.
-    GeluNew,
-    Relu,
-}
-
-/// Operations of two tensors, stretched to a common shape.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Binary {
-    Add,
-    Sub,
-    Mul,
-    Div,
-}
-
-impl Binary {
-    pub(crate) fn kind(self) -> OpKind {
-        match self {
-            Self::Add => OpKind::Add,
-            Self::Sub => OpKind::Sub,
-            Self::Mul => OpKind::Mul,
-            Self::Div => OpKind::Div,
-        }
-    }
-}
-
-/// A transform of the last two of three dimensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transform {
-    /// The real part of the discrete Fourier transform.
-    Fourier,
-    /// The discrete cosine transform, DCT-II.
-    Cosine,
-}
-
-/// Operations of a tensor and a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Scalar {
-    Add(f64),
-    /// The number minus the tensor.
-    Rsub(f64),
-    Mul(f64),
-    Div(f64),
-}
-
-impl Scalar {
-    pub(crate) fn kind(self) -> OpKind {
-        match self {
-            Self::Add(_) => OpKind::Add,
-            Self::Rsub(_) => OpKind::Rsub,
-            Self::Mul(_) => OpKind::Mul,
-            Self::Div(_) => OpKind::Div,
-        }
-    }
-}
-
-impl Scalar {
-    /// The factor and the term that make it x · factor + term.
-    #[cfg(feature = "candle")]
-    pub(crate) fn as_affine(self) -> (f64, f64) {
-        match self {
-            Self::Add(value) => (1.0, value),
-            Self::Rsub(value) => (-1.0, value),
-            Self::Mul(value) => (value, 0.0),
-            Self::Div(value) => (1.0 / value, 0.0),
-        }
-    }
-}
-
 /// Follows the operation by shape, or runs it on candle if every operand is candle's.
 macro_rules! in_form {
-    ([$($tensor:ident),+] $shape:expr, $format:expr, candle: $run:expr) => {
-        match ($(&$tensor.form),+,) {
+    ($this:ident as $x:ident $(, $other:ident)*; $shape:expr, $format:expr, candle: $run:expr) => {
+        match (&$this.form, $(&$other.form),*) {
             #[cfg(feature = "candle")]
-            ($(Form::Candle($tensor)),+,) => Ok(Form::Candle($run).into()),
+            (Form::Candle($x), $(Form::Candle($other)),*) => Ok(Form::Candle($run).into()),
             #[cfg(feature = "candle")]
-            _ if [$($tensor),+].iter().any(|tensor| tensor.is_in_blocks()) => Err(in_blocks()),
+            _ if [$this $(, $other)*].iter().any(|tensor| tensor.is_in_blocks()) => Err(in_blocks()),
             _ => Ok(Tensor::of_shape($shape, $format)),
         }
     };
@@ -195,64 +44,67 @@ fn in_blocks() -> crate::Error {
     layout::mismatch("quantised weight", "only products and look-ups take it".into())
 }
 
+impl Unary {
+    /// The operation on a gate, times another tensor.
+    pub(crate) fn gated(self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+        #[cfg(feature = "candle")]
+        if let (Form::Candle(gate), Form::Candle(up)) = (&gate.form, &up.form)
+            && let Some(gated) = operations::gated(self, gate, up)
+        {
+            return Ok(Form::Candle(gated?).into());
+        }
+        gate.unary(self)?.binary(Binary::Mul, up)
+    }
+}
+
 impl Tensor {
     pub(crate) fn unary(&self, op: Unary) -> Result<Self> {
-        let x = self;
-        in_form!([x] op.shape(self.shape()), op.format(self.format()), candle: operations::unary(x, op)?)
+        in_form!(self as x; op.shape(self.shape()), op.format(self.format()), candle: operations::unary(x, op)?)
     }
 
     /// Numbers set to zero with this probability, the others scaled up by as much.
     pub(crate) fn dropped(&self, probability: f64) -> Result<Self> {
-        let x = self;
-        in_form!([x] self.shape(), self.format(), candle: autograd::dropped(x, probability)?)
+        in_form!(self as x; self.shape(), self.format(), candle: autograd::dropped(x, probability)?)
     }
 
-    pub(crate) fn binary(&self, op: Binary, other: &Self) -> Result<Self> {
-        let (x, y) = (self, other);
-        in_form!([x, y]
-            layout::broadcast(op.kind().name(), self.shape(), other.shape())?, self.format(),
+    pub(crate) fn binary(&self, op: Binary, y: &Self) -> Result<Self> {
+        in_form!(self as x, y;
+            layout::broadcast(op.kind().name(), self.shape(), y.shape())?, self.format(),
             candle: operations::binary(x, op, y)?)
     }
 
     pub(crate) fn scalar(&self, op: Scalar) -> Result<Self> {
-        let x = self;
-        in_form!([x] self.shape(), self.format(), candle: operations::scalar(x, op)?)
+        in_form!(self as x; self.shape(), self.format(), candle: operations::scalar(x, op)?)
     }
 
-    pub(crate) fn matmul(&self, other: &Self) -> Result<Self> {
-        let (x, y) = (self, other);
-        in_form!([x, y] layout::product(self.shape(), other.shape())?, self.format(), candle: operations::matmul(x, y)?)
+    pub(crate) fn matmul(&self, y: &Self) -> Result<Self> {
+        in_form!(self as x, y; layout::product(self.shape(), y.shape())?, self.format(), candle: operations::matmul(x, y)?)
     }
 
     /// The product with one matrix (n, p).
     pub(crate) fn matmul_matrix(&self, matrix: &Self) -> Result<Self> {
-        let (x, y) = (self, matrix);
-        in_form!([x, y]
+        in_form!(self as x, matrix;
             layout::mapped("matmul", self.shape(), matrix.dim(0), matrix.dim(1))?, self.format(),
-            candle: operations::matmul_matrix(x, y)?)
+            candle: operations::matmul_matrix(x, matrix)?)
     }
 
     pub(crate) fn transform(&self, transform: Transform) -> Result<Self> {
-        let x = self;
-        in_form!([x] self.shape(), self.format(), candle: transforms::transform(x, transform)?)
+        in_form!(self as x; self.shape(), self.format(), candle: transforms::transform(x, transform)?)
     }
 
     /// A convolution of each channel of (batch, channels, sequence) with a kernel of its own: weight (channels, 1, kernel).
     pub(crate) fn depthwise(&self, weight: &Self) -> Result<Self> {
-        let x = self;
-        in_form!([x, weight] self.shape(), self.format(), candle: convolution::depthwise(x, weight)?)
+        in_form!(self as x, weight; self.shape(), self.format(), candle: convolution::depthwise(x, weight)?)
     }
 
     /// A convolution of (batch, channels, sequence) in groups of channels: weight (channels, channels in a group, kernel).
     pub(crate) fn convolved(&self, weight: &Self) -> Result<Self> {
-        let x = self;
-        in_form!([x, weight] self.shape(), self.format(), candle: convolution::grouped(x, weight)?)
+        in_form!(self as x, weight; self.shape(), self.format(), candle: convolution::grouped(x, weight)?)
     }
 
     /// A convolution of (batch, channels, sequence) that mixes channels at each place: weight (outputs, channels, 1).
     pub(crate) fn pointwise(&self, weight: &Self) -> Result<Self> {
-        let x = self;
-        in_form!([x, weight] {
+        in_form!(self as x, weight; {
             let mut shape = self.shape();
             match shape.dims_mut() {
                 [_, channels, _] if *channels == weight.dim(1) => *channels = weight.dim(0),
@@ -263,8 +115,7 @@ impl Tensor {
     }
 
     pub(crate) fn unfold(&self, kernel: usize) -> Result<Self> {
-        let x = self;
-        in_form!([x] {
+        in_form!(self as x; {
             let mut shape = self.shape();
             match shape.dims_mut() {
                 [_, channels, _] => *channels = channels.saturating_mul(kernel),
@@ -275,8 +126,7 @@ impl Tensor {
     }
 
     pub(crate) fn zeros(&self, shape: Shape) -> Result<Self> {
-        let x = self;
-        in_form!([x] shape, self.format(), candle: operations::zeros(x, shape.dims())?)
+        in_form!(self as x; shape, self.format(), candle: operations::zeros(x, shape.dims())?)
     }
 
     /// Tensors of one shape beside each other along a new dimension.
@@ -299,15 +149,13 @@ impl Tensor {
 
     /// `self` where the mask is not zero, the number elsewhere; the mask stretches.
     pub(crate) fn where_mask(&self, mask: &Self, otherwise: f64) -> Result<Self> {
-        let x = self;
-        in_form!([x, mask]
+        in_form!(self as x, mask;
             layout::broadcast("where", self.shape(), mask.shape())?, self.format(),
             candle: operations::where_mask(x, mask, otherwise)?)
     }
 
     pub(crate) fn layer_norm(&self, weight: &Self, bias: &Self, eps: f64) -> Result<Self> {
-        let x = self;
-        in_form!([x, weight, bias]
+        in_form!(self as x, weight, bias;
             layout::mapped("layer_norm", self.shape(), weight.dim(0), weight.dim(0))?, self.format(),
             candle: operations::layer_norm(x, weight, bias, eps)?)
     }
@@ -346,8 +194,7 @@ impl Tensor {
 
     /// Each head of (batch, heads, tokens, width) this many times after itself, contiguous.
     pub(crate) fn repeated_heads(&self, times: usize) -> Result<Self> {
-        let x = self;
-        in_form!([x] {
+        in_form!(self as x; {
             let mut shape = self.shape();
             match shape.dims_mut() {
                 [_, heads, _, _] => *heads = heads.saturating_mul(times),
@@ -360,8 +207,7 @@ impl Tensor {
     /// Beside scores (.., query, key): 1 where the query sees the key, (1, 1, query, key).
     pub(crate) fn seen_places(&self, is_causal: bool, window: Option<usize>) -> Result<Self> {
         let (queries, keys) = (self.dim(2), self.dim(3));
-        let scores = self;
-        in_form!([scores] [1, 1, queries, keys], Format::U8, candle: {
+        in_form!(self as scores; [1, 1, queries, keys], Format::U8, candle: {
             let first = keys.saturating_sub(queries);
             let window = window.unwrap_or(usize::MAX);
             let sees = |query: usize, key: usize| (!is_causal || key <= query) && key.abs_diff(query) < window;
@@ -374,8 +220,8 @@ impl Tensor {
 
     /// The first numbers of each head rotated by their angles, contiguous.
     pub(crate) fn rotated(&self, angles: &Angles, pairing: Pairing) -> Result<Self> {
-        let (x, cos, sin) = (self, &angles.cos, &angles.sin);
-        in_form!([x, cos, sin] {
+        let Angles { cos, sin } = angles;
+        in_form!(self as x, cos, sin; {
             let (width, rotated) = (self.dim(3), cos.dim(3));
             if rotated > width || self.dim(2) != cos.dim(2) {
                 return Err(layout::mismatch("rotary", format!("{} by angles {}", self.shape(), cos.shape())));
@@ -386,8 +232,7 @@ impl Tensor {
 
     /// The root mean square norm over the last dimension.
     pub(crate) fn rms_norm(&self, weight: &Self, eps: f64) -> Result<Self> {
-        let x = self;
-        in_form!([x, weight]
+        in_form!(self as x, weight;
             layout::mapped("rms_norm", self.shape(), weight.dim(0), weight.dim(0))?, self.format(),
             candle: operations::rms_norm(x, weight, eps)?)
     }
@@ -409,20 +254,18 @@ impl Tensor {
     }
 
     /// This tensor with another behind it along a dimension, contiguous.
-    pub(crate) fn concat(&self, other: &Self, dim: usize) -> Result<Self> {
-        let (x, y) = (self, other);
-        in_form!([x, y] layout::beside(self.shape(), other.shape(), dim)?, self.format(), candle: operations::concat(x, y, dim)?)
+    pub(crate) fn concat(&self, y: &Self, dim: usize) -> Result<Self> {
+        in_form!(self as x, y; layout::beside(self.shape(), y.shape(), dim)?, self.format(), candle: operations::concat(x, y, dim)?)
     }
 
     /// The rows of a table (`self`) at these ids, as numbers of this format where the table is followed by its shape.
     pub(crate) fn rows(&self, ids: &Self, format: Format) -> Result<Self> {
-        let table = self;
         #[cfg(feature = "candle")]
-        if let (Form::Blocks(table, _), Form::Candle(ids)) = (&table.form, &ids.form) {
+        if let (Form::Blocks(table, _), Form::Candle(ids)) = (&self.form, &ids.form) {
             let dtype = operations::candle_dtype(format).unwrap_or(candle_core::DType::F32);
             return Ok(Form::Candle(table.rows(ids, dtype)?).into());
         }
-        in_form!([table, ids] {
+        in_form!(self as table, ids; {
             let (outer, width) = (ids.shape(), self.dim(1));
             let dims = [outer.dims(), &[width]].concat();
             Shape::new(&dims).ok_or_else(|| layout::mismatch("embedding", format!("ids of shape {outer}")))?

@@ -8,6 +8,7 @@ mod attention;
 mod cache;
 mod collectives;
 mod cx;
+mod elementwise;
 mod fusion;
 mod latent;
 mod launches;

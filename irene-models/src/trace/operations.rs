@@ -129,131 +129,6 @@ impl Cx<'_> {
         self.traced(OpKind::Fill, &[], || beside.zeros(shape))
     }
 
-    /// Softmax over the last dimension.
-    #[inline]
-    pub fn softmax(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Softmax)
-    }
-
-    /// GELU with the error function: x · Φ(x).
-    #[inline]
-    pub fn gelu(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Gelu)
-    }
-
-    /// GELU by the tanh formula, operation by operation as GPT-2 runs it: 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))).
-    pub fn gelu_new(&mut self, x: &Tensor) -> Result<Tensor> {
-        let cube = self.unary(x, Unary::Pow(3.0))?;
-        let scaled = self.mul_scalar(&cube, 0.044715)?;
-        let sum = self.add(x, &scaled)?;
-        let inner = self.mul_scalar(&sum, (2.0 / std::f64::consts::PI).sqrt())?;
-        let tanh = self.tanh(&inner)?;
-        let gate = self.add_scalar(&tanh, 1.0)?;
-        let half = self.mul_scalar(x, 0.5)?;
-        self.mul(&half, &gate)
-    }
-
-    /// The same formula in one operation, as PyTorch's own kernel has it.
-    #[inline]
-    pub fn gelu_tanh(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::GeluTanh)
-    }
-
-    /// The same formula in another order: 0.5 x (1 + tanh(√(2/π) x (1 + 0.044715 x x))).
-    pub fn gelu_fast(&mut self, x: &Tensor) -> Result<Tensor> {
-        let half = self.mul_scalar(x, 0.5)?;
-        let scaled = self.mul_scalar(x, 0.797_884_560_8)?;
-        let small = self.mul_scalar(x, 0.044715)?;
-        let square = self.mul(&small, x)?;
-        let sum = self.add_scalar(&square, 1.0)?;
-        let inner = self.mul(&scaled, &sum)?;
-        let tanh = self.tanh(&inner)?;
-        let gate = self.add_scalar(&tanh, 1.0)?;
-        self.mul(&half, &gate)
-    }
-
-    /// GELU with the error function, operation by operation: 0.5 x (1 + erf(x / √2)).
-    pub fn gelu_python(&mut self, x: &Tensor) -> Result<Tensor> {
-        let half = self.mul_scalar(x, 0.5)?;
-        let inner = self.div_scalar(x, std::f64::consts::SQRT_2)?;
-        let erf = self.unary(&inner, Unary::Erf)?;
-        let gate = self.add_scalar(&erf, 1.0)?;
-        self.mul(&half, &gate)
-    }
-
-    /// x · sigmoid(1.702 x), which is close to GELU.
-    pub fn quick_gelu(&mut self, x: &Tensor) -> Result<Tensor> {
-        let scaled = self.mul_scalar(x, 1.702)?;
-        let gate = self.sigmoid(&scaled)?;
-        self.mul(x, &gate)
-    }
-
-    /// Hyperbolic tangent.
-    #[inline]
-    pub fn tanh(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Tanh)
-    }
-
-    /// max(x, 0).
-    #[inline]
-    pub fn relu(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Relu)
-    }
-
-    /// x · sigmoid(x), which older configs call swish.
-    #[inline]
-    pub fn silu(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Silu)
-    }
-
-    /// 1 / (1 + e⁻ˣ).
-    #[inline]
-    pub fn sigmoid(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Sigmoid)
-    }
-
-    /// -x.
-    #[inline]
-    pub fn neg(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Neg)
-    }
-
-    /// cos x.
-    #[inline]
-    pub fn cos(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Cos)
-    }
-
-    /// sin x.
-    #[inline]
-    pub fn sin(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Sin)
-    }
-
-    /// The sum over the last dimension, which becomes 1.
-    #[inline]
-    pub fn sum(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::Sum)
-    }
-
-    /// 1 where x differs from the number, 0 elsewhere.
-    #[inline]
-    pub fn not_equal(&mut self, x: &Tensor, number: i64) -> Result<Tensor> {
-        self.unary(x, Unary::NotEqual(number))
-    }
-
-    /// Running sum along the last dimension.
-    #[inline]
-    pub fn cumsum(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.unary(x, Unary::CumSum)
-    }
-
-    /// The same numbers in another element type.
-    #[inline]
-    pub fn cast(&mut self, x: &Tensor, dtype: Format) -> Result<Tensor> {
-        self.unary(x, Unary::Cast(dtype))
-    }
-
     /// The same elements without gaps: a copy if there are any, nothing otherwise.
     #[inline]
     pub fn contiguous(&mut self, x: &Tensor) -> Result<Tensor> {
@@ -378,7 +253,7 @@ impl Cx<'_> {
     }
 
     #[inline]
-    fn unary(&mut self, x: &Tensor, op: Unary) -> Result<Tensor> {
+    pub(super) fn unary(&mut self, x: &Tensor, op: Unary) -> Result<Tensor> {
         self.traced(op.kind(), &[x], || x.unary(op))
     }
 

@@ -116,32 +116,29 @@ impl Case {
     fn run(&self, dtype: DType) -> [Vec<f32>; 2] {
         let (batch, queries, keys) = (self.batch, self.queries, self.keys());
         let device = &Device::Cpu;
-        let heads = self.heads().map(|x| tensor(x.to_dtype(dtype).unwrap()));
+        let of = |x: Candle| tensor(x.to_dtype(dtype).unwrap());
+        let heads = self.heads().map(of);
         let mut seed = self.seed ^ 1;
         let count = self.groups * self.share;
         let bias = self.bias.map(|[by_batch, by_head, by_query]| {
             let dim = |is_whole: bool, size: usize| if is_whole { size } else { 1 };
-            tensor(
-                numbers(&mut seed, &[dim(by_batch, batch), dim(by_head, count), dim(by_query, queries), keys])
-                    .to_dtype(dtype)
-                    .unwrap(),
-            )
+            of(numbers(&mut seed, &[dim(by_batch, batch), dim(by_head, count), dim(by_query, queries), keys]))
         });
-        let sinks = self.has_sinks.then(|| tensor(numbers(&mut seed, &[count]).to_dtype(dtype).unwrap()));
+        let sinks = self.has_sinks.then(|| of(numbers(&mut seed, &[count])));
         let mask = self.mask();
-        let as_mask = tensor(Candle::from_vec(mask.clone(), (batch, keys), device).unwrap());
         let lowest = heads[0].format().lowest() as f32;
         let added: Vec<f32> = mask.iter().map(|&is_token| if is_token == 1 { 0.0 } else { lowest }).collect();
-        let added = tensor(Candle::from_vec(added, (batch, 1, 1, keys), device).unwrap().to_dtype(dtype).unwrap());
+        let as_mask = tensor(Candle::from_vec(mask, (batch, keys), device).unwrap());
+        let added = of(Candle::from_vec(added, (batch, 1, 1, keys), device).unwrap());
         let padding = match self.padding {
             0 => Padding::None,
             1 => Padding::Masked(&as_mask),
             _ => Padding::Added(&added),
         };
         let places = (0..queries).flat_map(|query| (0..keys).map(move |key| (query, key)));
-        let earlier: Vec<u8> = places.clone().map(|(query, key)| u8::from(key <= query + self.past)).collect();
+        let earlier: Vec<u8> = places.map(|(query, key)| u8::from(key <= query + self.past)).collect();
         let earlier = Candle::from_vec(earlier, (1, 1, queries, keys), device).unwrap();
-        let earlier = tensor(if self.causal == 1 { earlier.to_dtype(dtype).unwrap() } else { earlier });
+        let earlier = if self.causal == 1 { of(earlier) } else { tensor(earlier) };
         let how = Attention {
             scaling: Scaling::Scores((self.widths[0] as f64).sqrt()),
             causal: match self.causal {
@@ -158,22 +155,26 @@ impl Case {
             wide_softmax: true,
             dropout: 0.0,
         };
-        // Where kernels are eager, numbers hide what a query does not see.
-        let hidden: Vec<f32> = (0..batch)
-            .flat_map(|entry| places.clone().map(move |(query, key)| (entry, query, key)))
-            .map(|(entry, query, key)| {
-                let is_padding = self.padding > 0 && mask[entry * keys + key] == 0;
-                if is_padding || self.causal >= 2 && !self.sees(query, key) { lowest } else { 0.0 }
-            })
-            .collect();
-        let hidden =
-            tensor(Candle::from_vec(hidden, (batch, 1, queries, keys), device).unwrap().to_dtype(dtype).unwrap());
+        let hidden = of(Candle::from_vec(self.hidden(lowest), (batch, 1, queries, keys), device).unwrap());
         let eager = Attention { padding: Padding::Added(&hidden), ..how };
         [(Kernels::Fused, how), (Kernels::Eager, eager)].map(|(kernels, how)| {
             let context = Cx::silent().with_kernels(kernels).attention(&heads, how).unwrap();
             let context = context.candle().unwrap().to_dtype(DType::F32).unwrap();
             context.flatten_all().unwrap().to_vec1().unwrap()
         })
+    }
+
+    /// Where kernels are eager, numbers hide what a query does not see, (batch, 1, query, key).
+    fn hidden(&self, lowest: f32) -> Vec<f32> {
+        let (mask, keys) = (self.mask(), self.keys());
+        let hidden = |entry: usize, query: usize, key: usize| {
+            let is_padding = self.padding > 0 && mask[entry * keys + key] == 0;
+            if is_padding || self.causal >= 2 && !self.sees(query, key) { lowest } else { 0.0 }
+        };
+        let rows = (0..self.batch).flat_map(|entry| (0..self.queries).map(move |query| (entry, query)));
+        rows.flat_map(|(entry, query)| (0..keys).map(move |key| (entry, query, key)))
+            .map(|(entry, query, key)| hidden(entry, query, key))
+            .collect()
     }
 
     /// Whether a query sees a token at all, (batch, heads, query).

@@ -70,11 +70,16 @@ fn every_name_and_id_finds_its_model() {
 #[test]
 fn releases_have_the_shape_of_the_listed_model() {
     let is = |release: &str, name: &str, listed: &str| {
-        let spec = ModelSpec::builtin(release).unwrap_or_else(|| panic!("{release} is not built in"));
-        assert_eq!(spec.name(), name);
+        let spec = ModelSpec::find(release).unwrap();
+        assert_eq!((spec.name(), spec.is_builtin()), (name, true));
         assert_eq!(BuiltinModel::find(release).unwrap().name(), listed);
     };
     is("openai-community/gpt2-xl", "gpt2-xl", "gpt2-xl");
+    is("openai-community/openai-gpt", "openai-gpt", "openai-gpt");
+    is("google-bert/bert-base-uncased", "bert-base-uncased", "bert-base-uncased");
+    is("distilbert/distilbert-base-uncased", "distilbert-base-uncased", "distilbert-base-uncased");
+    is("FacebookAI/roberta-base", "roberta-base", "roberta-base");
+    is("distilbert/distilgpt2", "distilgpt2", "distilgpt2");
     is("meta-llama/Llama-3.1-70B-Instruct", "Llama-3.1-70B-Instruct", "Llama-3.1-70B");
     is("meta-llama/Llama-3.3-70B-Instruct", "Llama-3.3-70B-Instruct", "Llama-3.1-70B");
     is("Llama-2-7b", "Llama-2-7b-hf", "Llama-2-7b-hf");

@@ -1,37 +1,12 @@
 //! Chat templates against Jinja2 with transformers' settings, and where they are found; text from tokens as they come.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use irene_models::{ChatTemplate, Message, ModelFiles, TextEncoder};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// A folder of its own for each test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("irene-chat-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn template(&self) -> irene_models::Result<Option<ChatTemplate>> {
-        ChatTemplate::find(&ModelFiles::find(self.0.to_str().unwrap())?)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use crate::support::Folder;
 
 fn user(content: &str) -> [Message; 1] {
     [Message { role: "user".into(), content: content.into() }]
@@ -108,13 +83,14 @@ fn the_date_is_todays() {
 #[test]
 fn a_template_is_found_in_either_file() {
     let folder = Folder::new("places");
-    let prompt = || folder.template().unwrap().map(|template| template.prompt(&user("Hi")).unwrap());
+    let found = || ChatTemplate::find(&ModelFiles::find(&folder.place())?);
+    let prompt = || found().unwrap().map(|template| template.prompt(&user("Hi")).unwrap());
     assert_eq!(prompt(), None);
     folder.write("tokenizer_config.json", r#"{"bos_token": "<s>"}"#);
     assert_eq!(prompt(), None);
     let config = |template: Value| {
         let config = json!({"bos_token": {"content": "<s>", "lstrip": false}, "chat_template": template});
-        folder.write("tokenizer_config.json", &config.to_string());
+        folder.write("tokenizer_config.json", config.to_string())
     };
     config("{{ bos_token }}{{ messages[0].content }}".into());
     assert_eq!(prompt().unwrap(), "<s>Hi");
@@ -125,7 +101,7 @@ fn a_template_is_found_in_either_file() {
     folder.write("chat_template.jinja", "{{ bos_token }}of its own");
     assert_eq!(prompt().unwrap(), "<s>of its own");
     folder.write("tokenizer_config.json", "{");
-    assert!(folder.template().unwrap_err().to_string().contains("tokenizer_config.json: EOF"));
+    assert!(found().unwrap_err().to_string().contains("tokenizer_config.json: EOF"));
 }
 
 /// A tokenizer of these tokens, the first of which is special.
@@ -137,7 +113,7 @@ fn encoder(name: &str, vocabulary: &[String], decoder: Value) -> TextEncoder {
         "decoder": decoder, "truncation": null, "padding": null, "pre_tokenizer": null,
         "model": {"type": "BPE", "vocab": ids, "merges": []}});
     let folder = Folder::new(name);
-    TextEncoder::read(&folder.write("tokenizer.json", &tokenizer.to_string())).unwrap()
+    TextEncoder::read(folder.write("tokenizer.json", tokenizer.to_string()).as_ref()).unwrap()
 }
 
 /// The text of the tokens, piece by piece, and at last what was left.

@@ -1,20 +1,14 @@
 //! Fields that published configs leave out, put in another place, or have beside those that matter.
 
-use irene_models::{Config, ModelSpec, ModelTask, Run, TaskHead};
+use irene_models::{Config, ModelTask, Run, TaskHead};
 use irene_tree::{Format, Kernels, Precision, Quantity, Size};
 use serde_json::{Value, json};
 
-fn spec(config: &Value) -> irene_models::Result<ModelSpec> {
-    ModelSpec::from_config("mine", Config::from_json("config.json", config.to_string().as_bytes())?)
-}
+use crate::support::{refused, spec, taken};
 
 fn parameters(config: &Value) -> f64 {
-    let tree = spec(config).unwrap().trace(Run { head: TaskHead::Lm, ..Size::new(1, 1).into() }).unwrap();
+    let tree = spec(config).trace(Run { head: TaskHead::Lm, ..Size::new(1, 1).into() }).unwrap();
     tree.root().get(Quantity::NumParameters).unwrap()
-}
-
-fn refused(config: &Value) -> String {
-    spec(config).and_then(|spec| spec.trace(Size::new(1, 1))).unwrap_err().to_string()
 }
 
 /// A small config in Llama's manner, with these fields beside or in place of its own.
@@ -48,7 +42,7 @@ fn a_short_config_of_a_text_model_has_the_sizes_of_its_class() {
     for (config, published) in published {
         assert_eq!(parameters(config), published as f64, "{config}");
     }
-    let followed = spec(&of_4b).unwrap();
+    let followed = spec(&of_4b);
     assert_eq!(
         followed.notes(),
         [
@@ -58,7 +52,7 @@ fn a_short_config_of_a_text_model_has_the_sizes_of_its_class() {
     );
     assert_eq!(followed.longest_sequence().unwrap(), 131_072);
     // A whole config without a size is no model's.
-    let missing = refused(&json!({"model_type": "gemma3_text", "hidden_size": 2560, "num_hidden_layers": 34}));
+    let missing = refused(json!({"model_type": "gemma3_text", "hidden_size": 2560, "num_hidden_layers": 34}));
     assert!(missing.ends_with("is missing"), "{missing}");
 }
 
@@ -75,7 +69,7 @@ fn full_layers_of_gemma_4_have_the_heads_that_its_authors_or_transformers_wrote(
     let saved = gemma(json!({"per_layer_config": own, "hidden_size_per_layer_input": 0}));
     assert_eq!(parameters(&gemma(published)), parameters(&saved));
     // The factor of each layer is a buffer, which does not count.
-    assert_eq!(spec(&saved).unwrap().num_parameters(TaskHead::Lm).unwrap() as f64, parameters(&saved));
+    assert_eq!(spec(&saved).num_parameters(TaskHead::Lm).unwrap() as f64, parameters(&saved));
     let other = gemma(json!({"global_head_dim": 16, "hidden_size_per_layer_input": 0}));
     assert_ne!(parameters(&other), parameters(&saved));
     let own = json!({"0": {"head_dim": 4}, "1": {"head_dim": 16}});
@@ -84,7 +78,7 @@ fn full_layers_of_gemma_4_have_the_heads_that_its_authors_or_transformers_wrote(
         (json!({"num_kv_shared_layers": 2, "hidden_size_per_layer_input": 0}), "none of the kind of layer 0 is left"),
         (json!({}), "field `vocab_size_per_layer_input`: is 262144"),
     ] {
-        let refused = refused(&gemma(further));
+        let refused = refused(gemma(further));
         assert!(refused.contains(reason), "{refused}");
     }
 }
@@ -97,7 +91,7 @@ fn heads_of_keys_that_are_not_named_are_those_of_the_class() {
             Value::String(_) => drop(config.as_object_mut().unwrap().remove("num_key_value_heads")),
             heads => config["num_key_value_heads"] = heads,
         }
-        spec(&config).unwrap().cache_bytes(1, 100, Precision::of(Format::BF16)).unwrap().unwrap()
+        spec(config).cache_bytes(1, 100, Precision::of(Format::BF16)).unwrap().unwrap()
     };
     assert_eq!(bytes("missing".into()), bytes(8.into()));
     // Null says that there are as many as heads.
@@ -124,12 +118,12 @@ fn a_text_model_stands_in_other_fields_too_and_its_classes_do_not_matter() {
 
 #[test]
 fn what_is_not_followed_is_named_where_it_stands() {
-    let inside = refused(&json!({"model_type": "mistral3", "text_config": {"model_type": "ministral9"}}));
+    let inside = refused(json!({"model_type": "mistral3", "text_config": {"model_type": "ministral9"}}));
     assert!(
         inside.starts_with("config.json, field `text_config.model_type`: `ministral9` is not supported; there are "),
         "{inside}"
     );
-    let class = refused(&json!({"model_type": "kimi_k9", "architectures": ["DeepseekV3ForCausalLM"]}));
+    let class = refused(json!({"model_type": "kimi_k9", "architectures": ["DeepseekV3ForCausalLM"]}));
     assert!(class.contains(
         "field `model_type`: `kimi_k9` is not supported, but its class DeepseekV3ForCausalLM is one of deepseek_v3"
     ));
@@ -172,10 +166,10 @@ fn published_fields_that_say_what_the_code_does_are_taken() {
     ];
     for (model_type, fields) in published {
         let config = small(model_type, &fields);
-        assert!(spec(&config).and_then(|spec| spec.trace(Size::new(1, 2))).is_ok(), "{}", refused(&config));
+        assert!(taken(&config).and_then(|spec| spec.trace(Size::new(1, 2))).is_ok(), "{}", refused(&config));
     }
     let scaled = json!({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": 0.0}});
-    assert!(spec(&small("mistral", &scaled)).unwrap().trace(Size::new(1, 2)).is_ok());
+    assert!(spec(small("mistral", &scaled)).trace(Size::new(1, 2)).is_ok());
 }
 
 /// Transformers' code has them written in it.
@@ -263,7 +257,7 @@ fn layers_of_nemotron_have_letters_or_words() {
 fn every_field_that_is_refused_is_told_at_once() {
     let fields = json!({"use_bias": true, "sliding_window": 8, "use_qk_norm": true, "mup_attn_scale": 2.0});
     assert_eq!(
-        refused(&small("llama", &fields)),
+        refused(small("llama", &fields)),
         "config.json, field `sliding_window`: `8` is not supported here; field `use_bias`: is true, which is not supported here; field \
          `use_qk_norm`: `true` is unknown for llama, and so are `mup_attn_scale`; they may ask for another design; if they do not, leave \
          the fields out of a copy of the config"
@@ -283,12 +277,12 @@ fn infinities_of_python_are_as_null() {
 
 #[test]
 fn a_decoder_that_makes_vectors_has_no_head() {
-    let task = |fields: Value| spec(&small("qwen3", &fields)).unwrap().task();
+    let task = |fields: Value| spec(small("qwen3", &fields)).task();
     assert_eq!(task(json!({"architectures": ["Qwen3ForCausalLM"]})), ModelTask::Decoder);
     assert_eq!(task(json!({"architectures": ["Qwen3Model"]})), ModelTask::Embedder);
     assert_eq!(task(json!({"sentence_modules": ["lasttoken", "normalize"]})), ModelTask::Embedder);
     let run = Run { kernels: Kernels::Fused, ..Size::new(1, 8).into() };
-    let left_out = |fields: Value| spec(&small("qwen3", &fields)).unwrap().left_out_head(run).unwrap();
+    let left_out = |fields: Value| spec(small("qwen3", &fields)).left_out_head(run).unwrap();
     assert!(left_out(json!({})).is_some());
     assert_eq!(left_out(json!({"architectures": ["Qwen3Model"]})), None);
 }
@@ -298,7 +292,7 @@ fn a_decoder_that_makes_vectors_has_no_head() {
 fn an_embedding_model_whose_tokens_see_all_others_keeps_no_keys_and_values() {
     let run = Run { kernels: Kernels::Fused, ..Size::new(1, 64).into() };
     let pairs = |model_type: &str, fields: Value| {
-        let spec = spec(&small(model_type, &fields)).unwrap();
+        let spec = spec(small(model_type, &fields));
         let tree = spec.trace(run).unwrap();
         let attention = tree.nodes().iter().filter_map(|node| node.operation.as_deref());
         let pairs: Vec<u64> = attention.map(|operation| operation.pairs).filter(|pairs| *pairs > 0).collect();

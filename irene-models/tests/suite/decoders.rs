@@ -2,38 +2,14 @@
 //! sequences change no logits.
 
 use candle_core::{DType, Device, Tensor as Candle};
-use irene_models::{
-    Batch, Cache, Config, Cx, Model, ModelSpec, ParameterSpec, RandomWeights, Result, Run, TaskHead, Tensor,
-    TreeVisitor, WeightSource,
-};
-use irene_tree::{Kernels, Node, Operation, Precision, Quantity, Role, Shape, Size, Tree};
+use irene_models::{Batch, Cache, Cx, Model, ModelSpec, RandomWeights, Run, TaskHead, Tensor, TreeVisitor};
+use irene_tree::{Kernels, Node, Operation, Quantity, Role, Size, Tree};
 use proptest::{prelude::*, test_runner::RngSeed};
 
-/// Weights large enough that every part of a model shows in its logits.
-struct Weights(RandomWeights);
+use crate::support::{self, Large};
 
-impl WeightSource for Weights {
-    fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
-        let ParameterSpec { key, shape, .. } = *spec;
-        // A matrix draws random numbers; vectors would be zeros and ones.
-        let matrix: Vec<usize> = [&[1], shape.dims()].concat();
-        let wide = self.0.parameter(&ParameterSpec {
-            key: &format!("{key}."),
-            shape: Shape::new(&matrix).unwrap(),
-            ..*spec
-        })?;
-        let numbers = wide.candle().unwrap().reshape(shape.dims())?;
-        let is_norm = shape.rank() == 1 && key.ends_with("weight");
-        Tensor::from_candle(numbers.affine(10.0, if is_norm { 1.0 } else { 0.0 })?)
-    }
-
-    fn precision(&self) -> Precision {
-        self.0.precision()
-    }
-}
-
-fn weights(seed: u64, dtype: DType) -> Weights {
-    Weights(RandomWeights { seed, dtype, device: Device::Cpu })
+fn weights(seed: u64, dtype: DType) -> Large {
+    Large(RandomWeights { seed, dtype, device: Device::Cpu })
 }
 
 /// Rows of ids, each with this many places of padding before it.
@@ -105,7 +81,7 @@ fn kernels() -> impl Strategy<Value = Kernels> {
 }
 
 /// Shows the first node that differs, not two trees. A run counts the experts that it touches, which are expected by shape.
-fn same_tree(run: &Tree, followed: &Tree) -> std::result::Result<(), TestCaseError> {
+fn same_tree(run: &Tree, followed: &Tree) -> Result<(), TestCaseError> {
     let described = |node: &Node| {
         let operation = node.operation.as_deref().map(|operation| Operation { touched: 0, ..operation.clone() });
         format!("{} {} {operation:?}", node.scope(), node.instance_type())
@@ -121,7 +97,7 @@ fn same_tree(run: &Tree, followed: &Tree) -> std::result::Result<(), TestCaseErr
     Ok(())
 }
 
-fn logits_agree(spec: &ModelSpec, lengths: &[usize], seed: u64) -> std::result::Result<(), TestCaseError> {
+fn logits_agree(spec: &ModelSpec, lengths: &[usize], seed: u64) -> Result<(), TestCaseError> {
     let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
     let prompts = Prompts::of(lengths, seed);
     let len = prompts.len();
@@ -189,9 +165,8 @@ proptest! {
 
     #[test]
     fn sequences_longer_than_a_window_that_stands_for_chunks_are_followed_and_not_run(seed: u64, kernels in kernels()) {
-        let json = br#"{"model_type":"llama4_text","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,
-            "num_key_value_heads":2,"head_dim":8,"intermediate_size":8,"vocab_size":30,"num_local_experts":2,"attention_chunk_size":8}"#;
-        let spec = ModelSpec::from_config("m", Config::from_json("m", json).unwrap()).unwrap();
+        let spec = support::spec(r#"{"model_type":"llama4_text","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,
+            "num_key_value_heads":2,"head_dim":8,"intermediate_size":8,"vocab_size":30,"num_local_experts":2,"attention_chunk_size":8}"#);
         let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
         let run = |tokens: usize| {
             let batch = Prompts::of(&[tokens], seed).batch(0, tokens, Cache::default());
@@ -204,9 +179,8 @@ proptest! {
 
     #[test]
     fn states_are_followed_and_not_run(seed: u64, kernels in kernels()) {
-        let json = br#"{"model_type":"nemotron_h","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,
-            "num_key_value_heads":2,"head_dim":8,"intermediate_size":8,"vocab_size":30,"hybrid_override_pattern":"M","mamba_num_heads":4,"mamba_head_dim":4,"n_groups":2}"#;
-        let spec = ModelSpec::from_config("m", Config::from_json("m", json).unwrap()).unwrap();
+        let spec = support::spec(r#"{"model_type":"nemotron_h","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,
+            "num_key_value_heads":2,"head_dim":8,"intermediate_size":8,"vocab_size":30,"hybrid_override_pattern":"M","mamba_num_heads":4,"mamba_head_dim":4,"n_groups":2}"#);
         let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
         let batch = Prompts::of(&[3], seed).batch(0, 3, Cache::default());
         let error = model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap_err().to_string();

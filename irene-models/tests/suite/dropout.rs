@@ -1,22 +1,23 @@
 //! Dropouts: where transformers has them (tests/training/dropouts.py), and nowhere but in training.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
-use irene_models::{Batch, Config, Cx, ModelSpec, Run, ShapesOnly, TaskHead, TreeVisitor};
+use irene_models::{Batch, Cx, ModelSpec, Run, ShapesOnly, TaskHead, TreeVisitor};
 use irene_tree::{Kernels, OpKind, Operation, Size, Tree};
 use serde_json::Value;
+
+use crate::support::{self, fixture, refused};
 
 const ALONE: f64 = 0.5;
 
 /// The config of a tiny checkpoint with this probability for one key and 0 for the others.
 fn spec(model: &str, keys: &[&str], key: &str) -> ModelSpec {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(model).join("config.json");
-    let mut fields: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let config = std::fs::read(fixture(model).join("config.json")).unwrap();
+    let mut fields: Value = serde_json::from_slice(&config).unwrap();
     for other in keys {
         fields[*other] = (if *other == key { ALONE } else { 0.0 }).into();
     }
-    let config = Config::from_json(model, fields.to_string().as_bytes()).unwrap();
-    ModelSpec::from_config(model, config).unwrap()
+    support::spec(fields)
 }
 
 fn trained_pass(spec: &ModelSpec, head: TaskHead, kernels: Kernels, size: Size) -> Tree {
@@ -110,12 +111,10 @@ fn no_inference_has_a_node_of_training() {
 #[test]
 fn a_probability_is_from_0_to_1() {
     for wrong in ["-0.1", "1.5", "\"much\"", "true"] {
-        let json = format!(
+        let error = refused(format!(
             r#"{{"model_type":"bert","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,
                 "vocab_size":9,"max_position_embeddings":9,"hidden_dropout_prob":{wrong}}}"#
-        );
-        let spec = ModelSpec::from_config("m", Config::from_json("m", json.as_bytes()).unwrap());
-        let error = spec.and_then(|spec| spec.trace(Size::new(1, 2))).unwrap_err().to_string();
+        ));
         assert!(error.contains("`hidden_dropout_prob`") && error.contains("from 0 to 1"), "{error}");
     }
 }

@@ -1,95 +1,63 @@
 //! Where a model's files are found: directories, shards, the local Hugging Face cache.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use irene_models::{ModelFiles, ModelSpec};
+use serde_json::{Map, Value, json};
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("irene-files-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-#[cfg(feature = "candle")]
-fn last_hidden_state(dir: &Path) -> irene_models::Result<candle_core::Tensor> {
-    use candle_core::{DType, Device};
-    use irene_models::{Batch, Cx, TaskHead};
-    let place = dir.to_str().unwrap();
-    let weights = ModelFiles::find(place)?.weights()?;
-    let model = ModelSpec::find(place)?.load(&weights, TaskHead::None, DType::F32, &Device::Cpu)?;
-    let batch = Batch::of_ids(vec![3; 8], None, irene_tree::Size::new(2, 4), &Device::Cpu)?;
-    Ok(model.run(&mut Cx::silent(), &batch)?.last_hidden_state.candle().unwrap().clone())
-}
+use crate::support::{Folder, fixture};
 
 #[cfg(feature = "candle")]
 #[test]
 fn shards_give_what_one_file_gives_and_a_missing_one_is_named() {
     use std::collections::HashMap;
+
+    use crate::{
+        places::run,
+        support::{difference, tensors},
+    };
     let folder = Folder::new("shards");
-    std::fs::copy(fixture("bert/config.json"), folder.0.join("config.json")).unwrap();
-    let tensors = candle_core::safetensors::load(fixture("bert/model.safetensors"), &candle_core::Device::Cpu).unwrap();
-    let mut shards = [HashMap::new(), HashMap::new()];
-    let mut map = serde_json::Map::new();
-    for (place, (key, tensor)) in tensors.into_iter().enumerate() {
+    folder.copy("bert/config.json", "config.json");
+    let (mut shards, mut map) = ([HashMap::new(), HashMap::new()], Map::new());
+    for (place, (key, tensor)) in tensors(&fixture("bert/model.safetensors")).into_iter().enumerate() {
         map.insert(key.clone(), format!("part-{}.safetensors", place % 2).into());
         shards[place % 2].insert(key, tensor);
     }
     for (number, shard) in shards.iter().enumerate() {
         candle_core::safetensors::save(shard, folder.0.join(format!("part-{number}.safetensors"))).unwrap();
     }
-    let index = folder.0.join("model.safetensors.index.json");
-    std::fs::write(&index, serde_json::json!({"weight_map": map}).to_string()).unwrap();
-    let difference = (last_hidden_state(&folder.0).unwrap() - last_hidden_state(&fixture("bert")).unwrap()).unwrap();
-    assert_eq!(difference.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
+    let index = |text: &str| folder.write("model.safetensors.index.json", text);
+    index(&json!({"weight_map": map}).to_string());
+    let hidden = |place: &str| run(place).unwrap().last_hidden_state.candle().unwrap().clone();
+    assert_eq!(difference(&hidden(&folder.place()), &hidden(fixture("bert").to_str().unwrap())), 0.0);
 
+    let error = || run(&folder.place()).err().unwrap().to_string();
     std::fs::remove_file(folder.0.join("part-1.safetensors")).unwrap();
-    let error = last_hidden_state(&folder.0).unwrap_err().to_string();
-    assert!(error.contains("part-1.safetensors: No such file"), "{error}");
-    std::fs::write(&index, r#"{"weight_map": {"a": "../../etc/passwd"}}"#).unwrap();
-    let error = last_hidden_state(&folder.0).unwrap_err().to_string();
-    assert!(error.contains("`../../etc/passwd` is not a file beside it"), "{error}");
-    std::fs::write(&index, "{").unwrap();
-    assert!(last_hidden_state(&folder.0).unwrap_err().to_string().contains("model.safetensors.index.json: EOF"));
+    assert!(error().contains("part-1.safetensors: No such file"), "{}", error());
+    index(r#"{"weight_map": {"a": "../../etc/passwd"}}"#);
+    assert!(error().contains("`../../etc/passwd` is not a file beside it"), "{}", error());
+    index("{");
+    assert!(error().contains("model.safetensors.index.json: EOF"), "{}", error());
 }
 
 /// A safetensors file's header, without the numbers behind it.
 fn header_of(tensors: &[(&str, &str)]) -> Vec<u8> {
     let entry = |(name, dtype): &(&str, &str)| {
-        ((*name).to_owned(), serde_json::json!({"dtype": dtype, "shape": [1], "data_offsets": [0, 0]}))
+        ((*name).to_owned(), json!({"dtype": dtype, "shape": [1], "data_offsets": [0, 0]}))
     };
-    let entries: serde_json::Map<String, serde_json::Value> = tensors.iter().map(entry).collect();
+    let entries: Map<String, Value> = tensors.iter().map(entry).collect();
     let text = serde_json::to_vec(&entries).unwrap();
     [&(text.len() as u64).to_le_bytes()[..], &text].concat()
 }
 
+const SIZES: &str = r#""hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,"vocab_size":9,
+    "max_position_embeddings":16"#;
+
 #[test]
 fn weights_say_the_dtype_of_a_config_that_says_none() {
     let folder = Folder::new("dtype");
-    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.0.join(name), bytes).unwrap();
-    let config = |dtype: &str| {
-        let json = format!(
-            r#"{{"model_type":"bert","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,
-            "vocab_size":9,"max_position_embeddings":16{dtype}}}"#
-        );
-        write("config.json", json.as_bytes());
-    };
+    let write = |name: &str, bytes: &[u8]| folder.write(name, bytes);
+    let config = |dtype: &str| folder.write("config.json", format!(r#"{{"model_type":"bert",{SIZES}{dtype}}}"#));
     let precision = |place: &Path| {
         let spec = ModelSpec::find(place.to_str().unwrap()).unwrap();
         (spec.config().precision().unwrap().to_string(), spec.config().has_precision())
@@ -121,8 +89,6 @@ fn weights_say_the_dtype_of_a_config_that_says_none() {
 /// Those of the first BERTs on the hub; transformers goes by the name.
 #[test]
 fn a_config_without_a_type_is_taken_by_its_weights_or_its_name() {
-    const SIZES: &str = r#""hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,"vocab_size":9,
-        "max_position_embeddings":16"#;
     let folder = Folder::new("no-type");
     let place = |name: &str, config: &str| {
         let dir = folder.0.join(name);
@@ -160,81 +126,18 @@ fn a_config_without_a_type_is_taken_by_its_weights_or_its_name() {
     assert!(error.contains("the fields are those of llama, mistral, "), "{error}");
 }
 
-/// Words are tokens; the file asks for padding and truncation, which would change the input unsaid.
-#[cfg(feature = "text")]
-const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,"post_processor":null,"decoder":null,
-    "truncation":{"direction":"Right","max_length":2,"strategy":"LongestFirst","stride":0},
-    "padding":{"strategy":{"Fixed":9},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"[PAD]"},
-    "pre_tokenizer":{"type":"Whitespace"},
-    "model":{"type":"WordLevel","vocab":{"[UNK]":0,"the":1,"cat":2,"sat":3},"unk_token":"[UNK]"}}"#;
-
-#[cfg(feature = "text")]
-#[test]
-fn a_tokenizer_whose_parts_do_not_fit_is_refused() {
-    let folder = Folder::new("crafted");
-    let path = folder.0.join("tokenizer.json");
-    let refused = |from: &str, to: &str| {
-        assert!(TOKENIZER.contains(from), "{from}");
-        std::fs::write(&path, TOKENIZER.replace(from, to)).unwrap();
-        let encoded = irene_models::TextEncoder::read(&path).and_then(|encoder| encoder.encode(&["the cat".into()], 0));
-        encoded.unwrap_err().to_string()
-    };
-    for (map, reason) in [
-        ("", "`precompiled_charsmap` is cut short"),
-        ("AAAA", "`precompiled_charsmap` is cut short"),
-        ("/////w==", "`precompiled_charsmap` is cut short"),
-        ("BAAAAAAAAAA=", "its tables lead nowhere"),
-    ] {
-        let part = format!(r#""normalizer":{{"type":"Precompiled","precompiled_charsmap":"{map}"}}"#);
-        let error = refused(r#""normalizer":null"#, &part);
-        assert!(error.contains("tokenizer.json: ") && error.contains(reason), "{map}: {error}");
-    }
-    for (piece, reason) in [
-        (r#"{"SpecialToken":{"id":"zz","type_id":0}}"#, "`single` has zz, which `special_tokens` lacks"),
-        (r#"{"Sequence":{"id":"B","type_id":0}}"#, "`single` asks for a second text"),
-    ] {
-        let part = format!(
-            r#""post_processor":{{"type":"TemplateProcessing","single":[{piece}],"pair":[],"special_tokens":{{}}}}"#
-        );
-        let error = refused(r#""post_processor":null"#, &part);
-        assert!(error.contains(reason), "{error}");
-    }
-    let error = refused(r#"{"type":"Whitespace"}"#, r#"{"type":"FixedLength","length":0}"#);
-    assert!(error.contains("`length` is 0"), "{error}");
-}
-
-#[cfg(feature = "text")]
-#[test]
-fn texts_become_ids_padded_to_the_longest() {
-    let folder = Folder::new("text");
-    let path = folder.0.join("tokenizer.json");
-    std::fs::write(&path, TOKENIZER).unwrap();
-    let encoder = irene_models::TextEncoder::read(&path).unwrap();
-    let encoded = encoder.encode(&["the cat sat".into(), "dog".into()], 7).unwrap();
-    assert_eq!(encoded.size, irene_tree::Size::new(2, 3));
-    assert_eq!(encoded.ids, [1, 2, 3, 0, 7, 7]);
-    assert_eq!(encoded.mask, Some(vec![1, 1, 1, 1, 0, 0]));
-    assert_eq!(encoder.encode(&["the cat".into(), "cat sat".into()], 7).unwrap().mask, None);
-    assert!(encoder.encode(&[], 0).unwrap_err().to_string().contains("no text"));
-    assert!(
-        encoder.encode(&["the".into(), String::new()], 0).unwrap_err().to_string().contains("text 2 has no tokens")
-    );
-    std::fs::write(&path, "{").unwrap();
-    assert!(irene_models::TextEncoder::read(&path).unwrap_err().to_string().contains("tokenizer.json"));
-}
-
 #[test]
 fn a_directory_without_weights_or_tokenizer_says_so() {
     let folder = Folder::new("empty");
-    let files = ModelFiles::find(folder.0.to_str().unwrap()).unwrap();
+    let files = ModelFiles::find(&folder.place()).unwrap();
     let error = files.weights().unwrap_err().to_string();
     assert!(error.contains("no model.safetensors and no model.safetensors.index.json"), "{error}");
     assert!(files.tokenizer().unwrap_err().to_string().ends_with("no tokenizer.json"));
     for older in ["tokenizer.model", "vocab.txt"] {
-        std::fs::write(folder.0.join(older), "").unwrap();
+        folder.write(older, "");
         let error = files.tokenizer().unwrap_err().to_string();
         assert!(error.contains(&format!("no tokenizer.json; there is {older}, of which one is made")), "{error}");
-        assert!(error.ends_with(&format!("').save_pretrained('{}')`", folder.0.display())), "{error}");
+        assert!(error.ends_with(&format!("').save_pretrained('{}')`", folder.place())), "{error}");
     }
 }
 
@@ -284,12 +187,11 @@ fn the_hugging_face_cache_is_found_by_id() {
     let folder = Folder::new("cache");
     for (id, files) in [("someone--tiny-bert", "bert"), ("distilgpt2", "distilgpt2")] {
         let model = folder.0.join(format!("hub/models--{id}"));
-        let snapshot = model.join("snapshots/abc123");
-        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::create_dir_all(model.join("snapshots/abc123")).unwrap();
         std::fs::create_dir_all(model.join("refs")).unwrap();
         std::fs::write(model.join("refs/main"), "abc123\n").unwrap();
         for file in ["config.json", "model.safetensors"] {
-            std::fs::copy(fixture(files).join(file), snapshot.join(file)).unwrap();
+            folder.copy(&format!("{files}/{file}"), &format!("hub/models--{id}/snapshots/abc123/{file}"));
         }
     }
     let output = Command::new(std::env::current_exe().unwrap())

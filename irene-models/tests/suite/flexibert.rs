@@ -8,6 +8,8 @@ use irene_models::{
 };
 use irene_tree::{OpKind, Quantity, Size, Tree};
 
+use crate::support::refused;
+
 fn traced(spec: &ModelSpec, batch_size: usize, seq_len: usize) -> Tree {
     spec.trace(Size::new(batch_size, seq_len)).unwrap()
 }
@@ -123,11 +125,7 @@ fn a_design_and_its_config_are_one_model() {
 
 #[test]
 fn what_is_wrong_with_a_config_is_named() {
-    let message = |fields: &str| {
-        let json = format!(r#"{{"model_type":"flexibert"{fields}}}"#);
-        let config = Config::from_json("config.json", json.as_bytes()).unwrap();
-        ModelSpec::from_config("m", config).and_then(|spec| spec.trace(Size::new(1, 8))).unwrap_err().to_string()
-    };
+    let message = |fields: &str| refused(format!(r#"{{"model_type":"flexibert"{fields}}}"#));
     assert_eq!(message(""), "config.json, field `model_dict`: is missing");
     assert_eq!(message(r#","model_dict":{"l":1}"#), "config.json, field `model_dict`: missing field `o`");
     let dict = r#","model_dict":{"l":1,"o":[["sa_sdp_4","l_dft_4"]],"h":[8],"f":[[16]]}"#;

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use irene_models::{BuiltinModel, ModelSpec, Run, TaskHead};
-use irene_tree::{OpKind, Operation, Quantity, Size, Tree};
+use irene_tree::{Quantity, Size, Tree};
+
+use crate::support::product_flops;
 
 struct Figure {
     model: String,
@@ -29,17 +31,6 @@ fn traced(figure: &Figure) -> Tree {
     spec.trace(Run { head, ..figure.size.into() }).unwrap()
 }
 
-/// FLOPs of a matrix product: two for each output and each number along the summed axis. FlopCounterMode knows no others.
-fn product_flops(operation: &Operation) -> f64 {
-    match operation.kind {
-        OpKind::MatMul | OpKind::Linear | OpKind::Conv1D | OpKind::GroupedLinear => {
-            let summed = operation.inputs[0].shape.dims().last().copied().unwrap_or_default();
-            2.0 * operation.output.shape.elements() as f64 * summed as f64
-        }
-        _ => 0.0,
-    }
-}
-
 /// The figures that a count misses by more than a share, of models at least this wide.
 fn off_by_more_than(share: f64, width: usize, count: impl Fn(&Tree) -> f64) -> Vec<String> {
     let is_wide = |figure: &&Figure| BuiltinModel::find(&figure.model).unwrap().width() >= Some(width);
@@ -50,6 +41,7 @@ fn off_by_more_than(share: f64, width: usize, count: impl Fn(&Tree) -> f64) -> V
     figures().iter().filter(is_wide).filter_map(missed).collect()
 }
 
+/// FlopCounterMode knows no others.
 #[test]
 fn matrix_products_are_those_that_pytorch_counts() {
     let products = |tree: &Tree| -> f64 {

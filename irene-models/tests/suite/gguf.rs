@@ -1,18 +1,15 @@
 //! GGUF files: followed with the formats of their tensors, refused in one line, and never a panic.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 #[cfg(feature = "text")]
 use irene_models::TextEncoder;
-use irene_models::{Config, FileHead, FileKind, ModelSpec, Run, TaskHead};
+use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Format, Precision, Quantity, Role, Size, Training, Tree};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::gguf_file::{F32, File, Q8_0, Q8_K, Written, gpt2_with_words, sizes, tiny_gpt2};
+use crate::gguf_file::{F32, File, Q8_K, Written, gpt2_with_words, tiny_gpt2};
 
 /// Bytes of every parameter of a tree, each counted once.
 fn parameter_bytes(tree: &Tree) -> u64 {
@@ -151,7 +148,7 @@ fn counts_beyond_the_file_are_refused_before_memory_is_taken() {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf").join(name)
+    crate::support::fixture("gguf").join(name)
 }
 
 /// What llama.cpp computes with the files (make.py).
@@ -174,32 +171,6 @@ fn texts_have_the_ids_that_llama_cpp_gives_them() {
     }
 }
 
-#[cfg(feature = "text")]
-#[test]
-fn other_tokenizers_are_refused_by_name() {
-    let refused = |change: fn(&mut File)| {
-        let mut file = gpt2_with_words();
-        change(&mut file);
-        let written = file.written("tokenizer");
-        TextEncoder::read(Path::new(written.path())).unwrap_err().to_string().replace(written.path(), "FILE")
-    };
-    assert_eq!(
-        refused(|file| file.text("tokenizer.ggml.model", "rwkv")),
-        "FILE, field `tokenizer.ggml.model`: `rwkv` tokenizers are not built from GGUF files: give token ids in place of text"
-    );
-    let pre = refused(|file| file.text("tokenizer.ggml.pre", "novel"));
-    assert!(pre.contains("field `tokenizer.ggml.pre`: `novel` is unknown here"), "{pre}");
-    let merges = refused(|file| file.texts("tokenizer.ggml.merges", &["ab"]));
-    assert!(merges.contains("`tokenizer.ggml.merges`: has one without a space between its parts"), "{merges}");
-    let map = refused(|file| {
-        file.text("tokenizer.ggml.model", "t5");
-        file.wholes("tokenizer.ggml.scores", &[0; 96]);
-        file.wholes("tokenizer.ggml.token_type", &[2; 96]);
-        file.wholes("tokenizer.ggml.precompiled_charsmap", &[255, 255, 255, 255, 1]);
-    });
-    assert!(map.contains("field `tokenizer.ggml.precompiled_charsmap`: is damaged"), "{map}");
-}
-
 /// Finds and follows whatever these bytes are, and reads the tokenizer.
 fn tried(bytes: &[u8]) {
     let written = Written::new("fuzzed", |path| std::fs::write(path, bytes));
@@ -208,7 +179,7 @@ fn tried(bytes: &[u8]) {
         drop(spec.trace(Run { precision, ..Size::new(1, 2).into() }));
     }
     #[cfg(feature = "text")]
-    drop(TextEncoder::read(Path::new(written.path())));
+    drop(TextEncoder::read(written.path().as_ref()));
 }
 
 proptest! {
@@ -251,18 +222,22 @@ pub(crate) fn distance(x: &[f64], y: &[f64]) -> f64 {
     (squares / x.len() as f64).sqrt()
 }
 
+/// The numbers of a pass's logits.
 #[cfg(feature = "candle")]
-pub(crate) fn logits(path: &Path, ids: &[i64]) -> Vec<f64> {
+fn of_output(output: &irene_models::ModelOutput) -> Vec<f64> {
+    let logits = output.logits.as_ref().unwrap().candle().unwrap().flatten_all().unwrap();
+    logits.to_dtype(candle_core::DType::F64).unwrap().to_vec1().unwrap()
+}
+
+#[cfg(feature = "candle")]
+pub(crate) fn logits(path: &std::path::Path, ids: &[i64]) -> Vec<f64> {
     use candle_core::{DType, Device};
     use irene_models::{Batch, Cx};
     let spec = find(path.to_str().unwrap());
     let model = spec.load(&[path.to_owned()], TaskHead::Lm, DType::F32, &Device::Cpu).unwrap();
     let batch = Batch::of_ids(ids.to_vec(), None, Size::new(1, ids.len()), &Device::Cpu).unwrap();
-    let both = [irene_tree::Kernels::Eager, irene_tree::Kernels::Fused].map(|kernels| {
-        let output = model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap();
-        let logits = output.logits.unwrap().candle().unwrap().flatten_all().unwrap();
-        logits.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
-    });
+    let both = [irene_tree::Kernels::Eager, irene_tree::Kernels::Fused]
+        .map(|kernels| of_output(&model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap()));
     assert!(distance(&both[0], &both[1]) < 1e-3, "eager and fused differ by {}", distance(&both[0], &both[1]));
     let [eager, _] = both;
     eager
@@ -278,7 +253,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 /// The logits of each token, read one by one behind a cache.
 #[cfg(feature = "candle")]
-fn logits_by_steps(path: &Path, ids: &[i64]) -> Vec<f64> {
+fn logits_by_steps(path: &std::path::Path, ids: &[i64]) -> Vec<f64> {
     use candle_core::{DType, Device};
     use irene_models::{Batch, Cache, Cx};
     let model = find(path.to_str().unwrap()).load(&[path.to_owned()], TaskHead::Lm, DType::F32, &Device::Cpu).unwrap();
@@ -288,8 +263,7 @@ fn logits_by_steps(path: &Path, ids: &[i64]) -> Vec<f64> {
         let batch =
             Batch::of_ids(vec![id], None, Size::new(1, 1).after(cache.past), &Device::Cpu).unwrap().after(cache);
         let output = model.run(&mut Cx::silent(), &batch).unwrap();
-        let of_token = output.logits.unwrap().candle().unwrap().flatten_all().unwrap().to_dtype(DType::F64).unwrap();
-        logits.extend(of_token.to_vec1::<f64>().unwrap());
+        logits.extend(of_output(&output));
         cache = output.cache.unwrap();
     }
     logits
@@ -357,105 +331,4 @@ fn adapters_are_trained_beside_the_blocks_of_a_file() {
     let memory = spec.training_memory(Run { precision, training, ..Size::new(2, 5).into() }).unwrap();
     let thin = 2 * 2 * 2 * ((64 + 192) + (64 + 64) + (64 + 256) + (256 + 64));
     assert_eq!((memory.gradients, memory.weights), (thin, file.tensor_bytes() + thin));
-}
-
-#[test]
-fn the_first_bytes_of_a_file_say_what_the_model_is() {
-    let file = tiny_gpt2();
-    let written = file.written("head");
-    let whole = std::fs::read(written.path()).unwrap();
-    let spec = find(written.path());
-    // Without any tensor's numbers.
-    let head = FileHead::read("tiny.gguf", &file.header()).unwrap();
-    assert_eq!(head, FileHead::read("tiny.gguf", &whole).unwrap());
-    assert_eq!((head.kind, head.dtype.as_deref()), (FileKind::Gguf, Some("q8_0")));
-    assert_eq!(head.tensors, Some(file.tensors.len()));
-    let config = Config::from_json("config.json", &serde_json::to_vec(&head.config.unwrap()).unwrap()).unwrap();
-    let again = ModelSpec::from_config("again", config).unwrap();
-    let run = Run { head: TaskHead::Lm, ..Size::new(2, 5).into() };
-    let parameters = |spec: &ModelSpec| spec.trace(run).unwrap().root().get(Quantity::NumParameters).unwrap();
-    assert_eq!(parameters(&again), parameters(&spec));
-    // Without the file tables and heads are in blocks too; vectors and the one table of 32-bit floats are not known to be wider.
-    let run = Run { precision: spec.config().precision().unwrap(), ..run };
-    let layers = serde_json::Map::from_iter([("num_hidden_layers".to_owned(), 2.into())]);
-    for config_alone in [again, spec.with_fields(&layers).unwrap()] {
-        let [ours, of_file] = [&config_alone, &spec].map(|spec| spec.share_bytes(run).unwrap() as f64);
-        assert!((ours / of_file - 1.0).abs() < 0.03, "{ours} bytes, {of_file} in the file");
-    }
-    // Where the header breaks off, or says what cannot be, it is refused.
-    let mut header = file.header();
-    for len in (0..header.len() - 64).step_by(7) {
-        assert!(FileHead::read("tiny.gguf", &header[..len]).is_err(), "{len}");
-    }
-    header[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-    let error = FileHead::read("tiny.gguf", &header).unwrap_err().to_string();
-    assert!(error.contains("more than any model has") && !error.contains('\n'), "{error}");
-}
-
-#[test]
-fn a_file_in_several_formats_says_that_its_config_has_one() {
-    let mut file = tiny_gpt2();
-    let note = FileHead::read("tiny.gguf", &file.header()).unwrap().note.unwrap();
-    assert!(note.starts_with("its numbers are 81% q8_0, 15% q4_k, 4% f32: its config has them all as q8_0,"), "{note}");
-    for name in ["blk.0.ffn_down.weight", "position_embd.weight"] {
-        file.named(name).kind = Q8_0;
-    }
-    // Vectors of 32 bits are in every file.
-    let vectors: usize = file.tensors.iter().filter(|stored| stored.dims.len() == 1).map(|stored| stored.dims[0]).sum();
-    file.named("token_embd.weight").dims[0] = 100 * vectors;
-    assert_eq!(FileHead::read("tiny.gguf", &file.header()).unwrap().note, None);
-}
-
-#[test]
-fn a_window_of_no_tokens_is_none() {
-    for architecture in ["gemma2", "gemma3"] {
-        let windows = |window: u32| {
-            let mut file = tiny_gpt2();
-            file.text("general.architecture", architecture);
-            sizes(&mut file, architecture);
-            file.whole(&format!("{architecture}.attention.sliding_window"), window);
-            let config = FileHead::read("tiny.gguf", &file.header()).unwrap().config.unwrap();
-            let config = Config::from_json("config.json", &serde_json::to_vec(&config).unwrap()).unwrap();
-            let cache = ModelSpec::from_config("tiny", config).unwrap().cache(irene_tree::Kernels::Fused).unwrap();
-            cache.unwrap().0.iter().map(|layer| layer.window).collect::<Vec<_>>()
-        };
-        assert_eq!((windows(0), windows(7)[0]), (vec![None, None], Some(7)), "{architecture}");
-    }
-}
-
-#[test]
-fn a_header_of_safetensors_and_a_config_are_read_and_other_files_refused() {
-    let header = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
-    let read = |bytes: &[u8]| FileHead::read("file", bytes);
-    let two = r#"{"__metadata__":{"format":"pt","name":"mine"},"a":{"dtype":"BF16","shape":[3,4],"data_offsets":[0,24]},
-        "b":{"dtype":"F32","shape":[],"data_offsets":[24,28]}}"#;
-    let head = read(&header(two)).unwrap();
-    assert_eq!((head.kind, head.parameters, head.tensors), (FileKind::Safetensors, Some(13), Some(2)));
-    assert_eq!((head.dtype.as_deref(), head.name.as_deref(), head.config), (Some("bf16"), Some("mine"), None));
-    let gpt2 = serde_json::json!({"w": {"dtype": "F32", "shape": [124_439_808], "data_offsets": [0, 8]}}).to_string();
-    assert!(read(&header(&gpt2)).unwrap().note.unwrap().contains("built-in gpt2"));
-    let config = br#" {"model_type":"gpt2","n_layer":1,"n_embd":8,"n_head":2,"n_positions":16,"vocab_size":10}"#;
-    let head = read(config).unwrap();
-    assert_eq!((head.kind, head.config.unwrap()["n_layer"].as_u64()), (FileKind::Config, Some(1)));
-    // Tables, then a layer's two norms, products with their biases, and the last norm; the head is tied.
-    let layer = 2 * 16 + (8 * 24 + 24) + (8 * 8 + 8) + (8 * 32 + 32) + (32 * 8 + 8);
-    assert_eq!(head.parameters, Some(10 * 8 + 16 * 8 + layer + 16));
-    // A head of its own is among a language model's parameters.
-    let untied = br#"{"model_type":"llama","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
-        "intermediate_size":12,"vocab_size":10,"max_position_embeddings":16,"tie_word_embeddings":false}"#;
-    let layer = 2 * 8 + 2 * 8 * 8 + 2 * 4 * 8 + 3 * 8 * 12;
-    assert_eq!(read(untied).unwrap().parameters, Some(2 * 10 * 8 + layer + 8));
-    for (bytes, part) in [
-        (&b""[..], "is neither"),
-        (b"PK\x03\x04 a zip file of some kind", "is neither"),
-        (b"{\"model_type\":", "not a JSON object"),
-        (b"{\"model_type\":\"resnet\"}", "model_type"),
-        (&header(two)[..60], "of which"),
-        (&header(r#"{"a":{"dtype":"F32","shape":[-1]}}"#), "damaged"),
-        (&header(r#"{"a":{"dtype":"F32","shape":[18446744073709551615,9]}}"#), "too large"),
-        (&header("{}}"), "damaged"),
-    ] {
-        let error = read(bytes).unwrap_err().to_string();
-        assert!(error.contains(part) && !error.contains('\n'), "{error}");
-    }
 }

@@ -1,12 +1,15 @@
 //! The metadata of a GGUF file beside its sizes are read: windows, scalings of positions, ends of texts, classes.
 
-use irene_models::{Config, FileHead, ModelSpec};
+use irene_models::FileHead;
 use irene_tree::Kernels;
 use serde_json::{Map, Value, json};
 
 #[cfg(feature = "text")]
 use crate::gguf_file::gpt2_with_words;
-use crate::gguf_file::{File, tiny};
+use crate::{
+    gguf_file::{File, tiny},
+    support::spec,
+};
 
 fn read(file: &File) -> Result<Map<String, Value>, String> {
     let head = FileHead::read("tiny.gguf", &file.header()).map_err(|error| error.to_string())?;
@@ -15,8 +18,7 @@ fn read(file: &File) -> Result<Map<String, Value>, String> {
 
 /// The window of each layer.
 fn windows(file: &File) -> Vec<Option<usize>> {
-    let config = serde_json::to_vec(&read(file).unwrap()).unwrap();
-    let spec = ModelSpec::from_config("tiny", Config::from_json("config.json", &config).unwrap()).unwrap();
+    let spec = spec(Value::from(read(file).unwrap()));
     spec.cache(Kernels::Fused).unwrap().unwrap().0.iter().map(|layer| layer.window).collect()
 }
 
@@ -39,6 +41,18 @@ fn a_file_without_the_size_of_windows_has_none() {
         assert_eq!(windows(&file), [None; 4], "{architecture}");
         file.whole(&format!("{architecture}.attention.sliding_window"), 7);
         assert_eq!(windows(&file)[0], Some(7), "{architecture}");
+    }
+}
+
+#[test]
+fn a_window_of_no_tokens_is_none() {
+    for architecture in ["gemma2", "gemma3"] {
+        let mut file = tiny(architecture, &[("block_count", 2)], &[]);
+        let field = format!("{architecture}.attention.sliding_window");
+        file.whole(&field, 7);
+        assert_eq!(windows(&file)[0], Some(7), "{architecture}");
+        file.whole(&field, 0);
+        assert_eq!(windows(&file), [None; 2], "{architecture}");
     }
 }
 
@@ -217,4 +231,31 @@ fn pieces_of_xlm_roberta_are_those_with_the_best_scores() {
     let tokens = ["<s>", "<pad>", "</s>", "<unk>", "▁the", "▁cat", "s", "▁", "t"];
     let kinds = [3, 3, 3, 2, 1, 1, 1, 1, 1];
     assert_eq!(ids_by("t5", &tokens, &kinds, "the  cats"), [4, 5, 6, 2]);
+}
+
+#[cfg(feature = "text")]
+#[test]
+fn other_tokenizers_are_refused_by_name() {
+    let refused = |change: fn(&mut File)| {
+        let mut file = gpt2_with_words();
+        change(&mut file);
+        let written = file.written("tokenizer");
+        let read = irene_models::TextEncoder::read(written.path().as_ref());
+        read.unwrap_err().to_string().replace(written.path(), "FILE")
+    };
+    assert_eq!(
+        refused(|file| file.text("tokenizer.ggml.model", "rwkv")),
+        "FILE, field `tokenizer.ggml.model`: `rwkv` tokenizers are not built from GGUF files: give token ids in place of text"
+    );
+    let pre = refused(|file| file.text("tokenizer.ggml.pre", "novel"));
+    assert!(pre.contains("field `tokenizer.ggml.pre`: `novel` is unknown here"), "{pre}");
+    let merges = refused(|file| file.texts("tokenizer.ggml.merges", &["ab"]));
+    assert!(merges.contains("`tokenizer.ggml.merges`: has one without a space between its parts"), "{merges}");
+    let map = refused(|file| {
+        file.text("tokenizer.ggml.model", "t5");
+        file.wholes("tokenizer.ggml.scores", &[0; 96]);
+        file.wholes("tokenizer.ggml.token_type", &[2; 96]);
+        file.wholes("tokenizer.ggml.precompiled_charsmap", &[255, 255, 255, 255, 1]);
+    });
+    assert!(map.contains("field `tokenizer.ggml.precompiled_charsmap`: is damaged"), "{map}");
 }

@@ -1,6 +1,6 @@
 //! Gradients on candle: those of PyTorch, and the slopes of the loss.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{
@@ -11,16 +11,14 @@ use irene_models::{
 use irene_tree::{Optimizer, Precision, Shape, Size, Training};
 use proptest::{prelude::*, test_runner::RngSeed};
 
+use crate::support::{self, Large, fixture, input, tensors};
+
 const CPU: Device = Device::Cpu;
 
 fn trainer(spec: &ModelSpec, source: &dyn WeightSource, head: TaskHead) -> Trainer {
     // SGD's step is the gradient itself.
     let training = Training { optimizer: Optimizer::Sgd, ..Training::default() };
     Trainer::new(spec, source, head, training, 0.5, 3).unwrap()
-}
-
-fn fixture(name: &str, file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/train").join(name).join(file)
 }
 
 fn norm(x: &Candle) -> f64 {
@@ -33,13 +31,12 @@ fn numbers(x: &Candle) -> Vec<i64> {
 
 /// The batch, the labels, the loss and the gradients of a fixture.
 fn step(name: &str) -> (Batch, Targets, f64, HashMap<String, Candle>) {
-    let mut step = candle_core::safetensors::load(fixture(name, "step.safetensors"), &CPU).unwrap();
-    let mut take = |name: &str| step.remove(name).unwrap();
-    let (ids, mask, labels) = (take("input_ids"), take("attention_mask"), take("labels"));
-    let loss = f64::from(take("loss").to_scalar::<f32>().unwrap());
-    let size = Size::new(ids.dim(0).unwrap(), ids.dim(1).unwrap());
-    let batch = Batch::of_ids(numbers(&ids), Some(numbers(&mask)), size, &CPU).unwrap();
-    (batch, Targets::new(numbers(&labels)), loss, step)
+    let mut step = tensors(&fixture("train").join(name).join("step.safetensors"));
+    let batch = input(&step);
+    let loss = f64::from(step["loss"].to_scalar::<f32>().unwrap());
+    let targets = Targets::new(numbers(&step["labels"]));
+    step.retain(|name, _| name.starts_with("grad."));
+    (batch, targets, loss, step)
 }
 
 #[test]
@@ -51,9 +48,9 @@ fn every_gradient_is_pytorchs() {
         ("llama", TaskHead::Lm),
         ("qwen3_moe", TaskHead::Lm),
     ] {
-        let config = Config::read(&fixture(name, "config.json")).unwrap();
-        let spec = ModelSpec::from_config(name, config).unwrap();
-        let weights = Checkpoint::open(&[fixture(name, "model.safetensors")], "", DType::F32, &CPU).unwrap();
+        let dir = fixture("train").join(name);
+        let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
+        let weights = Checkpoint::open(&[dir.join("model.safetensors")], "", DType::F32, &CPU).unwrap();
         let (batch, targets, expected, mut gradients) = step(name);
         let mut trainer = trainer(&spec, &weights, head);
         let loss = trainer.forward(&batch, &targets).unwrap();
@@ -79,29 +76,23 @@ struct Moved<'a> {
     key: Option<&'a str>,
 }
 
-impl Moved<'_> {
-    fn drawn(seed: u64, key: &str, shape: Shape, factor: f64) -> Candle {
-        let random = RandomWeights { seed, dtype: DType::F64, device: CPU };
-        // A matrix draws random numbers; vectors would be zeros and ones.
-        let matrix: Vec<usize> = [&[1], shape.dims()].concat();
-        let drawn = random.parameter(&ParameterSpec::new(&format!("{key}."), Shape::new(&matrix).unwrap())).unwrap();
-        drawn.candle().unwrap().reshape(shape.dims()).unwrap().affine(factor, 0.0).unwrap()
-    }
+/// Weights in 64 bits.
+fn wide(seed: u64) -> Large {
+    Large(RandomWeights { seed, dtype: DType::F64, device: CPU })
+}
 
-    /// Numbers of a deviation of 1.
-    fn direction(key: &str, shape: Shape) -> Candle {
-        Self::drawn(2, key, shape, 50.0)
-    }
+/// Numbers of a deviation of 1.
+fn direction(spec: &ParameterSpec<'_>) -> Candle {
+    wide(2).drawn(spec, 50.0).unwrap()
 }
 
 impl WeightSource for Moved<'_> {
     fn parameter(&self, spec: &ParameterSpec<'_>) -> Result<Tensor> {
-        let ParameterSpec { key, shape, is_trained, .. } = *spec;
-        let is_norm = shape.rank() == 1 && key.ends_with("weight");
-        let weight = (Self::drawn(1, key, shape, 10.0) + if is_norm { 1.0 } else { 0.0 })?;
-        let moves = is_trained && self.key.is_none_or(|moved| moved == key);
-        let moved = (Self::direction(key, shape) * if moves { self.step } else { 0.0 })?;
-        Tensor::from_candle((weight + moved)?)
+        let weight = wide(1).parameter(spec)?;
+        if self.step == 0.0 || !spec.is_trained || self.key.is_some_and(|moved| moved != spec.key) {
+            return Ok(weight);
+        }
+        Tensor::from_candle((weight.candle().unwrap() + (direction(spec) * self.step)?)?)
     }
 
     fn precision(&self) -> Precision {
@@ -125,7 +116,7 @@ fn slope(spec: &ModelSpec, head: TaskHead, source: Moved<'_>) -> (f64, f64) {
     let loss = trainer.forward(&batch, &targets).unwrap();
     let gradients = trainer.backward(&loss).unwrap_or_else(|error| panic!("{}: {error}", spec.name()));
     let along = |(key, gradient): (&str, &Candle)| {
-        let direction = Moved::direction(key, Shape::new(gradient.dims()).unwrap());
+        let direction = direction(&ParameterSpec::new(key, Shape::new(gradient.dims()).unwrap()));
         (direction * gradient).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap()
     };
     let named = trainer.named(&gradients).filter(|(key, _)| source.key.is_none_or(|moved| moved == *key));
@@ -232,9 +223,7 @@ proptest! {
             r#""hidden_size":{hidden},"num_hidden_layers":{layers},"num_attention_heads":{heads},"intermediate_size":{inner},
             "vocab_size":30,"max_position_embeddings":20"#
         );
-        let json = crate::encoders::config(family, &bert, (layers, heads, width, inner), flags);
-        let config = Config::from_json(json.clone(), json.as_bytes()).unwrap();
-        let spec = ModelSpec::from_config(json, config).unwrap();
+        let spec = support::spec(crate::encoders::config(family, &bert, (layers, heads, width, inner), flags));
         for &head in spec.heads().iter().filter(|head| **head != TaskHead::None) {
             assert_slope(&spec, head, None, 1e-2);
             assert_updated(&spec, head);

@@ -5,11 +5,11 @@
 
 use std::path::PathBuf;
 
-use candle_core::{D, DType, Device, Tensor as Candle};
-use irene_models::{
-    Batch, Cx, Done, Label, Model, ModelFiles, ModelSpec, OutputVisitor, Result, TaskHead, Tensor, Visitor,
-};
+use candle_core::{DType, Device, Tensor as Candle};
+use irene_models::{Batch, Cx, Done, Label, OutputVisitor, Result, TaskHead, Tensor, Visitor};
 use irene_tree::Size;
+
+use crate::support::{difference, fixture, input, loaded, spec, tensors};
 
 /// Largest absolute difference.
 const TOLERANCE: f32 = 1e-5;
@@ -17,15 +17,6 @@ const TOLERANCE: f32 = 1e-5;
 /// Where padding's own outputs, which mean nothing, are others than in transformers: DeBERTa there hides every key from padding, and
 /// padding of ModernBERT may see nothing within its window.
 const ONLY_TOKENS: [&str; 3] = ["deberta-v2", "deberta-v3", "modernbert"];
-
-fn fixture(architecture: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(architecture)
-}
-
-fn load(spec: &ModelSpec, dir: &std::path::Path) -> Result<Box<dyn Model>> {
-    let weights = ModelFiles::find(dir.to_str().unwrap())?.weights()?;
-    spec.load(&weights, TaskHead::None, DType::F32, &Device::Cpu)
-}
 
 /// `encoder.layer.0.attention` is `root.encoder.0.attention`: scopes leave list containers out.
 fn scope_of(name: &str) -> String {
@@ -44,29 +35,23 @@ fn is_no_module(name: &str) -> bool {
     ["act", "activation", "act_fn"].iter().chain(&passes_on).any(|end| name.ends_with(end))
 }
 
-fn largest_difference(x: &Candle, y: &Candle) -> f32 {
-    (x - y).unwrap().abs().unwrap().flatten_all().unwrap().max(D::Minus1).unwrap().to_scalar().unwrap()
-}
-
 fn agrees_at_every_module(architecture: &str) {
     let dir = fixture(architecture);
-    let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
-    let model = load(&spec, &dir).unwrap();
-    let io = candle_core::safetensors::load(dir.join("io.safetensors"), &Device::Cpu).unwrap();
-    let numbers = |name: &str| io[name].flatten_all().unwrap().to_vec1::<i64>().unwrap();
-    let (rows, columns) = io["input_ids"].dims2().unwrap();
-    let mask = Some(numbers("attention_mask"));
-    let batch = Batch::of_ids(numbers("input_ids"), mask, Size::new(rows, columns), &Device::Cpu).unwrap();
+    let (_, model) = loaded(&dir, TaskHead::None, DType::F32).unwrap();
+    let io = tensors(&dir.join("io.safetensors"));
+    let batch = input(&io);
     let mut outputs = OutputVisitor::default();
     let output = model.run(&mut Cx::visited(&mut outputs), &batch).unwrap();
 
-    let tokens = io["attention_mask"].to_dtype(DType::F32).unwrap();
+    let tokens = io["attention_mask"].to_dtype(DType::F32).unwrap().unsqueeze(2).unwrap();
+    let of_tokens = |x: &Candle| x.broadcast_mul(&tokens).unwrap();
     let compared_part = |x: &Candle| {
-        let is_by_token = x.rank() > 2 && x.dims()[..2] == [rows, columns];
-        match (ONLY_TOKENS.contains(&architecture), is_by_token) {
-            (true, true) => x.broadcast_mul(&tokens.reshape((rows, columns, 1)).unwrap()).unwrap(),
-            _ => x.clone(),
-        }
+        let is_by_token = x.rank() > 2 && x.dims()[..2] == tokens.dims()[..2];
+        if is_by_token && ONLY_TOKENS.contains(&architecture) { of_tokens(x) } else { x.clone() }
+    };
+    let agrees = |what: &str, found: &Candle, expected: &Candle| {
+        let off = difference(found, expected);
+        assert!(off <= TOLERANCE, "{architecture} {what}: differs by {off}");
     };
 
     let mut compared = 0;
@@ -77,72 +62,50 @@ fn agrees_at_every_module(architecture: &str) {
             continue;
         };
         let expected = expected.broadcast_as(found.shape()).unwrap();
-        let difference = largest_difference(&compared_part(found), &compared_part(&expected));
-        assert!(difference <= TOLERANCE, "{architecture} {scope}: differs by {difference}");
+        agrees(&scope, &compared_part(found), &compared_part(&expected));
         compared += 1;
     }
     assert!(compared > 10, "{architecture}: only {compared} modules compared");
     let last = output.last_hidden_state.candle().unwrap();
-    let last = largest_difference(&compared_part(last), &compared_part(&io["last_hidden_state"]));
-    assert!(last <= TOLERANCE, "{architecture}: last_hidden_state differs by {last}");
-    let fused = model.run(&mut Cx::silent(), &batch).unwrap();
-    // Of keys that are padding alone, kernels see more or fewer.
-    let of_tokens = |output: &irene_models::ModelOutput| {
-        let last = output.last_hidden_state.candle().unwrap();
-        last.broadcast_mul(&tokens.reshape((rows, columns, 1)).unwrap()).unwrap()
-    };
-    let difference = largest_difference(&of_tokens(&fused), &of_tokens(&output));
-    assert!(difference <= TOLERANCE, "{architecture}: the fused path differs by {difference}");
+    agrees("last_hidden_state", &compared_part(last), &compared_part(&io["last_hidden_state"]));
+    // Kernels see more or fewer of keys that are padding alone.
+    let fused = model.run(&mut Cx::silent(), &batch).unwrap().last_hidden_state;
+    agrees("fused", &of_tokens(fused.candle().unwrap()), &of_tokens(last));
     assert_eq!(output.pooler_output.is_some(), io.contains_key("pooler_output"));
-    if let Some(pooled) = output.pooler_output {
-        let difference = largest_difference(pooled.candle().unwrap(), &io["pooler_output"]);
-        assert!(difference <= TOLERANCE, "{architecture}: pooler_output differs by {difference}");
+    if let Some(pooled) = &output.pooler_output {
+        agrees("pooler_output", pooled.candle().unwrap(), &io["pooler_output"]);
     }
 }
 
-#[test]
-fn bert_agrees_at_every_module() {
-    agrees_at_every_module("bert");
+macro_rules! fixtures {
+    ($($(#[$about:meta])* $name:ident: $fixture:literal,)+) => {
+        $($(#[$about])*
+        #[test]
+        fn $name() {
+            agrees_at_every_module($fixture);
+        })+
+    };
 }
 
-#[test]
-fn roberta_agrees_at_every_module() {
-    agrees_at_every_module("roberta");
-}
-
-#[test]
-fn xlm_roberta_agrees_at_every_module() {
-    agrees_at_every_module("xlm-roberta");
-}
-
-#[test]
-fn distilbert_agrees_at_every_module() {
-    agrees_at_every_module("distilbert");
-}
-
-#[test]
-fn electra_agrees_at_every_module() {
-    agrees_at_every_module("electra");
-}
-
-#[test]
-fn albert_agrees_at_every_module() {
-    agrees_at_every_module("albert");
-}
-
-#[test]
-fn mpnet_agrees_at_every_module() {
-    agrees_at_every_module("mpnet");
-}
-
-#[test]
-fn modernbert_agrees_at_every_module() {
-    agrees_at_every_module("modernbert");
-}
-
-#[test]
-fn nomic_bert_agrees_at_every_module() {
-    agrees_at_every_module("nomic_bert");
+fixtures! {
+    bert: "bert",
+    roberta: "roberta",
+    xlm_roberta: "xlm-roberta",
+    distilbert: "distilbert",
+    electra: "electra",
+    albert: "albert",
+    mpnet: "mpnet",
+    modernbert: "modernbert",
+    nomic_bert: "nomic_bert",
+    /// Version 3: positions in buckets, projected as content is.
+    deberta_v3: "deberta-v3",
+    /// Version 2 with positions by their own projections, absolute ones too, segments, narrow embeddings and a convolution.
+    deberta_v2: "deberta-v2",
+    /// transformers has no such model: an independent PyTorch script computed the fixture in float64.
+    flexibert: "flexibert",
+    gpt2: "gpt2",
+    distilgpt2: "distilgpt2",
+    openai_gpt: "openai-gpt",
 }
 
 /// The hub's code joins query, key and value, and has names of its own in configs and checkpoints.
@@ -151,11 +114,11 @@ fn nomic_bert_is_read_by_the_hubs_names() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hubs_nomic_bert");
     std::fs::create_dir_all(&folder).unwrap();
     let own = fixture("nomic_bert");
-    let mut tensors = candle_core::safetensors::load(own.join("model.safetensors"), &Device::Cpu).unwrap();
+    let mut weights = tensors(&own.join("model.safetensors"));
     for layer in 0..2 {
         let parts = ["q", "k", "v"]
-            .map(|part| tensors.remove(&format!("layers.{layer}.self_attn.{part}_proj.weight")).unwrap());
-        tensors.insert(format!("layers.{layer}.attn.Wqkv.weight"), Candle::cat(&parts, 0).unwrap());
+            .map(|part| weights.remove(&format!("layers.{layer}.self_attn.{part}_proj.weight")).unwrap());
+        weights.insert(format!("layers.{layer}.attn.Wqkv.weight"), Candle::cat(&parts, 0).unwrap());
     }
     let names = [
         ("embeddings.LayerNorm", "emb_ln"),
@@ -168,8 +131,8 @@ fn nomic_bert_is_read_by_the_hubs_names() {
         ("layers", "bert.encoder.layers"),
     ];
     let renamed = |key: String| names.iter().fold(key, |key, (own, hub)| key.replace(own, hub));
-    let tensors = tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
-    candle_core::safetensors::save(&tensors, folder.join("model.safetensors")).unwrap();
+    let weights = weights.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
+    candle_core::safetensors::save(&weights, folder.join("model.safetensors")).unwrap();
     let config = r#"{"model_type":"nomic_bert","auto_map":{"AutoConfig":"configuration_hf_nomic_bert.NomicBertConfig",
         "AutoModel":"nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"},"architectures":["NomicBertModel"],
         "n_embd":24,"n_head":3,"n_layer":2,"n_inner":40,"n_positions":64,"vocab_size":60,"activation_function":"swiglu",
@@ -178,47 +141,11 @@ fn nomic_bert_is_read_by_the_hubs_names() {
         "mlp_fc2_bias":false,"prenorm":false,"causal":false,"use_flash_attn":true,"fused_bias_fc":true}"#;
     std::fs::write(folder.join("config.json"), config).unwrap();
 
-    let io = candle_core::safetensors::load(own.join("io.safetensors"), &Device::Cpu).unwrap();
-    let numbers = |name: &str| io[name].flatten_all().unwrap().to_vec1::<i64>().unwrap();
-    let mask = Some(numbers("attention_mask"));
-    let batch = Batch::of_ids(numbers("input_ids"), mask, Size::new(2, 13), &Device::Cpu).unwrap();
-    let spec = ModelSpec::find(folder.to_str().unwrap()).unwrap();
-    let output = load(&spec, &folder).unwrap().run(&mut Cx::silent(), &batch).unwrap();
-    let difference = largest_difference(output.last_hidden_state.candle().unwrap(), &io["last_hidden_state"]);
-    assert!(difference <= TOLERANCE, "differs by {difference}");
-}
-
-/// Version 3: positions in buckets, projected as content is.
-#[test]
-fn deberta_v3_agrees_at_every_module() {
-    agrees_at_every_module("deberta-v3");
-}
-
-/// Version 2 with positions by their own projections, absolute ones too, segments, narrow embeddings and a convolution.
-#[test]
-fn deberta_v2_agrees_at_every_module() {
-    agrees_at_every_module("deberta-v2");
-}
-
-/// transformers has no such model: an independent PyTorch script computed the fixture in float64.
-#[test]
-fn flexibert_agrees_at_every_module() {
-    agrees_at_every_module("flexibert");
-}
-
-#[test]
-fn gpt2_agrees_at_every_module() {
-    agrees_at_every_module("gpt2");
-}
-
-#[test]
-fn distilgpt2_agrees_at_every_module() {
-    agrees_at_every_module("distilgpt2");
-}
-
-#[test]
-fn openai_gpt_agrees_at_every_module() {
-    agrees_at_every_module("openai-gpt");
+    let io = tensors(&own.join("io.safetensors"));
+    let (_, model) = loaded(&folder, TaskHead::None, DType::F32).unwrap();
+    let output = model.run(&mut Cx::silent(), &input(&io)).unwrap();
+    let off = difference(output.last_hidden_state.candle().unwrap(), &io["last_hidden_state"]);
+    assert!(off <= TOLERANCE, "differs by {off}");
 }
 
 #[test]
@@ -234,11 +161,10 @@ fn a_node_that_is_run_again_takes_the_inputs_it_saw() {
             (done.rerun)()
         }
     }
-    let dir = fixture("gpt2");
-    let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
+    let (spec, model) = loaded(&fixture("gpt2"), TaskHead::None, DType::F32).unwrap();
     let batch = Batch::of_ids(vec![0; 10], None, Size::new(2, 5), &Device::Cpu).unwrap();
     let mut visitor = Rerun::default();
-    load(&spec, &dir).unwrap().run(&mut Cx::visited(&mut visitor), &batch).unwrap();
+    model.run(&mut Cx::visited(&mut visitor), &batch).unwrap();
     assert_eq!(visitor.0, spec.trace(Size::new(2, 5)).unwrap().nodes().len());
 }
 
@@ -247,8 +173,7 @@ fn a_checkpoint_of_another_shape_is_refused_by_tensor() {
     let dir = fixture("bert");
     let config =
         std::fs::read_to_string(dir.join("config.json")).unwrap().replace("\"vocab_size\": 96", "\"vocab_size\": 97");
-    let config = irene_models::Config::from_json("config.json", config.as_bytes()).unwrap();
-    let spec = ModelSpec::from_config("wider", config).unwrap();
-    let error = load(&spec, &dir).err().unwrap().to_string();
+    let weights = [dir.join("model.safetensors")];
+    let error = spec(config).load(&weights, TaskHead::None, DType::F32, &Device::Cpu).err().unwrap().to_string();
     assert!(error.ends_with("tensor `embeddings.word_embeddings.weight`: expected 97x32, found 96x32"), "{error}");
 }

@@ -6,16 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use candle_core::{DType, Device, Tensor as Candle};
-use irene_models::{Batch, Cx, Generator, Model, ModelFiles, ModelSpec, OutputVisitor, TaskHead, Tensor};
+use candle_core::{DType, Tensor as Candle};
+use irene_models::{Batch, Cx, Generator, Model, OutputVisitor, TaskHead, Tensor};
 use irene_tree::{Kernels, Size};
+
+use crate::support::{difference, fixture, input, loaded, tensors};
 
 /// Largest absolute difference.
 const TOLERANCE: f64 = 1e-5;
-
-fn fixtures() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llm")
-}
 
 struct Fixture {
     name: String,
@@ -29,7 +27,7 @@ struct Fixture {
 
 impl Fixture {
     fn load(name: &str) -> Self {
-        Self::at(&fixtures().join(name))
+        Self::at(&fixture("llm").join(name))
     }
 
     fn at(dir: &Path) -> Self {
@@ -38,19 +36,15 @@ impl Fixture {
 
     fn in_format(dir: &Path, dtype: DType) -> Self {
         let name = dir.file_name().unwrap().to_str().unwrap();
-        let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
-        let weights = ModelFiles::find(dir.to_str().unwrap()).unwrap().weights().unwrap();
-        let model = spec.load(&weights, TaskHead::Lm, dtype, &Device::Cpu).unwrap();
-        let io = candle_core::safetensors::load(dir.join("io.safetensors"), &Device::Cpu).unwrap();
-        let (rows, columns) = io["input_ids"].dims2().unwrap();
+        let (spec, model) = loaded(dir, TaskHead::Lm, dtype).unwrap();
+        let io = tensors(&dir.join("io.safetensors"));
         let mask = io["attention_mask"].flatten_all().unwrap().to_vec1().unwrap();
         let end = spec.config().token_or("eos_token_id", usize::MAX).unwrap() as i64;
-        Self { name: name.to_owned(), io, model, mask, end, size: Size::new(rows, columns) }
+        Self { name: name.to_owned(), size: input(&io).size(), io, model, mask, end }
     }
 
     fn prompts(&self) -> Batch {
-        let ids = self.io["input_ids"].flatten_all().unwrap().to_vec1().unwrap();
-        Batch::of_ids(ids, Some(self.mask.clone()), self.size, &Device::Cpu).unwrap()
+        input(&self.io)
     }
 
     /// The largest difference at tokens that are no padding.
@@ -113,8 +107,7 @@ impl Fixture {
         for step in 0..self.io["generated"].dim(1).unwrap() {
             let column = |name: &str| self.io[name].narrow(1, step, 1).unwrap().squeeze(1).unwrap();
             let generated = generator.step(&mut Cx::silent().with_kernels(kernels)).unwrap();
-            let off = generated.logits.candle().unwrap().sub(&column("step_logits")).unwrap().abs().unwrap();
-            let off = f64::from(off.max_all().unwrap().to_scalar::<f32>().unwrap());
+            let off = f64::from(difference(generated.logits.candle().unwrap(), &column("step_logits")));
             assert!(off <= TOLERANCE, "{} step {step}, {kernels:?}: logits differ by {off}", self.name);
             let tokens: Vec<i64> = generated.tokens.into_iter().flatten().collect();
             let expected = column("generated").to_vec1::<i64>().unwrap();
@@ -212,9 +205,16 @@ fixtures!(
     exaone_moe,
 );
 
+#[test]
+fn gpt2_generates_what_transformers_does() {
+    let gpt2 = Fixture::at(&fixture("gpt2_generation"));
+    gpt2.generates_the_same(Kernels::Eager);
+    gpt2.generates_the_same(Kernels::Fused);
+}
+
 /// A copy of a fixture with these fields in its config.
 fn with_fields(name: &str, copy: &str, fields: &[(&str, &str)]) -> PathBuf {
-    let (from, to) = (fixtures().join(name), PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(copy));
+    let (from, to) = (fixture("llm").join(name), PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(copy));
     std::fs::create_dir_all(&to).unwrap();
     for file in ["model.safetensors", "io.safetensors"] {
         std::fs::copy(from.join(file), to.join(file)).unwrap();
@@ -248,8 +248,7 @@ fn the_text_model_is_found_in_a_checkpoint_of_a_larger_one() {
             Some(rest) => format!("{trunk}.{rest}"),
             None => key.replace("lm_head", head),
         };
-        let tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
-        let tensors: HashMap<_, _> = tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
+        let tensors: HashMap<_, _> = tensors(&file).into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
         candle_core::safetensors::save(&tensors, &file).unwrap();
         Fixture::at(&folder).agrees_at_every_module();
     }
@@ -259,7 +258,8 @@ fn the_text_model_is_found_in_a_checkpoint_of_a_larger_one() {
 #[test]
 fn every_family_runs_in_bf16() {
     const SHARE: f32 = 0.25;
-    for dir in std::fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()) {
+    for dir in std::fs::read_dir(fixture("llm")).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir())
+    {
         let fixture = Fixture::in_format(&dir, DType::BF16);
         let batch = fixture.prompts().with_counted_positions().unwrap();
         let mask = fixture.io["attention_mask"].to_dtype(DType::F32).unwrap().unsqueeze(2).unwrap();
@@ -280,7 +280,7 @@ fn every_family_runs_in_bf16() {
 #[test]
 #[ignore = "repeats the fixtures, unless IRENE_CHECKPOINTS names another folder"]
 fn checkpoints_of_a_folder_agree() {
-    let folder = std::env::var_os("IRENE_CHECKPOINTS").unwrap_or_else(|| fixtures().into_os_string());
+    let folder = std::env::var_os("IRENE_CHECKPOINTS").unwrap_or_else(|| fixture("llm").into_os_string());
     let mut failed = Vec::new();
     let mut dirs: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     dirs.sort();

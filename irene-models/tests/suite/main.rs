@@ -18,6 +18,7 @@ mod dropout;
 #[cfg(feature = "candle")]
 mod encoders;
 mod families;
+mod file_heads;
 mod files;
 mod flexibert;
 mod flops;
@@ -50,6 +51,10 @@ mod sentence_transformers;
 mod shape_and_run;
 #[cfg(feature = "candle")]
 mod small_decoders;
+mod states;
+mod support;
+#[cfg(feature = "text")]
+mod tokenizers;
 #[cfg(feature = "candle")]
 mod trainer;
 mod training;

@@ -1,14 +1,12 @@
 //! Runs that are spread over several GPUs, followed by shape: one GPU's share against the whole model, and what GPUs exchange by hand.
 
-use irene_models::{Config, ModelSpec, Run, TaskHead};
+use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Node, NodeId, OpKind, Parallel, Quantity, Size, Tree, jsonl};
 use proptest::prelude::*;
 
-const MIB: f64 = 1024.0 * 1024.0;
+use crate::support::spec;
 
-fn spec(json: &str) -> ModelSpec {
-    ModelSpec::from_config("mine", Config::from_json("config.json", json.as_bytes()).unwrap()).unwrap()
-}
+const MIB: f64 = 1024.0 * 1024.0;
 
 fn tensor(gpus: usize) -> Parallel {
     Parallel { tensor: gpus, ..Parallel::default() }
@@ -86,12 +84,11 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
             r#","q_lora_rank":6,"kv_lora_rank":6,"qk_nope_head_dim":4,"qk_rope_head_dim":4,"v_head_dim":4,"moe_intermediate_size":8,
                "n_routed_experts":8,"n_shared_experts":1,"num_experts_per_tok":2,"n_group":2,"topk_group":1"#
         }
-        "mixtral" => r#","num_local_experts":8,"num_experts_per_tok":2"#,
+        "mixtral" | "gpt_oss" => r#","num_local_experts":8,"num_experts_per_tok":2"#,
         "qwen2_moe" => {
             r#","num_experts":8,"num_experts_per_tok":2,"moe_intermediate_size":8,"shared_expert_intermediate_size":8"#
         }
         "qwen3_moe" => r#","num_experts":8,"num_experts_per_tok":2,"moe_intermediate_size":8"#,
-        "gpt_oss" => r#","num_local_experts":8,"num_experts_per_tok":2"#,
         "granitemoeshared" => r#","num_local_experts":8,"num_experts_per_tok":2,"shared_intermediate_size":8"#,
         _ => "",
     };
@@ -150,7 +147,7 @@ proptest! {
         gpus in prop::sample::select(vec![2usize, 4]), experts: bool, batch in 1..3usize, tokens in 1..3usize, past in 0..3usize,
         is_fused: bool,
     ) {
-        let spec = spec(&config(family, layers, heads, width, inner));
+        let spec = spec(config(family, layers, heads, width, inner));
         let is_mixture = ["deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoeshared"].contains(&family);
         // Rows of experts divide.
         let size = Size::new(4 * batch, tokens).after(past);
@@ -192,7 +189,7 @@ proptest! {
     fn stages_and_copies_leave_the_work_as_it_is(
         family in prop::sample::select(FAMILIES.to_vec()), layers in 1..5usize, pipeline in 1..5usize, data in 1..4usize, is_fused: bool,
     ) {
-        let spec = spec(&config(family, layers, 1, 1, 1));
+        let spec = spec(config(family, layers, 1, 1, 1));
         let parallel = Parallel { pipeline: pipeline.min(layers), data, ..Parallel::default() };
         let kernels = if is_fused { Kernels::Fused } else { Kernels::Eager };
         let size = Size::new(2 * data, 3);
@@ -205,8 +202,7 @@ proptest! {
         let sent = of_kind(&share, OpKind::SendRecv);
         // Fused kernels add a branch where the next norm reads the sum: both parts are sent.
         prop_assert!([1, 2].into_iter().any(|each| sent.len() == each * (parallel.pipeline - 1)), "{} sent", sent.len());
-        let at_root = share.root().gpus as usize;
-        prop_assert_eq!(at_root, parallel.gpus());
+        prop_assert_eq!(share.root().gpus as usize, parallel.gpus());
         prop_assert!(sent.iter().all(|node| node.gpus as usize == 2 * data));
         prop_assert!(share.nodes().iter().filter(|node| node.level().is_leaf() && !is_exchange(node)).all(|node| node.gpus as usize == data));
     }
@@ -215,7 +211,7 @@ proptest! {
 /// Fewer heads of keys than GPUs: each GPU has one, and several have the same.
 #[test]
 fn heads_of_keys_that_are_fewer_than_gpus_are_on_several() {
-    let spec = spec(&config("llama", 1, 4, 4, 4).replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":2"));
+    let spec = spec(config("llama", 1, 4, 4, 4).replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":2"));
     let cached = |gpus| {
         let tree = spec.trace(run(Size::new(2, 1).after(7), tensor(gpus))).unwrap();
         tree.root().get(Quantity::CacheBytes).unwrap()
@@ -226,7 +222,7 @@ fn heads_of_keys_that_are_fewer_than_gpus_are_on_several() {
 /// 4 copies of the attention, 64 tokens each, 8 experts on 4 GPUs, 2 experts a token.
 #[test]
 fn experts_over_copies_of_the_model_exchange_tokens() {
-    let spec = spec(&config("mixtral", 3, 1, 1, 2));
+    let spec = spec(config("mixtral", 3, 1, 1, 2));
     let parallel = Parallel { data: 4, expert: 4, ..Parallel::default() };
     let tree = spec.trace(run(Size::new(16, 16), parallel)).unwrap();
     assert!(of_kind(&tree, OpKind::AllReduce).is_empty());
@@ -252,8 +248,7 @@ fn experts_over_copies_of_the_model_exchange_tokens() {
 
 #[test]
 fn norms_of_all_heads_gather_them_first() {
-    let spec = spec(&config("olmo2", 1, 1, 1, 1));
-    let tree = spec.trace(run(Size::new(1, 2), tensor(2))).unwrap();
+    let tree = spec(config("olmo2", 1, 1, 1, 1)).trace(run(Size::new(1, 2), tensor(2))).unwrap();
     let gathered = of_kind(&tree, OpKind::AllGather);
     assert_eq!(gathered.len(), 2 + 1);
     assert_eq!(gathered[0].operation.as_ref().unwrap().output.shape.dims(), [1, 2, 32]);
@@ -261,7 +256,7 @@ fn norms_of_all_heads_gather_them_first() {
 
 #[test]
 fn a_generation_is_spread_over_gpus_as_a_whole() {
-    let spec = spec(&config("llama", 4, 1, 1, 1));
+    let spec = spec(config("llama", 4, 1, 1, 1));
     let parallel = Parallel { tensor: 2, pipeline: 2, data: 2, ..Parallel::default() };
     let tree = spec.trace(Run { generate: 40, ..run(Size::new(4, 8), parallel) }).unwrap();
     tree.check().unwrap();
@@ -274,7 +269,7 @@ fn a_generation_is_spread_over_gpus_as_a_whole() {
 
 #[test]
 fn the_vocabulary_is_padded_as_engines_do_it() {
-    let spec = spec(&config("llama", 1, 1, 1, 1).replace("512", "1000"));
+    let spec = spec(config("llama", 1, 1, 1, 1).replace("512", "1000"));
     for (gpus, rows) in [(1, 1000), (2, 512), (4, 256)] {
         let tree = spec.trace(run(Size::new(1, 2), tensor(gpus))).unwrap();
         let table = of_kind(&tree, OpKind::Embedding)[0].operation.as_ref().unwrap().inputs[1].shape;
@@ -287,48 +282,39 @@ fn the_vocabulary_is_padded_as_engines_do_it() {
 
 #[test]
 fn sizes_that_do_not_divide_are_refused_with_the_field_and_the_degree() {
-    let refused =
-        |json: &str, size: Size, parallel: Parallel| spec(json).trace(run(size, parallel)).unwrap_err().to_string();
     let llama = config("llama", 2, 1, 1, 1);
-    let of_llama = |parallel| refused(&llama, Size::new(4, 2), parallel);
-    let heads = of_llama(tensor(3));
-    assert_eq!(heads, "config.json, field `num_attention_heads`: 4 heads cannot be split evenly by parallel.tensor 3");
-    let inner =
-        refused(&llama.replace("\"intermediate_size\":4", "\"intermediate_size\":6"), Size::new(1, 2), tensor(4));
-    assert!(inner.contains("`intermediate_size`: 6 inner numbers") && inner.ends_with("parallel.tensor 4"), "{inner}");
+    let inner = llama.replace("\"intermediate_size\":4", "\"intermediate_size\":6");
     let groups = llama
         .replace("\"num_attention_heads\":4,", "\"num_attention_heads\":12,")
         .replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":3")
         .replace("\"hidden_size\":32", "\"hidden_size\":96");
-    let groups = refused(&groups, Size::new(1, 2), tensor(4));
-    assert!(groups.contains("`num_key_value_heads`: 3 heads of keys and values cannot be split"), "{groups}");
-    let stages = of_llama(Parallel { pipeline: 3, ..Parallel::default() });
-    assert!(stages.ends_with("field `num_hidden_layers`: 2 layers are fewer than parallel.pipeline 3"), "{stages}");
-    let experts = of_llama(Parallel { expert: 2, ..tensor(2) });
-    assert!(experts.contains("parallel.expert spreads a mixture of experts, and this model is none"), "{experts}");
-    let gpus = of_llama(Parallel { expert: 8, ..Parallel::default() });
-    assert!(gpus.contains("parallel.expert 8 does not divide the 1 GPUs of a stage"), "{gpus}");
-    let across = of_llama(Parallel { data: 3, expert: 6, ..tensor(4) });
-    assert!(across.contains("parallel.expert 6 must divide parallel.tensor 4 or be a multiple of it"), "{across}");
-    let copies = of_llama(Parallel { data: 3, ..Parallel::default() });
-    assert!(copies.ends_with("parallel.data 3 does not divide the batch of 4 sequences"), "{copies}");
     let mixtral = config("mixtral", 1, 3, 1, 3).replace("\"num_key_value_heads\":4", "\"num_key_value_heads\":12");
-    let experts = refused(&mixtral, Size::new(4, 2), Parallel { expert: 3, ..tensor(3) });
-    assert!(
-        experts.contains("`num_local_experts`: 8 experts cannot be split evenly by parallel.expert 3"),
-        "{experts}"
-    );
-    let none = of_llama(tensor(0));
-    assert!(none.contains("a run is on 1 to 1048576 GPUs, found 0"), "{none}");
-    assert!(
-        [heads, inner, groups, stages, experts, gpus, across, copies].iter().all(|error| error.lines().count() == 1)
-    );
+    let (one, expert) = (Parallel::default(), |expert, of| Parallel { expert, ..of });
+    for (json, parallel, expected) in [
+        (&llama, tensor(3), "field `num_attention_heads`: 4 heads cannot be split evenly by parallel.tensor 3"),
+        (&inner, tensor(4), "field `intermediate_size`: 6 inner numbers cannot be split evenly by parallel.tensor 4"),
+        (&groups, tensor(4), "field `num_key_value_heads`: 3 heads of keys and values cannot be split"),
+        (&llama, Parallel { pipeline: 3, ..one }, "`num_hidden_layers`: 2 layers are fewer than parallel.pipeline 3"),
+        (&llama, expert(2, tensor(2)), "parallel.expert spreads a mixture of experts, and this model is none"),
+        (&llama, expert(8, one), "parallel.expert 8 does not divide the 1 GPUs of a stage"),
+        (
+            &llama,
+            expert(6, Parallel { data: 3, ..tensor(4) }),
+            "parallel.expert 6 must divide parallel.tensor 4 or be a multiple of it",
+        ),
+        (&llama, Parallel { data: 3, ..one }, "parallel.data 3 does not divide the batch of 4 sequences"),
+        (&mixtral, expert(3, tensor(3)), "`num_local_experts`: 8 experts cannot be split evenly by parallel.expert 3"),
+        (&llama, tensor(0), "a run is on 1 to 1048576 GPUs, found 0"),
+    ] {
+        let error = spec(json).trace(run(Size::new(4, 2), parallel)).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+    }
 }
 
 #[test]
 fn sizes_of_granite_4_are_refused_by_its_own_names() {
     let granite = |heads: usize, shared: usize| {
-        spec(&format!(
+        spec(format!(
             r#"{{"model_type":"granitemoehybrid","hidden_size":48,"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":4,
                "intermediate_size":8,"vocab_size":64,"max_position_embeddings":64,"num_local_experts":4,"num_experts_per_tok":2,
                "mamba_n_heads":{heads},"shared_intermediate_size":{shared}}}"#

@@ -1,54 +1,19 @@
 //! Files as they lie around: which one a path means, and what is said of one that is not what its name says.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::Path};
 
 use candle_core::{DType, Device};
-use irene_models::{Batch, Cx, ModelFiles, ModelOutput, ModelSpec, Result, TaskHead, Tensor};
+use irene_models::{Batch, Cx, ModelFiles, ModelOutput, ModelSpec, Result, TaskHead};
 use irene_tree::{Quantity, Size};
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("irene-places-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path.display().to_string()
-    }
-
-    fn copy(&self, from: &str, name: &str) -> String {
-        self.write(name, std::fs::read(fixture(from)).unwrap())
-    }
-
-    fn place(&self) -> String {
-        self.0.display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use crate::support::{Folder, difference, fixture, loaded, tensors};
 
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:8ce2252b\nsize 880\n";
 const BROUGHT: &str = "is a Git LFS pointer in place of the file of 880 bytes: `git lfs pull` in its folder brings it";
 
-fn run(place: &str) -> Result<ModelOutput> {
-    let spec = ModelSpec::find(place)?;
-    let model = spec.load(&spec.files()?.weights()?, TaskHead::None, DType::F32, &Device::Cpu)?;
+/// What the model at a path gives for a few tokens.
+pub(crate) fn run(place: &str) -> Result<ModelOutput> {
+    let (_, model) = loaded(Path::new(place), TaskHead::None, DType::F32)?;
     let batch = Batch::of_ids(vec![3; 8], None, Size::new(2, 4), &Device::Cpu)?;
     model.run(&mut Cx::silent(), &batch)
 }
@@ -69,10 +34,7 @@ fn a_named_file_is_read_whatever_its_suffix() {
         let path = folder.copy("configs/gpt2-xl.cfg", name);
         assert_eq!(parameters(&path), 1_557_611_200.0, "{name}");
     }
-    assert_eq!(
-        ModelSpec::find(&folder.write("tiny.cfg", std::fs::read(fixture("bert/config.json")).unwrap())).unwrap().name(),
-        "tiny"
-    );
+    assert_eq!(ModelSpec::find(&folder.copy("bert/config.json", "tiny.cfg")).unwrap().name(), "tiny");
     // Weights stand for the model that they are beside.
     let weights = folder.copy("bert/model.safetensors", "model.safetensors");
     assert_eq!(ModelSpec::find(&weights).unwrap().model_type(), "bert");
@@ -131,11 +93,8 @@ fn a_tensor_is_found_by_the_names_that_it_stands_for() {
         header.insert("__metadata__".to_owned(), serde_json::json!({"format": "pt", key: "cls.decoder.weight"}));
     });
     folder.write("model.safetensors", weights);
-    let numbers = |place: &str| {
-        let hidden = run(place).unwrap().last_hidden_state;
-        hidden.candle().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
-    };
-    assert_eq!(numbers(&folder.place()), numbers(fixture("bert").to_str().unwrap()));
+    let hidden = |place: &str| run(place).unwrap().last_hidden_state.candle().unwrap().clone();
+    assert_eq!(difference(&hidden(&folder.place()), &hidden(fixture("bert").to_str().unwrap())), 0.0);
 }
 
 #[test]
@@ -158,19 +117,17 @@ fn a_checkpoint_with_other_keys_is_told_what_it_has() {
 
 #[test]
 fn a_checkpoint_without_pooler_runs_without_it_if_its_class_has_none() {
-    let whole = candle_core::safetensors::load(fixture("bert/model.safetensors"), &Device::Cpu).unwrap();
+    let whole = tensors(&fixture("bert/model.safetensors"));
     let without: HashMap<_, _> = whole.into_iter().filter(|(key, _)| !key.contains("pooler")).collect();
     let folder = Folder::new("pooler");
     candle_core::safetensors::save(&without, folder.0.join("model.safetensors")).unwrap();
     let config = std::fs::read_to_string(fixture("bert/config.json")).unwrap();
-    let candle = |tensor: &Tensor| tensor.candle().unwrap().clone();
-    let expected = candle(&run(fixture("bert").to_str().unwrap()).unwrap().last_hidden_state);
+    let expected = run(fixture("bert").to_str().unwrap()).unwrap().last_hidden_state;
     for class in ["BertForMaskedLM", "BertForTokenClassification", "BertForQuestionAnswering"] {
         folder.write("config.json", config.replace("BertModel", class));
         let output = run(&folder.place()).unwrap_or_else(|error| panic!("{class}: {error}"));
         assert!(output.pooler_output.is_none());
-        let difference = (candle(&output.last_hidden_state) - &expected).unwrap().abs().unwrap().max_all().unwrap();
-        assert_eq!(difference.to_scalar::<f32>().unwrap(), 0.0);
+        assert_eq!(difference(output.last_hidden_state.candle().unwrap(), expected.candle().unwrap()), 0.0);
     }
     // These have one.
     for class in ["BertModel", "BertForSequenceClassification"] {

@@ -1,10 +1,10 @@
 //! Every node of a running model is measured in place, and what is known is not measured again.
 
-use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{collections::HashMap, sync::atomic::AtomicBool, time::Duration};
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 use irene_models::{
-    Batch, ModelSpec, RandomWeights, Run, Targets, TaskHead, Trainer,
+    Batch, ModelSpec, Run, Targets, TaskHead, Trainer,
     profile::{NodeFigures, ProfileError, Profiler, TrainedStep, distinct},
 };
 use irene_sampler::{
@@ -12,21 +12,30 @@ use irene_sampler::{
 };
 use irene_tree::{Kernels, Level, Node, Precision, Quantity, Size, Training, Tree};
 
+use crate::support::{fixture, random};
+
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
 
-fn profiled(
-    run: Run,
-    stop: bool,
-    known: HashMap<u64, Measurement>,
-) -> (Result<Tree, ProfileError>, HashMap<u64, Measurement>, usize) {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gpt2");
-    let spec = ModelSpec::find(fixture.to_str().unwrap()).unwrap();
-    let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
-    let model = spec.build_with_head(&weights, run.head).unwrap();
-    let batch = Batch::made_up_for(&spec, model.as_ref(), run, &Device::Cpu).unwrap();
+type Known = HashMap<u64, Measurement>;
+
+/// A tree, all that is known of it then, and how often a round was added.
+type Profiled = (Result<Tree, ProfileError>, Known, usize);
+
+fn found(name: &str) -> ModelSpec {
+    ModelSpec::find(fixture(name).to_str().unwrap()).unwrap()
+}
+
+/// Two rounds of a few milliseconds.
+fn short() -> MeasuringProtocol {
     let short = Duration::from_millis(2);
-    let protocol =
-        MeasuringProtocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..MeasuringProtocol::quick() };
+    MeasuringProtocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..MeasuringProtocol::quick() }
+}
+
+fn profiled(run: Run, stop: bool, known: Known) -> Profiled {
+    let spec = found("gpt2");
+    let model = spec.build_with_head(&random(1), run.head).unwrap();
+    let batch = Batch::made_up_for(&spec, model.as_ref(), run, &Device::Cpu).unwrap();
+    let protocol = short();
     let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
     let (stop, precision) = (&AtomicBool::new(stop), Precision::F32);
     let profiler =
@@ -47,7 +56,7 @@ fn whole() -> Run {
 
 #[test]
 fn a_step_after_a_cache_is_measured_by_either_kernels() {
-    let spec = ModelSpec::find(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gpt2")).unwrap();
+    let spec = found("gpt2");
     for kernels in [Kernels::Eager, Kernels::Fused] {
         let run = Run { kernels, head: TaskHead::Lm, ..Size::new(2, 1).after(5).into() };
         let tree = profiled(run, false, HashMap::new()).0.unwrap();
@@ -67,8 +76,7 @@ fn each_distinct_node_is_measured_and_not_again() {
     for node in tree.nodes().iter().filter(|node| node.operation.as_ref().is_none_or(|operation| !operation.on_host)) {
         assert!(node.get(Quantity::Latency).is_some_and(|seconds| seconds > 0.0), "{}", node.scope());
     }
-    let is_shared =
-        |node: &irene_tree::Node| node.extra.as_ref().is_some_and(|extra| extra["measurement"]["is_shared"] == true);
+    let is_shared = |node: &Node| node.extra.as_ref().is_some_and(|extra| extra["measurement"]["is_shared"] == true);
     // The layers of a model do the same; those after the first are not measured.
     let second = tree.find("root.1").unwrap();
     assert!(tree.subtree(second).iter().filter(|node| node.extra.is_some()).all(is_shared));
@@ -132,22 +140,16 @@ fn each_probe_goes_into_its_own_field() {
     assert!(get(Quantity::GpuEnergy).is_none_or(|joules| joules > 1.0), "{figures:?}");
 }
 
-/// A step of a small BERT's training, and how often a round was added.
-fn step(
-    levels: &[Level],
-    stop: bool,
-    known: HashMap<u64, Measurement>,
-) -> (Result<Tree, ProfileError>, HashMap<u64, Measurement>, usize) {
-    let spec = ModelSpec::find(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bert")).unwrap();
+/// A step of a small BERT's training.
+fn step(levels: &[Level], stop: bool, known: Known) -> Profiled {
+    let spec = found("bert");
     let (head, training) = (TaskHead::Lm, Training { accumulate: 2, ..Training::default() });
     let run = Run { head, training: Some(training), ..Size::new(2, 6).into() };
-    let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
-    let mut trainer = Trainer::new(&spec, &weights, head, training, 0.0, 1).unwrap();
+    let new = || Trainer::new(&spec, &random(1), head, training, 0.0, 1).unwrap();
+    let mut trainer = new();
     let batch = Batch::made_up(&spec, run.size, &Device::Cpu).unwrap();
     let targets = Targets::made_up(&batch, &spec, head, 1).unwrap();
-    let short = Duration::from_millis(2);
-    let protocol =
-        MeasuringProtocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..MeasuringProtocol::quick() };
+    let protocol = short();
     let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
     let (stop, precision, kernels) = (&AtomicBool::new(stop), Precision::F32, Kernels::Eager);
     let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels, precision, kernels, stop };
@@ -160,9 +162,7 @@ fn step(
     if tree.is_ok() {
         let distinct = distinct(&spec, run, levels).unwrap();
         assert!(distinct.iter().all(|node| kept.contains_key(&node.key)) && distinct.len() == kept.len());
-        let before: Vec<_> =
-            Trainer::new(&spec, &weights, head, training, 0.0, 1).unwrap().weights().map(numbers).collect();
-        assert_eq!(trainer.weights().map(numbers).collect::<Vec<_>>(), before, "the weights stay");
+        assert!(trainer.weights().map(numbers).eq(new().weights().map(numbers)), "the weights stay");
     }
     (tree, kept, rounds)
 }

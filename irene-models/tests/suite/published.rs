@@ -1,9 +1,11 @@
 //! Families without a built-in model: the shapes of their best-known models have the published parameters, and the keys and values that
 //! a hand counts.
 
-use irene_models::{Config, ModelSpec, Run, TaskHead};
-use irene_tree::{Format, Kernels, Node, OpKind, Precision, Quantity, Role, Size};
+use irene_models::{ModelSpec, Run, TaskHead};
+use irene_tree::{Format, Node, OpKind, Precision, Quantity, Role, Size};
 use serde_json::{Value, json};
+
+use crate::support::spec;
 
 /// The parameters with a language model's head, and those that a token is not sent to.
 fn counted(spec: &ModelSpec) -> [f64; 2] {
@@ -30,7 +32,7 @@ fn added_bytes(spec: &ModelSpec) -> u64 {
 
 /// A config's `model_type`, and its hidden size, layers, heads, heads of keys and values, inner size and vocabulary, in this order; 0 for one
 /// that it does not have.
-fn config(model_type: &str, sizes: [u64; 6], further: Value) -> Value {
+pub(crate) fn config(model_type: &str, sizes: [u64; 6], further: Value) -> Value {
     const NAMES: [&str; 6] = [
         "hidden_size",
         "num_hidden_layers",
@@ -43,10 +45,6 @@ fn config(model_type: &str, sizes: [u64; 6], further: Value) -> Value {
     fields["model_type"] = model_type.into();
     NAMES.iter().zip(sizes).filter(|(_, size)| *size > 0).for_each(|(name, size)| fields[name] = size.into());
     fields
-}
-
-fn spec(config: &Value) -> ModelSpec {
-    ModelSpec::from_config("mine", Config::from_json("config.json", config.to_string().as_bytes()).unwrap()).unwrap()
 }
 
 #[test]
@@ -121,7 +119,7 @@ type Published = (&'static str, Value, [u64; 2], u64);
 
 fn are_published(models: impl IntoIterator<Item = Published>) {
     for (name, config, [parameters, active], bytes) in models {
-        let spec = spec(&config);
+        let spec = spec(config);
         let [all, idle] = counted(&spec);
         assert_eq!((all, all - idle), (parameters as f64, active as f64), "{name}");
         assert_eq!(added_bytes(&spec), bytes, "{name}");
@@ -240,93 +238,4 @@ fn models_with_states_have_their_published_parameters_in_all_and_for_a_token() {
         ("LFM2-8B-A1B", lfm2, [8_339_930_560, 1_557_740_992], 12_288),
         ("Granite 4 H Small", granite, [32_207_337_984, 8_803_121_664], 16_384),
     ]);
-}
-
-/// Layers with four heads of values and two of keys, of 8 numbers each, but for the last.
-fn small_next() -> ModelSpec {
-    let linear = json!({"head_dim": 8, "linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_value_head_dim": 8,
-        "linear_key_head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
-        "shared_expert_intermediate_size": 8});
-    spec(&config("qwen3_next", [32, 4, 4, 2, 16, 64], linear))
-}
-
-fn of_scope(spec: &ModelSpec, run: Run, scope: &str, quantity: Quantity) -> f64 {
-    let tree = spec.trace(run).unwrap();
-    tree.nodes().iter().find(|node| node.scope() == scope).unwrap().get(quantity).unwrap()
-}
-
-#[test]
-fn a_step_of_deltanet_costs_the_same_whatever_came_before() {
-    let bytes = |past: usize, scope: &str| {
-        let run = Run { kernels: Kernels::Fused, ..Size::new(3, 1).after(past).into() };
-        of_scope(&small_next(), run, scope, Quantity::MovedBytes)
-    };
-    for layer in ["root.0", "root.1", "root.2"] {
-        assert_eq!(bytes(10, layer), bytes(1000, layer), "{layer}");
-    }
-    assert!(bytes(1000, "root.3") > bytes(10, "root.3"));
-}
-
-#[test]
-fn a_prompt_of_deltanet_costs_its_chunks() {
-    let flops = |tokens: usize| {
-        let run = Run { kernels: Kernels::Fused, ..Size::new(1, tokens).into() };
-        (of_scope(&small_next(), run, "root.0.linear_attn", Quantity::Flops) * 1e6).round()
-    };
-    assert_eq!(flops(128), 2.0 * flops(64));
-    // A chunk of 64 tokens: the triangle of keys and its inverse, what they make of values and keys, what that leaves beside the state, the
-    // state behind it, the queries' scores, and the results from the chunk and from the state.
-    let (heads, chunk) = (4, 64);
-    let triangles = 2 * (2 * heads * chunk * chunk * 8) + 2 * heads * chunk * chunk;
-    let made = 2 * heads * chunk * chunk * (8 + 8);
-    let left = heads * chunk * 8 * (2 * 8 + 1);
-    let states = heads * 8 * 8 * (2 * chunk + 2);
-    let results = 2 * heads * chunk * 8 * (chunk + 8);
-    let projections = 2 * chunk * 32 * (64 + 32 + 8) + 2 * chunk * 32 * 32;
-    let (convolution, norm) = ((2 * 4 + 5) * 64 * chunk, (4 + 5 + 1 + 1) * 32 * chunk);
-    let all = triangles + made + left + states + results + projections + convolution + norm;
-    assert_eq!(flops(64), f64::from(all));
-}
-
-#[test]
-fn a_short_convolution_costs_a_token_the_same_whatever_came_before() {
-    let layers = json!({"layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": false});
-    let lfm2 = spec(&config("lfm2", [32, 2, 4, 2, 24, 64], layers));
-    let run = |size: Size| Run { kernels: Kernels::Fused, ..size.into() };
-    let bytes =
-        |past: usize, scope: &str| of_scope(&lfm2, run(Size::new(3, 1).after(past)), scope, Quantity::MovedBytes);
-    assert_eq!(bytes(10, "root.0"), bytes(1000, "root.0"));
-    assert!(bytes(1000, "root.1") > bytes(10, "root.1"));
-    // Both projections, the products with gates, and three taps.
-    let of_token = 2 * 32 * 96 + 2 * 32 * 32 + 2 * 32 + 2 * 3 * 32;
-    let flops = of_scope(&lfm2, run(Size::new(1, 5)), "root.0.conv", Quantity::Flops) * 1e6;
-    assert_eq!(flops.round(), f64::from(5 * of_token));
-}
-
-#[test]
-fn granite_has_its_part_for_every_token_beside_the_experts() {
-    let layers = json!({"shared_intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["attention"]});
-    let granite = spec(&config("granitemoehybrid", [32, 1, 4, 2, 24, 64], layers));
-    let parameters = |scope: &str| of_scope(&granite, Size::new(1, 3).into(), scope, Quantity::NumParameters);
-    assert_eq!(parameters("root.0.shared_mlp.input_linear"), f64::from(32 * 2 * 12));
-    assert_eq!(parameters("root.0.shared_mlp.output_linear"), f64::from(12 * 32));
-    assert_eq!(parameters("root.0.block_sparse_moe"), f64::from(4 * 32 + 4 * 3 * 24 * 32));
-}
-
-#[test]
-fn falcon_h1_keeps_states_beside_its_keys_and_values() {
-    let states = json!({"mamba_d_ssm": 24, "mamba_n_heads": 3, "mamba_d_head": 8, "mamba_d_state": 16});
-    let falcon = spec(&config("falcon_h1", [32, 2, 4, 2, 40, 64], states));
-    let bytes = |tokens| falcon.cache_bytes(1, tokens, Precision::of(Format::BF16)).unwrap().unwrap();
-    // In each layer keys and values of two heads of 8 numbers, in 16 bits.
-    let of_token = 2 * 2 * 2 * 8 * 2;
-    assert_eq!(bytes(11) - bytes(10), of_token);
-    // A state of 24 x 16 numbers in 32 bits, and three tokens of 24 + 2 x 16 channels in 16.
-    assert_eq!(bytes(10) - 10 * of_token, 2 * (24 * 16 * 4 + 3 * (24 + 2 * 16) * 2));
-    // The way in to gates, channels and steps, the convolution, three numbers for each head, and the way out: there is no norm.
-    let of_states = 32 * (24 + 56 + 3) + 56 * 5 + 3 * 3 + 24 * 32;
-    for kernels in [Kernels::Eager, Kernels::Fused] {
-        let run = Run { kernels, ..Size::new(3, 1).after(7).into() };
-        assert_eq!(of_scope(&falcon, run, "root.1.mamba", Quantity::NumParameters), f64::from(of_states));
-    }
 }

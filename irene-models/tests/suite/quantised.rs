@@ -1,9 +1,9 @@
 //! Where a checkpoint says how its weights are quantised, and what that makes of its bytes.
 
-use std::path::PathBuf;
-
 use irene_models::{Config, ModelSpec, Run, TaskHead};
 use irene_tree::{Format, Size};
+
+use crate::support::{Folder, spec};
 
 /// A Llama of two layers.
 const LLAMA: &str = r#"{"model_type":"llama","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":1,
@@ -20,10 +20,6 @@ fn llama(field: &str) -> String {
     format!("{LLAMA},{field}}}")
 }
 
-fn spec(json: &str) -> ModelSpec {
-    ModelSpec::from_config("mine", Config::from_json("config.json", json.as_bytes()).unwrap()).unwrap()
-}
-
 /// Bytes of the model with its head, in its own formats.
 fn bytes(spec: &ModelSpec) -> u64 {
     let precision = spec.config().precision().unwrap();
@@ -38,7 +34,7 @@ fn a_list_leaves_its_modules_in_16_bits_however_it_names_them() {
         ))
     };
     let wide = |numbers: u64| 2 * (2 * TABLE + NORMS) + 2 * (ATTENTION + FEED_FORWARD) + numbers;
-    assert_eq!(bytes(&spec(&fp8(""))), wide(0));
+    assert_eq!(bytes(&spec(fp8(""))), wide(0));
     for (list, numbers) in [
         (r#""model.layers.1.mlp.down_proj""#, DOWN),
         (r#""language_model.model.layers.0.mlp.down_proj","model.language_model.layers.1.mlp.down_proj""#, 2 * DOWN),
@@ -48,21 +44,21 @@ fn a_list_leaves_its_modules_in_16_bits_however_it_names_them() {
         (r#""re:.*mlp\\.(gate|up)_proj""#, 2 * (FEED_FORWARD - DOWN)),
         (r#""model.layers.0.mlp.gate_up_proj""#, FEED_FORWARD - DOWN),
     ] {
-        assert_eq!(bytes(&spec(&fp8(list))), wide(numbers), "{list}");
+        assert_eq!(bytes(&spec(fp8(list))), wide(numbers), "{list}");
     }
 }
 
 #[test]
 fn mlx_quantises_tables_and_heads_too() {
-    let older = spec(&llama(r#""quantization":{"group_size":64,"bits":4}"#));
+    let older = spec(llama(r#""quantization":{"group_size":64,"bits":4}"#));
     let both = r#""quantization":{"group_size":64,"bits":4},"quantization_config":{"group_size":64,"bits":4}"#;
     let whole = Format::Mlx4.bytes(2 * TABLE + 2 * (ATTENTION + FEED_FORWARD)) + 2 * NORMS;
-    assert_eq!([bytes(&older), bytes(&spec(&llama(both)))], [whole; 2]);
+    assert_eq!([bytes(&older), bytes(&spec(llama(both)))], [whole; 2]);
     // The text model of one of text and images is quantised as the whole.
     let text = llama("\"torch_dtype\":null");
     let images =
         format!(r#"{{"model_type":"other","quantization":{{"group_size":64,"bits":4}},"text_config":{text}}}"#);
-    assert_eq!(bytes(&spec(&images)), whole);
+    assert_eq!(bytes(&spec(images)), whole);
 }
 
 #[test]
@@ -82,19 +78,10 @@ fn quantised_weights_are_beside_activations_of_16_bits() {
     );
 }
 
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn a_file_beside_a_config_says_how_its_weights_are_quantised() {
-    let folder = Folder(std::env::temp_dir().join(format!("irene-quantised-{}", std::process::id())));
-    std::fs::create_dir_all(&folder.0).unwrap();
-    let write = |name: &str, text: &str| std::fs::write(folder.0.join(name), text).unwrap();
+    let folder = Folder::new("quantised");
+    let write = |name: &str, text: &str| folder.write(name, text);
     let found = |file: &str| ModelSpec::find(folder.0.join(file).to_str().unwrap()).unwrap();
     let weights = || found("").config().precision().map(|own| own.weights);
     let (plain, own) = (llama("\"dtype\":\"bfloat16\""), r#""quantization_config":{"quant_method":"fp8"}"#);

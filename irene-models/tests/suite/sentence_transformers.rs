@@ -10,6 +10,8 @@ use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{Batch, Cx, ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Size};
 
+use crate::support::{self, fixture, loaded};
+
 /// The BERT of the fixtures with these modules behind it.
 fn pipeline(name: &str, modules: &[(&str, &str)]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sentence_transformers").join(name);
@@ -17,9 +19,8 @@ fn pipeline(name: &str, modules: &[(&str, &str)]) -> PathBuf {
         fs::remove_dir_all(&folder).unwrap();
     }
     fs::create_dir_all(&folder).unwrap();
-    let bert = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert");
     for name in ["config.json", "model.safetensors"] {
-        fs::copy(bert.join(name), folder.join(name)).unwrap();
+        fs::copy(fixture("bert").join(name), folder.join(name)).unwrap();
     }
     let entries: Vec<String> = std::iter::once(("", "Transformer"))
         .chain(modules.iter().map(|(path, _)| (*path, path.split('_').nth(1).unwrap())))
@@ -46,9 +47,7 @@ fn batch(mask: Option<Vec<i64>>) -> Batch {
 
 /// The hidden states and the sentence embeddings, by the kernels of serving and one by one.
 fn embedded(folder: &Path, mask: Option<Vec<i64>>) -> (Vec<Vec<Vec<f32>>>, Vec<Vec<f32>>) {
-    let spec = ModelSpec::find(folder.to_str().unwrap()).unwrap();
-    let weights = spec.files().unwrap().weights().unwrap();
-    let model = spec.load(&weights, TaskHead::None, DType::F32, &Device::Cpu).unwrap();
+    let (_, model) = loaded(folder, TaskHead::None, DType::F32).unwrap();
     let run = |kernels| model.run(&mut Cx::silent().with_kernels(kernels), &batch(mask.clone())).unwrap();
     let (fused, eager) = (run(Kernels::Fused), run(Kernels::Eager));
     let rows = |output: &irene_models::ModelOutput| {
@@ -125,9 +124,7 @@ fn dense_layers_and_normalisation_follow() {
         HashMap::from([("linear.weight".to_owned(), weight.clone()), ("linear.bias".to_owned(), bias.clone())]);
     let file = folder.join("2_Dense/model.safetensors");
 
-    let spec = ModelSpec::find(folder.to_str().unwrap()).unwrap();
-    let weights = spec.files().unwrap().weights().unwrap();
-    let error = spec.load(&weights, TaskHead::None, DType::F32, &Device::Cpu).err().unwrap().to_string();
+    let error = loaded(&folder, TaskHead::None, DType::F32).err().unwrap().to_string();
     assert!(
         error.ends_with("2_Dense: no model.safetensors for a dense layer; save the pipeline as safetensors"),
         "{error}"
@@ -169,12 +166,9 @@ fn the_modules_are_nodes_beside_the_models_own() {
 fn a_config_alone_names_its_modules() {
     let config = r#"{"model_type":"bert","hidden_size":32,"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":64,
         "vocab_size":100,"max_position_embeddings":40,"sentence_modules":["mean","normalize"]}"#;
-    let spec = |json: &str| {
-        ModelSpec::from_config("mine", irene_models::Config::from_json("config.json", json.as_bytes()).unwrap())
-    };
-    let tree = spec(config).unwrap().trace(Size::new(2, 16)).unwrap();
+    let tree = support::spec(config).trace(Size::new(2, 16)).unwrap();
     assert!(tree.find("root.1_Pooling").is_some() && tree.find("root.2_Normalize").is_some());
-    let error = spec(&config.replace("\"mean\"", "\"median\"")).unwrap_err().to_string();
+    let error = support::refused(config.replace("\"mean\"", "\"median\""));
     assert!(error.starts_with("config.json, field `sentence_modules`: `median` is not supported here"), "{error}");
 }
 

@@ -2,11 +2,12 @@
 
 use candle_core::{DType, Device};
 use irene_models::{
-    Batch, Config, Cx, Done, Label, ModelSpec, RandomWeights, Result, ShapesOnly, TaskHead, Tensor, TreeVisitor,
-    Visitor,
+    Batch, Cx, Done, Label, ModelSpec, RandomWeights, Result, ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor,
 };
 use irene_tree::{Kernels, Shape, Size, Tree};
 use proptest::{prelude::*, test_runner::RngSeed};
+
+use crate::support::{self, difference, random};
 
 /// Builds the tree, and notes every node's output shapes and strides.
 struct Watch {
@@ -88,7 +89,7 @@ proptest! {
         json in config(), batch_size in 1..4usize, seq_len in 1..12usize, seed: u64, padded: bool,
         head in prop::sample::select(TaskHead::ALL.to_vec()), kernels in prop::sample::select(vec![Kernels::Eager, Kernels::Fused]),
     ) {
-        let spec = ModelSpec::from_config("any", Config::from_json("any", json.as_bytes()).unwrap()).unwrap();
+        let spec = support::spec(json);
         let head = if spec.heads().contains(&head) { head } else { TaskHead::None };
         let ids: Vec<i64> = (0..batch_size * seq_len).map(|i| i as i64 % 30).collect();
         let mask = padded.then(|| (0..batch_size * seq_len).map(|i| i64::from(i % seq_len <= seq_len / 2)).collect());
@@ -96,8 +97,7 @@ proptest! {
         let real = Batch::of_ids(ids, mask, size, &Device::Cpu).unwrap();
         let shape = Batch::of_shape(size).padded(padded);
 
-        let weights = RandomWeights { seed, dtype: DType::F32, device: Device::Cpu };
-        let model = spec.build_with_head(&weights, head).unwrap();
+        let model = spec.build_with_head(&random(seed), head).unwrap();
         let (run, run_outputs) = watched(&spec, model.as_ref(), kernels, &real);
         let (followed, followed_outputs) = watched(&spec, spec.build_with_head(&ShapesOnly::default(), head).unwrap().as_ref(), kernels, &shape);
         prop_assert_eq!(&run, &followed);
@@ -109,8 +109,8 @@ proptest! {
             // Padding that sees nothing but padding, as behind a window, may come to anything.
             if padded && last.rank() == 3 { last.narrow(1, 0, seq_len / 2 + 1).unwrap() } else { last }
         };
-        let difference = (last(Cx::silent()) - last(Cx::silent().with_kernels(Kernels::Eager))).unwrap().abs().unwrap().max_all().unwrap();
-        prop_assert!(difference.to_scalar::<f32>().unwrap() <= 1e-5, "fused: differs by {}", difference);
+        let off = difference(&last(Cx::silent()), &last(Cx::silent().with_kernels(Kernels::Eager)));
+        prop_assert!(off <= 1e-5, "fused: differs by {}", off);
     }
 }
 
@@ -118,8 +118,7 @@ proptest! {
 fn half_precision_runs_where_candle_has_it() {
     let named = ["google/bert_uncased_L-2_H-128_A-2", "distilgpt2", "openai-gpt", "distilbert-base-uncased"];
     let heads = format!(r#"{{"model_type":"flexibert","model_dict":{}}}"#, crate::designs::model_dict(1, 6, 4, 16));
-    let heads = ModelSpec::from_config("heads", Config::from_json("heads", heads.as_bytes()).unwrap()).unwrap();
-    let specs = named.map(|name| ModelSpec::find(name).unwrap()).into_iter().chain([heads]);
+    let specs = named.map(|name| ModelSpec::find(name).unwrap()).into_iter().chain([support::spec(heads)]);
     for (spec, dtype) in specs.flat_map(|spec| [(spec.clone(), DType::F16), (spec, DType::BF16)]) {
         let weights = RandomWeights { seed: 1, dtype, device: Device::Cpu };
         let batch = Batch::of_ids(vec![1; 16], Some(vec![1; 16]), Size::new(2, 8), &Device::Cpu).unwrap();
@@ -135,7 +134,7 @@ fn half_precision_runs_the_encoders_of_today_and_their_pooling() {
     for (family, dtype) in (0..5).flat_map(|family| [(family, DType::F16), (family, DType::BF16)]) {
         let json = crate::encoders::config(family, BERT, (2, 2, 8, 12), [true; 8]);
         let json = json.replacen('{', r#"{"sentence_modules":["mean","normalize"],"#, 1);
-        let spec = ModelSpec::from_config("half", Config::from_json("half", json.as_bytes()).unwrap()).unwrap();
+        let spec = support::spec(&json);
         let weights = RandomWeights { seed: 1, dtype, device: Device::Cpu };
         let mask = Some((0..16).map(|place| i64::from(place != 7)).collect());
         let batch = Batch::of_ids(vec![3; 16], mask, Size::new(2, 8), &Device::Cpu).unwrap();

@@ -1,19 +1,18 @@
 //! Steps of training on candle: loss falls, steps repeat, micro-batches are a batch, and what cannot run says so.
 
-use candle_core::{DType, Device, Tensor as Candle};
-use irene_models::{
-    Batch, ByHeart, Cache, Config, Cx, ModelSpec, RandomWeights, Targets, TaskHead, Trainer, TreeVisitor,
-};
+use candle_core::{DType, Device};
+use irene_models::{Batch, ByHeart, Cache, Cx, ModelSpec, RandomWeights, Targets, TaskHead, Trainer, TreeVisitor};
 use irene_tree::{Checkpoint, Kernels, Optimizer, Size, Training};
+
+use crate::support::{self, difference, fixture, random};
 
 const CPU: Device = Device::Cpu;
 
 fn spec(model_type: &str, more: &str) -> ModelSpec {
-    let json = format!(
+    support::spec(format!(
         r#"{{"model_type":"{model_type}","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":4,"intermediate_size":24,
         "vocab_size":40,"max_position_embeddings":20{more}}}"#
-    );
-    ModelSpec::from_config(model_type, Config::from_json("small", json.as_bytes()).unwrap()).unwrap()
+    ))
 }
 
 fn trainer_in(dtype: DType, spec: &ModelSpec, head: TaskHead, training: Training, rate: f64) -> Trainer {
@@ -61,20 +60,15 @@ fn a_few_sequences_are_learned_by_heart() {
 fn the_same_seed_gives_the_same_steps_with_dropout_and_another_seed_others() {
     let spec = spec("bert", "");
     let run = |seed| {
-        let weights = RandomWeights { seed: 1, dtype: DType::F32, device: CPU };
-        let mut trainer = Trainer::new(&spec, &weights, TaskHead::Lm, Training::default(), 1e-2, seed).unwrap();
+        let mut trainer = Trainer::new(&spec, &random(1), TaskHead::Lm, Training::default(), 1e-2, seed).unwrap();
         losses(&mut trainer, &spec, TaskHead::Lm, 4)
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8));
 }
 
-fn largest_difference(x: &Trainer, y: &Trainer) -> f64 {
-    let apart = |((_, x), (_, y)): ((&str, Candle), (&str, Candle))| {
-        let apart = (x - y).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
-        f64::from(apart.to_scalar::<f32>().unwrap())
-    };
-    x.weights().zip(y.weights()).map(apart).fold(0.0, f64::max)
+fn largest_difference(x: &Trainer, y: &Trainer) -> f32 {
+    x.weights().zip(y.weights()).map(|((_, x), (_, y))| difference(&x, &y)).fold(0.0, f32::max)
 }
 
 #[test]
@@ -122,17 +116,15 @@ fn adapters_alone_are_trained_and_begin_at_no_change() {
         let logits = |trainer: &Trainer| {
             trainer.model().run(&mut Cx::silent(), &batch).unwrap().logits.unwrap().candle().unwrap().detach()
         };
-        let apart =
-            |x: &Candle, y: &Candle| (x - y).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         let training = Training { lora_rank: 2, ..Training::default() };
         let [mut adapted, whole] = [training, Training::default()].map(|training| trainer(&spec, head, training, 2e-2));
         assert!(adapted.keys().all(|key| key.ends_with("lora_A.weight") || key.ends_with("lora_B.weight")));
         assert!(adapted.keys().count() >= 2 * 2 * 6, "the linear layers of two layers");
         let before = logits(&adapted);
-        assert!(apart(&before, &logits(&whole)) < 1e-5, "{model_type}");
+        assert!(difference(&before, &logits(&whole)) < 1e-5, "{model_type}");
         let losses = losses(&mut adapted, &spec, head, 100);
         assert!(losses[99] < 0.98 * losses[0], "{model_type}: {} to {}", losses[0], losses[99]);
-        assert!(apart(&before, &logits(&adapted)) > 1e-3);
+        assert!(difference(&before, &logits(&adapted)) > 1e-3);
     }
 }
 
@@ -142,12 +134,10 @@ fn a_model_that_was_trained_runs_as_any_other() {
     let mut trainer = trainer(&spec, TaskHead::Lm, Training::default(), 1e-2);
     losses(&mut trainer, &spec, TaskHead::Lm, 2);
     let batch = Batch::made_up(&spec, Size::new(2, 6), &CPU).unwrap();
-    let logits = |cx: Cx<'_>| {
-        let mut cx = cx;
-        trainer.model().run(&mut cx, &batch).unwrap().logits.unwrap().candle().unwrap().clone()
-    };
-    let apart = (logits(Cx::silent()) - logits(Cx::silent().with_kernels(Kernels::Eager))).unwrap().abs().unwrap();
-    assert!(apart.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
+    let logits =
+        |mut cx: Cx<'_>| trainer.model().run(&mut cx, &batch).unwrap().logits.unwrap().candle().unwrap().clone();
+    let (fused, eager) = (logits(Cx::silent()), logits(Cx::silent().with_kernels(Kernels::Eager)));
+    assert!(difference(&fused, &eager) < 1e-5);
 }
 
 #[test]
@@ -166,11 +156,8 @@ fn a_visitor_sees_the_nodes_of_the_forward_pass_with_dropout() {
 #[test]
 fn what_cannot_be_trained_is_refused_in_one_line() {
     let spec = spec("bert", "");
-    let weights = RandomWeights { seed: 1, dtype: DType::F32, device: CPU };
-    let refused = |head, training, rate| {
-        let trainer = Trainer::new(&spec, &weights, head, training, rate, 7);
-        trainer.err().unwrap().to_string()
-    };
+    let refused =
+        |head, training, rate| Trainer::new(&spec, &random(1), head, training, rate, 7).err().unwrap().to_string();
     let checkpoint = Training { checkpoint: Checkpoint::Layer, ..Training::default() };
     assert_eq!(
         refused(TaskHead::Lm, checkpoint, 1e-2),
@@ -196,9 +183,9 @@ fn what_cannot_be_trained_is_refused_in_one_line() {
     trainer.update(&gradients).unwrap();
     assert!(trainer.backward(&loss).err().unwrap().to_string().contains("the weights have changed"));
 
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/tiny-llama.q8_0.gguf");
-    let spec = ModelSpec::find(file).unwrap();
-    let blocks = spec.open_weights(&[file.into()], TaskHead::Lm, DType::F32, &CPU).unwrap();
+    let file = fixture("gguf/tiny-llama.q8_0.gguf");
+    let spec = ModelSpec::find(file.to_str().unwrap()).unwrap();
+    let blocks = spec.open_weights(&[file], TaskHead::Lm, DType::F32, &CPU).unwrap();
     let blocks = Trainer::new(&spec, blocks.as_ref(), TaskHead::Lm, Training::default(), 1e-2, 7).err().unwrap();
     assert!(blocks.to_string().contains("is stored in blocks, which have no gradient"), "{blocks}");
 }

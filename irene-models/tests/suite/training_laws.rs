@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use irene_models::{Config, ModelSpec, Run, TaskHead, TrainingMemory};
+use irene_models::{ModelSpec, Run, TaskHead, TrainingMemory};
 use irene_tree::{Checkpoint, Kernels, NodeId, OpKind, Operation, Optimizer, Parallel, Quantity, Size, Training, Tree};
 use proptest::{prelude::*, test_runner::RngSeed};
 use serde_json::json;
+
+use crate::support::{self, product_flops};
 
 /// A model and a step of it.
 #[derive(Debug)]
@@ -51,28 +53,16 @@ fn step(layers: Range<usize>, dropout: f64) -> impl Strategy<Value = Step> {
                 "num_experts": 4, "num_experts_per_tok": 2, "vocab_size": 19, "max_position_embeddings": 16,
                 "attention_dropout": dropout}),
         };
-        let config = Config::from_json("made up", fields.to_string().as_bytes()).unwrap();
         let (sequences, tokens, is_fused, classifies) = input;
         let kernels = if is_fused { Kernels::Fused } else { Kernels::Eager };
         let head = if classifies { TaskHead::Classification } else { TaskHead::Lm };
         let (optimizer, accumulate, lora_rank) = training;
         Step {
-            spec: ModelSpec::from_config("made up", config).unwrap(),
+            spec: support::spec(fields),
             run: Run { kernels, head, ..Size::new(sequences, tokens).into() },
             training: Training { optimizer: Optimizer::ALL[optimizer], accumulate, lora_rank, ..Training::default() },
         }
     })
-}
-
-/// FLOPs of a product, of a linear layer without its bias.
-fn product(operation: &Operation) -> f64 {
-    let summed = operation.inputs.first().map_or(0, |operand| operand.shape.last());
-    match operation.kind {
-        OpKind::MatMul | OpKind::Linear | OpKind::Conv1D => {
-            2.0 * (operation.output.shape.elements() * summed as u64) as f64
-        }
-        _ => 0.0,
-    }
 }
 
 fn flops(tree: &Tree, scope: &str) -> f64 {
@@ -99,8 +89,8 @@ proptest! {
                 continue;
             };
             let backward = tree.find(&format!("root.backward.{path}")).unwrap();
-            let gradients: f64 = operations(&tree, backward).iter().map(product).sum();
-            prop_assert_eq!(gradients, 2.0 * product(operation), "{}", path);
+            let gradients: f64 = operations(&tree, backward).iter().map(product_flops).sum();
+            prop_assert_eq!(gradients, 2.0 * product_flops(operation), "{}", path);
             layers += 1;
         }
         prop_assert!(layers > 2);
@@ -181,7 +171,7 @@ fn fused_kernels_train_the_parameters_that_eager_ones_do() {
             r#"{{{own},"hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,"intermediate_size":8,"vocab_size":19,
             "max_position_embeddings":16}}"#
         );
-        let spec = ModelSpec::from_config(own, Config::from_json(own, json.as_bytes()).unwrap()).unwrap();
+        let spec = support::spec(json);
         let [eager, fused] = [Kernels::Eager, Kernels::Fused].map(|kernels| {
             let run = Run { kernels, training: Some(Training::default()), ..Size::new(2, 5).into() };
             spec.training_memory(run).unwrap().gradients
@@ -196,8 +186,7 @@ fn copies_add_up_the_gradients_of_what_they_share() {
     let fields = json!({"model_type": "qwen3_moe", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 8, "moe_intermediate_size": 8, "num_experts": 4,
         "num_experts_per_tok": 2, "vocab_size": 19, "max_position_embeddings": 16});
-    let config = Config::from_json("made up", fields.to_string().as_bytes()).unwrap();
-    let spec = ModelSpec::from_config("made up", config).unwrap();
+    let spec = support::spec(fields);
     // Numbers, and the GPUs that add them up.
     let exchanged = |parallel: Parallel| -> Vec<(u64, u64)> {
         let training = Some(Training::default());

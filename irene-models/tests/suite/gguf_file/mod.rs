@@ -189,7 +189,7 @@ impl Drop for Written {
 }
 
 /// Two layers, 64 wide, under the name of an architecture.
-pub(crate) fn sizes(file: &mut File, architecture: &str) {
+fn sizes(file: &mut File, architecture: &str) {
     for (key, size) in [
         ("embedding_length", 64),
         ("block_count", 2),

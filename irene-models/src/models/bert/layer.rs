@@ -3,32 +3,42 @@ use irene_tree::Level;
 use super::Sizes;
 use crate::{Activation, Cx, Label, LayerNorm, Linear, Module, Result, Tensor, Weights, labelled};
 
-labelled!(BertIntermediate, ResidualOutput);
+labelled!(Layer<A>, BertIntermediate, ResidualOutput);
 
-/// The feed-forward part of a BERT-like layer, at the layer's own place.
-pub(in crate::models) struct FeedForward {
+/// A BERT-like layer: an attention, and a feed-forward part at the layer's own place.
+pub(in crate::models) struct Layer<A> {
+    label: Label,
+    attention: A,
     intermediate: BertIntermediate,
     output: ResidualOutput,
 }
 
-impl FeedForward {
-    /// Loads `intermediate` and `output`, of these classes.
+impl<A> Layer<A> {
+    /// Loads `intermediate` and `output` around an attention; the classes are those of the layer and of these.
     pub(in crate::models) fn load(
-        layer: &Weights<'_>,
+        weights: &Weights<'_>,
         sizes: &Sizes,
-        [intermediate, output]: [&'static str; 2],
+        [layer, intermediate, output]: [&'static str; 3],
+        attention: A,
     ) -> Result<Self> {
         let widths = (sizes.intermediate, sizes.hidden);
         Ok(Self {
-            intermediate: BertIntermediate::load(&layer.child("intermediate"), sizes, intermediate)?,
-            output: ResidualOutput::load(&layer.child("output"), output, widths, [sizes.eps, sizes.dropout])?,
+            label: weights.label(layer, Level::Module),
+            attention,
+            intermediate: BertIntermediate::load(&weights.child("intermediate"), sizes, intermediate)?,
+            output: ResidualOutput::load(&weights.child("output"), output, widths, [sizes.eps, sizes.dropout])?,
         })
     }
+}
 
-    /// Maps what the attention gave.
-    pub(in crate::models) fn run(&self, cx: &mut Cx<'_>, attended: &Tensor) -> Result<Tensor> {
-        let intermediate = cx.call(&self.intermediate, attended)?;
-        cx.call(&self.output, (&intermediate, attended))
+impl<A: Module<Output = Tensor>> Module for Layer<A> {
+    type Input<'a> = A::Input<'a>;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, input: A::Input<'_>) -> Result<Tensor> {
+        let attended = cx.call(&self.attention, input)?;
+        let intermediate = cx.call(&self.intermediate, &attended)?;
+        cx.call(&self.output, (&intermediate, &attended))
     }
 }
 
