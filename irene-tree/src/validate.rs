@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use crate::{Error, Level, Node, NodeId, Quantity, Result, Tree};
 
@@ -14,16 +14,17 @@ impl Tree {
     /// # Errors
     /// [`Error::Node`] names the first node that breaks one.
     pub fn check(&self) -> Result<()> {
-        let mut ids = HashSet::with_capacity(self.nodes().len());
+        // Ids that follow from the place are unique among themselves.
+        let has_ids = self.nodes().iter().any(|node| node.id.is_some());
+        let mut ids = HashSet::new();
         for id in self.ids() {
             let node = self.node(id);
             self.check_place(id)
                 .and_then(|()| check_quantities(node))
                 .map_err(|reason| node_error(self, node, reason))?;
-            if let Some(given) = &node.id
-                && !ids.insert(given)
-            {
-                return Err(node_error(self, node, format!("id `{given}` stands twice")));
+            let written = || node.id.as_deref().map_or_else(|| Cow::Owned(self.interchange_id(id)), Cow::Borrowed);
+            if has_ids && !ids.insert(written()) {
+                return Err(node_error(self, node, format!("id `{}` stands twice", written())));
             }
         }
         Ok(())

@@ -130,9 +130,7 @@ fn what_an_encoder_of_today_does_not_run_is_refused_by_name() {
     let sizes = BERT.replace("\"model_type\":\"bert\",", "");
     let of = |model_type: &str, field: &str| {
         refused(
-            &sizes
-                .replacen('{', &format!("{{\"model_type\":\"{model_type}\","), 1)
-                .replace('}', &format!(",{field}}}")),
+            sizes.replacen('{', &format!("{{\"model_type\":\"{model_type}\","), 1).replace('}', &format!(",{field}}}")),
         )
     };
     let others = [

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use irene_models::{ModelFiles, ModelSpec};
 use serde_json::{Map, Value, json};
 
-use crate::support::{Folder, fixture};
+use crate::support::Folder;
 
 #[cfg(feature = "candle")]
 #[test]

@@ -329,7 +329,7 @@ fn sizes_of_granite_4_are_refused_by_its_own_names() {
 #[test]
 fn sizes_without_a_field_of_their_own_are_refused_by_the_field_that_gives_them() {
     let refused = |config: &str, parallel| {
-        spec(&format!(
+        spec(format!(
             r#"{{"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":4,"head_dim":8,"vocab_size":64,{config}}}"#
         ))
         .trace(run(Size::new(4, 2), parallel))

@@ -38,6 +38,8 @@ fn a_number_that_cannot_be_is_named_and_its_limits_are_allowed() {
     }
     assert!(refused(|node| node.id = Some("first".into())).contains("id `first` stands twice"));
     assert_eq!(refused(|node| node.id = Some("second".into())), "");
+    // The one between them is written as that of its place.
+    assert!(refused(|node| node.id = Some("m/1/1/1".into())).contains("id `m/1/1/1` stands twice"));
 }
 
 #[test]
