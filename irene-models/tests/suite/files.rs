@@ -14,7 +14,7 @@ fn shards_give_what_one_file_gives_and_a_missing_one_is_named() {
 
     use crate::{
         places::run,
-        support::{difference, tensors},
+        support::{difference, fixture, tensors},
     };
     let folder = Folder::new("shards");
     folder.copy("bert/config.json", "config.json");
