@@ -20,7 +20,8 @@ use crate::output;
 ///
 /// From trees that were measured on it, or from whole requests. Trees carry the profile of another machine over. Requests
 /// (--requests) move what the device's data sheet says, for the engines that served them, and energy is that of the rows'
-/// meter. `irene predict`, `whatif`, `suggest` and `serve` take either file; `explain` and `report` one from trees.
+/// meter. `irene predict`, `explain`, `whatif`, `suggest`, `report` and `serve` take either file; `irene plan` takes one
+/// from requests.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene calibrate --device gtx-1080-ti mine.jsonl -o mine.safetensors
