@@ -70,6 +70,12 @@ fn a_measured_machine_has_its_own_meter() {
 }
 
 #[test]
+fn several_devices_are_compared_by_predict() {
+    let said = refused(2, &["suggest", "gpt2", "--device", "l4,t4"]);
+    assert!(said.contains("--device has one value here; `irene predict` takes several"), "{said}");
+}
+
+#[test]
 fn a_model_of_ones_own_is_asked_about() {
     let folder = Folder::new("advice");
     let config = r#"{"model_type": "bert", "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu"}"#;
