@@ -195,6 +195,7 @@ fn a_plan_that_cannot_be_says_why() {
     let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
     refused(1, &[&args[..], &["--device", "h100-smx"]].concat()).says("h100-sxm");
     refused(1, &[&args[..], &["--gpu-hour-price", "l4"]].concat()).says("NAME=USD");
+    refused(2, &[&args[..], &["--max-gpus", "65"]].concat()).says("--max-gpus").says("at most 64");
     refused(2, &[&args[..], &["--price-per-kwh", "0.3", "--gpu-hour-price", "public"]].concat())
         .says("cannot be used with");
     refused(2, &[&args[..], &["--top", "3", "--format", "csv"]].concat()).says("--top works only with --format text");

@@ -14,7 +14,7 @@ use super::{BoundsArgs, json, name_in_files};
 use crate::{
     commands::{
         FormatArgs, following,
-        numbers::{not_negative, positive, size, size_or_zero},
+        numbers::{not_negative, positive, size, size_or_zero, whole},
         predictor::PredictorArgs,
         refuse,
         trees::count,
@@ -56,8 +56,8 @@ pub(crate) struct Args {
     engine: Option<String>,
     #[command(flatten)]
     predictor: PredictorArgs,
-    /// Use at most this many GPUs, over all copies [default: 8]
-    #[arg(long, value_name = "GPUS", value_parser = size)]
+    /// Use at most this many GPUs, up to 64, over all copies [default: 8]
+    #[arg(long, value_name = "GPUS", value_parser = whole::<1, { PlanOptions::MOST_GPUS }>)]
     max_gpus: Option<usize>,
     #[command(flatten)]
     bounds: BoundsArgs,
