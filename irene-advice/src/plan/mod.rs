@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use irene_devices::Catalogue;
 use irene_requests::Load;
-use irene_tree::Format;
+use irene_tree::{Format, did_you_mean};
 use serde::Serialize;
 
 use crate::{Basis, Bounds, Change, Degrees, Error, FigureSet, Hire, Lookup, Result, Selection};
@@ -67,11 +67,21 @@ pub fn hire_prices(text: &str) -> Result<BTreeMap<String, f64>> {
         }
         let (name, usd) = part.split_once(['=', ':']).ok_or_else(|| refuse(part))?;
         let usd = usd.trim().parse().ok().filter(|usd: &f64| *usd == 0.0 || (1e-9..=1e9).contains(usd));
-        let name =
-            Catalogue::find(name.trim()).map_err(|error| Error::setting("gpu_hour_usd", error.to_string()))?.name;
+        let name = Catalogue::find(name.trim()).map_err(|error| unknown("gpu_hour_usd", error))?.name;
         prices.insert(name, usd.ok_or_else(|| refuse(part))?);
     }
     Ok(prices)
+}
+
+/// The error of a device that is not known: a plan takes no data sheet of one's own.
+fn unknown(setting: &str, error: irene_devices::Error) -> Error {
+    let reason = match error {
+        irene_devices::Error::Device { name, similar } => {
+            format!("unknown device `{name}`{}; `irene devices` lists all", did_you_mean(&similar))
+        }
+        other => other.to_string(),
+    };
+    Error::setting(setting, reason)
 }
 
 /// Ways to serve a model at a rate.

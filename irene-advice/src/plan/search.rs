@@ -8,7 +8,7 @@ use irene_regress::kwh_per_million;
 use irene_tree::{Format, Parallel};
 use rayon::prelude::*;
 
-use super::{LeftOutDevice, PlanOptions, PlanRow, set_of};
+use super::{LeftOutDevice, PlanOptions, PlanRow, set_of, unknown};
 use crate::{Change, Degrees, Error, Estimate, Lookup, Result, Selection, fields::told, lookup::Way};
 
 /// GPUs that share each layer.
@@ -91,7 +91,7 @@ fn devices(lookup: &Lookup, asked: &[String]) -> Result<Vec<String>> {
     for name in asked {
         let own = lookup.own_devices().find(|device| device.name == *name).map(|device| device.name.clone());
         let listed = || Catalogue::find(name).map(|device| device.name);
-        let found = own.map_or_else(listed, Ok).map_err(|error| Error::setting("devices", error.to_string()))?;
+        let found = own.map_or_else(listed, Ok).map_err(|error| unknown("devices", error))?;
         if !names.contains(&found) {
             names.push(found);
         }

@@ -160,6 +160,9 @@ fn what_a_plan_lacks_is_said_by_its_name() {
     let unknown = PlanOptions { devices: vec!["h100-smx".into()], ..PlanOptions::default() };
     let error_of_device = error(LLAMA, &unknown);
     assert!(error_of_device.to_string().contains("h100-sxm"), "{error_of_device}");
+    for error in [error_of_device, hire_prices("foo=1").unwrap_err()] {
+        assert!(error.to_string().ends_with("; `irene devices` lists all"), "{error}");
+    }
     assert_eq!(error(LLAMA, &PlanOptions { max_gpus: 0, ..PlanOptions::default() }).field(), Some("max_gpus"));
     for wrong in ["l4", "l4=x", "l4=-1", "nothing=3"] {
         assert_eq!(hire_prices(wrong).unwrap_err().field(), Some("gpu_hour_usd"), "{wrong}");
