@@ -1,5 +1,7 @@
 use irene_tree::did_you_mean;
 
+use crate::fields;
+
 /// Why there is no answer, with the setting at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -70,14 +72,17 @@ impl Error {
         Self::Setting { name: name.into(), reason: reason.into() }
     }
 
-    /// The setting or the config's field that is at fault, where a single one is.
+    /// The setting or the config's field that is at fault, where a single one is; of a degree that does not divide a field, the degree.
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Setting { name, .. } => Some(name),
             Self::UnknownDevice { .. } => Some("device"),
             Self::UnknownGrid { .. } => Some("grid"),
             Self::UnknownModel { .. } | Self::Model(irene_models::Error::UnknownModel { .. }) => Some("model"),
-            Self::Model(irene_models::Error::Config { field, .. }) => Some(field),
+            Self::Model(irene_models::Error::Config { field, reason, .. }) => {
+                Some(fields::degree(reason).unwrap_or(field.as_str()))
+            }
+            Self::Model(irene_models::Error::Input { reason, .. }) => fields::degree(reason),
             Self::Predict { name: "", error } => at_fault(error),
             Self::Predict { name, .. } => Some(name),
             _ => None,

@@ -32,6 +32,13 @@ pub fn with_settings(reason: &str, shown: impl Fn(&str) -> String) -> String {
         .fold(reason.to_owned(), |reason, (_, setting)| reason.replace(&format!("`{setting}`"), &shown(setting)))
 }
 
+/// The setting of the degree that a reason names first, if it names one.
+pub(crate) fn degree(reason: &str) -> Option<&'static str> {
+    let degrees = FIELDS.iter().filter(|(field, _)| field.starts_with("parallel."));
+    let named = degrees.filter_map(|(field, setting)| Some((reason.find(*field)?, *setting)));
+    named.min().map(|(_, setting)| setting)
+}
+
 /// An error as answers have it.
 pub(crate) fn told(error: &impl ToString) -> String {
     in_settings(&error.to_string(), |setting| format!("`{setting}`"))

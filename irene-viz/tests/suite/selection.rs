@@ -183,6 +183,12 @@ fn a_selection_has_exactly_one_load_and_problems_name_their_parameter() {
         "rate",
         "give it more GPUs (a greater `data_parallel`)",
     );
+    // A number of GPUs that does not suit the model is to be changed, not a field of the model.
+    let llama = "model=Llama-3.1-8B&device=h100-sxm&batch_size=1&seq_len=64&generate=8";
+    refused(&format!("{llama}&tensor_parallel=3"), 422, "tensor_parallel", "cannot be split evenly");
+    refused(&format!("{llama}&expert_parallel=2"), 422, "expert_parallel", "`expert_parallel`");
+    let bert = "model=bert-base-uncased&device=l4&batch_size=2&seq_len=64";
+    refused(&format!("{bert}&tensor_parallel=2"), 422, "tensor_parallel", "is not followed for bert");
     // A model that does not fit is told by how much, and what would do.
     let large = "model=Llama-3.1-70B&device=a100-sxm-80gb&concurrency=1&seq_len=512&generate=64";
     let answer = server.get(&format!("/api/v1/predict?{large}"));
