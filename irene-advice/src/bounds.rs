@@ -35,6 +35,16 @@ impl Bounds {
         }
     }
 
+    /// The same, and bounds on the times of tokens where none are generated: nothing would break them.
+    pub(crate) fn check_for(&self, generated: usize) -> Result<()> {
+        self.check()?;
+        let of_tokens = [("max_ttft_s", self.max_ttft_s), ("max_itl_s", self.max_itl_s)];
+        match of_tokens.into_iter().find(|(_, bound)| generated == 0 && bound.is_some()) {
+            Some((name, _)) => Err(Error::setting(name, "nothing is generated: bound the whole by max_latency_s")),
+            None => Ok(()),
+        }
+    }
+
     /// The bound that an estimate breaks by most, in words, and by what factor.
     pub(crate) fn broken(&self, estimate: &Estimate) -> Option<(String, f64)> {
         let figures = &estimate.figures;

@@ -169,7 +169,7 @@ impl Lookup {
     /// # Errors
     /// [`Error::Setting`] for a selection without a rate or a length, for bounds and options that cannot be; those of [`model`](Self::model).
     pub fn plan(&self, selection: &Selection, options: &PlanOptions) -> Result<Plan> {
-        options.bounds.check()?;
+        options.bounds.check_for(selection.generated())?;
         let Some(Load::Rate(rate)) = selection.row.load else {
             return Err(Error::setting("rate", "is missing: a plan is for requests that arrive in a second"));
         };

@@ -157,9 +157,9 @@ impl Lookup {
     /// Ideas that save energy in a selection: those that can be computed, within the bounds.
     ///
     /// # Errors
-    /// As [`estimate`](Self::estimate) and [`Bounds::check`].
+    /// As [`estimate`](Self::estimate) and [`Bounds::check`]; [`Error::Setting`] for bounds on tokens where none are generated.
     pub fn suggest(&self, selection: &Selection, bounds: Bounds) -> Result<Suggestions> {
-        bounds.check()?;
+        bounds.check_for(selection.generated())?;
         let answer = self.answer(selection)?;
         let baseline = answer.whole();
         let mut advice = Advice::new(self, selection, answer.estimate, bounds);

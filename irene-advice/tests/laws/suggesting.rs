@@ -1,4 +1,4 @@
-use irene_advice::{Bounds, Kind, Suggestions};
+use irene_advice::{Bounds, Kind, PlanOptions, Suggestions};
 
 use crate::selections::{LOOKUP, anywhere, batch, changes, own_card, service};
 
@@ -127,4 +127,18 @@ fn a_bound_that_is_none_is_refused_by_its_name() {
     let bounds = Bounds { max_latency_s: Some(-1.0), ..Bounds::default() };
     let error = LOOKUP.suggest(&service("gpt2-large", "l4", 1), bounds).unwrap_err();
     assert_eq!(error.field(), Some("max_latency_s"), "{error}");
+}
+
+#[test]
+fn bounds_on_tokens_are_refused_where_none_are_generated() {
+    let selection = batch("bert-base-uncased", "l4", 1, 128).changed(&changes("rate=50")).unwrap();
+    let first = Bounds { max_ttft_s: Some(1.0), ..Bounds::default() };
+    let between = Bounds { max_itl_s: Some(1.0), ..Bounds::default() };
+    for (bounds, name) in [(first, "max_ttft_s"), (between, "max_itl_s")] {
+        let options = PlanOptions { bounds, ..PlanOptions::default() };
+        let errors = [LOOKUP.suggest(&selection, bounds).unwrap_err(), LOOKUP.plan(&selection, &options).unwrap_err()];
+        for error in errors {
+            assert!(error.field() == Some(name) && error.to_string().contains("max_latency_s"), "{error}");
+        }
+    }
 }

@@ -94,7 +94,7 @@ impl Args {
         let is_all = devices.iter().any(|name| name == "all");
         let usual = PlanOptions::default();
         Ok(PlanOptions {
-            bounds: self.bounds.bounds(),
+            bounds: self.bounds.bounds(self.generate.unwrap_or(0))?,
             devices: if is_all { Vec::new() } else { devices },
             formats: self.weights.clone(),
             max_gpus: self.max_gpus.unwrap_or(usual.max_gpus),

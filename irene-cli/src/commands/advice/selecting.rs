@@ -53,8 +53,11 @@ pub(super) struct BoundsArgs {
 }
 
 impl BoundsArgs {
-    pub(super) fn bounds(self) -> Bounds {
-        Bounds { max_ttft_s: self.max_ttft, max_itl_s: self.max_itl, max_latency_s: self.max_latency }
+    /// The bounds on what generates so many tokens.
+    pub(super) fn bounds(self, generated: usize) -> Result<Bounds> {
+        let of_tokens = [("--max-ttft", self.max_ttft.is_some()), ("--max-itl", self.max_itl.is_some())];
+        refuse(generated == 0, "--generate; --max-latency bounds what generates nothing", &of_tokens)?;
+        Ok(Bounds { max_ttft_s: self.max_ttft, max_itl_s: self.max_itl, max_latency_s: self.max_latency })
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Selected { lookup, selection } = args.selection.selected(&[])?;
-    let found = lookup.suggest(&selection, args.bounds.bounds())?;
+    let found = lookup.suggest(&selection, args.bounds.bounds(selection.generated())?)?;
     match args.format.format() {
         Format::Text => output::print_text(&text(&found)),
         Format::Json => output::print(&json(&found)?),
