@@ -128,7 +128,13 @@ pub fn evaluate(truth: &[Tree], predicted: &[Tree]) -> Result<Evaluation> {
         });
         let Some((predicted, predicted_id)) = found else {
             let (scope, instance_type) = (tree.node(id).scope(), tree.node(id).instance_type());
-            let reason = format!("{tree}, node `{scope}`: the predictions have no such {instance_type}");
+            let count = |trees: &[Tree]| trees.iter().filter(|other| other.to_string() == tree.to_string()).count();
+            let [measured, given] = [count(truth), count(predicted)];
+            let reason = if places.contains_key(&key) && given < measured {
+                format!("{measured} measured trees of {tree}, {given} predicted: give one, or as many")
+            } else {
+                format!("{tree}, node `{scope}`: the predictions have no such {instance_type}")
+            };
             return Err(Error::Unmatched(reason));
         };
         evaluation.add_node(tree, id, predicted, predicted_id)?;
@@ -187,7 +193,11 @@ mod tests {
             evaluate(&truth, predicted).map(|found| found.by_level[&Level::Ml].percentages.clone())
         };
         assert_eq!(errors(&[tree(1.0, Some(2.0))]).unwrap(), [0.0, 50.0]);
-        assert_eq!(errors(&[tree(1.0, Some(2.0)), tree(1.0, Some(3.0))]).unwrap(), [0.0, 25.0]);
+        let two = [tree(1.0, Some(2.0)), tree(1.0, Some(3.0))];
+        assert_eq!(errors(&two).unwrap(), [0.0, 25.0]);
+        let three = [tree(2.0, None), tree(4.0, None), tree(3.0, None)];
+        let refused = evaluate(&three, &two).unwrap_err().to_string();
+        assert!(refused.contains("3 measured trees of m 1x1, 2 predicted: give one, or as many"), "{refused}");
     }
 
     #[test]
