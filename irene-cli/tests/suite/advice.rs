@@ -222,7 +222,8 @@ fn a_plan_that_finds_no_way_ends_with_1_and_names_each_reason_once() {
         words(&String::from_utf8(output.stdout).unwrap())
     };
     let llama = ["Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
-    ends(&[&llama[..], &["--device", "l4", "--max-itl", "0.000001"]].concat()).says("0 keep up").says("more than");
+    let few = ends(&[&llama[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
+    few.says("0 keep up with at most 8 GPUs (--max-gpus)").says("more than");
     let long = ends(&["gpt2", "--prompt", "2000", "--generate", "4", "--rate", "1"]);
     assert_eq!(long.matches("longer than the model's 1024 positions").count(), 1, "{long}");
     assert!(long.contains(" devices: gpt2: sequence length 2000 is longer"), "{long}");

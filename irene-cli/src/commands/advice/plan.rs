@@ -97,7 +97,7 @@ impl Args {
             bounds: self.bounds.bounds(self.generate.unwrap_or(0))?,
             devices: if is_all { Vec::new() } else { devices },
             formats: self.weights.clone(),
-            max_gpus: self.max_gpus.unwrap_or(usual.max_gpus),
+            max_gpus: self.max_gpus(),
             gpu_hour_usd: self
                 .gpu_hour_price
                 .as_deref()
@@ -108,6 +108,10 @@ impl Args {
             price_per_kwh: self.own_price().unwrap_or(PRICE_PER_KWH),
             most_rows: usual.most_rows,
         })
+    }
+
+    fn max_gpus(&self) -> usize {
+        self.max_gpus.unwrap_or(PlanOptions::default().max_gpus)
     }
 
     fn own_price(&self) -> Option<f64> {
@@ -183,7 +187,12 @@ fn text(args: &Args, plan: &Plan, calibration: Option<&Calibration>) -> String {
         if plan.rate == 1.0 { "" } else { "s" },
         count(plan.seq_len, "token"),
         if plan.considered == 1 { "1 way was".to_owned() } else { format!("{} ways were", plan.considered) },
-        if plan.fitting == 1 { "1 keeps up".to_owned() } else { format!("{} keep up", plan.fitting) }
+        match plan.fitting {
+            // More may.
+            0 => format!("0 keep up with at most {} (--max-gpus)", count(args.max_gpus(), "GPU")),
+            1 => "1 keeps up".to_owned(),
+            fitting => format!("{fitting} keep up"),
+        }
     );
     let shown = plan.plans.len().min(args.top.unwrap_or(TOP));
     let front = plan.plans.iter().filter(|row| row.is_on_front).count();
