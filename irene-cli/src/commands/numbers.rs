@@ -3,6 +3,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use irene_tree::Format;
+
 /// A whole number in a range.
 pub(crate) fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -26,6 +28,15 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
 /// A size that may be 0.
 pub(crate) fn size_or_zero(text: &str) -> Result<usize, String> {
     whole::<0, MOST_TOKENS>(text)
+}
+
+/// A format of weights, or of a cache.
+pub(crate) fn format(text: &str) -> Result<Format, String> {
+    let found = text.parse().ok().filter(|format: &Format| format.holds_weights());
+    found.ok_or_else(|| {
+        let names = Format::all().filter(|format| format.holds_weights()).map(Format::name);
+        format!("expected a number format of weights; there are {}", names.collect::<Vec<_>>().join(", "))
+    })
 }
 
 /// A number of GPUs.
@@ -128,6 +139,7 @@ mod tests {
         }
         assert_eq!((not_negative("0"), share("1"), ahead("-3.5")), (Ok(0.0), Ok(1.0), Ok(-3.5)));
         assert!([positive("0"), watts("-1"), share("1.1"), part("1"), part("0")].iter().all(Result::is_err));
+        assert_eq!((format("int4"), format("i64").is_err()), (Ok(Format::Int4), true));
         assert_eq!((many("1e9"), many("1.5").is_err(), many("1e19").is_err()), (Ok(1e9), true, true));
     }
 }

@@ -14,7 +14,7 @@ use super::{BoundsArgs, json, name_in_files};
 use crate::{
     commands::{
         FormatArgs, following,
-        numbers::{not_negative, positive, size, size_or_zero, whole},
+        numbers::{format, not_negative, positive, size, size_or_zero, whole},
         predictor::PredictorArgs,
         refuse,
         trees::count,
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "R", value_parser = positive)]
     rate: f64,
     /// Formats of the weights that may be taken; several with commas between [default: the model's own, f8_e4m3 (fp8), int4]
-    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format)]
     weights: Vec<Numbers>,
     /// The engine [default: as for `irene predict`]
     #[arg(long, value_name = "NAME")]

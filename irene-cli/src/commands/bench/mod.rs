@@ -13,7 +13,7 @@ use self::shown::{line, report};
 use super::{
     Exit,
     meters::{MeterArgs, start, tell_meter},
-    numbers::{gpus, seconds, share, size, whole},
+    numbers::{format, gpus, seconds, share, size, whole},
     trees::count,
     usage,
 };
@@ -92,10 +92,10 @@ struct ServedArgs {
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
     /// The format of the weights, for the sheet [default: the model's own]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
     weights: Option<Format>,
     /// The format of the cache of keys and values, for the sheet [default: that of the activations]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
     cache: Option<Format>,
     /// GPUs that share each layer, for the sheet
     #[arg(long, value_name = "N", default_value = "1", value_parser = gpus)]

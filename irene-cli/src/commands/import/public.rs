@@ -15,7 +15,7 @@ use irene_tree::Format;
 use crate::{
     commands::{
         Exit, Usage,
-        numbers::{MOST, gpus, number},
+        numbers::{MOST, format, gpus, number},
         trees::count,
     },
     input, output, parquet,
@@ -36,7 +36,7 @@ pub(super) struct SheetArgs {
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
     /// Format of the weights in all rows, in place of what the files say
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
     weights: Option<Format>,
     /// The device of all rows, in place of what the files say (`irene devices`)
     #[arg(long, value_name = "DEVICE")]

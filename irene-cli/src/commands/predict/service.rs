@@ -14,7 +14,7 @@ use super::{Args, refuse};
 use crate::{
     commands::{
         Usage, following,
-        numbers::{MOST, not_negative, number, positive},
+        numbers::{MOST, format, not_negative, number, positive},
         predictor::OF_SETTINGS,
         usage,
     },
@@ -35,10 +35,10 @@ pub(crate) struct ServiceArgs {
     #[arg(long, value_name = "R", value_delimiter = ',', value_parser = positive, conflicts_with = "batch_size")]
     pub(crate) rate: Vec<f64>,
     /// The format of the weights [default: the model's own]
-    #[arg(long, value_name = "FORMAT", conflicts_with = "dtype")]
+    #[arg(long, value_name = "FORMAT", value_parser = format, conflicts_with = "dtype")]
     pub(crate) weights: Option<Format>,
     /// The format of the cache of keys and values [default: that of the activations]
-    #[arg(long, value_name = "FORMAT", conflicts_with = "dtype")]
+    #[arg(long, value_name = "FORMAT", value_parser = format, conflicts_with = "dtype")]
     pub(crate) cache: Option<Format>,
     /// A limit on the power of each GPU
     #[arg(long, value_name = "WATTS", value_parser = positive)]
