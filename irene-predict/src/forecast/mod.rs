@@ -163,6 +163,7 @@ pub(crate) fn forecast_by<'a>(
     if let Some(rate) = rate {
         interval.iter_mut().for_each(|end| at_a_rate(end, &figures, idle_j, rate, limit_w));
     }
+    at_least_idle(&mut interval[0], &figures, device.idle_w.unwrap_or(0.0) * schedule.gpus, rate.is_some());
     Ok(Forecast {
         figures,
         interval,
@@ -221,6 +222,19 @@ fn at_a_rate(end: &mut Figures, figures: &Figures, idle_j: f64, rate: f64, limit
     end.energy_per_request_j = end.power_w / rate;
     end.energy_per_token_j = figures.energy_per_token_j.map(|token| token * end.energy_per_request_j / all_j);
     end.tokens_per_s = figures.tokens_per_s;
+}
+
+/// Raises the low end of the power to the idle power that was measured of the devices, which they draw whatever they run, and the energy to that
+/// of as long as a request takes them at this end.
+fn at_least_idle(low: &mut Figures, figures: &Figures, idle_w: f64, has_rate: bool) {
+    let least_w = idle_w.min(figures.power_w);
+    // As many requests as arrive are served, however long each takes.
+    let time = if has_rate { 1.0 } else { low.latency_s / figures.latency_s };
+    let least_j = least_w * time * figures.energy_per_request_j / figures.power_w;
+    let raised = (least_j / low.energy_per_request_j).max(1.0);
+    low.power_w = low.power_w.max(least_w);
+    low.energy_per_request_j *= raised;
+    low.energy_per_token_j = low.energy_per_token_j.map(|joules| raised * joules);
 }
 
 type Costed = (Schedule, ScheduleCost);

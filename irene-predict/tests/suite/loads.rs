@@ -146,6 +146,23 @@ fn energy_at_a_rate_is_power_by_rate_also_at_the_ends_of_its_interval() {
 }
 
 #[test]
+fn no_low_end_is_below_the_idle_power_that_was_measured() {
+    let case = Case::new(MODELS[0], "mi300x", "vllm-0.11");
+    let parallel = Parallel { tensor: 4, ..Parallel::default() };
+    let idle_w = 4.0 * case.device.idle_w.unwrap();
+    for load in [Load::Rate(3.0), Load::Concurrency(1.0)] {
+        let found = case.asked(&Request { parallel, ..request(load, 512, 256) });
+        let [low, figures] = [&found.interval[0], &found.figures];
+        assert!(is_at_least(low.power_w, idle_w) && low.power_w < figures.power_w, "{load:?}: {low:?}");
+        assert!(load != Load::Rate(3.0) || is_at_least(low.energy_per_request_j, idle_w / 3.0), "{low:?}");
+        // Tokens cost as much less as requests.
+        let [of_request, of_token] = [figures.energy_per_request_j, figures.energy_per_token_j.unwrap()];
+        let [lower, token] = [low.energy_per_request_j, low.energy_per_token_j.unwrap()];
+        assert!((lower / of_request / (token / of_token) - 1.0).abs() < 1e-9, "{low:?}");
+    }
+}
+
+#[test]
 fn a_generation_beyond_the_models_positions_is_refused() {
     let case = Case::new("gpt2", "l4", "vllm-0.11");
     for load in [Load::Sequences(1), Load::Concurrency(4.0), Load::Rate(1.0)] {
