@@ -107,7 +107,7 @@ impl SelectionArgs {
         let device = match named.as_slice() {
             [] => None,
             [one] => Some(one.clone()),
-            _ => return usage("--device names one device here; `irene plan` takes several"),
+            _ => return usage("--device names one device here; `irene predict` takes several"),
         };
         let selection = self.completed(&spec, device, has_machine)?;
         lookup.add_model(self.model.clone(), spec);
