@@ -42,3 +42,22 @@ fn the_terms_of_a_node_make_its_figures_on_every_device() {
     let error = LOOKUP.explain(&batch("gpt2", "l4", 1, 8), "root.mlp").unwrap_err().to_string();
     assert!(error.contains("has no node `root.mlp`"), "{error}");
 }
+
+#[test]
+fn a_limited_kernel_has_a_power_limit_and_no_calibration() {
+    let names = terms(&batch("Llama-3.1-8B", "h100-sxm", 4, 512), "root.model.3.mlp.down_proj");
+    assert!(names.iter().any(|name| name == "power limit"), "{names:?}");
+}
+
+#[test]
+fn what_a_prompt_adds_to_a_kernel_of_others_is_explained_by_small_terms() {
+    let selection = service("Llama-3.1-8B", "h100-sxm", 32);
+    for scope in ["root.prefill.lm_head", "root.prefill.model.0.mlp.down_proj"] {
+        let found = LOOKUP.explain(&selection, scope).unwrap();
+        let energy = found.answer.tree.node(found.node).get(Quantity::PredictedEnergy).unwrap();
+        assert!(terms(&selection, scope).iter().any(|name| name == "FLOPs"));
+        for term in &found.explanation.energy {
+            assert!(term.value().abs() < 3.0 * energy, "{scope}: {term:?} of {energy} J");
+        }
+    }
+}
