@@ -199,7 +199,7 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
 fn in_words(amount: f64, unit: &str) -> String {
     let plural = match unit {
         "launch" => "es",
-        "node" | "kernel" | "standard deviation" => "s",
+        "node" | "kernel" | "request" | "standard deviation" => "s",
         _ => "",
     };
     format!("{amount} {unit}{}", if amount == 1.0 { "" } else { plural })

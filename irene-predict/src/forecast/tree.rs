@@ -225,7 +225,11 @@ impl Forecast {
                 let rest = if is_measured { "power limit and calibration" } else { "power limit" };
                 (costing.terms(&Work::of(operation), node), rest)
             }
-            None if id == NodeId::ROOT => (Explanation::of_children(tree, id), "beside its parts"),
+            None if id == NodeId::ROOT => {
+                let mut all = Explanation::of_children(tree, id);
+                all.energy.extend(self.beside_passes());
+                (all, "beside its parts")
+            }
             None => (Explanation::of_children(tree, id), "the engine"),
         };
         let of_rest = |terms: &[Term], quantity: Quantity| {
@@ -236,6 +240,15 @@ impl Forecast {
         explanation.energy.extend(of_rest(&explanation.energy, Quantity::PredictedEnergy));
         explanation.latency.extend(of_rest(&explanation.latency, Quantity::PredictedLatency));
         explanation
+    }
+
+    /// The energy of all requests that no pass takes.
+    fn beside_passes(&self) -> impl Iterator<Item = Term> {
+        let requests = self.requests();
+        [("idle between requests", self.idle_j), ("the machine around the devices", self.machine_j)]
+            .into_iter()
+            .filter(|(_, joules)| *joules > 0.0)
+            .map(move |(name, joules)| Term::new(name, requests, "request", joules))
     }
 
     /// The number of requests that the tree covers: the batch, or in steady state the running ones, each until it is replaced.
