@@ -55,6 +55,7 @@ impl Explanation {
 pub fn find_node(tree: &Tree, scope: &str) -> Result<NodeId> {
     tree.find(scope).ok_or_else(|| {
         let near = irene_tree::suggestion(scope, tree.nodes().iter().map(Node::scope));
-        Error::Unmatched(format!("{tree} has no node `{scope}`{near}; `irene trace` lists them"))
+        let shown = "`irene predict` with --depth shows them, single operations with --math";
+        Error::Unmatched(format!("{tree} has no node `{scope}`{near}; {shown}"))
     })
 }

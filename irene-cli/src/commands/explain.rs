@@ -33,7 +33,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// The node, as `irene trace` has it; of folded layers the first is explained
+    /// The node, as `irene predict` with --depth shows it; of folded layers the first is explained
     scope: String,
     #[command(flatten)]
     format: FormatArgs,

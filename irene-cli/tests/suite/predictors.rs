@@ -62,7 +62,8 @@ fn a_node_is_explained_by_terms_that_add_up() {
         assert!(!scope.ends_with("query") || said.iter().all(|said| text.contains(said)), "{text}");
     }
     refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"])
-        .says("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`");
+        .says("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`")
+        .says("`irene predict` with --depth shows them");
 }
 
 #[test]
