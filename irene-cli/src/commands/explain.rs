@@ -3,6 +3,7 @@ use std::{fmt::Write, path::Path};
 use anyhow::{Context, Result};
 use clap::Arg;
 use irene_advice::{Answer, Explained};
+use irene_predict::Load;
 use irene_regress::{CONFIDENCE, Explanation, Term};
 use irene_tree::{
     Mark, Node, NodeId, Quantity, Tree, first_of_folded,
@@ -59,6 +60,10 @@ struct Shown {
     predictor: String,
     basis: String,
     notes: Vec<String>,
+    /// The requests that the tree adds up.
+    requests: f64,
+    /// The engine and the load that is asked for, of a data sheet.
+    served: Option<(&'static str, Load)>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -78,6 +83,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             (Quantity::PredictedHigh.name(), node.get(Quantity::PredictedHigh).into()),
             ("marks", node.marks.iter().map(Mark::name).collect::<Vec<_>>().into()),
             ("predictor", shown.predictor.as_str().into()),
+            ("engine", shown.served.map(|(engine, _)| engine).into()),
+            ("requests", shown.requests.into()),
             ("terms", terms(&shown.explanation).rows()),
         ])),
     }
@@ -123,7 +130,8 @@ fn of_trees(args: &Args, path: &Path, scope: &str) -> Result<Shown> {
     let explained = predictor.explained(predictor.profile.explain(&mut tree, scope));
     let (id, explanation) = completion.explained(path, explained)?;
     let (basis, notes) = (predictor.profile.provenance.basis().to_owned(), predictor.profile.notes(&tree));
-    Ok(Shown { tree, id, explanation, predictor: predictor.name, basis, notes })
+    let requests = tree.size.sequences as f64;
+    Ok(Shown { tree, id, explanation, predictor: predictor.name, basis, notes, requests, served: None })
 }
 
 /// A model on whatever answers for the device.
@@ -131,11 +139,14 @@ fn of_model(args: &Args, scope: &str) -> Result<Shown> {
     let of_trees = [("--method", args.selection.setting.predictor.asks_for_track())];
     refuse(true, "trees; of a model nothing was measured", &of_trees)?;
     let Selected { lookup, selection } = args.selection.selected(&[])?;
-    let Explained { answer: Answer { estimate, tree, .. }, node, explanation } = lookup.explain(&selection, scope)?;
+    let Explained { answer, node, explanation } = lookup.explain(&selection, scope)?;
+    let Answer { estimate, tree, requests } = answer;
     // Those of the model were told when it was read.
     let is_new = |note: &&String| !estimate.model.notes().contains(*note);
     let notes = estimate.notes.iter().filter(is_new).cloned().collect();
-    Ok(Shown { tree, id: node, explanation, predictor: estimate.device, basis: estimate.provenance, notes })
+    let served = estimate.engine.map(|engine| engine.name).zip(selection.row.load);
+    let (predictor, basis) = (estimate.device, estimate.provenance);
+    Ok(Shown { tree, id: node, explanation, predictor, basis, notes, requests, served })
 }
 
 fn text(shown: &Shown, node: &Node) -> Result<String> {
@@ -149,6 +160,12 @@ fn text(shown: &Shown, node: &Node) -> Result<String> {
         render::si(energy, "J"),
         shown.basis,
     );
+    if let Some((engine, load)) = shown.served {
+        // A mean number.
+        let requests = in_words((10.0 * shown.requests).round() / 10.0, "request");
+        let rate = if let Load::Rate(rate) = load { format!("; {rate} a second arrive") } else { String::new() };
+        writeln!(out, "with {engine}; the tree is of {requests}{rate}")?;
+    }
     for note in &shown.notes {
         writeln!(out, "{note}")?;
     }

@@ -56,11 +56,18 @@ fn a_node_is_explained_by_terms_that_add_up() {
     // By a data sheet too.
     for scope in ["root.encoder.0.attention.self.query", "root.encoder.0"] {
         let text = good(&["explain", "bert-base-uncased", scope, "-b", "8", "-s", "128", "--device", "l4"]);
-        words(&text).says(", on l4: ").says("(estimated from its data sheet)");
+        words(&text).says(", on l4: ").says("(estimated from its data sheet)").says("; the tree is of 8 requests");
         assert_eq!(text.lines().filter(|line| line.starts_with("sum ")).count(), 2, "{text}");
         let said = ["power while it runs", "FLOPs", "bytes moved", "launch"];
         assert!(!scope.ends_with("query") || said.iter().all(|said| text.contains(said)), "{text}");
     }
+    let arriving = ["explain", "Llama-3.1-8B", "root", "--prompt", "64", "--generate", "8", "--rate", "30"];
+    let found: Value = serde_json::from_str(&good(&[&arriving[..], &["--format", "json"]].concat())).unwrap();
+    let requests = (10.0 * found["requests"].as_f64().unwrap()).round() / 10.0;
+    words(&good(&arriving))
+        .says(&format!("with vllm-0.11; the tree is of {requests} request"))
+        .says("; 30 a second arrive");
+    assert_eq!(found["engine"], "vllm-0.11");
     refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"])
         .says("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`")
         .says("`irene predict` with --depth shows them");
