@@ -1,6 +1,6 @@
 use std::{fmt::Write, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use clap::Arg;
 use irene_advice::{Answer, Explained};
 use irene_predict::Load;
@@ -44,7 +44,7 @@ fn also_of_trees(arg: Arg) -> Arg {
     match arg.get_id().as_str() {
         "model" => arg.value_name("MODEL_OR_TREES").help(
             "A built-in model's name, a path to a config.json, its directory or a GGUF file, or a .jsonl file of trees, of which the \
-             first (of the size, if one is given) is taken; - reads either from standard input",
+             first with the node (of the size, if one is given) is taken; - reads either from standard input",
         ),
         "method" => arg.hide(false).help("What was measured of the trees [default: specs]"),
         _ => arg,
@@ -122,13 +122,19 @@ fn of_trees(args: &Args, path: &Path, scope: &str) -> Result<Shown> {
             && (seq_lens.is_empty() || seq_lens.contains(&tree.size.new))
     };
     let predictor = setting.predictor.load()?;
-    let found = trees::read(path)?.into_iter().find(is_it);
-    let mut tree = found.with_context(|| format!("{}: no tree of this size", path.display()))?;
+    let mut found: Vec<Tree> = trees::read(path)?.into_iter().filter(is_it).collect();
+    ensure!(!found.is_empty(), "{}: no tree of this size", path.display());
+    let has_node = |tree: &Tree| tree.find(scope).is_some();
+    let count = found.iter().filter(|tree| has_node(tree)).count();
+    let mut tree = found.swap_remove(found.iter().position(has_node).unwrap_or(0));
     let mut completion = Completion::default();
     completion.complete(&mut tree);
     completion.tell(path);
     let explained = predictor.explained(predictor.profile.explain(&mut tree, scope));
     let (id, explanation) = completion.explained(path, explained)?;
+    if count > 1 {
+        output::tell(&format!("{}: the first of {count} trees with this node is explained, {tree}", input::name(path)));
+    }
     let (basis, notes) = (predictor.profile.provenance.basis().to_owned(), predictor.profile.notes(&tree));
     let requests = tree.size.sequences as f64;
     Ok(Shown { tree, id, explanation, predictor: predictor.name, basis, notes, requests, served: None })

@@ -96,6 +96,8 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
         .says("batch 16")
         .says("gpu_energy")
         .says("latency");
+    // The first tree of the size may not have the node.
+    good(&["explain", &data, "root.11", "-b", "16", "-s", "32", "--method", "measured"]).says("of gpt2, batch 16");
     refused(1, &["explain", &data, "root", "-b", "3"]).says("no tree of this size");
     refused(2, &["explain", &data, "root", "--concurrency", "3"])
         .says("--concurrency works only with a model; trees say how they ran");
