@@ -17,7 +17,7 @@ use super::{
     trees::{self, Completion},
 };
 use crate::{
-    input, output,
+    input, output, settings,
     sheet::{Field, Format, Sheet},
 };
 
@@ -196,6 +196,7 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
     if terms.is_empty() {
         return Ok(());
     }
+    let terms = if settings::get().unfold.unwrap_or(false) { terms.to_vec() } else { folded(terms) };
     let total: f64 = terms.iter().map(Term::value).sum();
     let mut grid = Grid::new([
         Heading::left(title),
@@ -211,11 +212,28 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
         };
         let each = format!("{}/{}", render::si(term.coefficient, unit), term.unit);
         let share = if total > 0.0 { format!("{:.1}%", 100.0 * term.value() / total) } else { String::new() };
-        grid.row([term.name.clone(), amount, each, render::si(term.value(), unit), share]);
+        let value = render::si(term.value(), unit);
+        grid.row([term.name, amount, each, value, share]);
     }
     grid.row(["sum".into(), String::new(), String::new(), render::si(total, unit), "100.0%".into()]);
     write!(out, "\n{}", grid.text(output::width()))?;
     Ok(())
+}
+
+/// The terms with equal layers in one, as trees are shown.
+fn folded(terms: &[Term]) -> Vec<Term> {
+    let number = |term: &Term| term.name.parse::<usize>().ok().filter(|_| term.unit == "node");
+    let goes_on = |one: &Term, next: &Term| {
+        let is_next = number(one).zip(number(next)).is_some_and(|(one, next)| next.checked_sub(one) == Some(1));
+        is_next && (next.coefficient - one.coefficient).abs() <= 1e-9 * one.coefficient.abs()
+    };
+    let run = |layers: &[Term]| {
+        let (first, last) = (layers.first()?, layers.last()?);
+        let name = if layers.len() == 1 { first.name.clone() } else { format!("{}-{}", first.name, last.name) };
+        let amount = layers.iter().map(|layer| layer.amount).sum();
+        Some(Term::new(name, amount, first.unit, first.coefficient))
+    };
+    terms.chunk_by(goes_on).filter_map(run).collect()
 }
 
 /// `1 node`, `6 kernels`, `24 MiB`.

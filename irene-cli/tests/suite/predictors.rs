@@ -61,6 +61,8 @@ fn a_node_is_explained_by_terms_that_add_up() {
         let said = ["power while it runs", "FLOPs", "bytes moved", "launch"];
         assert!(!scope.ends_with("query") || said.iter().all(|said| text.contains(said)), "{text}");
     }
+    // Equal layers are one line, as in the tree.
+    words(&good(&["explain", "bert-base-uncased", "root.encoder", "-b", "8", "-s", "128"])).says(" 0-11 12 nodes ");
     let arriving = ["explain", "Llama-3.1-8B", "root", "--prompt", "64", "--generate", "8", "--rate", "30"];
     let found: Value = serde_json::from_str(&good(&[&arriving[..], &["--format", "json"]].concat())).unwrap();
     let requests = (10.0 * found["requests"].as_f64().unwrap()).round() / 10.0;
