@@ -34,7 +34,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// The node, as `irene predict` with --depth shows it; of folded layers the first is explained
+    /// The node, as `irene predict` with --depth shows it, or its id in JSON; of folded layers the first is explained
     scope: String,
     #[command(flatten)]
     format: FormatArgs,
@@ -71,6 +71,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let path = Path::new(&args.selection.model);
     let shown = if input::holds_trees(path)? { of_trees(args, path, &scope)? } else { of_model(args, &scope)? };
     let (tree, node) = (&shown.tree, shown.tree.node(shown.id));
+    let same = tree.nodes().iter().filter(|other| other.scope() == node.scope()).count();
+    if same > 1 && scope == node.scope() {
+        let by_id = "SCOPE may be the id that `irene predict` with --math and --format json has of another";
+        output::tell(&format!("the first of {same} nodes of this name is explained; {by_id}"));
+    }
     match args.format.format() {
         Format::Text => output::print_text(&text(&shown, node)?),
         Format::Csv => output::print(&terms(&shown.explanation).csv()),
@@ -124,7 +129,7 @@ fn of_trees(args: &Args, path: &Path, scope: &str) -> Result<Shown> {
     let predictor = setting.predictor.load()?;
     let mut found: Vec<Tree> = trees::read(path)?.into_iter().filter(is_it).collect();
     ensure!(!found.is_empty(), "{}: no tree of this size", path.display());
-    let has_node = |tree: &Tree| tree.find(scope).is_some();
+    let has_node = |tree: &Tree| tree.find_named(scope).is_some();
     let count = found.iter().filter(|tree| has_node(tree)).count();
     let mut tree = found.swap_remove(found.iter().position(has_node).unwrap_or(0));
     let mut completion = Completion::default();

@@ -76,6 +76,17 @@ fn a_node_is_explained_by_terms_that_add_up() {
 }
 
 #[test]
+fn the_second_node_of_a_name_is_explained_by_its_id() {
+    let scope = "root.encoder.0.attention.self.matmul";
+    let setting = ["-b", "8", "-s", "256", "--device", "h100-sxm", "--kernels", "eager"];
+    let of = |name: &'static str| [&["explain", "bert-base-uncased", name][..], &setting].concat();
+    let (first, second) = (json(&of(scope)), json(&of("bert-base-uncased/8/256/25")));
+    assert_eq!(second["scope"], scope);
+    assert_ne!(first["predicted_energy"], second["predicted_energy"]);
+    String::from_utf8(irene(&of(scope)).stderr).unwrap().says("the first of 2 nodes of this name is explained");
+}
+
+#[test]
 fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
     let folder = Folder::new("calibrate");
     let data = training_data(&folder);
