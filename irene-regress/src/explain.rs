@@ -48,13 +48,14 @@ impl Explanation {
     }
 }
 
-/// The first node of this scope.
+/// The first node of this scope, or the one of this identifier.
 ///
 /// # Errors
-/// [`Error::Unmatched`] for a scope that the tree does not have.
+/// [`Error::Unmatched`] for a name that the tree does not have.
 pub fn find_node(tree: &Tree, scope: &str) -> Result<NodeId> {
-    tree.find(scope).ok_or_else(|| {
+    tree.find_named(scope).ok_or_else(|| {
         let near = irene_tree::suggestion(scope, tree.nodes().iter().map(Node::scope));
-        Error::Unmatched(format!("{tree} has no node `{scope}`{near}; `irene trace` lists them"))
+        let shown = "`irene predict` with --depth shows them, single operations with --math";
+        Error::Unmatched(format!("{tree} has no node `{scope}`{near}; {shown}"))
     })
 }

@@ -114,6 +114,11 @@ impl Tree {
         self.ids().find(|&id| self.node(id).scope() == scope)
     }
 
+    /// The first node with this scope, or else the one with this [identifier](Self::interchange_id).
+    pub fn find_named(&self, name: &str) -> Option<NodeId> {
+        self.find(name).or_else(|| self.ids().find(|&id| self.interchange_id(id) == name))
+    }
+
     /// The tree without the nodes that `keep` refuses and everything below them. The root always stays.
     ///
     /// The numbers of the nodes that stay do not change: a parent still counts the removed nodes.

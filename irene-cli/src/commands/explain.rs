@@ -1,8 +1,9 @@
 use std::{fmt::Write, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use clap::Arg;
 use irene_advice::{Answer, Explained};
+use irene_predict::Load;
 use irene_regress::{CONFIDENCE, Explanation, Term};
 use irene_tree::{
     Mark, Node, NodeId, Quantity, Tree, first_of_folded,
@@ -16,7 +17,7 @@ use super::{
     trees::{self, Completion},
 };
 use crate::{
-    input, output,
+    input, output, settings,
     sheet::{Field, Format, Sheet},
 };
 
@@ -33,7 +34,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// The node, as `irene trace` has it; of folded layers the first is explained
+    /// The node, as `irene predict` with --depth shows it, or its id in JSON; of folded layers the first is explained
     scope: String,
     #[command(flatten)]
     format: FormatArgs,
@@ -43,7 +44,7 @@ fn also_of_trees(arg: Arg) -> Arg {
     match arg.get_id().as_str() {
         "model" => arg.value_name("MODEL_OR_TREES").help(
             "A built-in model's name, a path to a config.json, its directory or a GGUF file, or a .jsonl file of trees, of which the \
-             first (of the size, if one is given) is taken; - reads either from standard input",
+             first with the node (of the size, if one is given) is taken; - reads either from standard input",
         ),
         "method" => arg.hide(false).help("What was measured of the trees [default: specs]"),
         _ => arg,
@@ -59,6 +60,10 @@ struct Shown {
     predictor: String,
     basis: String,
     notes: Vec<String>,
+    /// The requests that the tree adds up.
+    requests: f64,
+    /// The engine and the load that is asked for, of a data sheet.
+    served: Option<(&'static str, Load)>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -66,6 +71,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let path = Path::new(&args.selection.model);
     let shown = if input::holds_trees(path)? { of_trees(args, path, &scope)? } else { of_model(args, &scope)? };
     let (tree, node) = (&shown.tree, shown.tree.node(shown.id));
+    let same = tree.nodes().iter().filter(|other| other.scope() == node.scope()).count();
+    if same > 1 && scope == node.scope() {
+        let by_id = "SCOPE may be the id that `irene predict` with --math and --format json has of another";
+        output::tell(&format!("the first of {same} nodes of this name is explained; {by_id}"));
+    }
     match args.format.format() {
         Format::Text => output::print_text(&text(&shown, node)?),
         Format::Csv => output::print(&terms(&shown.explanation).csv()),
@@ -78,6 +88,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             (Quantity::PredictedHigh.name(), node.get(Quantity::PredictedHigh).into()),
             ("marks", node.marks.iter().map(Mark::name).collect::<Vec<_>>().into()),
             ("predictor", shown.predictor.as_str().into()),
+            ("engine", shown.served.map(|(engine, _)| engine).into()),
+            ("requests", shown.requests.into()),
             ("terms", terms(&shown.explanation).rows()),
         ])),
     }
@@ -115,15 +127,22 @@ fn of_trees(args: &Args, path: &Path, scope: &str) -> Result<Shown> {
             && (seq_lens.is_empty() || seq_lens.contains(&tree.size.new))
     };
     let predictor = setting.predictor.load()?;
-    let found = trees::read(path)?.into_iter().find(is_it);
-    let mut tree = found.with_context(|| format!("{}: no tree of this size", path.display()))?;
+    let mut found: Vec<Tree> = trees::read(path)?.into_iter().filter(is_it).collect();
+    ensure!(!found.is_empty(), "{}: no tree of this size", path.display());
+    let has_node = |tree: &Tree| tree.find_named(scope).is_some();
+    let count = found.iter().filter(|tree| has_node(tree)).count();
+    let mut tree = found.swap_remove(found.iter().position(has_node).unwrap_or(0));
     let mut completion = Completion::default();
     completion.complete(&mut tree);
     completion.tell(path);
     let explained = predictor.explained(predictor.profile.explain(&mut tree, scope));
     let (id, explanation) = completion.explained(path, explained)?;
+    if count > 1 {
+        output::tell(&format!("{}: the first of {count} trees with this node is explained, {tree}", input::name(path)));
+    }
     let (basis, notes) = (predictor.profile.provenance.basis().to_owned(), predictor.profile.notes(&tree));
-    Ok(Shown { tree, id, explanation, predictor: predictor.name, basis, notes })
+    let requests = tree.size.sequences as f64;
+    Ok(Shown { tree, id, explanation, predictor: predictor.name, basis, notes, requests, served: None })
 }
 
 /// A model on whatever answers for the device.
@@ -131,11 +150,14 @@ fn of_model(args: &Args, scope: &str) -> Result<Shown> {
     let of_trees = [("--method", args.selection.setting.predictor.asks_for_track())];
     refuse(true, "trees; of a model nothing was measured", &of_trees)?;
     let Selected { lookup, selection } = args.selection.selected(&[])?;
-    let Explained { answer: Answer { estimate, tree, .. }, node, explanation } = lookup.explain(&selection, scope)?;
+    let Explained { answer, node, explanation } = lookup.explain(&selection, scope)?;
+    let Answer { estimate, tree, requests } = answer;
     // Those of the model were told when it was read.
     let is_new = |note: &&String| !estimate.model.notes().contains(*note);
     let notes = estimate.notes.iter().filter(is_new).cloned().collect();
-    Ok(Shown { tree, id: node, explanation, predictor: estimate.device, basis: estimate.provenance, notes })
+    let served = estimate.engine.map(|engine| engine.name).zip(selection.row.load);
+    let (predictor, basis) = (estimate.device, estimate.provenance);
+    Ok(Shown { tree, id: node, explanation, predictor, basis, notes, requests, served })
 }
 
 fn text(shown: &Shown, node: &Node) -> Result<String> {
@@ -149,6 +171,12 @@ fn text(shown: &Shown, node: &Node) -> Result<String> {
         render::si(energy, "J"),
         shown.basis,
     );
+    if let Some((engine, load)) = shown.served {
+        // A mean number.
+        let requests = in_words((10.0 * shown.requests).round() / 10.0, "request");
+        let rate = if let Load::Rate(rate) = load { format!("; {rate} a second arrive") } else { String::new() };
+        writeln!(out, "with {engine}; the tree is of {requests}{rate}")?;
+    }
     for note in &shown.notes {
         writeln!(out, "{note}")?;
     }
@@ -173,6 +201,7 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
     if terms.is_empty() {
         return Ok(());
     }
+    let terms = if settings::get().unfold.unwrap_or(false) { terms.to_vec() } else { folded(terms) };
     let total: f64 = terms.iter().map(Term::value).sum();
     let mut grid = Grid::new([
         Heading::left(title),
@@ -188,18 +217,35 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
         };
         let each = format!("{}/{}", render::si(term.coefficient, unit), term.unit);
         let share = if total > 0.0 { format!("{:.1}%", 100.0 * term.value() / total) } else { String::new() };
-        grid.row([term.name.clone(), amount, each, render::si(term.value(), unit), share]);
+        let value = render::si(term.value(), unit);
+        grid.row([term.name, amount, each, value, share]);
     }
     grid.row(["sum".into(), String::new(), String::new(), render::si(total, unit), "100.0%".into()]);
     write!(out, "\n{}", grid.text(output::width()))?;
     Ok(())
 }
 
+/// The terms with equal layers in one, as trees are shown.
+fn folded(terms: &[Term]) -> Vec<Term> {
+    let number = |term: &Term| term.name.parse::<usize>().ok().filter(|_| term.unit == "node");
+    let goes_on = |one: &Term, next: &Term| {
+        let is_next = number(one).zip(number(next)).is_some_and(|(one, next)| next.checked_sub(one) == Some(1));
+        is_next && (next.coefficient - one.coefficient).abs() <= 1e-9 * one.coefficient.abs()
+    };
+    let run = |layers: &[Term]| {
+        let (first, last) = (layers.first()?, layers.last()?);
+        let name = if layers.len() == 1 { first.name.clone() } else { format!("{}-{}", first.name, last.name) };
+        let amount = layers.iter().map(|layer| layer.amount).sum();
+        Some(Term::new(name, amount, first.unit, first.coefficient))
+    };
+    terms.chunk_by(goes_on).filter_map(run).collect()
+}
+
 /// `1 node`, `6 kernels`, `24 MiB`.
 fn in_words(amount: f64, unit: &str) -> String {
     let plural = match unit {
         "launch" => "es",
-        "node" | "kernel" | "standard deviation" => "s",
+        "node" | "kernel" | "request" | "standard deviation" => "s",
         _ => "",
     };
     format!("{amount} {unit}{}", if amount == 1.0 { "" } else { plural })

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::advice::{Selected, SelectionArgs};
 use crate::output;
@@ -22,7 +22,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Selected { lookup, selection } = args.selection.selected(&[])?;
-    let page = irene_viz::report(lookup, &selection)?;
+    let page =
+        irene_viz::report(lookup, &selection).map_err(|error| anyhow!(output::reason_in_flags(&error.to_string())))?;
     output::write_text(&args.output, &page)?;
     output::tell(&format!("written to {}", args.output.display()));
     Ok(())

@@ -51,6 +51,10 @@ fn wrong_changes_are_told_in_a_line() {
     of("kernels=fast").says("eager");
     refused(2, &["whatif", "gpt2"]);
     refused(2, &["whatif", "gpt2", "-b", "1,2", "-s", "8", "--set", "n_layer=6"]).says("one value");
+    refused(2, &["explain", "gpt2", "root", "-b", "1", "-s", "1", "--past", "10", "--device", "l4"])
+        .says("--past belongs to measured machines");
+    refused(2, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--device", "l4,t4"])
+        .says("`irene predict` takes several");
     refused(1, &[&["whatif", "Llama-3.1-405B", "--set", "weights=int8"][..], &SERVICE].concat()).says("does not fit");
 }
 

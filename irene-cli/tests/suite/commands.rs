@@ -143,6 +143,9 @@ fn a_report_is_one_file_that_points_nowhere() {
     assert!(std::fs::read_to_string(&other).unwrap().contains("\"basis\":\"data_sheet\""));
     let error = refused(1, &["report", "gpt2", "-b", "1", "-s", "5000", "-o", &folder.path("none.html")]);
     assert!(error.contains("1024") && !std::path::Path::new(&folder.path("none.html")).exists(), "{error}");
+    // A setting of the page is told as the command's flag.
+    refused(1, &[&["report", "Llama-3.1-8B", "-o", &other, "--tensor-parallel", "3"], &of_requests[..]].concat())
+        .says("--tensor-parallel 3");
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn irenes_own_trees_are_completed_from_the_models_own_code_by_every_command_that
     ] {
         assert_eq!(said(args).matches(line).count(), 1, "{args:?}");
     }
-    said(&["explain", &data, "root"]).says("1 tree completed");
+    said(&["explain", &data, "root"]).says("1 tree completed").says("the first of 4 trees with this node is explained");
     // It gives what the whole trees give.
     let whole = training_data(&folder);
     for (trees, out) in [(&data, &predicted), (&whole, &mine)] {

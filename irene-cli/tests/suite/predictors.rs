@@ -56,13 +56,34 @@ fn a_node_is_explained_by_terms_that_add_up() {
     // By a data sheet too.
     for scope in ["root.encoder.0.attention.self.query", "root.encoder.0"] {
         let text = good(&["explain", "bert-base-uncased", scope, "-b", "8", "-s", "128", "--device", "l4"]);
-        words(&text).says(", on l4: ").says("(estimated from its data sheet)");
+        words(&text).says(", on l4: ").says("(estimated from its data sheet)").says("; the tree is of 8 requests");
         assert_eq!(text.lines().filter(|line| line.starts_with("sum ")).count(), 2, "{text}");
         let said = ["power while it runs", "FLOPs", "bytes moved", "launch"];
         assert!(!scope.ends_with("query") || said.iter().all(|said| text.contains(said)), "{text}");
     }
+    // Equal layers are one line, as in the tree.
+    words(&good(&["explain", "bert-base-uncased", "root.encoder", "-b", "8", "-s", "128"])).says(" 0-11 12 nodes ");
+    let arriving = ["explain", "Llama-3.1-8B", "root", "--prompt", "64", "--generate", "8", "--rate", "30"];
+    let found: Value = serde_json::from_str(&good(&[&arriving[..], &["--format", "json"]].concat())).unwrap();
+    let requests = (10.0 * found["requests"].as_f64().unwrap()).round() / 10.0;
+    words(&good(&arriving))
+        .says(&format!("with vllm-0.11; the tree is of {requests} request"))
+        .says("; 30 a second arrive");
+    assert_eq!(found["engine"], "vllm-0.11");
     refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"])
-        .says("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`");
+        .says("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`")
+        .says("`irene predict` with --depth shows them");
+}
+
+#[test]
+fn the_second_node_of_a_name_is_explained_by_its_id() {
+    let scope = "root.encoder.0.attention.self.matmul";
+    let setting = ["-b", "8", "-s", "256", "--device", "h100-sxm", "--kernels", "eager"];
+    let of = |name: &'static str| [&["explain", "bert-base-uncased", name][..], &setting].concat();
+    let (first, second) = (json(&of(scope)), json(&of("bert-base-uncased/8/256/25")));
+    assert_eq!(second["scope"], scope);
+    assert_ne!(first["predicted_energy"], second["predicted_energy"]);
+    String::from_utf8(irene(&of(scope)).stderr).unwrap().says("the first of 2 nodes of this name is explained");
 }
 
 #[test]
@@ -88,6 +109,8 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
         .says("batch 16")
         .says("gpu_energy")
         .says("latency");
+    // The first tree of the size may not have the node.
+    good(&["explain", &data, "root.11", "-b", "16", "-s", "32", "--method", "measured"]).says("of gpt2, batch 16");
     refused(1, &["explain", &data, "root", "-b", "3"]).says("no tree of this size");
     refused(2, &["explain", &data, "root", "--concurrency", "3"])
         .says("--concurrency works only with a model; trees say how they ran");

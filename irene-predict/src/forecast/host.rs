@@ -78,7 +78,9 @@ impl Forecast {
         if let Some(token) = &mut self.token {
             token.joules += watts * token.seconds * steps / (self.schedule.requests * self.schedule.gaps);
         }
+        let devices_j = self.figures.energy_per_request_j;
         self.figures = with_host(&self.figures, watts);
+        self.machine_j += self.figures.energy_per_request_j - devices_j;
         self
     }
 }

@@ -50,6 +50,10 @@ pub struct Forecast {
     rate: Option<f64>,
     /// The time that a request waits for those before it, s.
     wait_s: f64,
+    /// A request's share of the energy while nothing runs, J.
+    idle_j: f64,
+    /// A request's share of the energy of the machine around the devices, J.
+    machine_j: f64,
     schedule: Schedule,
 }
 
@@ -177,6 +181,8 @@ pub(crate) fn forecast_by<'a>(
         request: Request { load, ..*request },
         rate,
         wait_s: settled.map_or(0.0, |settled| settled.wait_s),
+        idle_j,
+        machine_j: 0.0,
         schedule,
     })
 }

@@ -1,6 +1,6 @@
 //! The tree of a forecast: which node takes how much of it.
 
-use irene_devices::{Device, Engine, Law, LawOn, PassCost, Work, WorkCost, WorkParts};
+use irene_devices::{Device, Engine, FROM_DATA_SHEET, Law, LawOn, PassCost, Work, WorkCost, WorkParts};
 use irene_models::{ModelSpec, Run};
 use irene_regress::{Explanation, Term};
 use irene_tree::{Node, NodeId, Quantity, Size, Tree};
@@ -26,10 +26,15 @@ struct Costing<'a> {
 }
 
 impl Costing<'_> {
+    /// The kernel of other requests' step that does this work too.
+    fn step(&self, work: &Work) -> Option<&Work> {
+        self.beside.iter().map(|(step, _)| step).find(|step| step.shares_weights(work))
+    }
+
     fn kernel(&self, work: &Work) -> PassesCost {
-        let WorkCost { seconds, joules } = match self.beside.iter().find(|(step, _)| step.shares_weights(work)) {
+        let WorkCost { seconds, joules } = match self.step(work) {
             // The cost that the prompt adds to the step.
-            Some((step, _)) => {
+            Some(step) => {
                 let [both, alone] = [step.joined(work), *step].map(|work| self.law.work(&work));
                 let seconds = (both.seconds - alone.seconds).max(0.0);
                 WorkCost { seconds, joules: (both.joules - alone.joules).max(0.0) }
@@ -40,12 +45,15 @@ impl Costing<'_> {
         PassesCost { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + dynamic) }
     }
 
-    /// What the energy on all GPUs and the time of a kernel go to, before the power limit, and before a prompt shares it with the tokens of
-    /// others.
+    /// What the energy on all GPUs and the time of a kernel go to, before the power limit: of a prompt what it adds to the step beside it.
     fn terms(&self, work: &Work, node: &Node) -> Explanation {
         const MEGA: f64 = 1e6;
         const MIB: f64 = (1 << 20) as f64;
-        let WorkParts { launch_s, arithmetic, traffic, link } = self.law.parts(work);
+        let step = self.step(work).map(|step| (step.joined(work), step));
+        let bytes = step.map_or_else(|| work.bytes(), |(both, step)| both.bytes() - step.bytes());
+        let parts = step
+            .map_or_else(|| self.law.parts(work), |(both, step)| added(&self.law.parts(&both), &self.law.parts(step)));
+        let WorkParts { launch_s, arithmetic, traffic, link } = parts;
         let term = |name: &str, amount: f64, unit: &'static str, value: f64| {
             (amount > 0.0 && value > 0.0).then(|| Term::new(name, amount, unit, value / amount))
         };
@@ -54,7 +62,7 @@ impl Costing<'_> {
         let parts = |of: fn(&WorkCost) -> f64, times: f64| {
             [
                 term("FLOPs", work.flops / MEGA, "MFLOP", times * of(&arithmetic)),
-                term("bytes moved", work.bytes() / MIB, "MiB", times * of(&traffic)),
+                term("bytes moved", bytes / MIB, "MiB", times * of(&traffic)),
                 term("bytes to other GPUs", work.link_bytes / MIB, "MiB", times * of(&link)),
             ]
         };
@@ -64,6 +72,21 @@ impl Costing<'_> {
             energy: power.into_iter().chain(energy.into_iter().flatten()).collect(),
             latency: launch.into_iter().chain(parts(|part| part.seconds, 1.0).into_iter().flatten()).collect(),
         }
+    }
+}
+
+/// The parts of a kernel beyond those of one that it takes the place of. More time is the bound's of the whole.
+fn added(both: &WorkParts, alone: &WorkParts) -> WorkParts {
+    let alone_s = alone.arithmetic.seconds + alone.traffic.seconds + alone.link.seconds;
+    let part = |both: WorkCost, alone: WorkCost| WorkCost {
+        seconds: if both.seconds > 0.0 { both.seconds - alone_s } else { 0.0 },
+        joules: both.joules - alone.joules,
+    };
+    WorkParts {
+        launch_s: both.launch_s - alone.launch_s,
+        arithmetic: part(both.arithmetic, alone.arithmetic),
+        traffic: part(both.traffic, alone.traffic),
+        link: part(both.link, alone.link),
     }
 }
 
@@ -198,12 +221,15 @@ impl Forecast {
         let operation = node.operation.as_ref().filter(|_| tree.is_leaf(id));
         let (mut explanation, rest) = match operation.zip(costing) {
             Some((operation, (_, costing))) => {
-                let is_alone = costing.beside.is_empty();
-                let rest =
-                    if is_alone { "power limit and own measurements" } else { "shared with the tokens of others" };
+                let is_measured = self.provenance != FROM_DATA_SHEET;
+                let rest = if is_measured { "power limit and calibration" } else { "power limit" };
                 (costing.terms(&Work::of(operation), node), rest)
             }
-            None if id == NodeId::ROOT => (Explanation::of_children(tree, id), "beside its parts"),
+            None if id == NodeId::ROOT => {
+                let mut all = Explanation::of_children(tree, id);
+                all.energy.extend(self.beside_passes());
+                (all, "beside its parts")
+            }
             None => (Explanation::of_children(tree, id), "the engine"),
         };
         let of_rest = |terms: &[Term], quantity: Quantity| {
@@ -214,6 +240,15 @@ impl Forecast {
         explanation.energy.extend(of_rest(&explanation.energy, Quantity::PredictedEnergy));
         explanation.latency.extend(of_rest(&explanation.latency, Quantity::PredictedLatency));
         explanation
+    }
+
+    /// The energy of all requests that no pass takes.
+    fn beside_passes(&self) -> impl Iterator<Item = Term> {
+        let requests = self.requests();
+        [("idle between requests", self.idle_j), ("the machine around the devices", self.machine_j)]
+            .into_iter()
+            .filter(|(_, joules)| *joules > 0.0)
+            .map(move |(name, joules)| Term::new(name, requests, "request", joules))
     }
 
     /// The number of requests that the tree covers: the batch, or in steady state the running ones, each until it is replaced.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Arg;
-use irene_advice::{Basis, Bounds, Change, Estimate, Lookup, LookupOptions, Selection};
+use irene_advice::{Basis, Bounds, Change, Error, Estimate, Lookup, LookupOptions, Selection};
 use irene_models::ModelSpec;
 use irene_predict::Load;
 use irene_regress::DeviceProfile;
@@ -67,6 +67,18 @@ pub(crate) struct Selected {
     pub(crate) selection: Selection,
 }
 
+impl Selected {
+    /// Refuses a past that has no place here, by its flag.
+    fn refuse_past(&self) -> Result<()> {
+        match self.lookup.estimate(&self.selection) {
+            Err(Error::Setting { name, reason }) if name == "past_len" => {
+                usage(output::reason_in_flags(&format!("--past {reason}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The defaults: an encoder's batch, and requests to a decoder on the device of most servers.
 const BATCH: usize = 8;
 const TOKENS: usize = 128;
@@ -79,6 +91,9 @@ impl SelectionArgs {
     /// The selection, with what is not said filled in and told. A flag that counts neither for it nor after the changes is refused.
     pub(crate) fn selected(&self, changes: &[Change]) -> Result<Selected> {
         let selected = self.looked_up()?;
+        if selected.selection.past > 0 {
+            selected.refuse_past()?;
+        }
         let of_meter = self.setting.service.meter_flags();
         if of_meter.iter().any(|(_, is_given)| *is_given) {
             let Estimate { basis, device, .. } = selected.lookup.estimate(&selected.selection)?;
@@ -110,7 +125,7 @@ impl SelectionArgs {
         let device = match named.as_slice() {
             [] => None,
             [one] => Some(one.clone()),
-            _ => return usage("--device has one value here; `irene predict` takes several"),
+            _ => return usage("--device names one device here; `irene predict` takes several"),
         };
         let selection = self.completed(&spec, device, has_machine)?;
         lookup.add_model(self.model.clone(), spec);
