@@ -99,6 +99,16 @@ fn a_prompt_of_deltanet_costs_its_chunks() {
     assert_eq!(prompt(64), f64::from(all));
 }
 
+/// Two heads of keys and eight of states on four GPUs: each has a head of keys that another has too, and two of states.
+#[test]
+fn states_divide_over_more_gpus_than_there_are_heads_of_keys() {
+    let states = json!({"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16});
+    let shape = spec(config("falcon_h1", [32, 1, 4, 2, 40, 64], states)).cache(Kernels::Fused).unwrap().unwrap();
+    let share = shape.shared_by(4).bytes(10, Precision::of(Format::BF16));
+    let channels = (64 + 2 * 16) / 4;
+    assert_eq!(share, 10 * 2 * 8 * 2 + 2 * 8 * 16 * 4 + 3 * channels * 2);
+}
+
 /// Both projections, the products with gates, and three taps.
 #[test]
 fn a_short_convolution_costs_its_taps() {
