@@ -84,6 +84,19 @@ fn full_layers_of_gemma_4_have_the_heads_that_its_authors_or_transformers_wrote(
 }
 
 #[test]
+fn each_expert_of_gemma_4_has_a_factor_by_all_kernels() {
+    let experts = json!({"hidden_size_per_layer_input": 0, "enable_moe_block": true, "num_experts": 5, "top_k_experts": 2,
+        "moe_intermediate_size": 6});
+    let spec = spec(small("gemma4_text", &experts));
+    for kernels in [Kernels::Eager, Kernels::Fused] {
+        let tree = spec.trace(Run { kernels, ..Size::new(1, 3).into() }).unwrap();
+        let router = tree.node(tree.find("root.0.router").unwrap());
+        // A scale of the norm, products and factors.
+        assert_eq!(router.get(Quantity::NumParameters), Some(f64::from(32 + 32 * 5 + 5)), "{kernels:?}");
+    }
+}
+
+#[test]
 fn heads_of_keys_that_are_not_named_are_those_of_the_class() {
     let bytes = |heads: Value| {
         let mut config = small("mistral", &json!({"num_attention_heads": 32, "head_dim": 4, "sliding_window": null}));
