@@ -1,8 +1,8 @@
 //! Layers with states: a token costs the same whatever came before it, and a prompt what its chunks do by hand.
 
-use irene_models::{ModelSpec, Run};
+use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Format, Kernels, Precision, Quantity, Size};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     published::config,
@@ -97,6 +97,24 @@ fn a_prompt_of_deltanet_costs_its_chunks() {
     let (convolution, norm) = ((2 * 4 + 5) * 64 * chunk, (4 + 5 + 1 + 1) * 32 * chunk);
     let all = triangles + made + left + states + results + projections + convolution + norm;
     assert_eq!(prompt(64), f64::from(all));
+}
+
+/// A field that is missing is its class's, and null asks for the hidden size times `mamba_expand`.
+#[test]
+fn inner_numbers_of_falcon_h1_are_those_of_its_class_where_a_config_says_nothing() {
+    let parameters = |model_type: &str, inner: Option<Value>| {
+        let mut fields = json!({"mamba_n_heads": 8, "mamba_d_state": 16, "mamba_expand": 4});
+        inner.into_iter().for_each(|inner| fields["mamba_d_ssm"] = inner);
+        spec(config(model_type, [32, 1, 4, 2, 40, 64], fields)).num_parameters(TaskHead::None).unwrap()
+    };
+    let falcon = |inner| parameters("falcon_h1", inner);
+    assert_eq!(falcon(None), falcon(Some(json!(1024))));
+    assert_eq!(falcon(Some(json!(null))), falcon(Some(json!(128))));
+    assert_ne!(falcon(None), falcon(Some(json!(null))));
+    // The others have no such field.
+    for model_type in ["bamba", "granitemoehybrid"] {
+        assert_eq!(parameters(model_type, Some(json!(1024))), parameters(model_type, None), "{model_type}");
+    }
 }
 
 /// Two heads of keys and eight of states on four GPUs: each has a head of keys that another has too, and two of states.

@@ -50,7 +50,7 @@ fn granite_hybrid(config: &Config) -> Result<Recipe> {
     let words = [("mamba", true), ("attention", false), ("linear_attention", true), ("full_attention", false)];
     let has_states = kinds(config, "layer_types", &words)?.unwrap_or_else(|| vec![true; recipe.layers.len()]);
     if has_states.contains(&true) {
-        recipe.attention.states = Some(states(config)?);
+        recipe.attention.states = Some(states(config, None)?);
     }
     for (layer, has_states) in recipe.layers.iter_mut().zip(has_states) {
         if has_states {
