@@ -143,13 +143,15 @@ fn a_pattern_of_layers_that_is_not_followed_is_refused() {
 }
 
 #[test]
-fn granite_has_its_part_for_every_token_beside_the_experts() {
-    let layers = json!({"shared_intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["attention"]});
+fn granite_has_heads_of_their_own_width_and_a_part_for_every_token_beside_the_experts() {
+    let layers = json!({"shared_intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["attention"],
+        "head_dim": 6});
     let granite = spec(config("granitemoehybrid", [32, 1, 4, 2, 24, 64], layers));
     let tree = granite.trace(Size::new(1, 3)).unwrap();
     let parameters = |scope: &str| tree.node(tree.find(scope).unwrap()).get(Quantity::NumParameters).unwrap();
     assert_eq!(parameters("root.0.shared_mlp.input_linear"), f64::from(32 * 2 * 12));
     assert_eq!(parameters("root.0.shared_mlp.output_linear"), f64::from(12 * 32));
+    assert_eq!(parameters("root.0.self_attn.q_proj"), f64::from(32 * 4 * 6));
     assert_eq!(parameters("root.0.block_sparse_moe"), f64::from(4 * 32 + 4 * 3 * 24 * 32));
 }
 

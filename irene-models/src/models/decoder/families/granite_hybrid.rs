@@ -13,14 +13,13 @@ use crate::{
     models::decoder::recipe::{Classes, classes},
 };
 
-const READS: &[&str] =
-    &["rms_norm_eps", "attention_bias", "position_embedding_type", "shared_intermediate_size", "layer_types"];
+const READS: &[&str] = &["position_embedding_type", "shared_intermediate_size", "layer_types"];
 
 pub(super) const GRANITE_HYBRID: Decoder = Decoder {
     family: Family {
         model_type: "granitemoehybrid",
         classes: &["GraniteMoeHybrid"],
-        reads: &[SHARED, GRANITE_READS, STATES_READS, READS],
+        reads: &[SHARED, LLAMA_LIKE, GRANITE_READS, STATES_READS, READS],
         also: &[("layers_block_type", "layer_types"), ("num_experts", "num_local_experts")],
         plain: &[
             ("normalization_function", Plain::Word("rmsnorm")),
