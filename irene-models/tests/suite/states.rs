@@ -1,7 +1,7 @@
 //! Layers with states: a token costs the same whatever came before it, and a prompt what its chunks do by hand.
 
 use irene_models::{ModelSpec, Run, TaskHead};
-use irene_tree::{Format, Kernels, Precision, Quantity, Size};
+use irene_tree::{Format, Kernels, Node, OpKind, Parallel, Precision, Quantity, Size};
 use serde_json::{Value, json};
 
 use crate::{
@@ -125,6 +125,17 @@ fn states_divide_over_more_gpus_than_there_are_heads_of_keys() {
     let share = shape.shared_by(4).bytes(10, Precision::of(Format::BF16));
     let channels = (64 + 2 * 16) / 4;
     assert_eq!(share, 10 * 2 * 8 * 2 + 2 * 8 * 16 * 4 + 3 * channels * 2);
+}
+
+/// The embeddings, and in each layer states, attention and feed-forward part.
+#[test]
+fn states_beside_an_attention_are_summed_over_gpus_for_themselves() {
+    let states = json!({"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16});
+    let falcon = spec(config("falcon_h1", [32, 2, 4, 2, 40, 64], states));
+    let parallel = Parallel { tensor: 2, ..Parallel::default() };
+    let tree = falcon.trace(Run { parallel, kernels: Kernels::Fused, ..Size::new(3, 1).after(7).into() }).unwrap();
+    let is_sum = |node: &&Node| node.operation.as_ref().is_some_and(|op| op.kind == OpKind::AllReduce);
+    assert_eq!(tree.nodes().iter().filter(is_sum).count(), 1 + 2 * 3);
 }
 
 /// Both projections, the products with gates, and three taps.
