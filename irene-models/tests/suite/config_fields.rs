@@ -211,6 +211,33 @@ fn a_field_that_nothing_follows_is_no_question() {
     assert!(narrow.num_parameters(TaskHead::Lm).unwrap() < spec(&falcon).num_parameters(TaskHead::Lm).unwrap());
 }
 
+/// Where nothing reads a field, `irene whatif` says so.
+#[test]
+fn fields_that_others_stand_for_are_not_read() {
+    let falcon = json!({"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_expand": 2, "mlp_expansion_factor": 8});
+    let convolving = json!({"full_attn_idxs": [1], "layer_types": ["conv", "full_attention"]});
+    let mamba = json!({"model_type": "mamba2", "hidden_size": 32, "num_hidden_layers": 1, "num_heads": 4, "head_dim": 16,
+        "state_size": 8, "n_groups": 1, "vocab_size": 64, "intermediate_size": 48});
+    let models: [(Value, &[&str]); 4] = [
+        (small("falcon_h1", &falcon), &["mamba_expand", "mlp_expansion_factor"]),
+        (small("lfm2", &convolving), &["full_attn_idxs"]),
+        (
+            small("lfm2_moe", &json!({"block_multiple_of": 128, "block_ff_dim": 64})),
+            &["block_multiple_of", "block_ff_dim"],
+        ),
+        (mamba.clone(), &["intermediate_size"]),
+    ];
+    for (config, unread) in models {
+        let spec = spec(&config);
+        assert!(spec.trace(Size::new(1, 2)).is_ok(), "{config}");
+        assert!(unread.iter().all(|name| !spec.reads_field(name)), "{config}");
+    }
+    assert!(spec(small("falcon_h1", &json!({"mamba_d_ssm": null, "mamba_n_heads": 8}))).reads_field("mamba_expand"));
+    let mut other = mamba;
+    other["hidden_act"] = "relu".into();
+    assert!(refused(&other).contains("field `hidden_act`: `relu` is not supported here, only `silu`"));
+}
+
 #[test]
 fn fields_inside_the_attention_of_mpt_are_as_guarded_as_those_beside_it() {
     let mpt = |attention: Value| {

@@ -111,8 +111,7 @@ pub(super) const FALCON_H1: Decoder = Decoder {
             STATES_READS,
             HYBRID_READS,
             FACTORS,
-            // The inner size of the feed-forward part has a field of its own.
-            &["mamba_d_ssm", "mamba_rms_norm", "mamba_norm_before_gate", "mlp_expansion_factor"],
+            &["mamba_d_ssm", "mamba_rms_norm", "mamba_norm_before_gate"],
         ],
         plain: &[
             ("mamba_conv_bias", Plain::On),
@@ -162,11 +161,9 @@ pub(super) const MAMBA2: Decoder = Decoder {
         classes: &["Mamba2"],
         sizes: &["hidden_size", "num_hidden_layers", "num_heads", "state_size", "vocab_size"],
         reads: &[&[
-            "hidden_act",
             "head_dim",
             "n_groups",
             "expand",
-            "intermediate_size",
             "conv_kernel",
             "chunk_size",
             "layer_norm_epsilon",
@@ -177,7 +174,7 @@ pub(super) const MAMBA2: Decoder = Decoder {
             "residual_in_fp32",
             "rescale_prenorm_residual",
         ]],
-        plain: &[("use_conv_bias", Plain::On), ("use_bias", Plain::Off)],
+        plain: &[("use_conv_bias", Plain::On), ("use_bias", Plain::Off), ("hidden_act", Plain::Word("silu"))],
         defaults: sizes! { vocab_size: 32_768, hidden_size: 4096, num_hidden_layers: 64, num_heads: 128, state_size: 128 },
         ..Family::USUAL
     },
