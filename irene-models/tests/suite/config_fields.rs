@@ -175,7 +175,7 @@ fn published_fields_that_say_what_the_code_does_are_taken() {
             "n_routed_experts": null, "partial_rotary_factor": 1.0,
             "auto_map": {"AutoConfig": "deepseek-ai/DeepSeek-R1--configuration_deepseek.DeepseekV3Config"}}),
         ),
-        ("falcon", json!({"auto_map": {"AutoModel": "modeling_falcon.FalconModel"}})),
+        ("falcon", json!({"num_key_value_heads": 8, "auto_map": {"AutoModel": "modeling_falcon.FalconModel"}})),
     ];
     for (model_type, fields) in published {
         let config = small(model_type, &fields);
@@ -207,6 +207,11 @@ fn a_field_that_nothing_follows_is_no_question() {
     assert!(changed(&starcoder, "num_key_value_heads", 1.into()).is_ok());
     let activation = said(&small("lfm2", &json!({"full_attn_idxs": [1]})), "hidden_act", "relu".into());
     assert!(activation.contains("field `hidden_act`: `relu` is not supported here, only `silu`"), "{activation}");
+    let groups = said(&falcon, "num_key_value_heads", 2.into());
+    assert!(
+        groups.contains("field `num_kv_heads`: 2 is not supported here, only 1, as `multi_query` says"),
+        "{groups}"
+    );
     let narrow = changed(&falcon, "intermediate_size", 64.into()).unwrap();
     assert!(narrow.num_parameters(TaskHead::Lm).unwrap() < spec(&falcon).num_parameters(TaskHead::Lm).unwrap());
 }
