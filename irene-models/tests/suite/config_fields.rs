@@ -270,6 +270,8 @@ fn without_a_multiplier_lfm2_has_two_thirds_of_its_inner_size() {
     };
     let thirds = lfm2(json!({"intermediate_size": 30, "block_ffn_dim_multiplier": null}));
     assert_eq!(thirds, lfm2(json!({"intermediate_size": 20, "block_auto_adjust_ff_dim": false})));
+    // The older name comes before the other.
+    assert_eq!(thirds, lfm2(json!({"intermediate_size": 60, "block_ff_dim": 30, "block_ffn_dim_multiplier": null})));
     // Where the field is missing, it is 1, and whole blocks are made.
     assert_eq!(
         lfm2(json!({"intermediate_size": 30})),
