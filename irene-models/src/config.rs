@@ -57,19 +57,21 @@ impl Config {
         })
     }
 
-    /// Has fields read by other names too, given as pairs of the other name and the one that the code reads.
+    /// Has fields read by other names too, given as pairs of the other name and the one that the code reads. Some names come before it, as in
+    /// transformers.
     ///
     /// # Errors
     /// [`Error::Config`] if a field has one value by each name.
     pub(crate) fn read_also(&mut self, also: &[(&str, &str)]) -> Result<()> {
+        // Those of LFM2's first configs.
+        const FIRST: [&str; 2] = ["block_ff_dim", "tie_embedding"];
         for (other, name) in also {
             let Some(value) = self.value(other) else { continue };
             match self.value(name) {
-                Some(known) if known != value => {
+                Some(known) if known != value && !FIRST.contains(other) => {
                     return Err(self.error(other, format!("is {value} where `{name}`, the same size, is {known}")));
                 }
-                Some(_) => {}
-                None => drop(self.fields.insert((*name).to_owned(), value.clone())),
+                _ => drop(self.fields.insert((*name).to_owned(), value.clone())),
             }
         }
         Ok(())

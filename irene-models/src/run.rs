@@ -101,6 +101,8 @@ pub struct LayerCache {
     pub value_width: usize,
     /// The sliding window: a query sees fewer than this many places before it, and older tokens are not kept.
     pub window: Option<usize>,
+    /// Heads of states.
+    pub state_heads: usize,
     /// Numbers in a head's state, which every token changes and none adds to (Mamba-2, gated DeltaNet): of 32 bits, whatever the cache's
     /// format.
     pub state: usize,
@@ -119,8 +121,12 @@ impl LayerCache {
         let [key, value, kept, state, before, begun] =
             [self.key_width, self.value_width, self.kept(past), self.state, self.before_state, past.min(1)]
                 .map(|size| size as u64);
-        let of_head = [key.saturating_add(value).saturating_mul(kept), state * begun, before * begun];
-        of_head.map(|numbers| numbers.saturating_mul(self.heads as u64))
+        let (heads, state_heads) = (self.heads as u64, self.state_heads as u64);
+        [
+            key.saturating_add(value).saturating_mul(kept).saturating_mul(heads),
+            (state * begun).saturating_mul(state_heads),
+            (before * begun).saturating_mul(state_heads),
+        ]
     }
 }
 
@@ -133,7 +139,9 @@ impl CacheShape {
 
     /// The share of one of the GPUs that share every layer; heads that are fewer than GPUs are on several.
     pub fn shared_by(mut self, gpus: usize) -> Self {
-        self.0.iter_mut().for_each(|layer| layer.heads = (layer.heads / gpus).max(1));
+        for heads in self.0.iter_mut().flat_map(|layer| [&mut layer.heads, &mut layer.state_heads]) {
+            *heads = (*heads / gpus).max(1);
+        }
         self
     }
 

@@ -17,6 +17,9 @@ const ALIASES: [&[&str]; 10] = [
     &["layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps"],
 ];
 
+/// Fields that no code reads beside another one, which says the same.
+const INSTEAD: [(&str, &str); 2] = [("mamba_expand", "mamba_d_ssm"), ("full_attn_idxs", "layer_types")];
+
 /// Fields that the code around every architecture reads.
 const SHARED: [&str; 6] =
     ["model_type", "architectures", "torch_dtype", "quantization_config", "num_labels", "id2label"];
@@ -37,9 +40,10 @@ impl Family {
     }
 }
 
-/// Whether the code of a family reads a field by this name.
-pub(crate) fn is_read(model_type: &str, name: &str) -> bool {
-    SHARED.contains(&name) || named(model_type).is_some_and(|family| family.reads_by(name))
+/// Whether the code of a family reads a field of a config by this name.
+pub(crate) fn is_read(config: &Config, model_type: &str, name: &str) -> bool {
+    let is_said = INSTEAD.iter().any(|(field, other)| *field == name && config.value(other).is_some());
+    SHARED.contains(&name) || !is_said && named(model_type).is_some_and(|family| family.reads_by(name))
 }
 
 /// The names that the code of a family reads, and those that are translated to them.

@@ -81,6 +81,8 @@ pub(super) const HARMLESS_FIELDS: &[&str] = &[
     "attn_implementation",
     // Whether the text model of DeepSeek-VL2 has the head that every decoder has.
     "lm_head",
+    // In Falcon-H1, whose code reads `intermediate_size`.
+    "mlp_expansion_factor",
     // The Megatron checkpoints that BLOOM was made of.
     "offset_alibi",
     "scale_attention_softmax_in_fp32",

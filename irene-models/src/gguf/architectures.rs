@@ -357,11 +357,10 @@ fn llama4(fields: &mut Fields<'_>) -> Result<()> {
 
 fn granite_moe(fields: &mut Fields<'_>) -> Result<()> {
     granite(fields)?;
-    fields.set("model_type", "granitemoe");
-    if fields.size_or(SHARED_INNER, 0)? > 0 {
-        return Err(fields
-            .file
-            .error(&fields.key(SHARED_INNER), "is an expert for every token, which is not followed here"));
+    let shared = fields.size_or(SHARED_INNER, 0)?;
+    fields.set("model_type", if shared > 0 { "granitemoeshared" } else { "granitemoe" });
+    if shared > 0 {
+        fields.set("shared_intermediate_size", shared);
     }
     fields.sizes(&[("num_local_experts", EXPERTS), ("num_experts_per_tok", USED)])
 }

@@ -45,10 +45,8 @@ pub(super) fn qwen(fields: &mut Fields<'_>, model_type: &str) -> Result<()> {
 pub(super) fn granite_hybrid(fields: &mut Fields<'_>) -> Result<()> {
     granite(fields)?;
     fields.set("model_type", "granitemoehybrid");
-    // Its configs have no such fields.
-    for field in ["head_dim", "mlp_bias"] {
-        fields.fields.remove(field);
-    }
+    // Its configs have no such field.
+    fields.fields.remove("mlp_bias");
     let has_rotary = fields.file.flag(&fields.key("rope.scaling.finetuned")) == Some(true);
     fields.set("position_embedding_type", if has_rotary { "rope" } else { "nope" });
     let word = |has_attention| if has_attention { "attention" } else { "mamba" };

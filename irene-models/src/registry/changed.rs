@@ -55,7 +55,7 @@ impl ModelSpec {
     /// Whether the code that is followed reads a field of the config, by any of its names.
     pub fn reads_field(&self, name: &str) -> bool {
         families::own_name(&self.config, self.model_type(), name)
-            .is_some_and(|own| families::is_read(self.model_type(), &own))
+            .is_some_and(|own| families::is_read(&self.config, self.model_type(), &own))
     }
 
     /// The names of the fields that [`with_fields`](Self::with_fields) takes: those of the config, and those that the architecture reads.

@@ -56,10 +56,16 @@ impl Cx<'_> {
         self.operate(|| label_of(OpKind::TopK), &[x], || x.top_k(count), describe)
     }
 
-    /// The numbers of each row (rows, columns) at these places (rows, count).
+    /// The numbers of each row (rows, columns) at these places (rows, count). A single row (1, columns) stands for all.
     pub fn take(&mut self, x: &Tensor, places: &Tensor) -> Result<Tensor> {
-        let describe = |out: &Tensor| Operation::new(OpKind::Gather, &[out.operand(), places.operand()], out.operand());
-        self.operate(|| label_of(OpKind::Gather), &[x, places], || x.taken(places), describe)
+        let rows = x.expand([places.dim(0), x.dim(1)].into())?;
+        let describe = |out: &Tensor| {
+            // A parameter is read in place, so that it counts; an activation only as far as it is taken.
+            let is_parameter = matches!(x.operand().role, Role::Parameter(_));
+            let source = if is_parameter { x.operand() } else { out.operand() };
+            Operation::new(OpKind::Gather, &[source, places.operand()], out.operand())
+        };
+        self.operate(|| label_of(OpKind::Gather), &[x, places], || rows.taken(places), describe)
     }
 
     /// 1 at each row's places (rows, count) of `columns`, 0 elsewhere.

@@ -84,6 +84,19 @@ fn full_layers_of_gemma_4_have_the_heads_that_its_authors_or_transformers_wrote(
 }
 
 #[test]
+fn each_expert_of_gemma_4_has_a_factor_by_all_kernels() {
+    let experts = json!({"hidden_size_per_layer_input": 0, "enable_moe_block": true, "num_experts": 5, "top_k_experts": 2,
+        "moe_intermediate_size": 6});
+    let spec = spec(small("gemma4_text", &experts));
+    for kernels in [Kernels::Eager, Kernels::Fused] {
+        let tree = spec.trace(Run { kernels, ..Size::new(1, 3).into() }).unwrap();
+        let router = tree.node(tree.find("root.0.router").unwrap());
+        // A scale of the norm, products and factors.
+        assert_eq!(router.get(Quantity::NumParameters), Some(f64::from(32 + 32 * 5 + 5)), "{kernels:?}");
+    }
+}
+
+#[test]
 fn heads_of_keys_that_are_not_named_are_those_of_the_class() {
     let bytes = |heads: Value| {
         let mut config = small("mistral", &json!({"num_attention_heads": 32, "head_dim": 4, "sliding_window": null}));
@@ -162,7 +175,7 @@ fn published_fields_that_say_what_the_code_does_are_taken() {
             "n_routed_experts": null, "partial_rotary_factor": 1.0,
             "auto_map": {"AutoConfig": "deepseek-ai/DeepSeek-R1--configuration_deepseek.DeepseekV3Config"}}),
         ),
-        ("falcon", json!({"auto_map": {"AutoModel": "modeling_falcon.FalconModel"}})),
+        ("falcon", json!({"num_key_value_heads": 8, "auto_map": {"AutoModel": "modeling_falcon.FalconModel"}})),
     ];
     for (model_type, fields) in published {
         let config = small(model_type, &fields);
@@ -194,8 +207,40 @@ fn a_field_that_nothing_follows_is_no_question() {
     assert!(changed(&starcoder, "num_key_value_heads", 1.into()).is_ok());
     let activation = said(&small("lfm2", &json!({"full_attn_idxs": [1]})), "hidden_act", "relu".into());
     assert!(activation.contains("field `hidden_act`: `relu` is not supported here, only `silu`"), "{activation}");
+    let groups = said(&falcon, "num_key_value_heads", 2.into());
+    assert!(
+        groups.contains("field `num_kv_heads`: 2 is not supported here, only 1, as `multi_query` says"),
+        "{groups}"
+    );
     let narrow = changed(&falcon, "intermediate_size", 64.into()).unwrap();
     assert!(narrow.num_parameters(TaskHead::Lm).unwrap() < spec(&falcon).num_parameters(TaskHead::Lm).unwrap());
+}
+
+/// Where nothing reads a field, `irene whatif` says so.
+#[test]
+fn fields_that_others_stand_for_are_not_read() {
+    let falcon = json!({"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_expand": 2, "mlp_expansion_factor": 8});
+    let convolving = json!({"full_attn_idxs": [1], "layer_types": ["conv", "full_attention"]});
+    let mamba = json!({"model_type": "mamba2", "hidden_size": 32, "num_hidden_layers": 1, "num_heads": 4, "head_dim": 16,
+        "state_size": 8, "n_groups": 1, "vocab_size": 64, "intermediate_size": 48});
+    let models: [(Value, &[&str]); 4] = [
+        (small("falcon_h1", &falcon), &["mamba_expand", "mlp_expansion_factor"]),
+        (small("lfm2", &convolving), &["full_attn_idxs"]),
+        (
+            small("lfm2_moe", &json!({"block_multiple_of": 128, "block_ff_dim": 64})),
+            &["block_multiple_of", "block_ff_dim"],
+        ),
+        (mamba.clone(), &["intermediate_size"]),
+    ];
+    for (config, unread) in models {
+        let spec = spec(&config);
+        assert!(spec.trace(Size::new(1, 2)).is_ok(), "{config}");
+        assert!(unread.iter().all(|name| !spec.reads_field(name)), "{config}");
+    }
+    assert!(spec(small("falcon_h1", &json!({"mamba_d_ssm": null, "mamba_n_heads": 8}))).reads_field("mamba_expand"));
+    let mut other = mamba;
+    other["hidden_act"] = "relu".into();
+    assert!(refused(&other).contains("field `hidden_act`: `relu` is not supported here, only `silu`"));
 }
 
 #[test]
@@ -225,6 +270,8 @@ fn without_a_multiplier_lfm2_has_two_thirds_of_its_inner_size() {
     };
     let thirds = lfm2(json!({"intermediate_size": 30, "block_ffn_dim_multiplier": null}));
     assert_eq!(thirds, lfm2(json!({"intermediate_size": 20, "block_auto_adjust_ff_dim": false})));
+    // The older name comes before the other.
+    assert_eq!(thirds, lfm2(json!({"intermediate_size": 60, "block_ff_dim": 30, "block_ffn_dim_multiplier": null})));
     // Where the field is missing, it is 1, and whole blocks are made.
     assert_eq!(
         lfm2(json!({"intermediate_size": 30})),

@@ -74,6 +74,8 @@ fn dense_models_have_their_published_parameters() {
     let e2b = json!({"head_dim": 256, "global_head_dim": 512, "num_global_key_value_heads": null, "attention_k_eq_v": false,
         "sliding_window": 512, "hidden_size_per_layer_input": 256, "num_kv_shared_layers": 20, "use_double_wide_mlp": true,
         "enable_moe_block": false, "layer_types": (0..35).map(kinds).collect::<Vec<_>>()});
+    let of_12b =
+        json!({"head_dim": 256, "global_head_dim": 512, "num_global_key_value_heads": 1, "attention_k_eq_v": true});
     // Windows of 4096 tokens are full.
     let models = [
         ("Ministral 3 8B", "ministral3", [4096, 34, 32, 8, 14336, 131_072], yarn.clone(), 8_489_553_920, 139_264),
@@ -105,6 +107,7 @@ fn dense_models_have_their_published_parameters() {
         ),
         ("VaultGemma 1B", "vaultgemma", [1152, 26, 4, 4, 6912, 256_000], json!({}), 1_038_741_120, 53_248),
         ("Gemma 4 31B", "gemma4_text", [5376, 60, 32, 16, 21504, 262_144], gemma, 30_697_345_280, 81_920),
+        ("Gemma 4 12B", "gemma4_unified_text", [3840, 48, 16, 8, 15360, 262_144], of_12b, 11_907_350_272, 16_384),
         ("Gemma 4 E2B", "gemma4_text", [1536, 35, 8, 1, 6144, 262_144], e2b, 4_628_569_344, 6144),
         ("MPT 7B", "mpt", [4096, 32, 32, 0, 0, 50_432], mpt, 6_649_286_656, 524_288),
         ("StarCoder", "gpt_bigcode", [6144, 40, 48, 0, 0, 49_152], starcoder, 15_517_456_384, 20_480),

@@ -1,8 +1,8 @@
 //! Layers with states: a token costs the same whatever came before it, and a prompt what its chunks do by hand.
 
-use irene_models::{ModelSpec, Run};
-use irene_tree::{Format, Kernels, Precision, Quantity, Size};
-use serde_json::json;
+use irene_models::{ModelSpec, Run, TaskHead};
+use irene_tree::{Format, Kernels, Node, OpKind, Parallel, Precision, Quantity, Size};
+use serde_json::{Value, json};
 
 use crate::{
     published::config,
@@ -99,6 +99,45 @@ fn a_prompt_of_deltanet_costs_its_chunks() {
     assert_eq!(prompt(64), f64::from(all));
 }
 
+/// A field that is missing is its class's, and null asks for the hidden size times `mamba_expand`.
+#[test]
+fn inner_numbers_of_falcon_h1_are_those_of_its_class_where_a_config_says_nothing() {
+    let parameters = |model_type: &str, inner: Option<Value>| {
+        let mut fields = json!({"mamba_n_heads": 8, "mamba_d_state": 16, "mamba_expand": 4});
+        inner.into_iter().for_each(|inner| fields["mamba_d_ssm"] = inner);
+        spec(config(model_type, [32, 1, 4, 2, 40, 64], fields)).num_parameters(TaskHead::None).unwrap()
+    };
+    let falcon = |inner| parameters("falcon_h1", inner);
+    assert_eq!(falcon(None), falcon(Some(json!(1024))));
+    assert_eq!(falcon(Some(json!(null))), falcon(Some(json!(128))));
+    assert_ne!(falcon(None), falcon(Some(json!(null))));
+    // The others have no such field.
+    for model_type in ["bamba", "granitemoehybrid"] {
+        assert_eq!(parameters(model_type, Some(json!(1024))), parameters(model_type, None), "{model_type}");
+    }
+}
+
+/// Two heads of keys and eight of states on four GPUs: each has a head of keys that another has too, and two of states.
+#[test]
+fn states_divide_over_more_gpus_than_there_are_heads_of_keys() {
+    let states = json!({"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16});
+    let shape = spec(config("falcon_h1", [32, 1, 4, 2, 40, 64], states)).cache(Kernels::Fused).unwrap().unwrap();
+    let share = shape.shared_by(4).bytes(10, Precision::of(Format::BF16));
+    let channels = (64 + 2 * 16) / 4;
+    assert_eq!(share, 10 * 2 * 8 * 2 + 2 * 8 * 16 * 4 + 3 * channels * 2);
+}
+
+/// The embeddings, and in each layer states, attention and feed-forward part.
+#[test]
+fn states_beside_an_attention_are_summed_over_gpus_for_themselves() {
+    let states = json!({"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16});
+    let falcon = spec(config("falcon_h1", [32, 2, 4, 2, 40, 64], states));
+    let parallel = Parallel { tensor: 2, ..Parallel::default() };
+    let tree = falcon.trace(Run { parallel, kernels: Kernels::Fused, ..Size::new(3, 1).after(7).into() }).unwrap();
+    let is_sum = |node: &&Node| node.operation.as_ref().is_some_and(|op| op.kind == OpKind::AllReduce);
+    assert_eq!(tree.nodes().iter().filter(is_sum).count(), 1 + 2 * 3);
+}
+
 /// Both projections, the products with gates, and three taps.
 #[test]
 fn a_short_convolution_costs_its_taps() {
@@ -115,13 +154,15 @@ fn a_pattern_of_layers_that_is_not_followed_is_refused() {
 }
 
 #[test]
-fn granite_has_its_part_for_every_token_beside_the_experts() {
-    let layers = json!({"shared_intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["attention"]});
+fn granite_has_heads_of_their_own_width_and_a_part_for_every_token_beside_the_experts() {
+    let layers = json!({"shared_intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["attention"],
+        "head_dim": 6});
     let granite = spec(config("granitemoehybrid", [32, 1, 4, 2, 24, 64], layers));
     let tree = granite.trace(Size::new(1, 3)).unwrap();
     let parameters = |scope: &str| tree.node(tree.find(scope).unwrap()).get(Quantity::NumParameters).unwrap();
     assert_eq!(parameters("root.0.shared_mlp.input_linear"), f64::from(32 * 2 * 12));
     assert_eq!(parameters("root.0.shared_mlp.output_linear"), f64::from(12 * 32));
+    assert_eq!(parameters("root.0.self_attn.q_proj"), f64::from(32 * 4 * 6));
     assert_eq!(parameters("root.0.block_sparse_moe"), f64::from(4 * 32 + 4 * 3 * 24 * 32));
 }
 

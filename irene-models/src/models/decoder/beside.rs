@@ -88,7 +88,6 @@ impl ScaledRouter {
         let sum = cx.sum(&weights)?;
         let weights = cx.div(&weights, &sum)?;
         let of_expert = cx.reshape(&self.of_expert, [1, self.experts])?;
-        let of_expert = cx.expand(&of_expert, [products.dim(0), self.experts])?;
         let of_chosen = cx.take(&of_expert, &places)?;
         Ok([cx.mul(&weights, &of_chosen)?, places])
     }

@@ -7,15 +7,14 @@ use crate::{CacheShape, LayerCache};
 
 /// No keys and no values.
 const NOTHING: LayerCache =
-    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state: 0, before_state: 0 };
+    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state_heads: 0, state: 0, before_state: 0 };
 
 impl States {
     /// A state for all of the past, and the last tokens that the convolution joins, beside the keys and values of an attention, if there
-    /// are any: then each head of keys has its share.
+    /// are any.
     fn cached_with(&self, keys: LayerCache) -> LayerCache {
-        let heads = if keys.heads == 0 { self.heads } else { keys.heads };
-        let state = (self.inner() * self.size).div_ceil(heads);
-        LayerCache { heads, state, before_state: (self.channels() * (self.kernel - 1)).div_ceil(heads), ..keys }
+        let before_state = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
+        LayerCache { state_heads: self.heads, state: self.width * self.size, before_state, ..keys }
     }
 }
 

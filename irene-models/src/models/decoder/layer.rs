@@ -165,14 +165,18 @@ impl DecoderLayer {
             }
             SelfAttention::Both(mixer, attention) => {
                 let ((hidden, _), (_, past)) = seen;
+                // Each projection back sums its own.
                 let given = cx.call(mixer.as_ref(), (hidden, past))?;
+                let given = cx.all_reduce(&given)?;
                 let (attended, kept) = cx.call(attention.as_ref(), seen)?;
+                let attended = cx.all_reduce(&attended)?;
                 (cx.add(&given, &attended)?, kept)
             }
             SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, None)),
         };
         // Each GPU has a part of the heads.
-        let attended = cx.all_reduce(&attended)?;
+        let is_whole = matches!(self.attention, SelfAttention::Both(..));
+        let attended = if is_whole { attended } else { cx.all_reduce(&attended)? };
         let attended = self.scaled(cx, attended)?;
         let is_added = seen.0.1.is_some();
         Ok((if is_added { attended } else { cx.dropout(&attended, self.dropouts.attention)? }, kept))

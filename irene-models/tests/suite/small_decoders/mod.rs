@@ -212,6 +212,7 @@ fn config(family: &str, draw: &Draw) -> Value {
         "phi" => json!({"partial_rotary_factor": 0.5, "qk_layernorm": on[2], "num_attention_heads": heads}),
         "gpt_neox" => json!({"rotary_pct": 0.5, "use_parallel_residual": on[2], "attention_bias": on[3]}),
         "falcon" => {
+            let groups = if on[3] && !on[2] { 1 } else { groups };
             json!({"num_kv_heads": groups, "new_decoder_architecture": on[2], "multi_query": on[3], "parallel_attn": on[1],
             "alibi": window.is_some(), "bias": on[0], "ffn_hidden_size": inner})
         }

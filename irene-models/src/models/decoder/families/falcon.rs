@@ -51,7 +51,7 @@ fn falcon(config: &Config) -> Result<Recipe> {
     let is_new = config.flag_or("new_decoder_architecture", false)?;
     let is_multi_query = config.flag_or("multi_query", true)?;
     let heads = config.size("num_attention_heads")?;
-    let groups = if is_multi_query && !is_new { 1 } else { config.size_or("num_kv_heads", heads)? };
+    let groups = groups(config, heads, is_multi_query && !is_new)?;
     let inner = config.size_or("ffn_hidden_size", 4 * config.size("hidden_size")?)?;
     let config = &config.with_default("intermediate_size", inner).with_default("num_key_value_heads", groups);
     let activation = ("activation", "gelu");
@@ -78,6 +78,19 @@ fn falcon(config: &Config) -> Result<Recipe> {
     recipe.attention.dropout = if is_by_distance { attention } else { 0.0 };
     dense(&mut recipe, Activation::from_config(config, "activation", "gelu")?, inner, biased);
     Ok(recipe)
+}
+
+/// Heads of keys and values. A single one is not asked for by its field, which published configs leave at that of the queries.
+fn groups(config: &Config, heads: usize, is_single: bool) -> Result<usize> {
+    const GROUPS: &str = "num_kv_heads";
+    let given = config.size_or(GROUPS, heads)?;
+    if !is_single {
+        return Ok(given);
+    }
+    if given != 1 && given != heads {
+        return Err(config.error(GROUPS, format!("{given} is not supported here, only 1, as `multi_query` says")));
+    }
+    Ok(1)
 }
 
 pub(super) const BLOOM: Decoder = Decoder {

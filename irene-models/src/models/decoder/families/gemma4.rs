@@ -23,21 +23,24 @@ const READS: &[&str] = &[
     "global_head_dim",
     "num_global_key_value_heads",
     "attention_k_eq_v",
+    "num_kv_shared_layers",
+    "use_double_wide_mlp",
+];
+
+const BESIDE_READS: &[&str] = &[
     "enable_moe_block",
     "num_experts",
     "top_k_experts",
     "moe_intermediate_size",
     "hidden_size_per_layer_input",
     "vocab_size_per_layer_input",
-    "num_kv_shared_layers",
-    "use_double_wide_mlp",
 ];
 
 pub(super) const GEMMA4: Decoder = Decoder {
     family: Family {
         model_type: "gemma4_text",
         classes: &["Gemma4", "Gemma4Text"],
-        reads: &[SHARED, LLAMA_LIKE, WINDOWS, READS],
+        reads: &[SHARED, LLAMA_LIKE, WINDOWS, READS, BESIDE_READS],
         defaults: sizes! {
             vocab_size: 262_144, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 30, num_attention_heads: 8,
             num_key_value_heads: 4, max_position_embeddings: 131_072
@@ -45,24 +48,52 @@ pub(super) const GEMMA4: Decoder = Decoder {
         ..Family::USUAL
     },
     trunk: "model",
-    recipe: gemma4,
+    recipe: |config| {
+        let classes = Classes {
+            lm: "Gemma4ForCausalLM",
+            classification: "Gemma4ForSequenceClassification",
+            norm: "Gemma4RMSNorm",
+            router: "Gemma4TextRouter",
+            ..classes!("Gemma4Text")
+        };
+        let mut recipe = gemma4(config, classes, 512)?;
+        let eps = config.number_or("rms_norm_eps", 1e-6)?;
+        recipe.scaling_table = Some("Gemma4TextScaledWordEmbedding");
+        recipe.mixture_beside = experts(config, &recipe)?.map(|mixture| (mixture, eps));
+        recipe.per_layer = per_layer(config, &recipe)?;
+        Ok(recipe)
+    },
 };
 
-fn gemma4(config: &Config) -> Result<Recipe> {
+/// Gemma 4 12B: without experts and embeddings for each layer.
+pub(super) const GEMMA4_UNIFIED: Decoder = Decoder {
+    family: Family {
+        model_type: "gemma4_unified_text",
+        classes: &["Gemma4Unified", "Gemma4UnifiedText"],
+        reads: &[SHARED, LLAMA_LIKE, WINDOWS, READS],
+        defaults: sizes! {
+            vocab_size: 262_144, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 30, num_attention_heads: 8,
+            num_key_value_heads: 4, max_position_embeddings: 262_144
+        },
+        ..Family::USUAL
+    },
+    trunk: "model",
+    recipe: |config| {
+        let classes =
+            Classes { lm: "Gemma4UnifiedForCausalLM", norm: "Gemma4UnifiedRMSNorm", ..classes!("Gemma4UnifiedText") };
+        let scaling_table = Some("Gemma4UnifiedTextScaledWordEmbedding");
+        Ok(Recipe { scaling_table, ..gemma4(config, classes, 1024)? })
+    },
+};
+
+/// What both have, with windows of so many tokens where a config does not say.
+fn gemma4(config: &Config, classes: Classes, window: usize) -> Result<Recipe> {
     let config = &as_published(config)?;
-    let classes = Classes {
-        lm: "Gemma4ForCausalLM",
-        classification: "Gemma4ForSequenceClassification",
-        norm: "Gemma4RMSNorm",
-        router: "Gemma4TextRouter",
-        ..classes!("Gemma4Text")
-    };
     let activation = ("hidden_activation", "gelu_pytorch_tanh");
     let defaults = Defaults { rotary: None, is_tied: true, width: Some(256), activation, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
     let eps = config.number_or("rms_norm_eps", 1e-6)?;
     recipe.embedding_scale = Some((recipe.hidden as f64).sqrt());
-    recipe.scaling_table = Some("Gemma4TextScaledWordEmbedding");
     recipe.layer_scale = Some("layer_scalar");
     recipe.block = Block::Sandwich {
         attention: ["input_layernorm", "post_attention_layernorm"],
@@ -73,9 +104,7 @@ fn gemma4(config: &Config) -> Result<Recipe> {
     recipe.attention.head_norms = Some(HeadNorms::PerHead(["q_norm", "k_norm"]));
     recipe.attention.norm_of_values = Some((classes.norm, eps));
     recipe.attention.sees_later |= config.word_or("use_bidirectional_attention", "")? == "all";
-    recipe.mixture_beside = experts(config, &recipe)?.map(|mixture| (mixture, eps));
-    recipe.per_layer = per_layer(config, &recipe)?;
-    slide(&mut recipe, config)?;
+    slide(&mut recipe, config, window)?;
     share_keys(&mut recipe, config)?;
     Ok(recipe)
 }
@@ -166,8 +195,8 @@ fn share_keys(recipe: &mut Recipe, config: &Config) -> Result<()> {
 }
 
 /// Layers of a window, and full ones with heads and a rotary embedding of their own; the last layer is full.
-fn slide(recipe: &mut Recipe, config: &Config) -> Result<()> {
-    let window = window(config, Some(512))?;
+fn slide(recipe: &mut Recipe, config: &Config, default: usize) -> Result<()> {
+    let window = window(config, Some(default))?;
     // A half of it lies on each side of a token that sees both.
     let window = if recipe.attention.sees_later { window.map(|window| window / 2 + 1) } else { window };
     recipe.slide(config, window, |place| (place + 1) % 6 != 0)?;

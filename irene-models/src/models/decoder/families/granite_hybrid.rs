@@ -13,14 +13,13 @@ use crate::{
     models::decoder::recipe::{Classes, classes},
 };
 
-const READS: &[&str] =
-    &["rms_norm_eps", "attention_bias", "position_embedding_type", "shared_intermediate_size", "layer_types"];
+const READS: &[&str] = &["position_embedding_type", "shared_intermediate_size", "layer_types"];
 
 pub(super) const GRANITE_HYBRID: Decoder = Decoder {
     family: Family {
         model_type: "granitemoehybrid",
         classes: &["GraniteMoeHybrid"],
-        reads: &[SHARED, GRANITE_READS, STATES_READS, READS],
+        reads: &[SHARED, LLAMA_LIKE, GRANITE_READS, STATES_READS, READS],
         also: &[("layers_block_type", "layer_types"), ("num_experts", "num_local_experts")],
         plain: &[
             ("normalization_function", Plain::Word("rmsnorm")),
@@ -50,7 +49,7 @@ fn granite_hybrid(config: &Config) -> Result<Recipe> {
     let words = [("mamba", true), ("attention", false), ("linear_attention", true), ("full_attention", false)];
     let has_states = kinds(config, "layer_types", &words)?.unwrap_or_else(|| vec![true; recipe.layers.len()]);
     if has_states.contains(&true) {
-        recipe.attention.states = Some(states(config)?);
+        recipe.attention.states = Some(states(config, None)?);
     }
     for (layer, has_states) in recipe.layers.iter_mut().zip(has_states) {
         if has_states {

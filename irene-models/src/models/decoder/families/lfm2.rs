@@ -13,23 +13,16 @@ use crate::{
     },
 };
 
-const READS: &[&str] = &[
-    "head_dim",
-    "norm_eps",
-    "layer_types",
-    "full_attn_idxs",
-    "conv_L_cache",
-    "block_multiple_of",
-    "block_ffn_dim_multiplier",
-    "block_auto_adjust_ff_dim",
-];
+const READS: &[&str] = &["head_dim", "norm_eps", "layer_types", "full_attn_idxs", "conv_L_cache"];
+const INNER_READS: &[&str] = &["block_multiple_of", "block_ffn_dim_multiplier", "block_auto_adjust_ff_dim"];
+const TIED: (&str, &str) = ("tie_embedding", "tie_word_embeddings");
 
 pub(super) const LFM2: Decoder = Decoder {
     family: Family {
         model_type: "lfm2",
         classes: &["Lfm2"],
-        reads: &[SHARED, READS],
-        also: &[("block_ff_dim", "intermediate_size"), ("tie_embedding", "tie_word_embeddings")],
+        reads: &[SHARED, READS, INNER_READS],
+        also: &[("block_ff_dim", "intermediate_size"), TIED],
         plain: &[
             ("conv_bias", Plain::Off),
             ("conv_dim", Plain::Same("hidden_size")),
@@ -74,6 +67,7 @@ pub(super) const LFM2_MOE: Decoder = Decoder {
         model_type: "lfm2_moe",
         classes: &["Lfm2Moe"],
         reads: &[SHARED, READS, MIXTURE_READS],
+        also: &[TIED],
         defaults: sizes! {
             vocab_size: 65_536, hidden_size: 2048, intermediate_size: 7168, num_hidden_layers: 32,
             num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 128_000

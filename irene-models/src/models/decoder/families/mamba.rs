@@ -17,15 +17,17 @@ pub(super) const STATES_READS: &[&str] = &[
     "mamba_n_groups",
     "mamba_d_state",
     "mamba_d_head",
-    "mamba_d_ssm",
     "mamba_d_conv",
     "mamba_expand",
     "mamba_chunk_size",
 ];
 
-/// The states of a hybrid.
-pub(super) fn states(config: &Config) -> Result<States> {
-    let inner = config.size_or("mamba_d_ssm", config.size_or("mamba_expand", 2)? * config.size("hidden_size")?)?;
+/// The states of a hybrid, of so many inner numbers where its config says.
+pub(super) fn states(config: &Config, inner: Option<usize>) -> Result<States> {
+    let inner = match inner {
+        Some(inner) => inner,
+        None => config.size_or("mamba_expand", 2)? * config.size("hidden_size")?,
+    };
     let heads = config.size_or("mamba_n_heads", 128)?;
     let width = match config.value("mamba_d_head") {
         Some(Value::String(word)) if word == "auto" => inner / heads,
@@ -76,6 +78,7 @@ pub(super) const BAMBA: Decoder = Decoder {
         let mut recipe = hybrid(config, classes!("Bamba"), Turn { share: 0.5, ..Turn::PLAIN })?;
         let attentions: Option<Vec<usize>> = config.value(ATTENTIONS).map(|_| config.field(ATTENTIONS)).transpose()?;
         let attentions = attentions.unwrap_or_default();
+        recipe.attention.states = Some(states(config, None)?);
         for (place, layer) in recipe.layers.iter_mut().enumerate() {
             if !attentions.contains(&place) {
                 layer.parts = Parts::StatesAndFeedForward;
@@ -108,8 +111,7 @@ pub(super) const FALCON_H1: Decoder = Decoder {
             STATES_READS,
             HYBRID_READS,
             FACTORS,
-            // The inner size of the feed-forward part has a field of its own.
-            &["mamba_rms_norm", "mamba_norm_before_gate", "mlp_expansion_factor"],
+            &["mamba_d_ssm", "mamba_rms_norm", "mamba_norm_before_gate"],
         ],
         plain: &[
             ("mamba_conv_bias", Plain::On),
@@ -126,9 +128,8 @@ pub(super) const FALCON_H1: Decoder = Decoder {
     trunk: "model",
     recipe: |config| {
         let mut recipe = hybrid(config, classes!("FalconH1"), Turn::PLAIN)?;
-        if let Some(states) = &mut recipe.attention.states {
-            states.is_normed = config.flag_or("mamba_rms_norm", false)?;
-        }
+        let is_normed = config.flag_or("mamba_rms_norm", false)?;
+        recipe.attention.states = Some(States { is_normed, ..states(config, inner_of_states(config)?)? });
         recipe.layers.iter_mut().for_each(|layer| layer.parts = Parts::StatesBesideAttention);
         recipe.embedding_scale = Some(config.number_or("embedding_multiplier", 1.0)?).filter(|scale| *scale != 1.0);
         recipe.head.divisor = Some(1.0 / config.number_or("lm_head_multiplier", 1.0)?).filter(|one| *one != 1.0);
@@ -137,13 +138,19 @@ pub(super) const FALCON_H1: Decoder = Decoder {
     },
 };
 
-/// Llama's attention and feed-forward part under other names, and states.
+/// The inner numbers of Falcon-H1's states: those of the class where a config says nothing, and none where it says null.
+fn inner_of_states(config: &Config) -> Result<Option<usize>> {
+    const INNER: &str = "mamba_d_ssm";
+    let is_null = config.has_field(INNER) && config.value(INNER).is_none();
+    if is_null { Ok(None) } else { config.size_or(INNER, 1024).map(Some) }
+}
+
+/// Llama's attention and feed-forward part under other names.
 fn hybrid(config: &Config, classes: Classes, rotary: Turn) -> Result<Recipe> {
     let mut recipe = llama_like(config, &Defaults { eps: 1e-5, rotary: Some(rotary), ..Defaults::of(classes) })?;
     recipe.names.feed_forward = "feed_forward";
     recipe.block = Block::PreNorm { attention: "input_layernorm", feed_forward: "pre_ff_layernorm" };
     recipe.final_norm = Some("final_layernorm");
-    recipe.attention.states = Some(states(config)?);
     Ok(recipe)
 }
 
@@ -154,11 +161,9 @@ pub(super) const MAMBA2: Decoder = Decoder {
         classes: &["Mamba2"],
         sizes: &["hidden_size", "num_hidden_layers", "num_heads", "state_size", "vocab_size"],
         reads: &[&[
-            "hidden_act",
             "head_dim",
             "n_groups",
             "expand",
-            "intermediate_size",
             "conv_kernel",
             "chunk_size",
             "layer_norm_epsilon",
@@ -169,7 +174,7 @@ pub(super) const MAMBA2: Decoder = Decoder {
             "residual_in_fp32",
             "rescale_prenorm_residual",
         ]],
-        plain: &[("use_conv_bias", Plain::On), ("use_bias", Plain::Off)],
+        plain: &[("use_conv_bias", Plain::On), ("use_bias", Plain::Off), ("hidden_act", Plain::Word("silu"))],
         defaults: sizes! { vocab_size: 32_768, hidden_size: 4096, num_hidden_layers: 64, num_heads: 128, state_size: 128 },
         ..Family::USUAL
     },

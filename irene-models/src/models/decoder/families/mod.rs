@@ -77,6 +77,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &gemma::GEMMA2,
     &gemma::GEMMA3,
     &gemma4::GEMMA4,
+    &gemma4::GEMMA4_UNIFIED,
     &phi::PHI,
     &phi::PHI3,
     &phi::PHI3_SMALL,
