@@ -75,7 +75,8 @@ fn a_measured_machine_has_its_own_meter() {
 
 #[test]
 fn bounds_on_tokens_belong_to_what_is_generated() {
-    for command in [&["suggest", "bert-base-uncased"][..], &["plan", "gpt2", "--prompt", "64", "--rate", "1"]] {
+    let suggest = ["suggest", "bert-base-uncased", "-b", "8", "-s", "128"];
+    for command in [&suggest[..], &["plan", "gpt2", "--prompt", "64", "--rate", "1"]] {
         for flag in ["--max-ttft", "--max-itl"] {
             let said = refused(2, &[command, &[flag, "1"]].concat());
             assert!(said.contains(&format!("{flag} works only with --generate; --max-latency")), "{said}");
@@ -86,7 +87,7 @@ fn bounds_on_tokens_belong_to_what_is_generated() {
 #[test]
 fn several_devices_are_compared_by_predict() {
     let said = refused(2, &["suggest", "gpt2", "--device", "l4,t4"]);
-    assert!(said.contains("--device has one value here; `irene predict` takes several"), "{said}");
+    assert!(said.contains("--device names one device here; `irene predict` takes several"), "{said}");
 }
 
 #[test]
