@@ -1,12 +1,12 @@
 //! Requests without a socket, for the fuzzer.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::Request};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
-use crate::{Options, app::App, serve::routes};
+use crate::{Limits, Options, app::App, serve::routes};
 
 /// A server that has no port.
 pub struct Requests {
@@ -21,13 +21,15 @@ impl fmt::Debug for Requests {
 }
 
 impl Requests {
-    /// The server that `irene serve` starts without options.
+    /// The server that `irene serve` starts without options. It refuses nothing for its time: the fuzzer has a limit of its own, and a
+    /// machine that is busy is no finding.
     ///
     /// # Panics
     /// If the system has no threads for it.
     #[allow(clippy::new_without_default, clippy::expect_used)] // a fuzzer has nobody to tell
     pub fn new() -> Self {
-        let app = App::new(Options::default()).expect("the bundled profiles");
+        let limits = Limits { time: Duration::from_secs(3600), ..Limits::default() };
+        let app = App::new(Options { limits, ..Options::default() }).expect("the bundled profiles");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { service: TowerToHyperService::new(routes(Arc::new(app))), runtime }
     }
