@@ -19,7 +19,7 @@ const F64: &str = "F64";
 type Header = Map<String, Value>;
 type Lists = BTreeMap<String, Vec<f64>>;
 
-/// What stands before the numbers.
+/// The part of a file before the numbers.
 #[derive(Deserialize)]
 struct Head {
     #[serde(rename = "__metadata__")]
