@@ -1,4 +1,4 @@
-//! What does running through the context cost, beside BERT written straight against candle, and a call at all?
+//! The cost of running through the context, beside BERT written straight against candle, and the cost of a call at all.
 #![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop, and say so
 #![allow(missing_docs)]
 

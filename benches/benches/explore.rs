@@ -23,7 +23,7 @@ fn describe(describer: &Describer, count: usize, seed: u64) -> Vec<Candidate> {
     designs.into_par_iter().map(|design| describer.describe(design).unwrap()).collect()
 }
 
-/// What a device might take: a law, and noise of 10% that is the same every time.
+/// Figures that a device might have: a law, and noise of 10% that is the same every time.
 fn figures(candidates: &[Candidate]) -> Vec<f64> {
     let figure = |(index, candidate): (usize, &Candidate)| {
         let cost = |feature| candidate.features.get(feature);

@@ -1,6 +1,6 @@
-//! What whole commands take: `cargo build --release -p irene-cli && cargo run --release -p irene-benches --example processes -- 10` runs each
-//! so often, and says the median time and the greatest memory. Where memory grows with a file, it does so for files of several sizes. The
-//! machine has to be Linux, for the memory.
+//! Time and memory of whole commands: `cargo build --release -p irene-cli && cargo run --release -p irene-benches --example processes -- 10`
+//! runs each so often, and says the median time and the greatest memory. Where memory grows with a file, it does so for files of several
+//! sizes. The machine has to be Linux, for the memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // what it is for; what cannot be set up should stop, and say so
 
 #[path = "../../irene-regress/tests/made_up/mod.rs"]

@@ -1,4 +1,4 @@
-//! What the benchmarks share: models to follow and data to train on.
+//! The benchmarks share these: models to follow and data to train on.
 #![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop
 
 #[cfg(any(test, doctest))]

@@ -76,7 +76,7 @@ impl PlainBert {
     /// With made-up weights.
     ///
     /// # Errors
-    /// What candle says.
+    /// Any error of candle's.
     pub fn new() -> Result<Self> {
         let table = |rows: usize| Tensor::randn(0f32, 0.02, (rows, HIDDEN), &Device::Cpu);
         let layer = |_| {
@@ -104,7 +104,7 @@ impl PlainBert {
     /// The last hidden state and the pooled first token, of ids (batch, sequence) without padding.
     ///
     /// # Errors
-    /// What candle says.
+    /// Any error of candle's.
     pub fn forward(&self, ids: &Tensor) -> Result<(Tensor, Tensor)> {
         let (batch, seq_len) = ids.dims2()?;
         let mask = Tensor::ones((batch, 1, 1, seq_len), DType::F32, &Device::Cpu)?.affine(10_000.0, -10_000.0)?;

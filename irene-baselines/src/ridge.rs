@@ -50,7 +50,7 @@ fn logarithms(candidate: &Candidate) -> [f64; FEATURES.len()] {
 pub(crate) struct Ridge {
     intercept: f64,
     weights: Vec<f64>,
-    /// Of the logarithm, on the parts left out.
+    /// The deviation of the logarithm, on the parts left out.
     deviation: f64,
 }
 

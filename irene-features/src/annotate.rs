@@ -43,7 +43,7 @@ pub fn annotate(tree: &mut Tree) {
         for (quantity, total) in SUMMED.into_iter().zip(&mut own) {
             match node.get(quantity) {
                 Some(given) => *total = given * unit(quantity),
-                // What is not a number stays absent.
+                // A total that is no number stays absent.
                 None => node.set(quantity, *total / unit(quantity)),
             }
         }

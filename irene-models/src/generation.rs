@@ -105,8 +105,8 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     trace_passes(spec, run, &[(size, 1.0)], &passes)
 }
 
-/// Refuses a generation that is longer than the model has positions: its longest step may not be followed and still be too long. What fits
-/// a model's positions is small.
+/// Refuses a generation that is longer than the model has positions: its longest step may not be followed and still be too long. A
+/// generation that fits a model's positions is small.
 pub(crate) fn check(spec: &ModelSpec, size: Size, generate: usize) -> Result<()> {
     if generate < 2 {
         return Ok(());

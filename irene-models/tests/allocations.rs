@@ -1,4 +1,4 @@
-//! What a context without a visitor costs beyond what it runs: no allocation.
+//! A context without a visitor allocates nothing beyond what it runs.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 use std::borrow::Cow;

@@ -28,7 +28,7 @@ pub struct Triangle {
 }
 
 impl Triangle {
-    /// Of no rows; each will have as many numbers as the guess has columns.
+    /// A triangle without rows; each row will have as many numbers as the guess has columns.
     pub fn new(guess: StandardScaler) -> Self {
         Self { guess, rows: Vec::new() }
     }

@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Whether fits leave out its model. What is left out of another maker's devices decides how far off they are.
+/// Whether fits leave out its model. Models left out on another maker's devices decide how far off these devices are.
 fn is_left_out(one: &Measured) -> bool {
     one.source == PublicFile::ML_ENERGY || one.device.vendor != Vendor::Nvidia
 }

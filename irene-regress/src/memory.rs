@@ -15,7 +15,7 @@ pub struct MemoryUse {
 }
 
 impl MemoryUse {
-    /// By the tree's own counts; None if it lacks them. What a runtime takes for itself is not in it.
+    /// By the tree's own counts; None if it lacks them. The memory that a runtime takes for itself is not in it.
     pub fn of(tree: &Tree) -> Option<Self> {
         let mib = |node: &Node, quantity: Quantity| node.get(quantity).unwrap_or_default();
         let passes = tree.nodes().iter().filter(|node| node.size.is_some()).chain([tree.root()]);

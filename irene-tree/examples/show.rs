@@ -9,7 +9,7 @@ use irene_tree::{
     render::{Column, Table, TableOptions, folded},
 };
 
-/// What is shown of a tree, as far as it has it: the first of these.
+/// The example shows the first of these that a tree has.
 const SHOWN: [Quantity; 3] = [Quantity::GroundTruthEnergy, Quantity::PredictedEnergy, Quantity::Flops];
 
 fn main() -> Result<()> {

@@ -41,7 +41,7 @@ const CANDLE: &str = "candle";
 /// Crates that nobody depends on: benchmarks, a stub and a server for tests.
 const APART: [&str; 3] = ["irene-benches", "irene-nvml-stub", "irene-scripted-server"];
 
-/// What a crate needs, and what it needs with some feature.
+/// The crates that a crate needs always, and those that it needs with some feature.
 #[derive(Debug, Default, PartialEq)]
 struct Needs {
     always: BTreeSet<String>,

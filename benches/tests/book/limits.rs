@@ -1,4 +1,4 @@
-//! What the page of limits says of the code, the shipped profile and CI is so.
+//! The page of limits is right about the code, the shipped profile and CI.
 
 use irene_regress::{DeviceProfile, SizeRanges};
 

@@ -28,7 +28,7 @@ fn links(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// What a heading is called in an address, as GitHub and mdBook do it.
+/// The names of headings in an address, as GitHub and mdBook make them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut anchors = BTreeSet::new();

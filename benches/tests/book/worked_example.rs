@@ -1,7 +1,7 @@
 //! Every number of docs/worked-example.md, computed from the code and the shipped profile.
 //!
-//! Each claim of the page is put together here from what the crates say, looked up and struck out. What is left at the end must not
-//! have a digit in it, so that no number stands in the page that nobody computed.
+//! Each claim of the page is put together here from what the crates say, looked up and struck out. The text that is left at the end
+//! must not have a digit in it, so that no number stands in the page that nobody computed.
 
 use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, DeviceProfile, PRICE_PER_KWH, SizeRanges, Term, kwh_per_million};
@@ -377,7 +377,7 @@ fn what_it_comes_to(page: &mut Page, example: &Example) {
 #[test]
 fn every_number_of_the_worked_example_is_what_the_code_computes() {
     let (mut page, example) = (Page::open("worked-example.md"), Example::new());
-    // What is quoted is what runs.
+    // The page quotes the code that runs.
     let spaceless = |code: &str| code.lines().map(str::trim).collect::<Vec<_>>().join("\n");
     let models = root().join("irene-models/src/models");
     let code = ["bert/layer.rs", "heads.rs"].map(|file| spaceless(&read(&models.join(file)))).join("\n");

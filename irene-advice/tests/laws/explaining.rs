@@ -1,4 +1,4 @@
-//! What the figures of a node consist of.
+//! The terms that make the figures of a node.
 
 use irene_advice::{Lookup, LookupOptions, Selection};
 use irene_predict::Host;

@@ -73,7 +73,7 @@ pub(crate) fn fed(args: &[&str], text: &str) -> Output {
     output
 }
 
-/// What it prints when all is well.
+/// The command's output; fails if the command did.
 pub(crate) fn good(args: &[&str]) -> String {
     let output = irene(args);
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -123,7 +123,7 @@ pub(crate) fn fixture(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
 }
 
-/// What it printed, all being well.
+/// Its output; fails if the command did.
 pub(crate) fn text_of(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()

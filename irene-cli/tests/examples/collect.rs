@@ -9,7 +9,7 @@ use std::{
 
 use crate::{command::good, script};
 
-/// What a reader may type.
+/// Commands that a reader may type.
 pub(crate) struct Example {
     /// Where it stands.
     pub(crate) origin: String,
@@ -50,7 +50,7 @@ pub(crate) struct Command {
     help: String,
 }
 
-/// What `irene help` leads to.
+/// The commands that `irene help` leads to.
 pub(crate) fn commands() -> Vec<Command> {
     let (mut commands, mut left) = (Vec::new(), vec![Vec::new()]);
     while let Some(names) = left.pop() {
@@ -155,7 +155,7 @@ fn joined(text: &str) -> String {
     text.replace("\\\n", " ")
 }
 
-/// What stands in blocks and between backticks, with the number of its first line.
+/// The texts in blocks and between backticks, each with the number of its first line.
 fn in_document(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut lines = (1..).zip(text.lines()).peekable();

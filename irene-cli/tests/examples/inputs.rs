@@ -118,7 +118,7 @@ impl Inputs {
         let counter = File::create(self.folder.write(&format!("{zone}/energy_uj"), "")).unwrap();
         let mut log = File::create(self.folder.write("meter.csv", "")).unwrap();
         let running = Arc::clone(&self.meters);
-        // Of one length, so that no reader finds a part of it.
+        // Every count has the same length, so that no reader finds a part of one.
         let count = move |joules: f64| counter.write_all_at(format!("{:012.0}\n", 1e9 + joules * 1e6).as_bytes(), 0);
         count(0.0).unwrap();
         log.write_all(b"time,volts,amperes\n").unwrap();

@@ -21,14 +21,14 @@ use std::{
 
 use inputs::Inputs;
 
-/// What is changed in a call that cannot run as it is written.
+/// A change to a call that cannot run as it is written.
 #[derive(Clone, Copy)]
 enum Change {
     /// An option or a flag, by all its names, has these values, given or not.
     Always(&'static [&'static str], &'static [&'static str]),
     /// An option that is given has this value.
     Given(&'static str, &'static str),
-    /// What stands behind the command.
+    /// This operand stands behind the command.
     Operand(&'static str),
     /// The same where an option is given.
     OperandWith(&'static str, &'static str),
@@ -144,7 +144,7 @@ struct Program {
     is_always: bool,
 }
 
-/// What stands for one of many in the documentation, after which option, and one of those.
+/// Words of the documentation that stand for one of many: the option before the word, the word, and one of those.
 const PLACEHOLDERS: [(&str, &str, &str); 10] = [
     ("-b", "B", "8"),
     ("-s", "S", "128"),
@@ -207,7 +207,7 @@ fn every_example_runs() {
     assert!(failures.is_empty(), "{} examples fail\n\n{}", failures.len(), failures.join("\n"));
 }
 
-/// What the table of exceptions says is true: each is needed by some example, and names a command.
+/// The table of exceptions is true: some example needs each of them, and each names a command.
 #[test]
 fn every_exception_is_needed() {
     let commands = collect::commands();

@@ -52,7 +52,7 @@ const OUT: &str = ".stdout";
 const ERR: &str = ".stderr";
 const CALLS: &str = ".calls";
 
-/// What ran.
+/// An example that ran.
 struct Run<'a> {
     place: &'a Path,
     /// As it ran.

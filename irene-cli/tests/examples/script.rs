@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{Change, INSTEAD, PLACEHOLDERS};
 
-/// What may stand before a command in a line.
+/// Words that may stand before a command in a line.
 const BEFORE: [&str; 7] = ["exec", "srun", "do", "then", "time", "--", "$"];
 
 /// A word as it stands, quotes and all, or what separates commands.
@@ -101,7 +101,7 @@ pub(crate) fn rewritten(script: &str, mut change: impl FnMut(&mut Vec<String>)) 
     script.lines().map(line).collect()
 }
 
-/// What may stand for one of many is one of those.
+/// Puts one of many in the place of each word that stands for them.
 pub(crate) fn without_placeholders(script: &str) -> String {
     rewritten(script, |words| {
         for at in 1..words.len() {

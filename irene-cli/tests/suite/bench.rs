@@ -127,7 +127,7 @@ fn settings_that_fail_are_named_and_the_others_measured() {
     let Output { status, stderr, .. } = bench(&server, &folder, &grid).output().unwrap();
     assert_eq!(status.code(), Some(1));
     let complaint = text(&stderr);
-    // What `irene calibrate` will ask for is said before the load.
+    // The command says before the load what `irene calibrate` will ask for.
     let lacking = "is no model that irene knows (name it by --model), --device is not given, --engine is not given";
     let (before, after) = complaint.split_once(lacking).unwrap();
     assert!(!before.contains(" at once") && after.contains(" at once"), "{complaint}");

@@ -248,7 +248,7 @@ fn what_is_wrong_with_measurements_is_told() {
     let mut records = crate::command::records("24", "small");
     records[5]["latency_s"] = json!(0.5);
     for (order, record) in records.iter_mut().enumerate() {
-        // What a clock of 2 mJ shows.
+        // A clock of 2 mJ shows the energy in whole ticks.
         record["energy_J"] = json!(2e-3 * (record["energy_J"].as_f64().unwrap() / 2e-3).round());
         record["peak_power_W"] = json!(record["peak_power_W"].as_f64().unwrap() * (1.0 + 0.01 * (order as f64).sin()));
     }
@@ -297,7 +297,7 @@ fn other_devices_records_are_worth_something() {
     for measure in ["\nlatency ", "\nenergy "] {
         assert!(text.contains(measure), "{text}");
     }
-    // What one of them has not is left out.
+    // A measure that one of them lacks is left out.
     assert!(!text.contains("peak power"), "{text}");
     let args = ["explore", "transfer", &one, &other, "--space", "small", "--measure", "latency", "--format", "json"];
     let found: Value = serde_json::from_str(&good(&args)).unwrap();

@@ -32,7 +32,7 @@ fn as_irene_has_them(folder: &Folder, name: &str) -> String {
     folder.write(&format!("irene-{name}.jsonl"), &lines)
 }
 
-/// What it says beside its results.
+/// The command's messages beside its results; fails if the command did.
 fn said(args: &[&str]) -> String {
     let output = irene(args);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -113,7 +113,7 @@ fn measured(model: &str, seq_len: usize) -> Tree {
     tree
 }
 
-/// What PyTorch's hooks can see.
+/// Whether PyTorch's hooks can see the node.
 fn is_module(node: &Node) -> bool {
     !["Softmax", "MatMul"].contains(&node.instance_type())
 }

@@ -1,7 +1,7 @@
 use super::{BusyTimes, LawOn, WorkCost};
 use crate::{Work, WorkKind};
 
-/// What the cost of one kernel on one GPU goes to, without the power limit: all of them together are [`LawOn::work`]. Arithmetic and traffic
+/// The parts of the cost of one kernel on one GPU, without the power limit: all of them together are [`LawOn::work`]. Arithmetic and traffic
 /// overlap, so that the longer of both has the time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WorkParts {
@@ -16,7 +16,7 @@ pub struct WorkParts {
 }
 
 impl LawOn<'_> {
-    /// What the cost of one kernel on one GPU goes to.
+    /// The parts of the cost of one kernel on one GPU.
     pub fn parts(&self, work: &Work) -> WorkParts {
         let alone = self.kernels.time(work, self.device);
         let mut busy = BusyTimes::default();

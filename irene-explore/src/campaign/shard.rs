@@ -24,7 +24,7 @@ impl Shard {
         Err(Error::Data(format!("there is no part {index} of {count}; parts count from 0")))
     }
 
-    /// Whether it measures the design of this order. Of an even number of parts each row of orders starts with another part, so
+    /// Whether it measures the design of this order. With an even number of parts each row of orders starts with another part, so
     /// that what alternates in a plan does in every part.
     pub fn has(self, order: usize) -> bool {
         let shift = if self.count.is_multiple_of(2) { order / self.count } else { 0 };

@@ -7,7 +7,7 @@ use super::{DesignSpace, ModelHash, choices::index_of};
 use crate::Error;
 
 /// The published embedding of a design, a list of whole numbers: the index of its number of layers, and for each layer the
-/// indices of its hidden size, its list of feed-forward widths and its multiset of heads. What is beyond its layers is 0, which
+/// indices of its hidden size, its list of feed-forward widths and its multiset of heads. An index beyond its layers is 0, which
 /// is an index as well: only the first number tells.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

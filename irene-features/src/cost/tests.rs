@@ -317,7 +317,7 @@ fn gradients_move_their_operands_and_result_once() {
     let small = Shape::from(SMALL);
     let gradient = |kind| Operation { is_gradient: true, ..op(kind, &[small, small], small) };
     assert_eq!(physical(&gradient(OpKind::Gelu)), Cost { flops: 240, bytes: 3 * 96, kernels: 1 });
-    // Of x, then of scale and shift.
+    // One kernel for the gradient of x, then one for scale and shift.
     assert_eq!(physical(&gradient(OpKind::LayerNorm)).kernels, 2);
     assert_eq!(physical(&gradient(OpKind::RmsNorm).fused_with(&[OpKind::Mul])).kernels, 2);
     assert_eq!(physical(&gradient(OpKind::RmsNorm).fused_with(&[OpKind::Mul])).bytes, 3 * 96);

@@ -73,7 +73,7 @@ fn each_factor_of_a_product_has_the_other_turned() {
     assert_eq!(all[0].operation.inputs[1].role, weight([1]).role);
     assert!(all.iter().all(|one| one.operation.output.role == Role::Activation));
     assert_eq!(all[1].operation.inputs[0].role, Role::Activation);
-    // What was in the cache is read as any other number.
+    // A number from the cache is read as any other.
     let cached = Operand { role: Role::Cache, ..f32([5, 4]) };
     let all = of(&Operation::new(OpKind::MatMul, &[cached, f32([4, 7])], f32([5, 7])), &[1]);
     assert_eq!(all[0].operation.inputs[0], f32([4, 5]));

@@ -94,7 +94,7 @@ pub(super) fn binary(x: &Tensor, op: Binary, y: &Tensor) -> Option<Result<Tensor
 }
 
 enum Two {
-    /// Of a contiguous tensor and of rows that may lie anywhere.
+    /// Takes a contiguous tensor, and rows that may lie anywhere.
     Rows(Pair),
     Products,
 }

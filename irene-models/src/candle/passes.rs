@@ -67,7 +67,7 @@ pub(super) fn norm_of_sum(
     }))
 }
 
-/// The norms of rows' sums and, if they are kept, the sums. What is normed is the sum as it is stored.
+/// The norms of rows' sums and, if they are kept, the sums. The sum is normed as it is stored.
 fn norm_sums<T: Number>([x, y]: [&[T]; 2], norm: Norm<'_>, out: &mut [T], mut sums: Option<&mut [T]>) {
     let width = norm.weight.len();
     with_scratch(2 * width, |scratch| {

@@ -119,7 +119,7 @@ impl ModelFiles {
         self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}{}", other().unwrap_or_default()), name), Ok)
     }
 
-    /// A further file of the model by its name, if there is one. What lies beside a file that was named itself may be another model's.
+    /// A further file of the model by its name, if there is one. A file beside one that was named itself may be another model's.
     ///
     /// # Errors
     /// [`Error::Files`] for a link to nothing; [`Error::Io`] for a cache that cannot be read.

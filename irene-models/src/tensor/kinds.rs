@@ -1,4 +1,4 @@
-//! What the operations are, apart from their tensors.
+//! The kinds of operations, apart from their tensors.
 
 use irene_tree::{Format, OpKind, Shape};
 

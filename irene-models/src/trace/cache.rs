@@ -238,7 +238,7 @@ impl Cx<'_> {
     }
 }
 
-/// The cache with the new tokens in it. What is allocated has room for at least so many tokens.
+/// The cache with the new tokens in it. The memory that is allocated has room for at least so many tokens.
 #[cfg_attr(not(feature = "candle"), allow(unused_variables))]
 fn written(earlier: Option<&KeyValue>, [key, value]: [&Tensor; 2], format: Format, least: usize) -> Result<KeyValue> {
     #[cfg(feature = "candle")]

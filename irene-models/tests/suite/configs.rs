@@ -56,7 +56,7 @@ proptest! {
         }
     }
 
-    /// Twice the batch is twice the tensor arithmetic. What does not grow is counted without the batch: position ids and
+    /// Twice the batch is twice the tensor arithmetic. Work that does not grow is counted without the batch: position ids and
     /// causal masks, and sizes on the host. (From 2 on: a dimension of 1 makes some copies needless.)
     #[test]
     fn flops_grow_with_the_batch_and_parameters_do_not(json in any_config(), batch in 2..10usize, seq in 2..60usize) {

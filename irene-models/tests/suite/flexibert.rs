@@ -54,7 +54,7 @@ fn three_published_models_have_their_published_parameters() {
     }
 }
 
-/// Of the public measurements: every file of records with a `model_dict` below a folder `protran`.
+/// Checks the public measurements: every file of records with a `model_dict` below a folder `protran`.
 #[test]
 #[ignore = "needs the public data (IRENE_DATA)"]
 fn every_measured_model_has_the_parameters_of_its_sizes() {

@@ -151,7 +151,7 @@ fn fixture(name: &str) -> PathBuf {
     crate::support::fixture("gguf").join(name)
 }
 
-/// What llama.cpp computes with the files (make.py).
+/// The results of llama.cpp with the files (make.py).
 fn golden() -> Value {
     serde_json::from_slice(&std::fs::read(fixture("golden.json")).unwrap()).unwrap()
 }

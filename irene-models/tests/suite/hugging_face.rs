@@ -28,8 +28,8 @@ fn scope_of(name: &str) -> String {
     scope
 }
 
-/// What is a module in transformers and none here: activations are operations of their module, what passes its input on is nothing,
-/// and rotary angles come from a buffer.
+/// Whether it is a module in transformers and none here: activations are operations of their module, modules that pass their input on
+/// are left out, and rotary angles come from a buffer.
 fn is_no_module(name: &str) -> bool {
     let passes_on = ["out_drop", "0.attn_norm", "rotary_emb"];
     ["act", "activation", "act_fn"].iter().chain(&passes_on).any(|end| name.ends_with(end))

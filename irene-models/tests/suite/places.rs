@@ -11,7 +11,7 @@ use crate::support::{Folder, difference, fixture, loaded, tensors};
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:8ce2252b\nsize 880\n";
 const BROUGHT: &str = "is a Git LFS pointer in place of the file of 880 bytes: `git lfs pull` in its folder brings it";
 
-/// What the model at a path gives for a few tokens.
+/// The output of the model at a path for a few tokens.
 pub(crate) fn run(place: &str) -> Result<ModelOutput> {
     let (_, model) = loaded(Path::new(place), TaskHead::None, DType::F32)?;
     let batch = Batch::of_ids(vec![3; 8], None, Size::new(2, 4), &Device::Cpu)?;

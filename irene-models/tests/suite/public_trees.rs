@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use irene_models::ModelSpec;
 use irene_tree::{Quantity, Size, Tree, irene_csv};
 
-/// What a node costs: FLOPs in millions, MiB, parameters.
+/// The costs of a node: FLOPs in millions, MiB, parameters.
 type Figures = [f64; 3];
 
 /// Scope, instance type and parent of each node, with the figures of all that share them.

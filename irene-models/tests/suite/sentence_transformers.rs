@@ -65,7 +65,7 @@ fn close(found: &[Vec<f32>], expected: &[Vec<f32>]) {
     }
 }
 
-/// What sentence-transformers' formulas give, written out on the hidden states.
+/// The results of sentence-transformers' formulas, written out on the hidden states.
 fn pooled(hidden: &[Vec<Vec<f32>>], mask: &[[i64; 5]; 3], mode: &str) -> Vec<Vec<f32>> {
     let of_sequence = |(tokens, mask): (&Vec<Vec<f32>>, &[i64; 5])| {
         let places: Vec<usize> = (0..5).filter(|&place| mask[place] == 1).collect();

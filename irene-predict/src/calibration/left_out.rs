@@ -126,7 +126,7 @@ mod tests {
         let far = [&small[..], &[10.0 * NORMAL_90]].concat();
         let found = widths(&[misses(&far), misses(&small), Vec::new()]);
         assert!((found[0] - 10.0).abs() < 1e-9 && found[1] == 1.0, "{found:?}");
-        // What was never measured may be as far off as the rest.
+        // A figure that was never measured may be as far off as the rest.
         assert_eq!(found[2], found[0]);
         let mut doubted = misses(&far);
         doubted[9].counts = false;

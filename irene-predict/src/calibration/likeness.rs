@@ -82,7 +82,7 @@ pub(super) const USUAL: Freedom = Freedom { constants: 1.0, form: 1.0, measureme
 
 /// Machines that are another than the usual one, those first that say least of other settings than the measured ones.
 pub(super) const OTHERS: [Freedom; 3] = [
-    // What was measured departs from the law for reasons of its own.
+    // A machine whose measurements depart from the law for reasons of their own.
     Freedom { form: 10.0, ..USUAL },
     // A machine with constants of its own, on which the law's form holds better than on others: many repeatable measurements show it.
     Freedom { constants: 10.0, form: 0.2, measurement: 0.5, ..USUAL },

@@ -45,7 +45,7 @@ pub(super) fn seen(measured: &[&Measured], places: &[Place], law: impl Fn(&Place
     found.map(|settings| settings.into_iter().map(of).collect())
 }
 
-/// What is known of one of the times.
+/// One of the times, as far as it is known.
 #[derive(Clone, Debug)]
 pub(super) struct TokenTime {
     seen: Vec<Seen>,
@@ -72,7 +72,7 @@ impl TokenTime {
         Some(known)
     }
 
-    /// What the others say of each setting (Rasmussen and Williams, 2006, section 5.4.2).
+    /// How far off each setting is by what the others say of it (Rasmussen and Williams, 2006, section 5.4.2).
     pub(super) fn missed(&self) -> Vec<Miss> {
         let mut inverse = DMatrix::identity(self.seen.len(), self.seen.len());
         self.covariance.whiten(&mut inverse);

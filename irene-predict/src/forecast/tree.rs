@@ -45,7 +45,7 @@ impl Costing<'_> {
         PassesCost { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + dynamic) }
     }
 
-    /// What the energy on all GPUs and the time of a kernel go to, before the power limit: of a prompt what it adds to the step beside it.
+    /// The terms of a kernel's energy on all GPUs and of its time, before the power limit: for a prompt those that it adds to the step beside it.
     fn terms(&self, work: &Work, node: &Node) -> Explanation {
         const MEGA: f64 = 1e6;
         const MIB: f64 = (1 << 20) as f64;
@@ -212,8 +212,8 @@ impl Forecast {
         tree.node(id).size.or_else(single)
     }
 
-    /// What the energy and the time of a node of its [`tree`](Self::tree) with single operations go to: the law's parts of a kernel, the
-    /// children of others.
+    /// The terms of the energy and the time of a node of its [`tree`](Self::tree) with single operations: the law's parts for a kernel, the
+    /// children for others.
     pub(crate) fn explain(&self, tree: &Tree, id: NodeId, law: &LawOn<'_>) -> Explanation {
         let (node, setting) = (tree.node(id), Setting { schedule: &self.schedule, law });
         let of_pass = |id: NodeId| self.size_of_pass(tree, id).and_then(|size| setting.pass(size));

@@ -1,4 +1,4 @@
-//! What the passes of a schedule cost, and the figures that follow.
+//! The cost of a schedule's passes, and the figures that follow.
 
 use irene_devices::{LawOn, PassCost};
 

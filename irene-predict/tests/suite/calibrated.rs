@@ -1,4 +1,4 @@
-//! What a calibration predicts: whose energy, which times, and how far it trusts one measurement.
+//! The predictions of a calibration: whose energy, which times, and how far it trusts one measurement.
 
 use irene_devices::Catalogue;
 use irene_predict::{Calibration, Forecast, Measured, Note, Service};
@@ -52,7 +52,7 @@ fn energies_of_the_whole_machine_are_predicted_as_its_meter_counts_them() {
     };
     assert!((beside(&on("l4", "tensorrt-llm"), &service) / HOST_W - 1.0).abs() < 0.02);
     assert_eq!(beside(&on("h100-sxm", "vllm-0.11"), &service), 0.0);
-    // What is written is read.
+    // A calibration is read as it was written.
     let read = Calibration::from_bytes("mine", &calibration.to_bytes().unwrap()).unwrap().unwrap();
     assert_eq!(forecast(&with(&read), &on("l4", "vllm-0.11")), forecast(&service, &on("l4", "vllm-0.11")));
     // Figures of two meters are no machine's.

@@ -1,4 +1,4 @@
-//! What every forecast has to keep to, whatever the law's constants are.
+//! Rules that every forecast has to keep to, whatever the law's constants are.
 
 use irene_devices::{Catalogue, Peaks};
 use irene_predict::{
@@ -53,7 +53,7 @@ impl Case {
         forecast(&self.spec, &self.device, self.engine, &request, &self.law)
     }
 
-    /// What is asked for in full.
+    /// The forecast for a request that is given in full.
     pub(crate) fn asked(&self, request: &Request) -> Forecast {
         forecast(&self.spec, &self.device, self.engine, request, &self.law).unwrap()
     }

@@ -9,7 +9,7 @@ use irene_requests::PercentErrors;
 
 /// The public measurements.
 struct Public {
-    /// What the shipped constants are fitted to.
+    /// The measurements that the shipped constants are fitted to.
     fitted: Vec<KernelMeasurement>,
     /// Steps of training, of which nothing is in any fit.
     training: Vec<KernelMeasurement>,

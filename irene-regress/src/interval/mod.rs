@@ -1,7 +1,7 @@
 //! 90% intervals that are calibrated on what was left out of training (split conformal prediction, Lei et al. 2018, with scores divided
 //! by a first guess of the deviation) and composed up the tree.
 //!
-//! A leaf's energy and a module's own part have a reach, in e-folds. What lies above them is uncertain as its parts are, in joules:
+//! A leaf's energy and a module's own part have a reach, in e-folds. A node above them is uncertain as its parts are, in joules:
 //!
 //! W = √((1 − c)·Σ w² + c·(Σ w)²) + Σ x + u·E
 //!
@@ -107,7 +107,7 @@ impl Spread {
         Some(Part { within, beyond: beyond + growth + self.noise })
     }
 
-    /// What few trees left out says little of what others do: the fewer settings (models at a size) they have, the farther it reaches.
+    /// A few trees, left out, say little of what others do: the fewer settings (models at a size) they have, the farther it reaches.
     pub(crate) fn of_few(self, trees: &[&Tree]) -> Self {
         /// With so many settings, twice as far.
         const FEW: f64 = 3.0;

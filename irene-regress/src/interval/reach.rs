@@ -184,7 +184,7 @@ fn read(name: &str, store: &Store) -> Result<Standings> {
     Ok(from_fn(|place| Some(Reach { multiple: numbers[2 * place], power: numbers[2 * place + 1] })))
 }
 
-/// The reach of a part. What the training data tells less of never reaches less far.
+/// The reach of a part. A part of which the training data tells less never reaches less far.
 fn part(reaches: &Standings, uncertainty: &Uncertainty) -> Option<Part> {
     let standing = uncertainty.standing();
     let inside = Uncertainty { distance: 0.0, ..*uncertainty };

@@ -33,8 +33,8 @@ fn name(key: &str) -> String {
     format!("own_part.departure.{key}")
 }
 
-/// What a module runs: the kernels of its own, its primitives, each as often as it runs, and whether there are modules in it, however many
-/// layers these are. None for a module that only holds others: it is their sum.
+/// The key of a module, by what it runs: the kernels of its own, its primitives, each as often as it runs, and whether there are modules in
+/// it, however many layers these are. None for a module that only holds others: it is their sum.
 fn key(tree: &Tree, id: NodeId) -> Option<String> {
     let node = tree.node(id);
     if node.level().is_leaf() {

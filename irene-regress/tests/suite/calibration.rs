@@ -15,7 +15,7 @@ struct Machine {
     idle: f64,
     /// Energy of what is computed and moved.
     dynamic: f64,
-    /// What modules cost themselves.
+    /// Energy and time of the modules' own parts.
     own: f64,
     /// How much primitives differ from the machine, at most, in e-folds.
     uneven: f64,

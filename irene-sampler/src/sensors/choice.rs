@@ -41,7 +41,7 @@ impl Choice {
         parts(resource).is_some_and(|(kind, _)| kind == self.kind)
     }
 
-    /// Whether it names this resource, or the chip that it belongs to. Of `psu@hwmon3` it may name `psu`, which is all of that name, or
+    /// Whether it names this resource, or the chip that it belongs to. For `psu@hwmon3` it may name `psu`, which is all of that name, or
     /// `hwmon3`.
     pub fn names(&self, resource: &Resource) -> bool {
         let Some((kind, name)) = parts(resource).filter(|(kind, _)| *kind == self.kind) else { return false };

@@ -24,7 +24,7 @@ fn record(sensors: Vec<Box<dyn Sensor>>) -> Recording {
     recorder.recording().clone()
 }
 
-/// What is doubted over all the time, and under load.
+/// The doubts over all the time, and those under load.
 fn doubts(sensors: Vec<Box<dyn Sensor>>) -> Vec<String> {
     let recording = record(sensors);
     let mut doubts = recording.doubts(0.0, 10.0);

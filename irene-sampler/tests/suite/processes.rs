@@ -83,7 +83,7 @@ mod trees {
         assert_close(world.used(), 110.0);
     }
 
-    /// What a meter that is this tree says at its second sample.
+    /// The complaint of a meter that is this tree at its second sample.
     fn said(world: &World, tree: ProcessTree, change: impl FnOnce()) -> String {
         let mut recorder = Recorder::new(vec![Box::new(tree) as Box<dyn Sensor>], 16);
         recorder.sample_at(at(0.0));

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::{machine::at, scripted};
 
-/// What a sensor shows next, where it has a reading.
+/// The next reading of a sensor, where it has one.
 type Shown = Arc<Mutex<Option<f64>>>;
 
 fn sensor(resource: Resource, metric: Metric, change: impl FnOnce(&mut Channel)) -> (Box<dyn Sensor>, Shown) {

@@ -23,7 +23,7 @@ use parquet::{
 use super::fault;
 use crate::{Error, Result};
 
-/// What a column holds.
+/// The kind of a column's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Whole,
@@ -41,7 +41,7 @@ pub(super) enum Cell {
 
 impl From<usize> for Cell {
     fn from(count: usize) -> Self {
-        // What is beyond was refused long before.
+        // A count beyond this was refused long before.
         Self::Whole(i64::try_from(count).unwrap_or(i64::MAX))
     }
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::app::App;
 
-/// What is asked for, as fields.
+/// Describes the fields that a request may have.
 pub(super) type Describe = fn(&App) -> Vec<Description>;
 
 /// One method of one path.
@@ -40,14 +40,14 @@ pub(super) struct Operation {
     pub(super) query: Describe,
     pub(super) body: Option<Body>,
     pub(super) status: u16,
-    /// What a success means.
+    /// The meaning of a success.
     pub(super) success: &'static str,
     pub(super) form: Form,
     /// Statuses of problems, beside those of every operation.
     pub(super) problems: &'static [u16],
 }
 
-/// What a body holds.
+/// The content of a body.
 pub(super) enum Body {
     /// An object of any members, in words, and an example.
     Object(&'static str, fn() -> Value),

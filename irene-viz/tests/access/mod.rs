@@ -269,7 +269,7 @@ fn figures_have_three_digits_wherever_they_are() {
         assert!(figures.len() > 2, "{view}: {figures:?}");
         for figure in figures {
             let digits = figure.replace('.', "").trim_start_matches('0').len();
-            // What is only a bound is no figure, and zero is none.
+            // A bound is no figure, and zero is none.
             assert!(digits == 3 || ["0.01", "0"].contains(&figure), "{view}: {figure}");
         }
     }

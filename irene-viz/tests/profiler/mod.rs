@@ -14,7 +14,7 @@ use irene_tree::{Node, Quantity, Tree};
 use irene_viz::{Profiling, ProfilingError, ProfilingRequest, Progress};
 use serde_json::json;
 
-/// What it does next.
+/// The next thing that the scripted profiler does.
 pub(crate) enum Step {
     /// Tells that so many nodes of four are measured, the last one of this scope.
     Measured(usize, &'static str),

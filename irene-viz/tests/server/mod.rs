@@ -150,7 +150,7 @@ impl Running {
         answer(self.agent.delete(self.url(path)).call().unwrap())
     }
 
-    /// Of an answer that is not read.
+    /// The status of an answer that is not read.
     pub(crate) fn status(&self, path: &str) -> u16 {
         self.agent.get(self.url(path)).call().unwrap().status().as_u16()
     }
@@ -177,7 +177,7 @@ impl Running {
         stream
     }
 
-    /// What comes back for these bytes until the server closes.
+    /// Sends these bytes, and reads all that comes back until the server closes.
     pub(crate) fn raw(&self, request: &str) -> String {
         let mut stream = self.connect();
         // The server may close before it has read all.

@@ -1,4 +1,4 @@
-//! What if, suggestions, plans and generations.
+//! Comparisons by what-if, suggestions, plans and generations.
 
 use irene_viz::Limits;
 use serde_json::{Value, json};

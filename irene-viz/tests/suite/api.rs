@@ -74,7 +74,7 @@ fn configs_and_measured_trees_are_predicted() {
     let energy = |answer: &Value| answer["tree"]["frontend_tree"]["predicted_energy"].as_f64().unwrap();
     let first = server.get(BERT).json();
     assert!((energy(&again.json()["predictions"][0]) / energy(&first) - 1.0).abs() < 1e-9);
-    // What was not measured is named.
+    // The server names the feature that was not measured.
     server.post("/api/v1/predict/trees?method=measured", &tree).is_problem(422, "feature `times_mean` is missing");
 }
 

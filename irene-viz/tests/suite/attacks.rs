@@ -112,7 +112,7 @@ fn clients_that_do_not_read_are_left_and_slow_ones_are_not() {
     let mut unread = ask(&server);
     assert!(server.metric("irene_answer_bytes") > before);
     wait("the memory comes back", || server.metric("irene_answer_bytes") == before);
-    // What the connection had in its buffers may still come, and then nothing.
+    // Bytes in the connection's buffers may still come, and then nothing.
     let mut rest = Vec::new();
     let ended = unread.read_to_end(&mut rest);
     assert!(ended.is_err() || rest.len() < 4 << 20, "{} bytes came", rest.len());

@@ -298,7 +298,7 @@ impl Made {
             self.body = Some(("application/json".into(), body.to_string()));
         }
         const NAMES: [&str; 7] = ["model", "device", "devices", "engine", "family", "benchmark", "gpu_hour_usd"];
-        // What is not there comes before what is wrong with the query.
+        // The server may refuse a name that it does not know before it looks at the rest of the query.
         self.refusals = Some(match &self.query.last() {
             _ if self.path.contains("/jobs/") => &[400, 404],
             Some((name, value)) if NAMES.iter().any(|end| name.ends_with(end)) && value.starts_with("no-") => {

@@ -109,7 +109,7 @@ fn a_job_is_followed_from_the_queue_to_its_tree() {
     assert!(times.is_sorted(), "{times:?}");
     let root = &done["tree"]["frontend_tree"];
     assert_eq!((&root["ground_truth_energy"], &root["measurement"]["rounds"]), (&json!(0.75), &json!(3)));
-    // What was measured can be predicted from, by whatever was measured of it.
+    // These methods predict from the measured tree, each by what was measured of it.
     for method in ["specs", "primitives", "measured"] {
         let predicted = server.post(&format!("/api/v1/predict/trees?method={method}"), &done["tree"].to_string());
         assert_eq!(predicted.status, 200, "{}", predicted.text);

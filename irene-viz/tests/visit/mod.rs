@@ -33,7 +33,7 @@ impl Visit {
     pub(crate) fn with(options: Options, query: &str) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let programs = Programs::find().unwrap_or_else(|missing| panic!("{missing}"));
-        // What another test has failed at is no reason not to run.
+        // The failure of another test is no reason not to run.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let server = Running::with(options);
         let visit = Self { browser: Browser::start(&programs), server, _turn: turn };
@@ -47,7 +47,7 @@ impl Visit {
         format!("/api/v1/{path}&device={}", device.as_str().unwrap())
     }
 
-    /// What the API answers, on the device that the page has.
+    /// The API's answer, on the device that the page has.
     pub(crate) fn api(&self, path: &str) -> Value {
         self.server.get(&self.path(path)).json()
     }

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// For starting the browser on a busy machine.
 const COMMAND_TIME: Duration = Duration::from_secs(60);
 
-/// What the protocol calls an element, in JSON.
+/// The protocol's name for an element, in JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Keys without a character, as the protocol writes them.
@@ -200,18 +200,18 @@ impl Browser {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({"source": source}));
     }
 
-    /// What the browser tells a screen reader of the page, but for what it leaves out.
+    /// The nodes of the page that the browser tells a screen reader of, without those that it leaves out.
     pub(crate) fn accessible(&self) -> Vec<Value> {
         let tree = self.devtools("Accessibility.getFullAXTree", json!({}));
         tree["nodes"].as_array().unwrap().iter().filter(|node| node["ignored"] != true).cloned().collect()
     }
 
-    /// What the protocol has no command for, Chromium's own has.
+    /// Runs a command of Chromium's own, where the protocol has none.
     fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.post("goog/cdp/execute", json!({"cmd": command, "params": parameters}))
     }
 
-    /// What the body of a function returns when it is called in the page; `arguments` are its arguments.
+    /// Calls a function with this body in the page, and gives what it returns; `arguments` are its arguments.
     pub(crate) fn run(&self, body: &str, arguments: Value) -> Value {
         self.post("execute/sync", json!({"script": body, "args": arguments}))
     }
@@ -221,7 +221,7 @@ impl Browser {
         self.run(body, json!([]))
     }
 
-    /// What a function's body returns once that is something: neither null nor false.
+    /// Waits until a function's body returns something, neither null nor false, and gives that.
     pub(crate) fn wait_for(&self, what: &str, body: &str, arguments: Value) -> Value {
         let start = Instant::now();
         loop {
@@ -278,7 +278,7 @@ impl Browser {
         self.post("actions", json!({"actions": [{"type": "key", "id": "keyboard", "actions": steps}]}));
     }
 
-    /// What the console was told since the last look.
+    /// The entries of the console since the last look.
     pub(crate) fn console(&self) -> Vec<Value> {
         self.log("browser")
     }

@@ -32,7 +32,7 @@ pub(super) enum Cell {
 pub(super) struct Picture {
     /// The file's name.
     pub(super) file: String,
-    /// What can be seen.
+    /// The picture described in words.
     pub(super) alt: String,
     pub(super) svg: String,
 }
@@ -132,7 +132,7 @@ impl Cell {
         Self::Missing(reason.into())
     }
 
-    /// What there is, or why not.
+    /// The text, or the reason why there is none.
     pub(super) fn of(text: Option<String>, reason: &str) -> Self {
         text.map_or_else(|| Self::missing(reason), Self::from)
     }

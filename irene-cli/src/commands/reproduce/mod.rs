@@ -72,7 +72,7 @@ struct Effort {
     choices: usize,
 }
 
-/// What there is to reproduce from.
+/// The data to reproduce from.
 #[derive(Default)]
 struct Data {
     /// By where they were read.

@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    /// What was read of it in twenty seconds.
+    /// The readings of twenty seconds.
     fn recorder(still: Still, capacity: usize) -> Recorder {
         let mut recorder = Recorder::new(vec![Box::new(still) as Box<dyn Sensor>], capacity);
         (0..20).map(f64::from).for_each(|time| recorder.sample_at(Stamp { time, wall: time }));

@@ -58,7 +58,7 @@ fn parts_of_a_campaign_are_merged_and_learned_from() {
             assert_eq!(record["energy_provenance"], "estimated");
         }
     }
-    // What the parts measured is not measured again.
+    // Designs that the parts measured are not measured again.
     good(&args(&space, &merged, &["--samples", "5", "--resume"]));
     assert_eq!(read(&merged).len(), 5);
     let surrogates = folder.path("surrogates.json");

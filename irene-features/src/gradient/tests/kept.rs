@@ -1,4 +1,4 @@
-//! What a forward pass keeps.
+//! The tensors that a forward pass keeps.
 
 use super::*;
 

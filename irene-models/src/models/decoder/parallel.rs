@@ -154,7 +154,7 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
-/// The first layer of every stage but the first. What does not divide goes to the stages before the last, which has the head.
+/// The first layer of every stage but the first. Layers left over go to the stages before the last, which has the head.
 pub(super) fn stages(layers: usize, pipeline: usize) -> Vec<usize> {
     let (each, more) = (layers / pipeline.max(1), layers % pipeline.max(1));
     let of_stage = |stage: usize| each + usize::from(stage + 1 < pipeline && stage + 1 + more >= pipeline);

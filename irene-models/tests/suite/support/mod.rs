@@ -1,4 +1,4 @@
-//! What tests of several files begin with: fixtures, folders of their own, models of a config, made-up weights.
+//! The things that tests of several files begin with: fixtures, folders of their own, models of a config, made-up weights.
 
 use std::{
     fmt::Display,

@@ -1,5 +1,5 @@
-//! What intervals promise: parents and children do not contradict each other, noisy measurements widen them, and what predictions rest on is
-//! said.
+//! The promises of intervals: parents and children do not contradict each other, noisy measurements widen them, and they say what predictions
+//! rest on.
 
 mod coherence;
 mod noise;

@@ -66,7 +66,7 @@ fn separators_quotes_and_units_are_read() {
     assert_eq!(points("time,power\n10,50 VA\n11,50 A\n12,[N/A]\n13,50 W\n"), [(13.0, 50.0)], "a unit has to fit");
 }
 
-/// What nvidia-smi prints with `--query-gpu=timestamp,power.draw --format=csv`, and other forms of times.
+/// Times as nvidia-smi prints them with `--query-gpu=timestamp,power.draw --format=csv`, and times of other forms.
 #[test]
 fn times_of_every_form_are_read() {
     let at_noon = |text: &str| {

@@ -3,7 +3,7 @@
 use irene_numerics::{GOLDEN, mixed};
 use serde_json::{Map, Value, json};
 
-/// What is wrong with a value, each with its place. A keyword that is not known here stops the test: nothing is passed over.
+/// The faults of a value, each with its place. A keyword that is not known here stops the test: nothing is passed over.
 pub(crate) fn errors(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(document, schema, value, "$", &mut found);
@@ -91,7 +91,7 @@ fn has_type(value: &Value, name: &str) -> bool {
     }
 }
 
-/// What a reference leads to; a dangling one stops the test.
+/// The part of the document that a reference leads to; a dangling one stops the test.
 pub(crate) fn resolve<'a>(document: &'a Value, reference: &str) -> &'a Value {
     let path = reference.strip_prefix('#').unwrap();
     document.pointer(path).unwrap_or_else(|| unreachable!("{reference} leads nowhere"))

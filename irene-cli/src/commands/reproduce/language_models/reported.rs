@@ -1,4 +1,4 @@
-//! What others report of the same measurements, and of their own, to hold ours against.
+//! Errors that others report on the same measurements, and on their own, to hold ours against.
 
 /// Median and mean of absolute percentage errors.
 pub(super) type MedianAndMean = (f64, f64);

@@ -86,7 +86,7 @@ pub(super) const GEMMA4_UNIFIED: Decoder = Decoder {
     },
 };
 
-/// What both have, with windows of so many tokens where a config does not say.
+/// The recipe that both share, with windows of so many tokens where a config does not say.
 fn gemma4(config: &Config, classes: Classes, window: usize) -> Result<Recipe> {
     let config = &as_published(config)?;
     let activation = ("hidden_activation", "gelu_pytorch_tanh");
