@@ -24,6 +24,7 @@ pub(crate) struct SizeArgs {
 }
 
 impl SizeArgs {
+    #[cfg(feature = "candle")]
     pub(crate) fn size(self) -> Size {
         Size::new(self.batch_size, self.seq_len)
     }
