@@ -257,7 +257,7 @@ fn what_the_cache_lacks_is_downloaded_unless_offline() {
             let folder = Folder::new("hub");
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
-            let config = std::fs::read(fixture("bert").join("config.json")).unwrap();
+            let config = std::fs::read(crate::support::fixture("bert").join("config.json")).unwrap();
             std::thread::spawn(move || serve_hub(listener, config));
             let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             for (role, address) in [("online", address), ("offline", address), ("unreachable", nobody)] {
