@@ -93,8 +93,11 @@ pub(crate) fn write_trees(path: Option<&Path>, each: &mut parquet::EachTree<'_>)
     }
 }
 
-/// Text for people, to a file or to stdout: no line is wider than the terminal.
-pub(crate) fn write_or_print(path: Option<&Path>, text: &str) -> Result<()> {
+/// Writes a result to a file or to stdout: text for people no wider than the terminal, all else as it is.
+pub(crate) fn write_result(path: Option<&Path>, text: &str, is_for_people: bool) -> Result<()> {
+    if !is_for_people {
+        return write(path, |writer| Ok(writer.write_all(text.as_bytes())?));
+    }
     let text = render::wrapped(text, width());
     match path.filter(|path| path.as_os_str() != "-") {
         Some(path) => write_text(path, &text),

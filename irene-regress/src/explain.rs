@@ -41,10 +41,23 @@ impl Explanation {
     pub fn of_children(tree: &Tree, id: NodeId) -> Self {
         let terms = |quantity: Quantity| {
             let children = tree.children(id).map(|child| tree.node(child));
-            let term = |child: &Node| Some(Term::new(child.name(), child.times(), "node", child.get(quantity)?));
+            let term = |child: &Node| {
+                Some(Term::new(name_of_child(tree, id, child), child.times(), "node", child.get(quantity)?))
+            };
             children.filter_map(term).collect()
         };
         Self { energy: terms(Quantity::PredictedEnergy), latency: terms(Quantity::PredictedLatency) }
+    }
+}
+
+/// The name of a child; where others of its parent share it, with the shape of the output: the scores and the context of an
+/// attention are both `matmul`.
+pub(crate) fn name_of_child(tree: &Tree, parent: NodeId, child: &Node) -> String {
+    let name = child.name();
+    let is_shared = tree.children(parent).filter(|&other| tree.node(other).name() == name).count() > 1;
+    match &child.operation {
+        Some(operation) if is_shared => format!("{name} {}", operation.output.shape),
+        _ => name.to_owned(),
     }
 }
 

@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         output::write_text(path, &plot(&outcome))?;
     }
     match args.format.unwrap_or_else(Format::by_default) {
-        Format::Text => output::print_text(&text(&outcome.result)),
+        Format::Text => output::print_text(&text(&outcome)),
         Format::Json => output::print(&output::json(json(&outcome))),
         Format::Csv => output::print(&csv(&outcome)),
         Format::Latex => output::print(&latex(&outcome)),
@@ -195,16 +195,21 @@ fn escaped_in_latex(text: &str) -> String {
     out
 }
 
-fn text(result: &CrossValidation) -> String {
+/// The mean error of a figure beside energy.
+fn figure_error(result: &CrossValidation, quantity: Quantity, level: Level) -> Option<f64> {
+    result.mean_of(|evaluation| evaluation.by_figure.get(&(quantity, level))?.mean())
+}
+
+fn text(outcome: &Outcome) -> String {
+    let result = &outcome.result;
     let levels = LEVELS.map(|level| Heading::right(level.name()));
     let mut grid = Grid::new([Heading::left("left out, error in %")].into_iter().chain(levels));
     let mut line = |name: &str, cells: [String; 3]| grid.row([name.to_owned()].into_iter().chain(cells));
-    for fold in &result.folds {
-        line(&fold.left_out, LEVELS.map(|level| output::percent(fold.evaluation.mean(level))));
+    for (name, errors) in outcome.rows() {
+        line(name, errors.map(output::percent));
     }
-    line("average", LEVELS.map(|level| output::percent(result.mean(level))));
     for (name, quantity) in FIGURES {
-        let mean = |level| result.mean_of(|evaluation| evaluation.by_figure.get(&(quantity, level))?.mean());
+        let mean = |level| figure_error(result, quantity, level);
         // A measured figure is not predicted, and has no error.
         if LEVELS.iter().any(|&level| mean(level).is_some_and(|error| error > 0.0)) {
             line(&format!("average, {name}"), LEVELS.map(|level| output::percent(mean(level))));
@@ -243,16 +248,8 @@ fn json(outcome: &Outcome) -> [(&'static str, Value); 9] {
         ("folds", json!(folds)),
         ("average", json!(levels(&|level| result.mean(level)))),
         ("coverage", json!(levels(&|level| result.mean_of(|evaluation| evaluation.coverage(level))))),
-        (
-            "latency",
-            json!(levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedLatency, level))?.mean()))),
-        ),
-        (
-            "gpu_energy",
-            json!(levels(
-                &|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedGpuEnergy, level))?.mean())
-            )),
-        ),
+        ("latency", json!(levels(&|level| figure_error(result, Quantity::PredictedLatency, level)))),
+        ("gpu_energy", json!(levels(&|level| figure_error(result, Quantity::PredictedGpuEnergy, level)))),
         ("by_instance_type", json!(result.by_instance_type())),
     ]
 }

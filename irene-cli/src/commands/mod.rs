@@ -49,6 +49,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use irene_tree::{Quantity, Tree, render};
 
 use crate::{output, settings, sheet::Format};
 
@@ -103,6 +104,15 @@ impl Exit {
     pub(crate) fn with(code: u8) -> anyhow::Error {
         Self { code, reason: None }.into()
     }
+}
+
+/// Ends with 1 where some lack what the command has made of the others, and says how many: `error: 2 of 4 rows left out`.
+fn check_lacking(lacking: usize, all: usize, noun: &str, what: &str) -> Result<()> {
+    if lacking == 0 {
+        return Ok(());
+    }
+    output::tell(&format!("error: {lacking} of {} {what}", trees::count(all, noun)));
+    Err(Exit::with(1))
 }
 
 /// Says what went wrong; the code to exit with.
@@ -203,6 +213,24 @@ impl TreeOutputArgs {
     pub(crate) fn output(&self) -> Option<&Path> {
         self.output.as_deref()
     }
+
+    /// The tree with equal layers in one, unless each is asked for.
+    fn folded(&self, tree: &Tree) -> Tree {
+        if self.unfold || settings::get().unfold.unwrap_or(false) { tree.clone() } else { tree.layers_folded() }
+    }
+
+    /// A tree as a drawing program takes it.
+    fn drawn(&self, tree: &Tree, format: TreeFormat, quantity: Quantity) -> String {
+        match format {
+            TreeFormat::Dot => render::dot(&self.folded(tree), quantity),
+            _ => render::folded(tree, quantity),
+        }
+    }
+}
+
+/// Refuses several trees where a format draws one.
+fn not_one_tree<T>() -> Result<T> {
+    usage("--format dot and folded show one tree; ask for one size of one model")
 }
 
 impl From<Format> for TreeFormat {
@@ -226,11 +254,11 @@ fn refuse(here: bool, belong_to: &str, flags: &[(&str, bool)]) -> Result<()> {
 /// Says what whoever trained a predictor should know of its training data.
 fn tell_of_training(provenance: &irene_regress::Provenance) {
     if provenance.estimated {
-        crate::output::tell(
+        output::tell(
             "the energies are estimates (a power model's, not a meter's), and so is what is predicted from them",
         );
     }
     if let Some(warning) = provenance.warning() {
-        crate::output::tell(&format!("warning: {warning}"));
+        output::tell(&format!("warning: {warning}"));
     }
 }

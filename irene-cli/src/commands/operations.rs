@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use irene_devices::OperationSheet;
 
-use super::{Exit, trees};
+use super::check_lacking;
 use crate::{input, output};
 
 /// Predicts the time and energy of single operations on devices
@@ -32,10 +32,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(!sheet.is_empty(), "{origin}: no operations below the titles");
     output::write(args.output.as_deref(), |writer| Ok(sheet.write(writer)?))?;
     let faults: Vec<String> = sheet.faults().collect();
-    if faults.is_empty() {
-        return Ok(());
-    }
     faults.iter().for_each(|fault| output::tell(fault));
-    output::tell(&format!("error: {} of {} without a prediction", faults.len(), trees::count(sheet.len(), "row")));
-    Err(Exit::with(1))
+    check_lacking(faults.len(), sheet.len(), "row", "without a prediction")
 }

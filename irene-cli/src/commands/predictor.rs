@@ -94,11 +94,6 @@ impl PredictorArgs {
         Ok(self.calibration.get_or_init(|| found).clone())
     }
 
-    /// Whether a predictor file is asked for, on the command line or by the settings.
-    pub(crate) fn has_file(&self) -> bool {
-        self.file().is_some()
-    }
-
     /// Whether a data sheet is asked for.
     pub(crate) fn is_of_data_sheet(&self) -> bool {
         matches!(self.method, Some(TrackName::DataSheet))

@@ -8,11 +8,11 @@ use irene_tree::{
 use super::{
     TreeFormat, TreeOutputArgs,
     following::{self, ParallelArgs, RunArgs, SizesArgs},
+    not_one_tree,
     training::TrainingArgs,
-    usage,
 };
 use crate::{
-    output, settings,
+    output,
     sheet::{Field, Format, Sheet},
 };
 
@@ -65,19 +65,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             jsonl::to_json(&tree) + "\n"
         }
         (TreeFormat::Csv, [tree]) => render::csv(tree),
-        (TreeFormat::Text, trees) => rows(trees).printed(Format::Text, "settings"),
+        (TreeFormat::Text, trees) => rows(trees).text(),
         (TreeFormat::Json, trees) => rows(trees).printed(Format::Json, "settings"),
-        (TreeFormat::Csv, trees) => rows(trees).printed(Format::Csv, "settings"),
-        (TreeFormat::Dot, [tree]) => render::dot(&folded(args, tree), Quantity::Flops),
-        (TreeFormat::Folded, [tree]) => render::folded(tree, Quantity::Flops),
-        (TreeFormat::Dot | TreeFormat::Folded, _) => {
-            return usage("--format dot and folded show one tree; ask for one size of one model");
-        }
+        (TreeFormat::Csv, trees) => rows(trees).csv(),
+        (TreeFormat::Dot | TreeFormat::Folded, [tree]) => args.output.drawn(tree, format, Quantity::Flops),
+        (TreeFormat::Dot | TreeFormat::Folded, _) => return not_one_tree(),
     };
-    match format {
-        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
-        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
-    }
+    output::write_result(args.output.output(), &text, format == TreeFormat::Text)
 }
 
 fn trees(args: &Args) -> Result<Vec<Tree>> {
@@ -97,12 +91,8 @@ fn trees(args: &Args) -> Result<Vec<Tree>> {
     Ok(trees)
 }
 
-fn folded(args: &Args, tree: &Tree) -> Tree {
-    if args.output.unfold || settings::get().unfold.unwrap_or(false) { tree.clone() } else { tree.layers_folded() }
-}
-
 fn text(args: &Args, tree: &Tree) -> String {
-    let shown = folded(args, tree);
+    let shown = args.output.folded(tree);
     let mut columns = SHOWN.map(Column::Value).to_vec();
     if !tree.parallel.is_single() {
         columns.insert(2, Column::Value(Quantity::LinkBytes));

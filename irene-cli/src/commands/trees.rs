@@ -81,18 +81,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Tree>> {
     Ok(trees)
 }
 
-/// The trees of a file to learn from. Says how many nodes were not measured, of which classes none was, and which trees
-/// are unlike the others.
+/// The trees of a file to learn from, each with the counts that predictors need, where its model is known. Says so, how many
+/// nodes were not measured, of which classes none was, and which trees are unlike the others.
 pub(crate) fn read_to_learn(path: &Path) -> Result<Trees> {
-    let trees = read_completed(path)?;
-    let (mut measured, mut alike) = (Measured::default(), Alike::default());
-    for tree in &trees.trees {
+    let mut trees = read(path)?;
+    let (mut measured, mut completion, mut alike) = (Measured::default(), Completion::default(), Alike::default());
+    for tree in &mut trees {
+        completion.complete(tree);
         measured.add(tree);
         alike.add(tree);
     }
+    completion.tell(path);
     measured.tell(path);
     tell_unlike(path, &alike);
-    Ok(trees)
+    Ok(Trees { trees, completion })
 }
 
 /// Says what does not look like measurements of one machine.
@@ -214,13 +216,4 @@ fn hash(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     hasher.finish()
-}
-
-/// The trees of a file, which must have at least one, each with the counts that predictors need, where its model is known. Says so.
-pub(crate) fn read_completed(path: &Path) -> Result<Trees> {
-    let mut trees = read(path)?;
-    let mut completion = Completion::default();
-    trees.iter_mut().for_each(|tree| completion.complete(tree));
-    completion.tell(path);
-    Ok(Trees { trees, completion })
 }

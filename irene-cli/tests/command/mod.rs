@@ -81,6 +81,14 @@ pub(crate) fn good(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The command's messages beside its results; fails if the command did.
+pub(crate) fn said(args: &[&str]) -> String {
+    let output = irene(args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{args:?}: {said}");
+    said
+}
+
 /// A text that a test looks into.
 pub(crate) trait Says {
     /// Fails with all of the text where this is no part of it.

@@ -11,7 +11,10 @@ use std::{
 use irene_scripted_server::{Fault, Misdeed, Script, ScriptedServer};
 use serde_json::Value;
 
-use crate::command::{Folder, Says, command, good, refused};
+use crate::{
+    command::{Folder, Says, command, good, refused, said},
+    meters::text,
+};
 
 /// Short windows of a small grid.
 const SHORT: [&str; 10] =
@@ -21,10 +24,6 @@ fn bench(server: &ScriptedServer, folder: &Folder, args: &[&str]) -> std::proces
     let mut command = command(&["bench", &server.url(), "-o", &folder.path("sheet.csv")]);
     command.args(SHORT).args(args).env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", "/nothing.so");
     command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn sheet(folder: &Folder) -> String {
@@ -91,9 +90,8 @@ fn a_grid_is_measured_cut_off_resumed_and_calibrated_on() {
     assert!(text(&other.stderr).contains("line 2: `device` is `t4` there and `l4` now"), "{}", text(&other.stderr));
 
     let predictor = folder.path("mine.safetensors");
-    let calibrated =
-        command(&["calibrate", "--requests", &folder.path("sheet.csv"), "-o", &predictor]).output().unwrap();
-    text(&calibrated.stderr).says("calibrated on 8 measured requests of t4");
+    said(&["calibrate", "--requests", &folder.path("sheet.csv"), "-o", &predictor])
+        .says("calibrated on 8 measured requests of t4");
     let predicted = good(&["predict", &folder.path("sheet.csv"), "--predictor", &predictor]);
     assert_eq!(predicted.lines().count(), 9);
 }
@@ -200,8 +198,7 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
         (vec![&*free, "--key-variable", "IRENE_NO_SUCH_KEY"], "IRENE_NO_SUCH_KEY"),
         (vec![&*free, "--api", "grpc"], "there are completions"),
     ] {
-        let complaint = refused(1, &[&["bench", "-o", &output, "--meter", "none"], &args[..]].concat());
-        assert!(complaint.contains(words), "{complaint}");
+        refused(1, &[&["bench", "-o", &output, "--meter", "none"], &args[..]].concat()).says(words);
     }
     let server = ScriptedServer::start(Script::default(), &folder.0.join("sys")).unwrap();
     let url = server.url();

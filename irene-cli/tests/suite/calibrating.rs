@@ -4,7 +4,7 @@ use irene_requests::{Figures, RequestReader, RequestRow};
 use serde_json::Value;
 
 use crate::{
-    command::{Folder, Says, command, good, irene, json, refused, training_data, words},
+    command::{Folder, Says, command, good, irene, json, refused, said, training_data, words},
     serving::of,
 };
 
@@ -18,9 +18,7 @@ Qwen3-8B,h100-sxm,vllm-0.11,32,500,250,0.22,0.0118
 fn requests_that_were_measured_move_what_a_data_sheet_says() {
     let folder = Folder::new("own-requests");
     let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
-    let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
-    let told = String::from_utf8(said.stderr).unwrap();
-    assert!(said.status.success(), "{told}");
+    let told = said(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
     for words in [
         "calibrated on 3 measured requests of h100-sxm (vllm-0.11: 3), written to",
         "energy of these requests: off by",
@@ -186,8 +184,7 @@ fn a_measured_row_keeps_its_marks_beside_its_prediction() {
     good(&["predict", &sheet, "-o", &once]);
     good(&["predict", &once, "-o", &twice]);
     for path in [once, twice] {
-        let file = std::fs::File::open(&path).unwrap();
-        for row in RequestReader::new(path, file).unwrap().map(Result::unwrap) {
+        for row in rows_of(&path) {
             let [now, then, marks] =
                 ["provenance", "measured_provenance", "measured_marks"].map(|title| row.further(title));
             assert_eq!(
@@ -196,9 +193,7 @@ fn a_measured_row_keeps_its_marks_beside_its_prediction() {
             );
         }
     }
-    let said = irene(&["evaluate", &sheet, &folder.path("once.csv")]);
-    let told = String::from_utf8(said.stderr).unwrap();
-    assert!(told.contains("m.csv: 3 of 3 rows with the mark `idle_subtracted`"), "{told}");
+    said(&["evaluate", &sheet, &folder.path("once.csv")]).says("m.csv: 3 of 3 rows with the mark `idle_subtracted`");
 }
 
 #[test]
@@ -207,9 +202,7 @@ fn energies_of_more_than_the_gpus_are_told() {
     let mine = folder.path("mine.safetensors");
     let told = |meter: &str| {
         let sheet = folder.write("m.csv", &with_column("meter", meter));
-        let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
-        assert!(said.status.success(), "{meter}");
-        String::from_utf8(said.stderr).unwrap()
+        said(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine])
     };
     for alone in ["", "gpu0.energy + gpu1.power", "card1.energy", "NVML every 0.25 s"] {
         assert!(!told(alone).contains("counts more"), "{alone}");
@@ -225,7 +218,7 @@ fn energies_of_more_than_the_gpus_are_told() {
     }
 }
 
-fn rows_of(path: &str) -> Vec<RequestRow> {
+pub(crate) fn rows_of(path: &str) -> Vec<RequestRow> {
     RequestReader::new(path, std::fs::File::open(path).unwrap()).unwrap().map(Result::unwrap).collect()
 }
 
@@ -250,10 +243,10 @@ fn a_server_with_its_host_is_predicted_with_its_host() {
     };
     let measured: Vec<RequestRow> = rows_of(&sheet).into_iter().map(with_host).collect();
     irene_requests::write(std::fs::File::create(&sheet).unwrap(), &measured).unwrap();
-    let said = irene(&["calibrate", "--device", "l4", "--requests", &sheet, "-o", &mine]);
-    let told = String::from_utf8(said.stderr).unwrap();
-    assert!(told.contains("the meter `log` counts more than the GPUs (150 W beside them)"), "{told}");
-    assert!(told.contains("energy of these requests") && told.contains("hold 8 of 8"), "{told}");
+    said(&["calibrate", "--device", "l4", "--requests", &sheet, "-o", &mine])
+        .says("the meter `log` counts more than the GPUs (150 W beside them)")
+        .says("energy of these requests")
+        .says("hold 8 of 8");
     good(&["predict", &sheet, "--predictor", &mine, "-o", &predicted]);
     for (row, measured) in rows_of(&predicted).iter().zip(&measured) {
         let (found, watts) = (row.figures.power_w.unwrap(), measured.figures.power_w.unwrap());

@@ -134,8 +134,7 @@ fn surrogates_of_estimated_energies_say_so_wherever_they_are_asked() {
     let said = "predicted from estimated energies";
     let text = good(&["explore", "predict", &all, &data]);
     // Whatever the width.
-    let words = words(&text);
-    assert!(words.contains(&format!("({said})")), "{text}");
+    words(&text).says(&format!("({said})"));
     assert_eq!(json_lines(&good(&["explore", "predict", &all, &data, "--format", "json"]))[0]["provenance"], said);
     // Times need no power model.
     good(&["explore", "predict", &times, &data]).says("(predicted)");
@@ -177,8 +176,8 @@ fn learners_are_compared_by_the_same_folds() {
             good(&["explore", "evaluate", &many, "--space", "small", "--learner", "law", "--protocol", protocol]);
         assert!(text.starts_with(words) && text.contains("half width") && text.contains("law (ours)"), "{text}");
     }
-    let few = refused(1, &["explore", "evaluate", &one, "--space", "small", "--protocol", "later"]);
-    assert!(few.contains("one: too few records, or all of one group, for --protocol later"), "{few}");
+    refused(1, &["explore", "evaluate", &one, "--space", "small", "--protocol", "later"])
+        .says("one: too few records, or all of one group, for --protocol later");
     refused(2, &["explore", "evaluate", &one, "--protocol", "lore"]).says("random, later, hidden-size");
 
     for (protocol, flag, with) in [

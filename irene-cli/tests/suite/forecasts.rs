@@ -1,17 +1,13 @@
 //! How `irene predict` prints forecasts: whose energy it is, which time is a median, and tables that say what was asked for.
 
 use crate::{
-    command::{Says, good, irene, json},
+    command::{Says, good, json, said},
     serving::of,
 };
 
 #[test]
 fn it_is_told_where_a_measured_profile_is_passed_over() {
-    let told = |more: &[&str]| {
-        let output = irene(&[&["predict", "bert-base-uncased", "-b", "8", "-s", "128"], more].concat());
-        assert!(output.status.success(), "{more:?}");
-        String::from_utf8(output.stderr).unwrap()
-    };
+    let told = |more: &[&str]| said(&[&["predict", "bert-base-uncased", "-b", "8", "-s", "128"], more].concat());
     told(&["--device", "gtx-1070,gtx-1080-ti"])
         .says("gtx-1070 and gtx-1080-ti have measured profiles, with energy at the wall; here all");
     told(&["--device", "l4,gtx-1070"]).says("gtx-1070 has a measured profile, with energy at the wall; here all");
@@ -27,12 +23,10 @@ fn it_is_told_where_a_measured_profile_is_passed_over() {
 fn it_is_told_whose_energy_it_is() {
     let h100 = ["--device", "h100-sxm", "--concurrency", "16"];
     let alone = "energy is that of the device alone; --meter wall adds the machine around it";
-    let text = good(&of(&h100));
-    assert!(text.contains(alone), "{text}");
+    good(&of(&h100)).says(alone);
     assert_eq!(json(&of(&h100))["forecast"]["meter"], "gpu");
     good(&[&of(&h100)[..], &["--tensor-parallel", "2"]].concat()).says("energy is that of the devices alone; ");
-    let rows = good(&of(&["--device", "h100-sxm,l4", "--concurrency", "16"]));
-    assert!(rows.contains(alone), "{rows}");
+    good(&of(&["--device", "h100-sxm,l4", "--concurrency", "16"])).says(alone);
     let wall = [&of(&h100)[..], &["--meter", "wall"]].concat();
     let text = good(&wall);
     assert!(!text.contains("alone") && text.contains("energy and power are those at the wall"), "{text}");

@@ -1,6 +1,6 @@
 //! Public measurements become request sheets, and sheets are held against one another.
 
-use crate::command::{Folder, Says, fed, good, irene, json, refused, words};
+use crate::command::{Folder, Says, fed, good, irene, json, refused, said, words};
 
 const VLLM: &str = r#"{"date": "20250101-000000", "backend": "vllm", "model_id": "someone/Unknown-8B", "request_rate": "inf", "max_concurrency": 8, "completed": 10,
     "total_input_tokens": 1000, "total_output_tokens": 500, "request_throughput": 1.0, "output_throughput": 50.0, "mean_ttft_ms": 100.0, "mean_tpot_ms": 20.0}"#;
@@ -9,12 +9,10 @@ const VLLM: &str = r#"{"date": "20250101-000000", "backend": "vllm", "model_id":
 fn a_public_file_becomes_a_sheet_and_what_it_lacks_is_said_or_given() {
     let folder = Folder::new("imports");
     let (file, sheet) = (folder.write("bench.json", VLLM), folder.path("requests.csv"));
-    let output = irene(&["import", &file, "-o", &sheet]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("1 row of vLLM's serving benchmark\n1 row written to"), "{said}");
-    assert!(said.contains("not said by the input: device in 1 row\n"), "{said}");
-    assert!(said.contains("kept by name, as no built-in model has it: someone/Unknown-8B\n"), "{said}");
+    said(&["import", &file, "-o", &sheet])
+        .says("1 row of vLLM's serving benchmark\n1 row written to")
+        .says("not said by the input: device in 1 row\n")
+        .says("kept by name, as no built-in model has it: someone/Unknown-8B\n");
     let text = std::fs::read_to_string(&sheet).unwrap();
     assert!(text.starts_with("model,engine,concurrency,prompt,"), "{text}");
     let given = [
@@ -115,9 +113,6 @@ fn sheets_that_do_not_belong_together_say_why() {
     refused(1, &["evaluate", &truth, &trees]).says("give two files of trees or two sheets");
     refused(2, &["evaluate", &trees, &trees, "--by", "model"]).says("--by works only with sheets");
     let part = folder.write("part.csv", PREDICTED.rsplit_once("a,t4").unwrap().0);
-    let output = irene(&["evaluate", &truth, &part]);
-    assert!(output.status.success());
-    assert!(
-        String::from_utf8(output.stderr).unwrap().ends_with("1 of 3 rows have no prediction; the first is line 4\n")
-    );
+    let told = said(&["evaluate", &truth, &part]);
+    assert!(told.ends_with("1 of 3 rows have no prediction; the first is line 4\n"), "{told}");
 }

@@ -3,7 +3,7 @@
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, Says, command, good, irene, json, refused, text_of, training_data, words};
+use crate::command::{Folder, Says, command, good, irene, json, refused, said, text_of, training_data, words};
 
 #[test]
 fn a_sweep_has_a_row_a_setting_in_every_format() {
@@ -144,8 +144,7 @@ fn a_table_that_is_compressed_or_in_utf_16_or_empty_is_told_as_that() {
             &["import", &table, "-o", &out],
             &["import", "csv", &table, "--columns", "model,batch_size,seq_len,energy:J", "-o", &out],
         ] {
-            let complaint = refused(1, args);
-            assert!(complaint.contains(&format!("table.csv: {fault}")), "{args:?}: {complaint}");
+            refused(1, args).says(&format!("table.csv: {fault}"));
         }
     }
     refused(1, &["man", "-o", &table]).says("table.csv: it is a file; name a folder");
@@ -281,9 +280,7 @@ fn the_help_names_the_machine_that_has_no_name_as_the_file_does() {
     words(&good(&["calibrate", "--help"])).says(&format!("[default: {usual}]"));
     let folder = Folder::new("nameless");
     let (data, mine) = (training_data(&folder), folder.path("mine.safetensors"));
-    let said = irene(&["calibrate", "--device", "gtx-1080-ti", &data, "-o", &mine]);
-    let told = String::from_utf8(said.stderr).unwrap();
-    assert!(told.contains(&format!("carried over to {usual} by")), "{told}");
+    said(&["calibrate", "--device", "gtx-1080-ti", &data, "-o", &mine]).says(&format!("carried over to {usual} by"));
 }
 
 #[test]

@@ -81,11 +81,8 @@ fn the_list_is_of_the_words_and_the_family_that_were_asked_for() {
 }
 
 #[test]
-fn a_dash_reads_a_config_from_the_standard_input() {
+fn a_text_on_the_standard_input_is_no_config() {
     let folder = Folder::new("stdin");
-    let config = std::fs::read_to_string(fixture("configs/gpt2-xl.cfg")).unwrap();
-    let [printed, _] = says(&irene_in(&folder, &[&["trace", "-"], &SIZE[..]].concat(), &config));
-    assert!(printed.contains("root GPT2Model") && printed.contains("1.56"), "{printed}");
     let [_, error] = says(&irene_in(&folder, &[&["predict", "-"], &SIZE[..]].concat(), "hello"));
     assert!(error.starts_with("error: stdin: no model's config: not a JSON object"), "{error}");
 }
@@ -115,9 +112,8 @@ fn a_path_that_is_no_model_says_so_with_its_own_name() {
 
 #[test]
 fn a_gguf_file_alone_is_traced_predicted_and_run() {
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../irene-models/tests/fixtures/gguf/tiny-llama.q4_k_m.gguf");
     let folder = Folder::new("gguf");
-    std::fs::copy(fixture, folder.path("tiny.gguf")).unwrap();
+    copy(&folder, "gguf/tiny-llama.q4_k_m.gguf", "tiny.gguf");
     let says = |args: &[&str]| {
         let [printed, error] = says(&irene_in(&folder, args, ""));
         assert!(!printed.is_empty(), "{error}");

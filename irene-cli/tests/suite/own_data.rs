@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use irene_tree::{Node, Quantity, Tree, jsonl};
 
-use crate::command::{Folder, Says, fed, good, irene, json, refused, training_data};
+use crate::command::{Folder, Says, fed, good, json, refused, said, training_data};
 
 /// The counts that IrEne's own files lack.
 const OURS: [Quantity; 6] = [
@@ -30,14 +30,6 @@ fn as_irene_has_them(folder: &Folder, name: &str) -> String {
         lines += &(jsonl::to_json(&tree) + "\n");
     }
     folder.write(&format!("irene-{name}.jsonl"), &lines)
-}
-
-/// The command's messages beside its results; fails if the command did.
-fn said(args: &[&str]) -> String {
-    let output = irene(args);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{args:?}: {said}");
-    said
 }
 
 #[test]

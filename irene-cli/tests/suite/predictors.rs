@@ -5,7 +5,7 @@ use std::path::Path;
 use irene_tree::{Quantity, Tree, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, Says, good, irene, json, refused, training_data, training_data_at, words};
+use crate::command::{Folder, Says, good, json, refused, said, training_data, training_data_at, words};
 
 #[test]
 fn training_predicting_and_evaluating_go_through_files() {
@@ -45,6 +45,8 @@ fn a_node_is_explained_by_terms_that_add_up() {
         "{text}"
     );
     assert!(text.contains("90% interval") && text.contains("query") && text.contains("mJ/node"), "{text}");
+    // The scores and the context of the attention.
+    text.says("\nmatmul 8x12x128x128 ").says("\nmatmul 8x12x128x64 ");
     assert_eq!(text.lines().filter(|line| line.starts_with("sum ") && line.ends_with("100.0%")).count(), 2, "{text}");
     let args = ["explain", "bert-base-uncased", "root.encoder.0", "-b", "8", "-s", "128", "--format", "json"];
     let json: Value = serde_json::from_str(&good(&args)).unwrap();
@@ -83,7 +85,7 @@ fn the_second_node_of_a_name_is_explained_by_its_id() {
     let (first, second) = (json(&of(scope)), json(&of("bert-base-uncased/8/256/25")));
     assert_eq!(second["scope"], scope);
     assert_ne!(first["predicted_energy"], second["predicted_energy"]);
-    String::from_utf8(irene(&of(scope)).stderr).unwrap().says("the first of 2 nodes of this name is explained");
+    said(&of(scope)).says("the first of 2 nodes of this name is explained");
 }
 
 #[test]
@@ -150,11 +152,7 @@ fn trees_in_other_units_or_of_another_meter_are_told_before_they_are_learned_fro
     let folder = Folder::new("unlike");
     let data = training_data(&folder);
     let model = folder.path("model.safetensors");
-    let told = |data: &str| {
-        let said = irene(&["train", data, "--method", "specs", "-o", &model]);
-        assert!(said.status.success());
-        String::from_utf8(said.stderr).unwrap()
-    };
+    let told = |data: &str| said(&["train", data, "--method", "specs", "-o", &model]);
     assert!(!told(&data).contains("check its units") && !told(&data).contains("trees of several"));
     let mut trees = jsonl::read_trees(Path::new(&data)).unwrap();
     for (tree, meter) in trees.iter_mut().zip(["wall", "nvml", "wall", "wall"]) {
@@ -181,7 +179,7 @@ fn trees_of_one_model_or_of_one_size_are_told_of_calibrating() {
     let told = |kept: &str| {
         let lines: String = lines.lines().filter(|line| line.contains(kept)).map(|line| format!("{line}\n")).collect();
         let part = folder.write("part.jsonl", &lines);
-        String::from_utf8(irene(&["train", &part, "--method", "specs", "-o", &model]).stderr).unwrap()
+        said(&["train", &part, "--method", "specs", "-o", &model])
     };
     let one_model = told("\"model_name\":\"gpt2\"");
     one_model.says("all trees are of one model; to predict others, `irene calibrate`").says("no interval: ");
@@ -191,7 +189,7 @@ fn trees_of_one_model_or_of_one_size_are_told_of_calibrating() {
     all.says("no interval: ");
     assert!(!all.contains("one model"), "{all}");
     let few = training_data_at(&folder, &["4", "8", "16", "32"]);
-    let few = String::from_utf8(irene(&["train", &few, "--method", "specs", "-o", &model]).stderr).unwrap();
+    let few = said(&["train", &few, "--method", "specs", "-o", &model]);
     few.says("8 models at a size are few: intervals are wide");
     assert!(!few.contains("no interval"), "{few}");
 }

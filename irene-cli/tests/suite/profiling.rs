@@ -9,17 +9,13 @@ use std::{
 use irene_tree::{Quantity, jsonl};
 
 use crate::{
-    command::{Folder, Says},
+    command::{Folder, Says, fixture},
     meters::{append, good, irene, now, package, refused, text},
 };
 
-fn model() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures/bert").display().to_string()
-}
-
 /// Rounds as short as they can be.
 fn profile(output: &str, more: &[&str]) -> Command {
-    let model = model();
+    let model = fixture("bert");
     let short = ["--quick", "--round", "0.03", "--rounds", "1", "--most-rounds", "1", "--period", "2"];
     irene(&[&["profile", &model, "--tdp-watts", "50", "-o", output], &short[..], more].concat())
 }
@@ -56,8 +52,7 @@ fn every_node_is_measured_and_the_trees_can_be_trained_on() {
     assert_eq!((&mended[..1], mended.len()), (&trees[..1], 2));
     refused(2, &mut profile(&folder.path("data.csv"), &["-b", "1", "-s", "8"]))
         .says("not CSV; name a file that ends in .jsonl");
-    let again = refused(1, &mut profile(&output, &["-b", "1", "-s", "8"]));
-    assert!(again.contains("exists; --resume adds to it"), "{again}");
+    refused(1, &mut profile(&output, &["-b", "1", "-s", "8"])).says("exists; --resume adds to it");
     refused(1, &mut profile(&output, &["-b", "1,3", "-s", "8", "--resume", "--level", "ml"]))
         .says("at 1x8 by other settings");
     good(&mut profile(&output, &["-b", "1", "-s", "8", "--resume"]));
@@ -71,7 +66,7 @@ fn every_node_is_measured_and_the_trees_can_be_trained_on() {
 #[test]
 fn steps_of_training_are_measured_learned_from_and_predicted() {
     let folder = Folder::new("profile-training");
-    let (output, model) = (folder.path("steps.jsonl"), model());
+    let (output, model) = (folder.path("steps.jsonl"), fixture("bert"));
     let _counting = package(&folder, 40.0);
     let measure = |more: &[&str]| {
         let protocol = ["--quick", "--round", "0.05", "--rounds", "2", "--most-rounds", "2", "--period", "5"];
@@ -142,7 +137,7 @@ fn what_was_measured_before_ctrl_c_is_kept() {
     let folder = Folder::new("interrupt");
     let output = folder.path("data.jsonl");
     let journal = output.clone() + ".journal";
-    let model = model();
+    let model = fixture("bert");
     let start = |more: &[&str]| {
         let mut command = irene(&["profile", &model, "-b", "1", "-s", "8", "--meter", "none", "-o", &output]);
         command.args(["--quick", "--round", "0.1", "--rounds", "2", "--most-rounds", "2"]).args(more);
@@ -175,7 +170,7 @@ fn what_was_measured_before_ctrl_c_is_kept() {
 
 /// One short round of the root.
 fn one_round(meter: &str, output: &str) -> Command {
-    let model = model();
+    let model = fixture("bert");
     let mut command = irene(&["profile", &model, "-b", "1", "-s", "4", "--meter", meter, "-o", output]);
     command.args(["--quick", "--round", "0.3", "--rounds", "1", "--most-rounds", "1", "--level", "model"]);
     command
@@ -221,7 +216,7 @@ fn no_meter_is_said_and_leaves_energies_out() {
     let folder = Folder::new("unmetered");
     let output = folder.path("data.jsonl");
     let short = ["--quick", "--round", "0.01", "--rounds", "1", "--most-rounds", "1", "--level", "model"];
-    let mut command = irene(&["profile", &model(), "-b", "1", "-s", "4", "--meter", "auto", "-o", &output]);
+    let mut command = irene(&["profile", &fixture("bert"), "-b", "1", "-s", "4", "--meter", "auto", "-o", &output]);
     let Output { status, stderr, .. } = command
         .args(short)
         .env("IRENE_SYS", folder.0.join("nothing"))
@@ -240,6 +235,6 @@ fn more_rounds_than_the_most_are_refused_before_anything_is_measured() {
     let folder = Folder::new("rounds");
     let output = folder.path("data.jsonl");
     let rounds = ["--quick", "--round", "0.01", "--rounds", "3", "--most-rounds", "2"];
-    let said = refused(2, irene(&["profile", &model(), "-b", "1", "-s", "4", "-o", &output]).args(rounds));
+    let said = refused(2, irene(&["profile", &fixture("bert"), "-b", "1", "-s", "4", "-o", &output]).args(rounds));
     assert!(said.contains("--rounds 3 is more than --most-rounds 2") && folder.files().is_empty(), "{said}");
 }

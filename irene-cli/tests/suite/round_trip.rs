@@ -2,14 +2,13 @@
 
 use std::fs;
 
-use irene_requests::{RequestReader, RequestRow, write};
+use irene_requests::{RequestRow, write};
 use irene_scripted_server::{Script, ScriptedServer};
 
-use crate::command::{Folder, command, good};
-
-fn rows(path: &str) -> Vec<RequestRow> {
-    RequestReader::new(path, fs::File::open(path).unwrap()).unwrap().collect::<Result<_, _>>().unwrap()
-}
+use crate::{
+    calibrating::rows_of,
+    command::{Folder, command, good},
+};
 
 /// A server that takes about the time of an 8-billion model on an H100, and other energies than the data sheet's law: 2 J for each step.
 fn script() -> Script {
@@ -40,7 +39,7 @@ fn settings_that_were_not_measured_are_predicted_within_three_percent() {
     assert!(bench.status.success(), "{}", String::from_utf8_lossy(&bench.stderr));
 
     // Every third setting, so that each length and each number at once is among both.
-    let all = rows(&sheet);
+    let all = rows_of(&sheet);
     assert_eq!(all.len(), 18);
     let split = |is_asked: bool| -> Vec<RequestRow> {
         let of = |place: usize| (place % 3 + place / 3 % 2 + place / 6) % 3 == 1;
@@ -54,7 +53,7 @@ fn settings_that_were_not_measured_are_predicted_within_three_percent() {
     good(&["predict", &asked, "--predictor", &predictor, "-o", &predicted]);
 
     let mut off = Vec::new();
-    for (measured, predicted) in rows(&asked).iter().zip(rows(&predicted)) {
+    for (measured, predicted) in rows_of(&asked).iter().zip(rows_of(&predicted)) {
         let [measured_j, predicted_j] =
             [measured.figures, predicted.figures].map(|figures| figures.energy_per_request_j.unwrap());
         let error = (predicted_j / measured_j - 1.0).abs();

@@ -11,8 +11,7 @@ fn a_model_runs_on_given_ids_and_writes_what_it_gives() {
         .says("last_hidden_state  3x17x32 f32")
         .says("of 2 runs (measured)");
     let bytes = std::fs::read(&out).unwrap();
-    let header = String::from_utf8_lossy(&bytes[8..400]).into_owned();
-    assert!(header.contains("out.root"), "{header}");
+    String::from_utf8_lossy(&bytes[8..400]).says("out.root");
     good(&["run", "google/bert_uncased_L-2_H-128_A-2", "--random-weights", "1", "-b", "2", "-s", "8"])
         .says("pooler_output      2x128 f32");
 }
@@ -21,8 +20,8 @@ fn a_model_runs_on_given_ids_and_writes_what_it_gives() {
 fn what_a_run_lacks_is_named() {
     let folder = Folder::new("lack");
     let model = fixture("bert");
-    let weights = refused(1, &["run", "gpt2", "-b", "1", "-s", "4", "--weights", &folder.path("nowhere")]);
-    assert!(weights.contains("no weights; give --weights PATH, or --random-weights SEED"), "{weights}");
+    refused(1, &["run", "gpt2", "-b", "1", "-s", "4", "--weights", &folder.path("nowhere")])
+        .says("no weights; give --weights PATH, or --random-weights SEED");
     refused(1, &["run", &model, "--text", "hello"]).says("--text needs the model's tokenizer.json");
     refused(1, &["run", &model, "-b", "1", "-s", "41"]).says("sequence length 41 is longer than");
     refused(2, &["run", &model]).says("give --text, --text-file, --input, or --batch-size and --seq-len");

@@ -20,8 +20,7 @@ fn a_dash_is_standard_input() {
     let crossvalidated = fed(&["crossvalidate", "-", "--method", "specs"], &trees);
     text_of(&crossvalidated).says("distilgpt2");
     let bad = fed(&["predict", "-"], &trees[..trees.len() / 2]);
-    let complaint = String::from_utf8(bad.stderr).unwrap();
-    assert!(complaint.contains("stdin, line 3"), "{complaint}");
+    String::from_utf8(bad.stderr).unwrap().says("stdin, line 3");
     let records = Value::from(crate::command::records("6", "small"));
     let device = serde_json::json!({ "device": "toy", "records": records }).to_string();
     let output = folder.path("surrogates.json");

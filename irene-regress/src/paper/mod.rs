@@ -17,7 +17,7 @@ use leaves::Leaves;
 pub use recursion::Strategy;
 use weighting::Weighting;
 
-use crate::{Error, Explanation, Predictor, Result, Store, Term, Trainer, TreeSource};
+use crate::{Error, Explanation, Predictor, Result, Store, Term, Trainer, TreeSource, explain::name_of_child};
 
 /// How to train the paper's predictor.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,7 +169,7 @@ impl Predictor for PaperPredictor {
                     let share =
                         self.weighting.as_ref().map_or(1.0, |weighting| Weighting::share(weighting.score(&row)));
                     let child = tree.node(child);
-                    terms.push(Term::new(child.name(), child.times() * joules, "J", share));
+                    terms.push(Term::new(name_of_child(tree, id, child), child.times() * joules, "J", share));
                 }
                 terms
             }

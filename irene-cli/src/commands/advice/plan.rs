@@ -171,7 +171,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.format.format() {
         Format::Text => output::print_text(&text(args, &plan, calibration.as_deref()))?,
         Format::Json => output::print(&json(&plan)?)?,
-        Format::Csv => output::print(&sheet(&plan.plans).printed(Format::Csv, "plans"))?,
+        Format::Csv => output::print(&sheet(&plan.plans).csv())?,
     }
     ensure!(plan.fitting > 0, "no way keeps up");
     Ok(())

@@ -129,7 +129,7 @@ impl SelectionArgs {
         };
         let selection = self.completed(&spec, device, has_machine)?;
         lookup.add_model(self.model.clone(), spec);
-        if self.setting.predictor.has_file() && !has_machine {
+        if self.setting.predictor.file().is_some() && !has_machine {
             let named = self.setting.predictor.load()?;
             let device = named.profile.provenance.device.clone();
             lookup.add_profile(device.clone(), named.profile.into());
@@ -165,7 +165,7 @@ impl SelectionArgs {
             return usage("--method data-sheet belongs to irene predict; an --engine asks for the data sheet here");
         }
         let is_decoder = spec.cache(Kernels::Fused)?.is_some();
-        fill_in(&mut selection, is_decoder, has_machine || self.setting.predictor.has_file());
+        fill_in(&mut selection, is_decoder, has_machine || self.setting.predictor.file().is_some());
         Ok(selection)
     }
 }

@@ -154,5 +154,5 @@ fn csv(comparison: &Comparison) -> String {
     for part in &comparison.components {
         sheet.row([part.component.into(), by.into(), part.a_j.into(), part.b_j.into(), part.difference_j.into()]);
     }
-    sheet.printed(Format::Csv, "parts")
+    sheet.csv()
 }

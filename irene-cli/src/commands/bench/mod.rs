@@ -11,10 +11,9 @@ use irene_tree::{Format, render::si};
 
 use self::shown::{line, report};
 use super::{
-    Exit,
+    check_lacking,
     meters::{MeterArgs, start, tell_meter},
     numbers::{format, gpus, seconds, share, size, whole},
-    trees::count,
     usage,
 };
 use crate::{interrupt, output};
@@ -197,11 +196,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         measure(args, (&server, &sampler(args, selection)?, stop), &left, &mut sheet)?
     };
     report(args.split.as_deref(), &irene_bench::split(sheet.rows()))?;
-    if failed == 0 {
-        return Ok(());
-    }
-    output::tell(&format!("error: {failed} of {} without figures", count(left.len(), "setting")));
-    Err(Exit::with(1))
+    check_lacking(failed, left.len(), "setting", "without figures")
 }
 
 /// Names in a line the settings that a calibration needs and the sheet will lack.

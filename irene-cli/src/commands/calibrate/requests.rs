@@ -14,7 +14,7 @@ use irene_requests::{ASSUMED, METER, RequestReader, RequestRow};
 
 use super::Args;
 use crate::{
-    commands::{Exit, numbers::positive, refuse, trees, usage},
+    commands::{check_lacking, numbers::positive, refuse, trees, usage},
     input, output,
 };
 
@@ -82,11 +82,7 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
     let calibration = Calibration::of(&measured)?;
     output::write_bytes(&args.output, &calibration.to_bytes()?)?;
     tell(args, &calibration, &measured, others);
-    if faults.is_empty() {
-        return Ok(());
-    }
-    output::tell(&format!("error: {} of {} left out", faults.len(), trees::count(count, "row")));
-    Err(Exit::with(1))
+    check_lacking(faults.len(), count, "row", "left out")
 }
 
 /// The rows of a sheet, and the faults of those that cannot be read.

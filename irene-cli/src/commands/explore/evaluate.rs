@@ -80,9 +80,7 @@ struct Device {
 
 /// The errors of one learner on one measure of one device.
 struct Score {
-    /// The learner's name.
     learner: &'static str,
-    /// The measure.
     measure: Measure,
     /// Over all repeats.
     errors: SurrogateErrors,
@@ -112,13 +110,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         devices.push(evaluate(args, &learners, &describer, data, &|| bar.inc(1))?);
     }
     bar.finish_and_clear();
-    match args.format.format() {
-        Format::Text => output::write_or_print(args.output.as_deref(), &text(args, &devices)?),
-        format => {
-            let out = if format == Format::Csv { sheet(&devices).csv() } else { json(&devices) };
-            output::write(args.output.as_deref(), |writer| Ok(writer.write_all(out.as_bytes())?))
-        }
-    }
+    let format = args.format.format();
+    let out = match format {
+        Format::Text => text(args, &devices)?,
+        Format::Json => json(&devices),
+        Format::Csv => sheet(&devices).csv(),
+    };
+    output::write_result(args.output.as_deref(), &out, format == Format::Text)
 }
 
 fn evaluate(

@@ -57,9 +57,6 @@ pub(super) struct Args {
     output: PathBuf,
 }
 
-/// Rows without a node that are named.
-const SHOWN: usize = 3;
-
 pub(super) fn run(args: &Args) -> Result<()> {
     for (field, flag, is_given) in [
         (Field::ModelName, "--model", args.model.is_some()),
@@ -129,12 +126,7 @@ fn tell_rows(joined: &Joined, read: usize, zeros: usize) {
     let counted = counted.into_iter().filter(|(number, ..)| *number > 0);
     said.extend(counted.map(|(number, noun, what)| count(number, noun) + what));
     output::tell(&said.join("; "));
-    for row in unmatched.iter().take(SHOWN) {
-        output::tell(&format!("not joined: {}", not_joined(row)));
-    }
-    if unmatched.len() > SHOWN {
-        output::tell(&format!("not joined: {} more", unmatched.len() - SHOWN));
-    }
+    super::tell_first("not joined", unmatched, not_joined);
 }
 
 fn not_joined(Unmatched { origin, line, what, reason, near }: &Unmatched) -> String {

@@ -70,6 +70,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Names the first of what could not be taken, and says how many more there are.
+fn tell_first<T>(what: &str, all: &[T], text: impl Fn(&T) -> String) {
+    const SHOWN: usize = 3;
+    all.iter().take(SHOWN).for_each(|one| output::tell(&format!("{what}: {}", text(one))));
+    if all.len() > SHOWN {
+        output::tell(&format!("{what}: {} more", all.len() - SHOWN));
+    }
+}
+
 /// The trees of a folder of IrEne's CSV files with the counts of our trace, and the number of trees left out, each of which it
 /// reports.
 pub(super) fn read_irene_csv(dir: &Path) -> Result<(Vec<Tree>, usize)> {

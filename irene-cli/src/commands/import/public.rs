@@ -53,9 +53,6 @@ fn tokens(text: &str) -> Result<f64, String> {
     number(text, 0.0..=MOST, "a number of tokens of at least 0, up to 1e9")
 }
 
-/// Parts that could not be read and are named.
-const SHOWN: usize = 3;
-
 pub(super) fn run(args: &SheetArgs) -> Result<()> {
     let output = args.output.as_deref().ok_or_else(|| Usage("no file to write: give -o OUT.csv".into()))?;
     if let [path] = &args.files[..]
@@ -85,12 +82,7 @@ pub(super) fn run(args: &SheetArgs) -> Result<()> {
     }
     output::tell(&format!("{} written to {}", count(rows.len(), "row"), output::name(output)));
     tell_what_lacks(&rows);
-    for fault in left_out.iter().take(SHOWN) {
-        output::tell(&format!("left out: {fault}"));
-    }
-    if left_out.len() > SHOWN {
-        output::tell(&format!("left out: {} more", left_out.len() - SHOWN));
-    }
+    super::tell_first("left out", &left_out, ToString::to_string);
     if left_out.is_empty() { Ok(()) } else { Err(Exit::with(1)) }
 }
 
@@ -129,32 +121,30 @@ fn read(path: &Path) -> Result<Imported> {
 /// The flags that hold for all rows.
 struct Given<'a> {
     args: &'a SheetArgs,
+    /// By the name of the catalogue.
     device: Option<String>,
-    engine: Option<String>,
 }
 
 impl<'a> Given<'a> {
     fn of(args: &'a SheetArgs) -> Result<Self> {
         let device = args.device.as_deref().map(|name| Catalogue::find(name).map(|device| device.name)).transpose()?;
-        if let Some(name) = &args.engine {
-            Engine::find(name)?;
-        }
-        Ok(Self { args, device, engine: args.engine.clone() })
+        args.engine.as_deref().map(Engine::find).transpose()?;
+        Ok(Self { args, device })
     }
 
     fn set(&self, row: &mut RequestRow) {
-        let SheetArgs { model, weights, prompt, tensor_parallel, .. } = self.args;
+        let SheetArgs { model, engine, weights, prompt, tensor_parallel, .. } = self.args;
         let said = [
             ("model", model.is_some()),
             ("device", self.device.is_some()),
-            ("engine", self.engine.is_some()),
+            ("engine", engine.is_some()),
             ("weights", weights.is_some()),
             ("prompt", prompt.is_some()),
             ("tensor_parallel", tensor_parallel.is_some()),
         ];
         row.model = model.clone().or_else(|| row.model.take());
         row.device = self.device.clone().or_else(|| row.device.take());
-        row.engine = self.engine.clone().or_else(|| row.engine.take());
+        row.engine = engine.clone().or_else(|| row.engine.take());
         row.weights = weights.or(row.weights);
         row.prompt = prompt.or(row.prompt);
         if let Some(tensor) = *tensor_parallel {

@@ -1,10 +1,10 @@
 //! How forecasts are printed, be they of requests or of training.
 
 use anyhow::Result;
-use irene_tree::{Tree, jsonl};
+use irene_tree::{Quantity, Tree, jsonl};
 use serde_json::Value;
 
-use super::{Args, TreeFormat, drawn, not_one_tree};
+use super::{Args, TreeFormat, not_one_tree};
 use crate::{commands::Exit, output};
 
 /// A setting with its forecast.
@@ -30,11 +30,7 @@ pub(super) fn show<A: Answered>(args: &Args, format: TreeFormat, (answers, lacki
     if answers.is_empty() {
         return Err(Exit::with(1));
     }
-    let text = text(args, &answers, format)?;
-    match format {
-        TreeFormat::Text => output::write_or_print(args.output.output(), &text)?,
-        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?))?,
-    }
+    output::write_result(args.output.output(), &text(args, &answers, format)?, format == TreeFormat::Text)?;
     if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
 }
 
@@ -50,8 +46,10 @@ fn text<A: Answered>(args: &Args, answers: &[A], format: TreeFormat) -> Result<S
             output::json([("settings", several.iter().map(|answer| answer.object(args)).collect())])
         }
         (several, TreeFormat::Csv) => A::csv(args, several)?,
-        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one)?, format),
-        (_, TreeFormat::Dot | TreeFormat::Folded) => return Err(not_one_tree()),
+        ([one], TreeFormat::Dot | TreeFormat::Folded) => {
+            args.output.drawn(&tree(args, one)?, format, Quantity::PredictedEnergy)
+        }
+        (_, TreeFormat::Dot | TreeFormat::Folded) => return not_one_tree(),
     })
 }
 

@@ -21,14 +21,17 @@ use self::subjects::{Subject, Subjects, are_trees};
 #[cfg(feature = "text")]
 use super::text::TextArgs;
 use super::{
-    TreeFormat, TreeOutputArgs, Usage, following,
+    TreeFormat, TreeOutputArgs, following, not_one_tree,
     numbers::{not_negative, size_or_zero},
     refuse,
     setting::SettingArgs,
     training::TrainingArgs,
     trees,
 };
-use crate::{output, parquet, settings, sheet::Format};
+use crate::{
+    output, parquet, settings,
+    sheet::{Format, Sheet},
+};
 
 /// Predicts energy and time: of a model, requests or training
 ///
@@ -117,10 +120,6 @@ impl Args {
             of_grid.map_or_else(String::new, |Grid { name, year, source, .. }| format!(" ({name}, {year}: {source})"));
         let grid = self.grid_intensity().map(|grams| format!(" and {grams} g CO2e/kWh{of_grid}"));
         format!("at {} USD/kWh{source}{}", self.price_per_kwh(), grid.unwrap_or_default())
-    }
-
-    fn unfolds(&self) -> bool {
-        self.output.unfold || settings::get().unfold.unwrap_or(false)
     }
 
     /// Whether each of several trees is shown in full.
@@ -220,59 +219,42 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         return Ok(());
     }
-    let text = text(args, &subject, format)?;
-    match format {
-        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
-        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
-    }
+    output::write_result(args.output.output(), &text(args, &subject, format)?, format == TreeFormat::Text)
 }
 
 /// The output in any format but lines of trees.
 fn text(args: &Args, subject: &Subject<'_>, format: TreeFormat) -> Result<String> {
     let predictor = subject.predictor;
-    let (mut rows, mut first, mut count, mut each) = (rows::Rows::new(args), None, 0, Vec::new());
+    let (mut rows, mut first, mut count, mut each) = (Sheet::new(rows::fields()), None, 0, Vec::new());
     subject.each(&mut |tree| {
         count += 1;
-        rows.push(&tree);
+        rows.row(rows::cells(args, &tree));
         if args.shows_each() && format == TreeFormat::Text {
             each.push(one::text(args, predictor, &tree)?);
         }
         first.get_or_insert(tree);
         Ok(())
     })?;
-    let is_one = |tree: &Option<Tree>| count == 1 && tree.is_some();
+    let only = first.filter(|_| count == 1);
     // Rows have the cost, which nodes have not.
     let asks_for_cost = args.cost_flags().iter().any(|(_, is_given)| *is_given);
-    Ok(match (format, first) {
+    Ok(match (format, only) {
         (TreeFormat::Text, _) if !each.is_empty() => each.join("\n"),
-        (TreeFormat::Text, Some(tree)) if count == 1 => one::text(args, predictor, &tree)?,
-        (TreeFormat::Text, _) => {
+        (TreeFormat::Text, Some(tree)) => one::text(args, predictor, &tree)?,
+        (TreeFormat::Text, None) => {
             let basis = predictor.profile.provenance.basis();
             let shared = rows.shared();
             let shared = if shared.is_empty() { shared } else { shared + ", " };
-            format!("{shared}on {} ({basis})\n\n{}", predictor.name, rows.printed(Format::Text))
+            format!("{shared}on {} ({basis})\n\n{}", predictor.name, rows.text())
         }
-        (TreeFormat::Csv, Some(tree)) if count == 1 && !asks_for_cost => render::csv(&tree),
-        (TreeFormat::Csv, _) => rows.printed(Format::Csv),
-        (TreeFormat::Json, _) => rows.printed(Format::Json),
-        (TreeFormat::Dot | TreeFormat::Folded, first) if !is_one(&first) => return Err(not_one_tree()),
-        (TreeFormat::Dot | TreeFormat::Folded, first) => {
-            first.map_or_else(String::new, |tree| drawn(args, &tree, format))
+        (TreeFormat::Csv, Some(tree)) if !asks_for_cost => render::csv(&tree),
+        (TreeFormat::Csv, _) => rows.csv(),
+        (TreeFormat::Json, _) => rows.printed(Format::Json, "settings"),
+        (TreeFormat::Dot | TreeFormat::Folded, Some(tree)) => {
+            args.output.drawn(&tree, format, Quantity::PredictedEnergy)
         }
+        (TreeFormat::Dot | TreeFormat::Folded, None) => return not_one_tree(),
     })
-}
-
-fn not_one_tree() -> anyhow::Error {
-    Usage("--format dot and folded show one tree; ask for one size of one model".into()).into()
-}
-
-/// A tree as a drawing program takes it.
-fn drawn(args: &Args, tree: &Tree, format: TreeFormat) -> String {
-    match format {
-        TreeFormat::Dot if args.unfolds() => render::dot(tree, Quantity::PredictedEnergy),
-        TreeFormat::Dot => render::dot(&tree.layers_folded(), Quantity::PredictedEnergy),
-        _ => render::folded(tree, Quantity::PredictedEnergy),
-    }
 }
 
 /// Joules of a run of the whole.

@@ -57,7 +57,7 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
 
 /// The table of nodes.
 pub(super) fn nodes(args: &Args, tree: &Tree) -> String {
-    let folded = if args.unfolds() { tree.clone() } else { tree.layers_folded() };
+    let folded = args.output.folded(tree);
     let table = output::styled(&folded, &table(args, &folded).fitted(width()));
     table + output::legend_of_folding(&folded, tree, args.output.depth)
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{Args, TreeFormat, refuse, service};
 use crate::{
-    commands::{Exit, trees, usage},
+    commands::{check_lacking, usage},
     input, output, parquet,
 };
 
@@ -50,12 +50,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let faults: Vec<String> = rows.iter().filter_map(|row| Some(row.fault.as_ref()?.to_string())).collect();
     let (count, rows): (usize, Vec<RequestRow>) = (rows.len(), rows.into_iter().map(SheetRow::written).collect());
     output::write(args.output.output(), |writer| Ok(irene_requests::write(writer, &rows)?))?;
-    if faults.is_empty() {
-        return Ok(());
-    }
     faults.iter().for_each(|fault| output::tell(fault));
-    output::tell(&format!("error: {} of {} without a forecast", faults.len(), trees::count(count, "row")));
-    Err(Exit::with(1))
+    check_lacking(faults.len(), count, "row", "without a forecast")
 }
 
 /// The rows of a sheet with their settings.

@@ -20,7 +20,6 @@ use super::{
 use crate::{
     commands::{following, numbers::many, predictor::OF_SETTINGS, usage},
     output,
-    sheet::Format,
 };
 
 /// How long training goes on.
@@ -72,7 +71,7 @@ impl Answered for Answer {
     }
 
     fn csv(args: &Args, several: &[Self]) -> Result<String> {
-        Ok(rows::table(args, several).printed(Format::Csv, ""))
+        Ok(rows::table(args, several).csv())
     }
 }
 

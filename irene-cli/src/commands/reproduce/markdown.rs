@@ -57,6 +57,11 @@ impl Section {
         self
     }
 
+    /// A table under a line of text.
+    pub(super) fn titled(self, title: &str, table: Table) -> Self {
+        self.text(format!("**{title}**")).table(table)
+    }
+
     pub(super) fn picture(mut self, picture: Picture) -> Self {
         self.blocks.push(Block::Picture(picture));
         self
@@ -135,6 +140,15 @@ impl Cell {
     /// The text, or the reason why there is none.
     pub(super) fn of(text: Option<String>, reason: &str) -> Self {
         text.map_or_else(|| Self::missing(reason), Self::from)
+    }
+
+    /// Figures in one cell, a dash for one that is not there; the reason where none is.
+    pub(super) fn slashed(figures: impl IntoIterator<Item = Option<String>>, reason: &str) -> Self {
+        let figures: Vec<Option<String>> = figures.into_iter().collect();
+        let is_any = figures.iter().any(Option::is_some);
+        let shown =
+            || figures.into_iter().map(|figure| figure.unwrap_or_else(|| "-".into())).collect::<Vec<_>>().join(" / ");
+        Self::of(is_any.then(shown), reason)
     }
 }
 

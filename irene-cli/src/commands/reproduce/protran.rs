@@ -120,7 +120,7 @@ fn accuracy(devices: &[Device<'_>], effort: Effort, bar: &ProgressBar) -> Result
         let shown = |place: usize, digits: usize, figure: fn(&SurrogateErrors) -> f64| {
             let of =
                 |errors: &Option<SurrogateErrors>| errors.as_ref().map(|errors| format!("{:.digits$}", figure(errors)));
-            slashed(errors[place].iter().map(of), TOO_FEW)
+            Cell::slashed(errors[place].iter().map(of), TOO_FEW)
         };
         let theirs = |of: fn(&TheirTrees) -> [f64; 3]| {
             let all = |trees: &TheirTrees| of(trees).map(|error| format!("{error:.1}")).join(" / ");
@@ -166,7 +166,10 @@ fn intervals(devices: &[Device<'_>], effort: Effort, bar: &ProgressBar) -> Resul
             };
             let found: Vec<_> = Measure::INFERENCE.iter().map(of).collect::<Result<_>>()?;
             let shown = |figure: fn(&SurrogateErrors) -> f64| {
-                slashed(found.iter().map(|errors| errors.as_ref().map(|of| format!("{:.0}", figure(of)))), NO_GROUPS)
+                Cell::slashed(
+                    found.iter().map(|errors| errors.as_ref().map(|of| format!("{:.0}", figure(of)))),
+                    NO_GROUPS,
+                )
             };
             table.row([device.name().into(), shown(|errors| errors.covered), shown(|errors| errors.half_width)]);
             bar.inc(1);
@@ -292,7 +295,7 @@ fn transfer(devices: &[Device<'_>], bar: &ProgressBar) -> Result<Section> {
         table.row([
             device.device.as_str().into(),
             Cell::of(device.rank_correlation.map(|correlation| format!("{correlation:.2}")), "all figures are equal"),
-            slashed([1, 4, 16].into_iter().map(at), "there are not so many records"),
+            Cell::slashed([1, 4, 16].into_iter().map(at), "there are not so many records"),
             of_public(&device.device),
         ]);
     }
@@ -340,13 +343,4 @@ fn search(devices: &[Device<'_>], space: &DesignSpace, effort: Effort, bar: &Pro
     objective.row(["best pair of the public rows".into(), Cell::missing(no_accuracies), "0.0872".into()]);
     objective.row(["searches".into(), Cell::missing(no_accuracies), "0.0953 to 0.1138 (published)".into()]);
     Ok(section.text("The papers compare searches by their objective alone:").table(objective))
-}
-
-/// Figures in one cell, a dash for one that is not there; nothing if none is.
-fn slashed(figures: impl Iterator<Item = Option<String>>, reason: &str) -> Cell {
-    let figures: Vec<Option<String>> = figures.collect();
-    let is_any = figures.iter().any(Option::is_some);
-    let shown =
-        || figures.into_iter().map(|figure| figure.unwrap_or_else(|| "-".into())).collect::<Vec<_>>().join(" / ");
-    Cell::of(is_any.then(shown), reason)
 }

@@ -39,11 +39,12 @@ fn head(word: &str) -> Result<TaskHead, String> {
 impl TrainArgs {
     /// The flags that say how steps run.
     pub(super) fn flags(&self) -> Vec<(&'static str, bool)> {
-        let mut flags = self.step.flags().to_vec();
-        flags.push(("--head", self.head.is_some()));
-        flags.push(("--steps", self.steps.is_some()));
-        flags.push(("--learning-rate", self.learning_rate.is_some()));
-        flags
+        let own = [
+            ("--head", self.head.is_some()),
+            ("--steps", self.steps.is_some()),
+            ("--learning-rate", self.learning_rate.is_some()),
+        ];
+        [&self.step.flags()[..], &own].concat()
     }
 
     pub(super) fn training(&self) -> Option<Training> {

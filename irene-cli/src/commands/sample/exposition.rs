@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use super::processes::{Part, is_part};
+use super::processes::{Part, is_part, sum};
 
 /// The source of every scrape.
 #[derive(Debug)]
@@ -41,9 +41,7 @@ impl Source {
 
     /// The meter's joules since the start; None without a meter, or if one of its sensors was never read.
     pub(super) fn total(&self, recording: &Recording) -> Option<f64> {
-        let mut parts = recording.totals().iter().map(|&place| self.joules(recording, place));
-        let first = parts.next()??;
-        parts.try_fold(first, |sum, joules| Some(sum + joules?))
+        sum(recording.totals().iter().map(|&place| self.joules(recording, place)))
     }
 
     /// The kinds of the sensors that make up a total, with a plus between: others of the meter are in it twice, or cannot be right.

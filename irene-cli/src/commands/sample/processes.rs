@@ -199,8 +199,8 @@ impl Part {
     }
 }
 
-/// None of none, or if one is unknown.
-fn sum(joules: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
+/// The sum; None of none, or if one is unknown.
+pub(super) fn sum(joules: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
     let mut joules = joules.into_iter();
     let first = joules.next()??;
     joules.try_fold(first, |sum, joules| Some(sum + joules?))

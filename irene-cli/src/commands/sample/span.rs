@@ -2,7 +2,7 @@
 
 use irene_sampler::{ChannelId, NoEnergy, Recording, Silent, Total, WindowError};
 
-use super::summary;
+use super::{processes::sum, summary};
 
 /// The time that figures are about.
 pub(super) struct Span {
@@ -83,9 +83,7 @@ impl Before {
     pub(super) fn until(&self, end: f64, recording: &Recording) -> Option<f64> {
         let used =
             |(before, &place): (&Option<f64>, &usize)| Some(recording.series(place).joules_at(end)? - (*before)?);
-        let mut parts = self.joules.iter().zip(recording.totals()).map(used);
-        let first = parts.next()??;
-        parts.try_fold(first, |sum, joules| Some(sum + joules?))
+        sum(self.joules.iter().zip(recording.totals()).map(used))
     }
 }
 

@@ -17,8 +17,8 @@ fn a_step_of_training_is_learned_and_bounded_beside_a_sequence() {
     good(&["explore", "predict", &surrogates, &data]).says("; a sequence, training of a step, with 90%");
     let line = &json_lines(&good(&["explore", "predict", &surrogates, &data, "--format", "json"]))[0];
     assert_eq!((&line["training_energy"]["unit"], &line["training_peak_power"]), (&json!("J"), &Value::Null));
-    let csv = good(&["explore", "predict", &surrogates, &data, "--format", "csv"]);
-    assert!(csv.contains(",training_energy (J),training_energy_at_least (J),training_energy_at_most (J)"), "{csv}");
+    good(&["explore", "predict", &surrogates, &data, "--format", "csv"])
+        .says(",training_energy (J),training_energy_at_least (J),training_energy_at_most (J)");
     good(&["explore", "evaluate", &data, "--space", "small", "--learner", "law", "--format", "csv"])
         .says("\ntoy,12,training_energy,law,true,");
 
@@ -115,6 +115,5 @@ fn a_small_space_is_compared_with_as_many_designs_as_it_has() {
     let surrogates = folder.path("surrogates.json");
     good(&["explore", "fit", &data, "--space", &space, "-o", &surrogates]);
     let text = good(&["explore", "search", &surrogates, "--budget", "20", "--seq-len", "16"]);
-    let words = words(&text);
-    assert!(words.contains(&format!("beside the middle one of {there_are} random designs")), "{text}");
+    words(&text).says(&format!("beside the middle one of {there_are} random designs"));
 }

@@ -128,8 +128,7 @@ pub(super) fn bottlenecks(machines: &[Machine<'_>]) -> Section {
     );
     for machine in machines {
         for measured in examples(machine.trees) {
-            section =
-                section.text(format!("**{}, {measured}**", machine.name())).table(bottlenecks_of(machine, measured));
+            section = section.titled(&format!("{}, {measured}", machine.name()), bottlenecks_of(machine, measured));
         }
     }
     section.text(

@@ -127,7 +127,7 @@ pub(super) fn by_model(machines: &[Machine<'_>]) -> Section {
         }
         let averages = of_all(&CrossValidation::mean);
         table.row([Cell::from("average")].into_iter().chain(averages).chain(others("average")));
-        section = section.text(format!("**{}**", machine.name())).table(table);
+        section = section.titled(&machine.name(), table);
     }
     why(
         section,
@@ -193,7 +193,7 @@ pub(super) fn by_primitive(machines: &[Machine<'_>]) -> Section {
                 Cell::of(machine.floor.errors.of_instance_type(primitive).map(two_digits), NO_TWIN),
             ]);
         }
-        section = section.text(format!("**{}**", machine.name())).table(table);
+        section = section.titled(&machine.name(), table);
     }
     why(
         section,

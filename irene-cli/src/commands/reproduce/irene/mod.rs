@@ -159,7 +159,7 @@ fn for_each(
     table: impl Fn(&Machine<'_>) -> Result<Table>,
 ) -> Result<Section> {
     for machine in machines {
-        section = section.text(format!("**{}**", machine.name())).table(table(machine)?);
+        section = section.titled(&machine.name(), table(machine)?);
     }
     Ok(section)
 }
@@ -174,11 +174,9 @@ fn levels(mean: impl Fn(Level) -> Option<f64>) -> Cell {
     levels_or(mean, NOT_MEASURED)
 }
 
-/// The levels in a cell with a dash for one that is not there; the reason where none is.
+/// The same, or the reason where no level is there.
 fn levels_or(mean: impl Fn(Level) -> Option<f64>, reason: &str) -> Cell {
-    let figures = LEVELS.map(mean);
-    let shown = || figures.map(|figure| figure.map_or_else(|| "-".into(), two_digits)).join(" / ");
-    Cell::of(figures.iter().any(Option::is_some).then(shown), reason)
+    Cell::slashed(LEVELS.map(|level| mean(level).map(two_digits)), reason)
 }
 
 fn two_digits(number: f64) -> String {

@@ -10,7 +10,7 @@ use irene_requests::PercentErrors;
 use super::{
     Cell, KERNELS, NOT_MEASURED, ONE_DEVICE, Section, Table, WHOLE, errors, inside,
     reported::{FirstFit, NEUSIGHT_FORWARD, NEUSIGHT_ROOFLINE, NEUSIGHT_TRAINING},
-    shown, titled,
+    shown,
 };
 use crate::output;
 
@@ -89,12 +89,12 @@ impl Kernels {
         let section = Section::new(KERNELS).text(
             "Absolute percentage errors of times, median / mean, of laws of kernels that were fitted without the device.",
         );
-        let section = titled(section, "By operation", table).text(format!(
+        let section = section.titled("By operation", table).text(format!(
             "The products alone (`_proj`): {}; a first fit: {}.",
             products.median().zip(products.mean()).map_or_else(|| NOT_MEASURED.into(), shown),
             shown(FirstFit::PRODUCTS.device_left_out)
         ));
-        titled(section, "By device", self.by_device())
+        section.titled("By device", self.by_device())
     }
 
     fn by_device(&self) -> Table {

@@ -104,13 +104,6 @@ fn shown((median, mean): MedianAndMean) -> String {
 
 /// The shares of the measurements in their intervals.
 fn inside(of: &[&PercentErrors]) -> Cell {
-    let shares: Vec<Option<f64>> = of.iter().map(|errors| errors.coverage()).collect();
-    let shown = |share: &Option<f64>| share.map_or_else(|| "-".into(), |share| format!("{:.0}", 100.0 * share));
-    let is_any = shares.iter().any(Option::is_some);
-    Cell::of(is_any.then(|| shares.iter().map(shown).collect::<Vec<_>>().join(" / ")), ONE_DEVICE)
-}
-
-/// A table under a line of text.
-fn titled(section: Section, title: &str, table: Table) -> Section {
-    section.text(format!("**{title}**")).table(table)
+    let share = |errors: &&PercentErrors| errors.coverage().map(|share| format!("{:.0}", 100.0 * share));
+    Cell::slashed(of.iter().map(share), ONE_DEVICE)
 }

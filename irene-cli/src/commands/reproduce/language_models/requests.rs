@@ -10,7 +10,6 @@ use irene_predict::{
 
 use super::{
     BY_ENGINE, BY_MODEL, CALIBRATED, Cell, Effort, NOT_MEASURED, ONE_DEVICE, Section, Table, errors, inside, pictures,
-    titled,
 };
 use crate::{commands::reproduce::go_on, output};
 
@@ -83,9 +82,10 @@ impl<'a> Requests<'a> {
         let engine: Name = |one| one.engine.name.to_owned();
         let device: Name = |one| one.device.name.clone();
         let all: Name = |one| format!("{}, {}, {}", one.source, one.engine.name, one.device.name);
-        let section = titled(section, "By engine", self.grouped("engine", engine));
-        let section = titled(section, "By device", self.grouped("device", device));
-        let section = titled(section, "By source, engine and device", self.grouped("source, engine, device", all));
+        let section = section
+            .titled("By engine", self.grouped("engine", engine))
+            .titled("By device", self.grouped("device", device))
+            .titled("By source, engine and device", self.grouped("source, engine, device", all));
         if self.without_device.iter().all(|(one, _)| is_of_nvidia(one)) {
             return section;
         }
