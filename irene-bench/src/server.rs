@@ -178,7 +178,7 @@ async fn served_model(client: &mut Client, url: &str, timeout: Duration) -> Resu
             const MOST: usize = 8;
             let shown = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
             let more = if names.len() > MOST { ", ..." } else { "" };
-            let reason = format!("it serves several models ({shown}{more}): say which with --served-model");
+            let reason = format!("it serves several models ({shown}{more}): say which with FindOptions::model");
             Err(Error::Api { url: url.to_owned(), reason })
         }
     }

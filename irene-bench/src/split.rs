@@ -136,9 +136,9 @@ impl Split {
         let mut next = |has: bool| if has { parts.next() } else { None };
         let lacking = match (has[1], points.iter().all(|point| point.generated == 0.0) || has[2]) {
             (true, true) => None,
-            (false, true) => lacking("the tokens of the prompt (another --prompt)"),
-            (true, false) => lacking("generated tokens (another --generate)"),
-            (false, false) => lacking("tokens (other lengths of --prompt and --generate)"),
+            (false, true) => lacking("the tokens of the prompt (another Setting::prompt)"),
+            (true, false) => lacking("generated tokens (another Setting::generate)"),
+            (false, false) => lacking("tokens (other lengths of Setting::prompt and Setting::generate)"),
         };
         let [request, prompt_token, token] = has.map(&mut next);
         Self { request, prompt_token, token, worst: Some(fit.worst), lacking, ..none }
@@ -289,7 +289,7 @@ mod tests {
         let found = &split(&prompts)[0];
         let slope = found.prompt_token.unwrap();
         assert!((slope.mean - 0.01).abs() < 1e-9 && slope.half_width.is_none() && found.token.is_none());
-        assert!(found.lacking.as_ref().unwrap().contains("--generate"));
+        assert!(found.lacking.as_ref().unwrap().contains("Setting::generate"));
         // Embeddings have no generated tokens.
         let embeddings: Vec<RequestRow> = [64.0, 256.0].map(|length| row(length, 0.0, 1.0, law(length, 0.0))).into();
         assert_eq!(split(&embeddings)[0].lacking, None);

@@ -29,7 +29,7 @@ pub(super) const KIND: Kind =
     Kind { name: IPMI, what: "a whole server by its management controller (ipmi:FILE)", open };
 
 const FIX: &str = "append readings to a file, `while sleep 1; do sudo ipmitool dcmi power reading; done >> ipmi.log &` (without /dev/ipmi0 first `sudo \
-     modprobe ipmi_devintf ipmi_si`), and give it by --meter ipmi:ipmi.log";
+     modprobe ipmi_devintf ipmi_si`), and give it by Places::ipmi_log";
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let Some(path) = &places.ipmi_log else {

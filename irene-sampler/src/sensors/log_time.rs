@@ -123,11 +123,11 @@ pub(super) fn not_of_now(newest: f64, now: f64, ahead: f64, longest_gap: f64) ->
         Some(format!("no line of the log is of now: its times, the newest {newest} s, do not count from 1970"))
     } else if late > AHEAD {
         Some(format!(
-            "no line of the log is of now: the newest is {late:.0} s in the future; --log-ahead {told:.0} if its clock is ahead"
+            "no line of the log is of now: the newest is {late:.0} s in the future; Places::power_log_ahead {told:.0} if its clock is ahead"
         ))
     } else if -late > longest_gap {
         Some(format!(
-            "no line of the log is of now: the newest is {:.0} s old; is the meter writing? --log-ahead {told:.0} if its clock is behind",
+            "no line of the log is of now: the newest is {:.0} s old; is the meter writing? Places::power_log_ahead {told:.0} if its clock is behind",
             -late
         ))
     } else {
@@ -289,10 +289,9 @@ mod tests {
         for newest in [now - 10.0, now, now + 2.0] {
             assert_eq!(why(newest, 0.0), "");
         }
-        assert!(why(now + 7.0, 3.0).ends_with("the newest is 7 s in the future; --log-ahead 10 if its clock is ahead"));
-        assert!(
-            why(now - 11.0, 3.0).ends_with("11 s old; is the meter writing? --log-ahead -8 if its clock is behind")
-        );
+        let ends = |newest: f64, end: &str| why(newest, 3.0).ends_with(end);
+        assert!(ends(now + 7.0, "7 s in the future; Places::power_log_ahead 10 if its clock is ahead"));
+        assert!(ends(now - 11.0, "is the meter writing? Places::power_log_ahead -8 if its clock is behind"));
         assert!(why(1e9, 0.0).contains("s old") && why(1e9 - 1.0, 0.0).contains("do not count from 1970"));
     }
 }

@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind { name: "log", what: "the log of an external 
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let Some(path) = &places.power_log else {
-        return Err(Unavailable::new("no log was named").fixed_by("give the meter's file by --meter log:FILE"));
+        return Err(Unavailable::new("no log was named").fixed_by("give the meter's file by Places::power_log"));
     };
     Ok(Box::new(Tail::open(path, places.power_log_ahead)?))
 }

@@ -23,7 +23,7 @@ pub(super) const KIND: Kind = Kind {
 };
 
 const FIX: &str = "on a Mac write its samples to a file, `sudo powermetrics -s cpu_power,gpu_power,ane_power -i 200 -b 0 -f plist >> power.plist &`, and give \
-     it by --meter powermetrics:power.plist";
+     it by Places::powermetrics_log";
 
 /// So much of the file's end is read at the start: some samples, of which each has a few kilobytes and more with other samplers.
 const HEAD_START: u64 = 1 << 17;

@@ -125,6 +125,6 @@ fn noise_without_an_end_does_not_stop_it() {
 #[test]
 fn it_must_be_named_and_be_there() {
     let machine = Machine::new();
-    assert!(machine.refusal("log").fix.unwrap().contains("--meter log:FILE"));
+    assert!(machine.refusal("log").fix.unwrap().contains("Places::power_log"));
     assert!(tail(&machine, 0.0).unwrap_err().reason.contains("meter.csv: No such file"));
 }
