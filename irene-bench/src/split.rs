@@ -5,7 +5,10 @@ use irene_requests::{Load, RequestRow};
 use irene_sampler::Mean;
 use serde_json::{Value, json};
 
-use crate::identity::{IDLE, WINDOW, WINDOW_ENERGY, WORK};
+use crate::{
+    Mark,
+    identity::{ASKED, IDLE, WINDOW, WINDOW_ENERGY, WORK, has_mark, number},
+};
 
 /// The energy of requests by part, at one concurrency.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,13 +61,12 @@ pub fn split(rows: &[RequestRow]) -> Vec<Split> {
 }
 
 fn concurrency(row: &RequestRow) -> Option<f64> {
-    let asked = row.further("asked_concurrency").and_then(|cell| cell.parse().ok());
     let measured = match row.load? {
         Load::Concurrency(mean) => Some(mean),
         Load::Sequences(count) => Some(count as f64),
         Load::Rate(_) => None,
     };
-    asked.or(measured).filter(|count: &f64| *count > 0.0)
+    number(row, ASKED[2]).or(measured).filter(|count: &f64| *count > 0.0)
 }
 
 impl Point {
@@ -74,7 +76,7 @@ impl Point {
 
     /// By what was worked on in the window, that of failed requests too, and all of its energy.
     fn of_window(row: &RequestRow) -> Option<Self> {
-        let number = |title: &str| row.further(title)?.parse::<f64>().ok();
+        let number = |title| number(row, title);
         let [requests, prompt, generated] = WORK.map(number);
         let (requests, seconds) = (requests.filter(|count| *count > 0.0)?, number(WINDOW)?);
         let idle = number(IDLE);
@@ -88,9 +90,9 @@ impl Point {
 
     fn of_figures(row: &RequestRow) -> Option<Self> {
         let joules = row.figures.energy_per_request_j?;
-        let is_net = row.further("marks").is_some_and(|marks| marks.split(' ').any(|mark| mark == "idle_subtracted"));
-        let idle: Option<f64> = row.further("idle_w").and_then(|cell| cell.parse().ok());
-        let idle_share = idle.zip(row.figures.power_w).map(|(idle, power)| idle / power).filter(|_| !is_net);
+        let is_net = has_mark(row, Mark::IdleSubtracted);
+        let idle_share =
+            number(row, IDLE).zip(row.figures.power_w).map(|(idle, power)| idle / power).filter(|_| !is_net);
         Some(Self {
             prompt: row.prompt?,
             generated: row.generated.unwrap_or(0.0),

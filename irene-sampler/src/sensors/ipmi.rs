@@ -21,7 +21,7 @@ use crate::{Channel, Metric, Readings, Resource, Sensor, Stamp, resource::IPMI};
 
 use super::{
     Kind, Places, Unavailable,
-    growing_file::{GrowingFile, ROOM, text},
+    growing_file::{GrowingFile, ROOM, texts},
     log_time::{LogClock, LogTime, asctime, digits, moment},
 };
 
@@ -154,9 +154,7 @@ impl Sensor for Ipmi {
             self.log.clock.find_zone(lines, now, |line| {
                 timestamp(line.strip_prefix(TIME)?.trim_start().strip_prefix(':')?.trim(), now)
             });
-            for line in lines.split(|&byte| byte == b'\n') {
-                self.log.take_line(text(line), readings);
-            }
+            texts(lines).for_each(|line| self.log.take_line(line, readings));
         });
     }
 

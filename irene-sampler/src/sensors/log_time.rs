@@ -1,6 +1,6 @@
 //! The times in logs: seconds since 1970 or thousandths, millionths and billionths of them, ISO 8601, and the ways in which C prints them.
 
-use super::growing_file::text;
+use super::growing_file::texts;
 
 /// A time as it stands in a log.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -170,8 +170,7 @@ impl LogClock {
 
     /// Takes the time zone in which the newest of some lines that have a time is of now, where times do not tell theirs.
     pub(super) fn find_zone(&mut self, lines: &[u8], now: f64, time: impl Fn(&str) -> Option<LogTime>) {
-        let newest = lines.split(|&byte| byte == b'\n').rev().find_map(|line| time(text(line)));
-        if let Some(LogTime::Local(time)) = newest {
+        if let Some(LogTime::Local(time)) = texts(lines).rev().find_map(time) {
             let local = time - self.ahead;
             let found = zone(local, now);
             // Each line of now decides: the zone may change with the season, and an old line may have looked like one of now.
