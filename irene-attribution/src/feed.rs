@@ -1,8 +1,9 @@
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     Idle,
     idle::IdleDraw,
+    now::nanoseconds,
     placement::{Part, Spread, place},
     proportions::portion,
     request::Entered,
@@ -46,22 +47,12 @@ struct Interval {
     energy: Option<u64>,
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// The sums of intervals.
 #[derive(Debug, Default)]
 struct Sums {
     total_nj: u128,
     nobody_nj: u128,
     unknown_ns: u64,
-}
-
-impl Interval {
-    fn nanoseconds(&self) -> u64 {
-        self.to - self.from
-    }
 }
 
 impl Feed {
@@ -114,7 +105,7 @@ impl Feed {
 
     /// Looks what the requests have done, and settles what can be settled. It should come at least as often as readings do.
     pub fn tick(&mut self) {
-        self.state.enter(&mut self.entered, |now| self.seen = now);
+        self.seen = self.state.enter(&mut self.entered);
         self.take_up();
         let horizon = nanoseconds(self.state.options.horizon);
         if let Some(given_up) = self.seen.checked_sub(horizon).filter(|&to| to > self.fed_to) {
@@ -203,7 +194,7 @@ impl Feed {
     fn parts(&self, ends: &[u64], spreads: &[Spread], count: usize) -> Vec<Part> {
         let mut idle = self.idle.clone();
         let active =
-            |interval: &Interval| interval.energy.map(|energy| energy - idle.take(energy, interval.nanoseconds()));
+            |&Interval { from, to, energy }: &Interval| energy.map(|energy| energy - idle.take(energy, to - from));
         let energies: Vec<Option<u64>> = self.intervals.iter().take(ends.len()).map(active).collect();
         let mut parts = place(self.intervals[0].from, ends, &energies, spreads, count);
         parts.retain(|part| part.interval < count);
@@ -287,7 +278,7 @@ impl Feed {
 impl Drop for Feed {
     /// Settles what was read; the time after the last reading stays unknown.
     fn drop(&mut self) {
-        self.state.close(&mut self.entered, |now| self.seen = now);
+        self.seen = self.state.close(&mut self.entered);
         self.take_up();
         self.settle(self.intervals.len(), self.intervals.len());
         self.finish(|_, _| true);

@@ -19,7 +19,7 @@ use crate::{
 /// Shares the energy of a source among requests. Copies of it are the same meter; it stops with the last of them.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    state: Arc<State>,
+    pub(crate) state: Arc<State>,
     _stop: Option<Arc<Stop>>,
 }
 
@@ -96,11 +96,6 @@ impl Meter {
             }
         };
         Request { live, now: self.state.now.clone(), share: Some(share), unmetered }
-    }
-
-    #[cfg(feature = "prometheus")]
-    pub(crate) fn state(&self) -> &Arc<State> {
-        &self.state
     }
 
     /// Where the energy went so far.

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{Accounts, BUCKETS, Meter, accounts::ModelAccount, state::State};
+use crate::{Accounts, BUCKETS, Meter, accounts::ModelAccount, share::NANO, state::State};
 
 impl Meter {
     /// Adds the meter's metrics to a registry:
@@ -21,14 +21,12 @@ impl Meter {
     /// - `irene_energy_unknown_seconds_total`, the time of which the meter's energy is not known;
     /// - `irene_idle_power_watts`, once it is known.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register_collector(Box::new(Metrics(Arc::clone(self.state()))));
+        registry.register_collector(Box::new(Metrics(Arc::clone(&self.state))));
     }
 }
 
 #[derive(Debug)]
 struct Metrics(Arc<State>);
-
-const NANO: f64 = 1e-9;
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {

@@ -4,6 +4,7 @@ use irene_sampler::{Promise, Provenance};
 
 use crate::{
     Accounts, Options, RequestInfo, Share, Weights,
+    now::nanoseconds,
     proportions::portion,
     request::{Entered, Live, Told},
     timeline::Timeline,
@@ -49,12 +50,11 @@ impl Running {
         let Entered { live, info, promise, begin } = entered;
         let weights = info.weights.unwrap_or(options.weights);
         let Weights { prompt, token } = weights;
-        let delay = u64::try_from(options.delay.as_nanos()).unwrap_or(u64::MAX);
         Self {
             told: Told::default(),
             looked: begin,
             prompt: Timeline::new(prompt, begin, 0),
-            decode: Timeline::new(token, begin, delay),
+            decode: Timeline::new(token, begin, nanoseconds(options.delay)),
             live,
             info,
             weights,

@@ -39,7 +39,8 @@ pub struct Share {
     pub is_cancelled: bool,
 }
 
-const NANO: f64 = 1e-9;
+/// Joules of a nanojoule, and seconds of a nanosecond.
+pub(crate) const NANO: f64 = 1e-9;
 
 impl Share {
     /// All its energy, J; None if no part of its time is covered.

@@ -29,22 +29,19 @@ impl State {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the requests that have begun since the last look into an empty list. All that begin later do so after the time that `look`
-    /// is given.
-    pub(crate) fn enter(&self, list: &mut Vec<Entered>, look: impl FnOnce(u64)) {
+    /// Puts the requests that have begun since the last look into an empty list. All that begin later do so after the time that is returned.
+    pub(crate) fn enter(&self, list: &mut Vec<Entered>) -> u64 {
         let mut new = self.new_requests();
-        look((self.now)());
         if let Some(new) = &mut *new {
             std::mem::swap(new, list);
         }
+        (self.now)()
     }
 
     /// As [`enter`](Self::enter), and no request begins any more.
-    pub(crate) fn close(&self, list: &mut Vec<Entered>, look: impl FnOnce(u64)) {
+    pub(crate) fn close(&self, list: &mut Vec<Entered>) -> u64 {
         let mut new = self.new_requests();
-        look((self.now)());
-        if let Some(new) = new.take() {
-            *list = new;
-        }
+        *list = new.take().unwrap_or_default();
+        (self.now)()
     }
 }

@@ -111,10 +111,9 @@ impl Bench<'_> {
     /// # Errors
     /// [`Error::Setting`] if too many requests fail, or too few are whole; [`Error::Stopped`] if `stop` becomes true.
     pub fn measure(&self, setting: Setting, prompts: &Prompts) -> Result<Measured> {
-        let (limits, clock) = (self.limits, self.sampler.clock());
+        let clock = self.sampler.clock();
         let start = clock.now();
-        let bounds = (limits.timeout, limits.most_requests);
-        let load = Load::start(self.server, prompts, setting, bounds, clock)?;
+        let load = Load::start(self.server, prompts, setting, self.limits, clock)?;
         let (window, is_steady) = self.wait(&load, setting, start)?;
         // The load goes on meanwhile, so that late readings are those of the load too.
         self.sampler.wait_until_covered(window.from(), window.to());
@@ -187,10 +186,7 @@ impl Bench<'_> {
         }
         let failure = ended().filter_map(|one| one.failure.as_ref()).next_back();
         let reason = failure.map_or_else(String::new, |failure| format!("; the last one: {failure}"));
-        Err(Error::Setting {
-            setting: setting.to_string(),
-            reason: format!("{failed} of {all} requests failed{reason}"),
-        })
+        Err(Error::Setting { setting, reason: format!("{failed} of {all} requests failed{reason}") })
     }
 
     fn figures(
@@ -296,10 +292,10 @@ fn last_resort(exchanges: &[Exchange], ends: &[f64], setting: Setting) -> Result
             ends.len(),
             setting.concurrency
         );
-        return Err(Error::Setting { setting: setting.to_string(), reason });
+        return Err(Error::Setting { setting, reason });
     }
     let left_out = (bounds.len() / 2).min(bounds.len().saturating_sub(LEAST_ROUNDS + 1));
-    Ok(Steady { bounds: bounds.split_off(left_out), left_out })
+    Ok(Steady { bounds: bounds.split_off(left_out) })
 }
 
 /// A sampler reads at least so often.

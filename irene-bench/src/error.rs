@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::Setting;
+
 /// Why a server cannot be measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,7 +42,7 @@ pub enum Error {
     #[error("{setting}: {reason}")]
     Setting {
         /// The setting.
-        setting: String,
+        setting: Setting,
         /// The reason, and the way out.
         reason: String,
     },

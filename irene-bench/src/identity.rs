@@ -33,7 +33,7 @@ pub struct Identity {
     pub shares_prefix: bool,
 }
 
-const ASKED: [&str; 3] = ["asked_prompt", "asked_generated", "asked_concurrency"];
+pub(crate) const ASKED: [&str; 3] = ["asked_prompt", "asked_generated", "asked_concurrency"];
 /// The work in the window: requests, tokens of their prompts, generated tokens.
 pub(crate) const WORK: [&str; 3] = ["window_requests", "window_prompt_tokens", "window_generated_tokens"];
 pub(crate) const WINDOW: &str = "window_s";
@@ -139,7 +139,6 @@ impl Identity {
     /// The reason why a row has another identity.
     pub(crate) fn difference(&self, row: &RequestRow) -> Option<String> {
         let own = self.row();
-        let has = |mark: Mark| row.further(MARKS).is_some_and(|marks| marks.split(' ').any(|word| word == mark.name()));
         let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "not said".into());
         let format = |format: Option<Format>| format.map_or("not said", Format::name).to_owned();
         let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
@@ -153,8 +152,8 @@ impl Identity {
             ("tensor_parallel", row.parallel.tensor.to_string(), own.parallel.tensor.to_string()),
             (API, further(API), self.api.clone()),
             (METER, further(METER), self.meter.clone()),
-            (Mark::IdleSubtracted.name(), yes(has(Mark::IdleSubtracted)), yes(self.subtracts_idle)),
-            (Mark::SharedPrefix.name(), yes(has(Mark::SharedPrefix)), yes(self.shares_prefix)),
+            (Mark::IdleSubtracted.name(), yes(has_mark(row, Mark::IdleSubtracted)), yes(self.subtracts_idle)),
+            (Mark::SharedPrefix.name(), yes(has_mark(row, Mark::SharedPrefix)), yes(self.shares_prefix)),
         ];
         let (name, is, asked) = pairs.into_iter().find(|(_, is, asked)| is != asked)?;
         Some(format!("`{name}` is `{is}` there and `{asked}` now: choose another file"))
@@ -180,6 +179,15 @@ fn column(channel: &str) -> String {
 /// Six digits, which is more than any meter knows.
 fn rounded(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
+}
+
+pub(crate) fn has_mark(row: &RequestRow, mark: Mark) -> bool {
+    row.further(MARKS).is_some_and(|marks| marks.split(' ').any(|word| word == mark.name()))
+}
+
+/// A number in a column that only sheets of this crate have.
+pub(crate) fn number(row: &RequestRow, title: &str) -> Option<f64> {
+    row.further(title)?.parse().ok()
 }
 
 /// The setting that a row is of.

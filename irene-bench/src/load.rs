@@ -13,7 +13,7 @@ use irene_sampler::Clock;
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
-    Exchange, Failure, Prompts, Result, Server, Setting,
+    Exchange, Failure, Limits, Prompts, Result, Server, Setting,
     exchange::Meant,
     http::Client,
     request::{Reply, ask, runtime},
@@ -53,7 +53,7 @@ impl Load {
         server: &Server,
         prompts: &Prompts,
         setting: Setting,
-        (timeout, most_requests): (Duration, u64),
+        limits: Limits,
         clock: Clock,
     ) -> Result<Self> {
         let runtime = runtime()?;
@@ -61,9 +61,9 @@ impl Load {
             server: server.clone(),
             prompts: prompts.clone(),
             setting,
-            timeout,
+            timeout: limits.timeout,
             clock,
-            left: AtomicU64::new(most_requests),
+            left: AtomicU64::new(limits.most_requests),
             is_ending: AtomicBool::new(false),
             ebbs_from: OnceLock::new(),
             abort: Notify::new(),

@@ -12,7 +12,7 @@ use irene_numerics::{GOLDEN, mixed};
 
 use crate::{
     Error, Failure, Result, Server,
-    request::{Probe, apart},
+    request::{Reply, apart, once},
     words::WORDS,
 };
 
@@ -51,7 +51,13 @@ impl Prompts {
     /// gives no thread or socket.
     pub fn of_tokens(server: &Server, tokens: usize, shares_prefix: bool, timeout: Duration) -> Result<Self> {
         let prompts = Self::new(shares_prefix);
-        apart(|runtime| prompts.sized(&Probe { runtime, server, timeout }, tokens))
+        apart(|runtime| {
+            // The answer to a prompt, as short as it can be.
+            let ask = |prompt: &str| {
+                runtime.block_on(once(server, prompt, server.least_generated(), server.counts_in_stream, timeout))
+            };
+            prompts.sized(ask, tokens)
+        })
     }
 
     /// Texts of a word, whose tokens nobody has counted.
@@ -92,26 +98,25 @@ impl Prompts {
     }
 
     /// The same of about this many tokens.
-    fn sized(&self, probe: &Probe<'_>, asked: usize) -> Result<Self> {
+    fn sized(&self, ask: impl Fn(&str) -> Result<Reply, Failure>, asked: usize) -> Result<Self> {
         let refuse = |reason: String| Error::Prompt { asked, reason };
-        let count = |words: usize| self.of_words(words).count(probe).map_err(|failure| refuse(failure.to_string()));
-        let words = find_words(asked, count)?;
-        if words.0 == 1 && words.1 > 1.5 * asked as f64 + 2.0 {
-            let least = words.1;
-            return Err(refuse(format!("the server makes at least {least} of one word: ask for more")));
+        let count = |words: usize| self.of_words(words).count(&ask).map_err(|failure| refuse(failure.to_string()));
+        let (words, tokens) = find_words(asked, count)?;
+        if words == 1 && tokens > 1.5 * asked as f64 + 2.0 {
+            return Err(refuse(format!("the server makes at least {tokens} of one word: ask for more")));
         }
         let mut sum = 0.0;
         for _ in 0..COUNTED {
-            sum += count(words.0)?;
+            sum += count(words)?;
         }
-        Ok(Self { tokens: sum / COUNTED as f64, ..self.of_words(words.0) })
+        Ok(Self { tokens: sum / COUNTED as f64, ..self.of_words(words) })
     }
 
     /// The tokens of a text, as the server counts them. Failures that may pass are tried again.
-    fn count(&self, probe: &Probe<'_>) -> Result<f64, Failure> {
+    fn count(&self, ask: impl Fn(&str) -> Result<Reply, Failure>) -> Result<f64, Failure> {
         let mut tries = 1;
         loop {
-            let counted = probe.ask(&self.next()).and_then(|reply| {
+            let counted = ask(&self.next()).and_then(|reply| {
                 let tokens = reply.part.prompt.ok_or_else(|| Failure::Malformed("it does not count tokens".into()))?;
                 // A word of four letters has a few tokens, and a chat's template a few hundred.
                 if tokens > 64 * self.words as u64 + 4096 {

@@ -63,8 +63,7 @@ pub(crate) async fn ask(
     clock: Clock,
     reply: &mut Reply,
 ) -> Result<(), Failure> {
-    let path = if ask.streams { Some(server.api.path()) } else { server.api.whole_path() };
-    let path = path.unwrap_or(server.api.path());
+    let path = if ask.streams { server.api.path() } else { server.api.whole_path() };
     let mut answer = client.post(path, server.api.body(ask).to_string()).await?;
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.starts_with("text/event-stream") {
@@ -122,13 +121,6 @@ impl Stream {
     }
 }
 
-/// Asks single requests, one after the other.
-pub(crate) struct Probe<'a> {
-    pub(crate) runtime: &'a Runtime,
-    pub(crate) server: &'a Server,
-    pub(crate) timeout: Duration,
-}
-
 /// A runtime for the thread that makes it.
 pub(crate) fn runtime() -> Result<Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -142,14 +134,6 @@ pub(crate) fn apart<T: Send>(work: impl FnOnce(&Runtime) -> Result<T> + Send) ->
         let thread = named.spawn_scoped(threads, || work(&runtime()?)).map_err(Error::io("cannot start a thread"))?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-impl Probe<'_> {
-    /// The answer to a prompt, as short as it can be.
-    pub(crate) fn ask(&self, prompt: &str) -> Result<Reply, Failure> {
-        let (server, streams) = (self.server, self.server.counts_in_stream);
-        self.runtime.block_on(once(server, prompt, server.least_generated(), streams, self.timeout))
-    }
 }
 
 /// A single request on a connection of its own.

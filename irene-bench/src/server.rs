@@ -155,7 +155,7 @@ fn candidates(target: &Target, options: &FindOptions) -> Result<Vec<&'static dyn
     };
     let found = api::ALL.into_iter().find(|api| api.name() == name);
     found.map(|api| vec![api]).ok_or_else(|| {
-        let names: Vec<&str> = api::api_names().collect();
+        let names = api::ALL.map(|api| api.name());
         Error::Api { url: target.to_string(), reason: format!("`{name}` is no API; there are {}", names.join(", ")) }
     })
 }
@@ -178,7 +178,7 @@ async fn served_model(client: &mut Client, url: &str, timeout: Duration) -> Resu
             const MOST: usize = 8;
             let shown = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
             let more = if names.len() > MOST { ", ..." } else { "" };
-            let reason = format!("it serves several models ({shown}{more}): say which with --served-model");
+            let reason = format!("it serves several models ({shown}{more}): say which with FindOptions::model");
             Err(Error::Api { url: url.to_owned(), reason })
         }
     }

@@ -43,7 +43,10 @@ impl SheetFile {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io())?;
         if !bytes.is_empty() && !resume {
-            return Err(refuse(None, "it exists; --resume goes on with it, or choose another file".into()));
+            return Err(refuse(
+                None,
+                "it exists; SheetFile::open with resume goes on with it, or choose another file".into(),
+            ));
         }
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let text = String::from_utf8_lossy(&bytes[..whole]);
@@ -188,7 +191,7 @@ mod tests {
         let before = fs::read(&path).unwrap();
         let error =
             |identity: Identity, resume: bool| SheetFile::open(&path, identity, resume).unwrap_err().to_string();
-        assert!(error(identity(), false).contains("--resume"));
+        assert!(error(identity(), false).contains("SheetFile::open with resume"));
         let other = error(Identity { model: Some("bert".into()), ..identity() }, true);
         assert!(other.ends_with("line 2: `model` is `gpt2` there and `bert` now: choose another file"), "{other}");
         assert!(error(Identity { subtracts_idle: true, ..identity() }, true).contains("idle_subtracted"));

@@ -5,7 +5,10 @@ use irene_requests::{Load, RequestRow};
 use irene_sampler::Mean;
 use serde_json::{Value, json};
 
-use crate::identity::{IDLE, WINDOW, WINDOW_ENERGY, WORK};
+use crate::{
+    Mark,
+    identity::{ASKED, IDLE, WINDOW, WINDOW_ENERGY, WORK, has_mark, number},
+};
 
 /// The energy of requests by part, at one concurrency.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,13 +61,12 @@ pub fn split(rows: &[RequestRow]) -> Vec<Split> {
 }
 
 fn concurrency(row: &RequestRow) -> Option<f64> {
-    let asked = row.further("asked_concurrency").and_then(|cell| cell.parse().ok());
     let measured = match row.load? {
         Load::Concurrency(mean) => Some(mean),
         Load::Sequences(count) => Some(count as f64),
         Load::Rate(_) => None,
     };
-    asked.or(measured).filter(|count: &f64| *count > 0.0)
+    number(row, ASKED[2]).or(measured).filter(|count: &f64| *count > 0.0)
 }
 
 impl Point {
@@ -74,7 +76,7 @@ impl Point {
 
     /// By what was worked on in the window, that of failed requests too, and all of its energy.
     fn of_window(row: &RequestRow) -> Option<Self> {
-        let number = |title: &str| row.further(title)?.parse::<f64>().ok();
+        let number = |title| number(row, title);
         let [requests, prompt, generated] = WORK.map(number);
         let (requests, seconds) = (requests.filter(|count| *count > 0.0)?, number(WINDOW)?);
         let idle = number(IDLE);
@@ -88,9 +90,9 @@ impl Point {
 
     fn of_figures(row: &RequestRow) -> Option<Self> {
         let joules = row.figures.energy_per_request_j?;
-        let is_net = row.further("marks").is_some_and(|marks| marks.split(' ').any(|mark| mark == "idle_subtracted"));
-        let idle: Option<f64> = row.further("idle_w").and_then(|cell| cell.parse().ok());
-        let idle_share = idle.zip(row.figures.power_w).map(|(idle, power)| idle / power).filter(|_| !is_net);
+        let is_net = has_mark(row, Mark::IdleSubtracted);
+        let idle_share =
+            number(row, IDLE).zip(row.figures.power_w).map(|(idle, power)| idle / power).filter(|_| !is_net);
         Some(Self {
             prompt: row.prompt?,
             generated: row.generated.unwrap_or(0.0),
@@ -136,9 +138,9 @@ impl Split {
         let mut next = |has: bool| if has { parts.next() } else { None };
         let lacking = match (has[1], points.iter().all(|point| point.generated == 0.0) || has[2]) {
             (true, true) => None,
-            (false, true) => lacking("the tokens of the prompt (another --prompt)"),
-            (true, false) => lacking("generated tokens (another --generate)"),
-            (false, false) => lacking("tokens (other lengths of --prompt and --generate)"),
+            (false, true) => lacking("the tokens of the prompt (another Setting::prompt)"),
+            (true, false) => lacking("generated tokens (another Setting::generate)"),
+            (false, false) => lacking("tokens (other lengths of Setting::prompt and Setting::generate)"),
         };
         let [request, prompt_token, token] = has.map(&mut next);
         Self { request, prompt_token, token, worst: Some(fit.worst), lacking, ..none }
@@ -289,7 +291,7 @@ mod tests {
         let found = &split(&prompts)[0];
         let slope = found.prompt_token.unwrap();
         assert!((slope.mean - 0.01).abs() < 1e-9 && slope.half_width.is_none() && found.token.is_none());
-        assert!(found.lacking.as_ref().unwrap().contains("--generate"));
+        assert!(found.lacking.as_ref().unwrap().contains("Setting::generate"));
         // Embeddings have no generated tokens.
         let embeddings: Vec<RequestRow> = [64.0, 256.0].map(|length| row(length, 0.0, 1.0, law(length, 0.0))).into();
         assert_eq!(split(&embeddings)[0].lacking, None);

@@ -5,8 +5,6 @@ use irene_sampler::Mean;
 pub(crate) struct Steady {
     /// The ends of its rounds, s; the first is its start.
     pub(crate) bounds: Vec<f64>,
-    /// Rounds before it, which are left out.
-    pub(crate) left_out: usize,
 }
 
 impl Steady {
@@ -52,7 +50,7 @@ pub(crate) fn steady(ends: &[f64], at_once: usize) -> Option<Steady> {
     let mean = (first.mean + second.mean) / 2.0;
     let width = first.half_width?.hypot(second.half_width?);
     let is_steady = (first.mean - second.mean).abs() <= (SAME * mean).max(width);
-    is_steady.then(|| Steady { bounds: bounds[left_out..].to_vec(), left_out })
+    is_steady.then(|| Steady { bounds: bounds[left_out..].to_vec() })
 }
 
 /// The ends of all rounds, the newest end last.
@@ -94,7 +92,7 @@ mod tests {
     fn a_slow_start_is_left_out() {
         let slow = [3.0, 2.5, 2.0, 1.5];
         let found = steady(&ends(slow.into_iter().chain([1.0, 1.01].into_iter().cycle().take(20))), 1).unwrap();
-        assert!((3..=5).contains(&found.left_out), "{found:?}");
+        assert!((18..=20).contains(&found.rounds()), "of 23: {found:?}");
         assert!((found.to() - found.from()) / found.rounds() as f64 <= 1.01);
     }
 

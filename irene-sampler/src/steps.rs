@@ -103,6 +103,9 @@ impl Followed {
     /// No counter is waited for longer, s.
     const LONGEST: f64 = 10.0;
 
+    /// So many news are kept while another channel has none.
+    const MOST: usize = 1 << 14;
+
     fn new(place: usize, channel: &Channel, series: &Series) -> Self {
         Self {
             place,
@@ -132,6 +135,22 @@ impl Followed {
             }
             self.last = Some((time, value));
         }
+        if self.news.len() >= Self::MOST {
+            self.thin();
+        }
+    }
+
+    /// Keeps the first and every second of the news up to the last: a sensor that is silent for days must not fill the memory.
+    fn thin(&mut self) {
+        let (most, mut left, mut is_known) = (self.news.len(), self.news.len(), true);
+        self.news.retain_mut(|news| {
+            news.is_known &= is_known;
+            let stays = left == most || left % 2 == 1;
+            // The time before one that goes is part of the time before the next.
+            is_known = stays || news.is_known;
+            left -= 1;
+            stays
+        });
     }
 
     fn integrate(&mut self, (last, before): (f64, f64), (time, watts): (f64, f64), longest_gap: f64) {
@@ -178,5 +197,29 @@ impl Followed {
             }
         }
         is_known.then_some(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Resource;
+
+    #[test]
+    fn while_another_sensor_is_silent_the_news_are_bounded_and_the_energy_is_whole() {
+        let channel = Channel::new(Resource::Gpu(0), Metric::Power);
+        let mut series = Series::new(&channel, 4);
+        let mut followed = Followed::new(0, &channel, &series);
+        let mut read = |followed: &mut Followed, time: usize| {
+            series.push(time as f64, 10.0);
+            followed.read(&series);
+        };
+        let end = 3 * Followed::MOST;
+        // It was not read for a minute at the start.
+        (0..5).chain(65..end + 1).for_each(|time| read(&mut followed, time));
+        assert!(followed.news.len() < Followed::MOST);
+        let end = end as f64;
+        assert_eq!(followed.energy(0.0, end), None);
+        assert!((followed.energy(200.0, end).unwrap() - 10.0 * (end - 200.0)).abs() < 1e-6);
     }
 }

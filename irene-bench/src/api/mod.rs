@@ -66,9 +66,9 @@ pub(crate) trait Api: Sync {
         true
     }
 
-    /// Where whole answers are, and whether there are any.
-    fn whole_path(&self) -> Option<&'static str> {
-        Some(self.path())
+    /// Where whole answers are.
+    fn whole_path(&self) -> &'static str {
+        self.path()
     }
 
     fn body(&self, ask: Ask<'_>) -> Value;
@@ -80,11 +80,6 @@ pub(crate) trait Api: Sync {
 /// All, in the order in which they are tried.
 pub(crate) const ALL: [&dyn Api; 5] =
     [&openai::Completions, &openai::Chat, &tgi::Generate, &llama_cpp::Completion, &openai::Embeddings];
-
-/// The names of the APIs that are spoken.
-pub(crate) fn api_names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|api| api.name())
-}
 
 /// The whole number at a path of an answer.
 fn count(value: &Value, path: &str) -> Option<u64> {

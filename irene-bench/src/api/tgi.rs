@@ -20,8 +20,8 @@ impl Api for Generate {
         &[Dialect::Fields, Dialect::Plain]
     }
 
-    fn whole_path(&self) -> Option<&'static str> {
-        Some("/generate")
+    fn whole_path(&self) -> &'static str {
+        "/generate"
     }
 
     fn body(&self, ask: Ask<'_>) -> Value {

@@ -81,6 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         (false, _) => writeln!(conclusion, "the meter would be: {}", meters.join(" + "))?,
     }
+    let conclusion = output::in_flags(&conclusion);
     let rows = rows(&recording, &total);
     match args.format.format() {
         Format::Text => output::print_text(&format!("{}\n{}\n{conclusion}", table(&rows), in_words(&unavailable))),
@@ -100,9 +101,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn as_json((name, why): &(String, Unavailable)) -> Value {
-    let mut sensor = json!({ "name": name, "reason": why.reason });
+    let mut sensor = json!({ "name": name, "reason": output::in_flags(&why.reason) });
     if let Some(fix) = &why.fix {
-        sensor["what_would_help"] = fix.as_str().into();
+        sensor["what_would_help"] = output::in_flags(fix).into();
     }
     sensor
 }

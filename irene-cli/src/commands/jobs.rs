@@ -19,6 +19,7 @@ use super::{
     meters::MeterArgs,
     running::PlaceArgs,
 };
+use crate::output;
 
 const HEADING: &str = "Measuring models on this machine";
 
@@ -72,7 +73,7 @@ impl Profiling for MachineProfiler {
     ) -> Result<Tree, ProfilingError> {
         self.measure(request, progress, stop).map_err(|error| {
             // Some of candle's errors go on for lines.
-            ProfilingError(format!("{error:#}").lines().next().unwrap_or_default().to_owned())
+            ProfilingError(output::in_flags(format!("{error:#}").lines().next().unwrap_or_default()))
         })
     }
 }

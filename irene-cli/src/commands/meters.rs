@@ -147,8 +147,8 @@ pub(crate) fn places() -> Places {
 
 /// Adds a sensor that cannot be read, with the way out.
 pub(crate) fn add_unavailable(grid: &mut Grid, name: &str, why: &Unavailable) {
-    grid.row([name, &format!("not available: {}", why.reason)]);
+    grid.row([name, &output::in_flags(&format!("not available: {}", why.reason))]);
     if let Some(fix) = &why.fix {
-        grid.row(["", &format!("what would help: {fix}")]);
+        grid.row(["", &output::in_flags(&format!("what would help: {fix}"))]);
     }
 }

@@ -27,9 +27,23 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", readable(&in_flags(&text)));
 }
 
+/// Fields of what measures, as irene-sampler and irene-bench name them, and the flags that fill them; a longer name before its beginning.
+const MEASURING: [(&str, &str); 9] = [
+    ("FindOptions::model", "--served-model"),
+    ("Places::ipmi_log", "--meter ipmi:ipmi.log"),
+    ("Places::power_log_ahead", "--log-ahead"),
+    ("Places::power_log", "--meter log:FILE"),
+    ("Places::powermetrics_log", "--meter powermetrics:power.plist"),
+    ("Places::tdp_watts", "--tdp-watts"),
+    ("Setting::generate", "--generate"),
+    ("Setting::prompt", "--prompt"),
+    ("SheetFile::open with resume", "--resume"),
+];
+
 /// A message with flags in place of the fields that errors of libraries name: --tensor-parallel 2 rather than parallel.tensor 2.
 pub(crate) fn in_flags(message: &str) -> String {
-    irene_advice::in_settings(message, flag)
+    let message = irene_advice::in_settings(message, flag);
+    MEASURING.iter().fold(message, |message, (field, flag)| message.replace(field, flag))
 }
 
 /// The same of a reason in an answer, which names settings.
@@ -79,6 +93,13 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_of_what_measures_is_told_as_its_flag() {
+        for (field, flag) in MEASURING {
+            assert_eq!(in_flags(&format!("it; {field} 3 would do")), format!("it; {flag} 3 would do"));
+        }
+    }
 
     #[test]
     fn a_message_stays_readable_whatever_its_names_and_numbers_are() {

@@ -269,11 +269,10 @@ impl Check<'_> {
         let known: Vec<(usize, f64)> =
             parts.into_iter().filter_map(|part| Some((part, self.watts(part, from, to)?))).collect();
         let parts_watts: f64 = known.iter().map(|(_, watts)| watts).sum();
-        let parts = || known.iter().map(|(part, _)| self.id(*part)).collect();
         (watts < LEAST_SHARE * parts_watts).then(|| Doubt::BelowItsParts {
             id: self.id(outer),
             watts,
-            parts: parts(),
+            parts: known.iter().map(|(part, _)| self.id(*part)).collect(),
             parts_watts,
         })
     }

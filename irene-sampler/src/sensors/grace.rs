@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::{Channel, Reach, Resource};
 
-use super::hwmon::word;
+use super::text_file::word;
 
 const CHIP: &str = "power_meter";
 

@@ -28,8 +28,7 @@ pub(super) const ROOM: usize = 1 << 14;
 impl GrowingFile {
     /// Opens a file, and begins so many bytes before its end, after half a line.
     pub(super) fn open(path: &Path, head_start: u64) -> Result<Self, Unavailable> {
-        let opened = Self::begun(path, head_start);
-        opened.map_err(|error| Unavailable::new(format!("{}: {error}", path.display())))
+        Self::begun(path, head_start).map_err(|error| Unavailable::at(path, error))
     }
 
     fn begun(path: &Path, head_start: u64) -> std::io::Result<Self> {
@@ -116,9 +115,9 @@ impl GrowingFile {
     }
 }
 
-/// The text of a line; one that is no text has none.
-pub(super) fn text(line: &[u8]) -> &str {
-    std::str::from_utf8(line).unwrap_or("?").trim()
+/// The texts of lines; one that is no text has none.
+pub(super) fn texts(lines: &[u8]) -> impl DoubleEndedIterator<Item = &str> {
+    lines.split(|&byte| byte == b'\n').map(|line| std::str::from_utf8(line).unwrap_or("?").trim())
 }
 
 #[cfg(test)]

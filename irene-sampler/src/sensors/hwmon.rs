@@ -12,13 +12,10 @@ use super::{
     Kind, Places, Unavailable,
     board::{is_tile, reach_of_chip, reaches},
     grace, ina3221,
-    text_file::{NUMBER, TextFile},
+    text_file::{MICRO, TextFile, sorted, told, word},
 };
 
 pub(super) const KIND: Kind = Kind { name: "hwmon", what: "power sensors of boards and power supplies", open };
-
-/// hwmon counts in microwatts and microjoules.
-pub(super) const MICRO: f64 = 1e-6;
 
 /// The state of a battery whose power is the computer's.
 const DISCHARGING: &str = "Discharging";
@@ -93,7 +90,7 @@ pub(super) enum Supply {
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let root = places.sys.join("class/hwmon");
     let mut found = Vec::new();
-    for entry in sorted(&root).map_err(|error| Unavailable::new(format!("{}: {error}", root.display())))? {
+    for entry in sorted(&root).map_err(|error| Unavailable::at(&root, error))? {
         find_sensors(&root.join(&entry), &entry, &mut found);
     }
     ina3221::find_in_iio(&places.sys, &mut found);
@@ -113,17 +110,6 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     Ok(Box::new(hwmon))
 }
 
-pub(super) fn sorted(dir: &Path) -> std::io::Result<Vec<String>> {
-    let mut names: Vec<String> =
-        std::fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.sort();
-    Ok(names)
-}
-
-pub(super) fn word(path: &Path) -> Option<String> {
-    Some(std::fs::read_to_string(path).ok()?.trim().replace(' ', "-")).filter(|word| !word.is_empty())
-}
-
 /// The way out where a file may not be read.
 fn fix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().display();
@@ -138,7 +124,7 @@ pub(super) fn readable(path: &Path) -> Result<TextFile, Unavailable> {
     let mut file = TextFile::readable(path, || fix(path))?;
     match file.number() {
         Some(_) => Ok(file),
-        None => Err(Unavailable::new(format!("{}: it holds no number now", path.display()))),
+        None => Err(Unavailable::at(path, "it holds no number now")),
     }
 }
 
@@ -158,11 +144,6 @@ fn metric(dir: &Path, file: &str) -> Option<Metric> {
         (Some(_), "average") if readable(&dir.join(format!("{sensor}_input"))).is_err() => Some(Metric::Power),
         _ => None,
     }
-}
-
-/// The number of a file that tells something beside the readings; 0 says that there is no such thing.
-pub(super) fn told(path: &Path) -> Option<f64> {
-    TextFile::open(path, NUMBER).ok()?.number().filter(|&number| number > 0.0)
 }
 
 /// The content of the files beside a sensor's file tell: `update_interval` and `powerN_average_interval` in ms,

@@ -3,7 +3,7 @@
 //! busy multiprocessors, times the power usage effectiveness of a data centre.
 
 use crate::{
-    Channel, ChannelId, Findings, LeftOut, Metric, Need, Readings, Recorder, Recording, Resource, Sensor, Stamp, Total,
+    Channel, ChannelId, Findings, LeftOut, Metric, Readings, Recorder, Recording, Resource, Sensor, Stamp, Total,
 };
 
 #[cfg(feature = "nvml")]
@@ -59,7 +59,7 @@ fn chosen(sensors: &mut Vec<Box<dyn Sensor>>) -> Result<Vec<ChannelId>, Unavaila
     let left_out = (0..channels.len()).filter(|&place| is_left_out(recording, place));
     let left_out = left_out.map(|place| (id(place), LeftOut::NotNamed)).collect();
     let total = Total::of(channels, 0, &Findings { left_out, ..Findings::default() }, &missing);
-    if let Some(missing) = total.missing().iter().find(|missing| missing.need != Need::Spare) {
+    if let Some(missing) = total.lacking().next() {
         return Err(missing.why.clone());
     }
     let shared = total.taken().iter().map(|&place| id(place)).collect();
@@ -105,7 +105,7 @@ impl ThisProcess {
     fn open(places: &Places) -> Result<Self, Unavailable> {
         let file = |name: &str| {
             let path = places.proc.join("self").join(name);
-            TextFile::open(&path, LEN).map_err(|error| Unavailable::new(format!("{}: {error}", path.display())))
+            TextFile::open(&path, LEN).map_err(|error| Unavailable::at(&path, error))
         };
         Ok(Self { stat: file("stat")?, status: file("status")? })
     }

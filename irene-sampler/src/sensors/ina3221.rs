@@ -10,7 +10,8 @@ use crate::{Channel, Metric, Missing, Need, Reach, Resource};
 
 use super::{
     Unavailable,
-    hwmon::{Found, Input, MICRO, Supply, Timing, sorted, timing, word},
+    hwmon::{Found, Input, Supply, Timing, timing},
+    text_file::{MICRO, sorted, word},
 };
 
 /// The chip's name in resources, also where NVIDIA's driver calls it `ina3221x`.

@@ -21,7 +21,7 @@ use crate::{Channel, Metric, Readings, Resource, Sensor, Stamp, resource::IPMI};
 
 use super::{
     Kind, Places, Unavailable,
-    growing_file::{GrowingFile, ROOM, text},
+    growing_file::{GrowingFile, ROOM, texts},
     log_time::{LogClock, LogTime, asctime, digits, moment},
 };
 
@@ -29,7 +29,7 @@ pub(super) const KIND: Kind =
     Kind { name: IPMI, what: "a whole server by its management controller (ipmi:FILE)", open };
 
 const FIX: &str = "append readings to a file, `while sleep 1; do sudo ipmitool dcmi power reading; done >> ipmi.log &` (without /dev/ipmi0 first `sudo \
-     modprobe ipmi_devintf ipmi_si`), and give it by --meter ipmi:ipmi.log";
+     modprobe ipmi_devintf ipmi_si`), and give it by Places::ipmi_log";
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let Some(path) = &places.ipmi_log else {
@@ -154,9 +154,7 @@ impl Sensor for Ipmi {
             self.log.clock.find_zone(lines, now, |line| {
                 timestamp(line.strip_prefix(TIME)?.trim_start().strip_prefix(':')?.trim(), now)
             });
-            for line in lines.split(|&byte| byte == b'\n') {
-                self.log.take_line(text(line), readings);
-            }
+            texts(lines).for_each(|line| self.log.take_line(line, readings));
         });
     }
 

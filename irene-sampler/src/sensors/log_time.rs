@@ -1,6 +1,6 @@
 //! The times in logs: seconds since 1970 or thousandths, millionths and billionths of them, ISO 8601, and the ways in which C prints them.
 
-use super::growing_file::text;
+use super::growing_file::texts;
 
 /// A time as it stands in a log.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,11 +123,11 @@ pub(super) fn not_of_now(newest: f64, now: f64, ahead: f64, longest_gap: f64) ->
         Some(format!("no line of the log is of now: its times, the newest {newest} s, do not count from 1970"))
     } else if late > AHEAD {
         Some(format!(
-            "no line of the log is of now: the newest is {late:.0} s in the future; --log-ahead {told:.0} if its clock is ahead"
+            "no line of the log is of now: the newest is {late:.0} s in the future; Places::power_log_ahead {told:.0} if its clock is ahead"
         ))
     } else if -late > longest_gap {
         Some(format!(
-            "no line of the log is of now: the newest is {:.0} s old; is the meter writing? --log-ahead {told:.0} if its clock is behind",
+            "no line of the log is of now: the newest is {:.0} s old; is the meter writing? Places::power_log_ahead {told:.0} if its clock is behind",
             -late
         ))
     } else {
@@ -170,8 +170,7 @@ impl LogClock {
 
     /// Takes the time zone in which the newest of some lines that have a time is of now, where times do not tell theirs.
     pub(super) fn find_zone(&mut self, lines: &[u8], now: f64, time: impl Fn(&str) -> Option<LogTime>) {
-        let newest = lines.split(|&byte| byte == b'\n').rev().find_map(|line| time(text(line)));
-        if let Some(LogTime::Local(time)) = newest {
+        if let Some(LogTime::Local(time)) = texts(lines).rev().find_map(time) {
             let local = time - self.ahead;
             let found = zone(local, now);
             // Each line of now decides: the zone may change with the season, and an old line may have looked like one of now.
@@ -289,10 +288,9 @@ mod tests {
         for newest in [now - 10.0, now, now + 2.0] {
             assert_eq!(why(newest, 0.0), "");
         }
-        assert!(why(now + 7.0, 3.0).ends_with("the newest is 7 s in the future; --log-ahead 10 if its clock is ahead"));
-        assert!(
-            why(now - 11.0, 3.0).ends_with("11 s old; is the meter writing? --log-ahead -8 if its clock is behind")
-        );
+        let ends = |newest: f64, end: &str| why(newest, 3.0).ends_with(end);
+        assert!(ends(now + 7.0, "7 s in the future; Places::power_log_ahead 10 if its clock is ahead"));
+        assert!(ends(now - 11.0, "is the meter writing? Places::power_log_ahead -8 if its clock is behind"));
         assert!(why(1e9, 0.0).contains("s old") && why(1e9 - 1.0, 0.0).contains("do not count from 1970"));
     }
 }

@@ -22,7 +22,10 @@ mod tdp;
 mod text_file;
 mod utilisation;
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 pub use choice::Choice;
 pub use impact_tracker::PUE;
@@ -138,6 +141,11 @@ pub struct Unavailable {
 impl Unavailable {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), fix: None, is_there: false }
+    }
+
+    /// Something about a file or a directory.
+    pub(crate) fn at(path: &Path, reason: impl fmt::Display) -> Self {
+        Self::new(format!("{}: {reason}", path.display()))
     }
 
     pub(crate) fn fixed_by(mut self, fix: impl Into<String>) -> Self {

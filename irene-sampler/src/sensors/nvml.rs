@@ -19,7 +19,7 @@ pub(super) const KIND: Kind =
 const UPDATE_PERIOD: Duration = Duration::from_millis(100);
 
 /// NVML counts in milliwatts and millijoules.
-pub(super) const MILLI: f64 = 1000.0;
+const MILLI: f64 = 1000.0;
 
 type Read = fn(&Device<'_>) -> Result<f64, NvmlError>;
 
@@ -83,17 +83,13 @@ fn load(places: &Places) -> Result<Nvml, NvmlError> {
     }
 }
 
-/// The library and the visible cards; None on a machine without NVIDIA's driver or GPU.
-pub(super) fn library_if_any(places: &Places) -> Result<Option<(Nvml, Vec<u32>)>, Unavailable> {
-    let nvml = match load(places) {
-        Err(error) if is_absent(&error) => return Ok(None),
-        nvml => nvml.map_err(|error| refusal("NVML", &error))?,
-    };
-    if nvml.device_count().is_ok_and(|count| count == 0) {
-        return Ok(None);
+/// The library; None on a machine without NVIDIA's driver or GPU.
+pub(super) fn library_if_any(places: &Places) -> Result<Option<Nvml>, Unavailable> {
+    match load(places) {
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(refusal("NVML", &error)),
+        Ok(nvml) => Ok(Some(nvml).filter(|nvml| !nvml.device_count().is_ok_and(|count| count == 0))),
     }
-    let indices = visible(&nvml, places.visible_devices.as_deref())?;
-    Ok(Some((nvml, indices)))
 }
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
@@ -148,7 +144,7 @@ impl Gpus {
 }
 
 /// A metric of a card, with the limits of the card for power and energy.
-pub(super) fn channel(card: &Device<'_>, index: u32, metric: Metric) -> Channel {
+fn channel(card: &Device<'_>, index: u32, metric: Metric) -> Channel {
     let mut channel = Channel::new(Resource::Gpu(index), metric);
     if metric.is_energy() {
         channel.update_period = Some(UPDATE_PERIOD);

@@ -10,7 +10,7 @@ use crate::{Channel, Metric, Missing, Need, Readings, Resource, Sensor, channel:
 
 use super::{
     Kind, Places, Unavailable,
-    text_file::{NUMBER, TextFile},
+    text_file::{MICRO, TextFile, sorted, told},
 };
 
 pub(super) const KIND: Kind =
@@ -22,69 +22,55 @@ const FIX: &str = "`sudo chmod a+r /sys/class/powercap/intel-rapl*/energy_uj /sy
 /// The processor updates its counters about every millisecond (Intel SDM, volume 3, section 15.10).
 const UPDATE_PERIOD: Duration = Duration::from_millis(1);
 
-const MICRO: f64 = 1e-6;
-
 /// A zone has at most so many limits: of long and short times, and of peaks.
 const CONSTRAINTS: usize = 4;
 
 /// The counters of all packages that can be read.
-pub(super) struct Rapl {
+struct Rapl {
     channels: Vec<Channel>,
     counters: Vec<TextFile>,
     missing: Vec<Missing>,
 }
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
-    Ok(Box::new(Rapl::open(places)?))
-}
-
-impl Rapl {
-    pub(super) fn open(places: &Places) -> Result<Self, Unavailable> {
-        let root = places.sys.join("class/powercap");
-        let mut zones = Vec::new();
-        find_zones(&root, None, &mut zones).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Unavailable::new(format!("{}: no such directory", root.display()))
-                .fixed_by("on bare metal `sudo modprobe intel_rapl_common intel_rapl_msr`; a virtual machine has none"),
-            _ => Unavailable::new(format!("{}: {error}", root.display())),
-        })?;
-        if zones.is_empty() {
-            return Err(Unavailable::new(format!("{}: no RAPL domains", root.display())));
-        }
-        let mut rapl = Rapl { channels: Vec::new(), counters: Vec::new(), missing: Vec::new() };
-        for Zone { path, resource } in zones {
-            match TextFile::readable(&path.join("energy_uj"), || FIX.to_owned()) {
-                Ok(counter) => {
-                    rapl.counters.push(counter);
-                    rapl.channels.push(channel(&path, resource));
-                }
-                Err(why) => rapl.missing.push(Missing { resource, why, need: Need::Essential }),
+    let root = places.sys.join("class/powercap");
+    let mut zones = Vec::new();
+    find_zones(&root, None, &mut zones).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Unavailable::at(&root, "no such directory")
+            .fixed_by("on bare metal `sudo modprobe intel_rapl_common intel_rapl_msr`; a virtual machine has none"),
+        _ => Unavailable::at(&root, error),
+    })?;
+    if zones.is_empty() {
+        return Err(Unavailable::at(&root, "no RAPL domains"));
+    }
+    let mut rapl = Rapl { channels: Vec::new(), counters: Vec::new(), missing: Vec::new() };
+    for Zone { path, resource } in zones {
+        match TextFile::readable(&path.join("energy_uj"), || FIX.to_owned()) {
+            Ok(counter) => {
+                rapl.counters.push(counter);
+                rapl.channels.push(channel(&path, resource));
             }
-        }
-        match rapl.missing.first() {
-            Some(missing) if rapl.channels.is_empty() => Err(Unavailable { is_there: true, ..missing.why.clone() }),
-            _ => Ok(rapl),
+            Err(why) => rapl.missing.push(Missing { resource, why, need: Need::Essential }),
         }
     }
-
-    /// Joules of each counter, None if it cannot be read now.
-    pub(super) fn read(&mut self) -> impl Iterator<Item = Option<f64>> {
-        self.counters.iter_mut().map(|counter| Some(counter.number()? * MICRO))
+    match rapl.missing.first() {
+        Some(missing) if rapl.channels.is_empty() => Err(Unavailable { is_there: true, ..missing.why.clone() }),
+        _ => Ok(Box::new(rapl)),
     }
 }
 
 /// The channel of a zone, with the bounds that its files tell.
 fn channel(zone: &Path, resource: Resource) -> Channel {
-    let number = |name: &str| TextFile::open(&zone.join(name), NUMBER).ok()?.number();
+    let number = |name: &str| Some(told(&zone.join(name))? * MICRO);
     // The nominal power, and what the firmware was set to allow over long, short and peak times.
     let limits = (0..CONSTRAINTS)
         .flat_map(|i| [format!("constraint_{i}_max_power_uw"), format!("constraint_{i}_power_limit_uw")]);
-    let limits: Vec<f64> = limits.filter_map(|name| Some(number(&name)? * MICRO)).collect();
     let mut channel = Channel::new(resource, Metric::Energy);
-    channel.limit_watts = power_bound(limits);
+    channel.limit_watts = power_bound(limits.filter_map(|name| number(&name)));
     channel.update_period = Some(UPDATE_PERIOD);
     // The first constraint is that of the longest time.
-    channel.cap_watts = number("constraint_0_power_limit_uw").filter(|&limit| limit > 0.0).map(|limit| limit * MICRO);
-    channel.wraps_at = number("max_energy_range_uj").filter(|&range| range > 0.0).map(|range| range * MICRO);
+    channel.cap_watts = number("constraint_0_power_limit_uw");
+    channel.wraps_at = number("max_energy_range_uj");
     channel
 }
 
@@ -99,14 +85,10 @@ const MAIN_DRIVER: &str = "intel-rapl:";
 /// The zones below a directory, in the order of their names. Linux also lists the inner ones beside the outer ones, as
 /// `intel-rapl:0:0`; those are found inside `intel-rapl:0`. Zones of other names than the powercap driver's are left out.
 fn find_zones(dir: &Path, package: Option<&str>, zones: &mut Vec<Zone>) -> std::io::Result<()> {
-    let mut entries: Vec<String> = std::fs::read_dir(dir)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|entry| {
-            let depth = entry.matches(':').count();
-            entry.starts_with("intel-rapl") && depth == if package.is_none() { 1 } else { 2 }
-        })
-        .collect();
-    entries.sort_by_cached_key(|entry| (!entry.starts_with(MAIN_DRIVER), entry.clone()));
+    let depth = if package.is_none() { 1 } else { 2 };
+    let mut entries = sorted(dir)?;
+    entries.retain(|entry| entry.starts_with("intel-rapl") && entry.matches(':').count() == depth);
+    entries.sort_by_key(|entry| !entry.starts_with(MAIN_DRIVER));
     for entry in entries {
         let path = dir.join(entry);
         let Ok(name) = std::fs::read_to_string(path.join("name")) else { continue };
@@ -128,9 +110,9 @@ impl Sensor for Rapl {
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
-        for (channel, joules) in self.read().enumerate() {
-            if let Some(joules) = joules {
-                readings.push(channel, joules);
+        for (channel, counter) in self.counters.iter_mut().enumerate() {
+            if let Some(microjoules) = counter.number() {
+                readings.push(channel, microjoules * MICRO);
             }
         }
     }

@@ -9,7 +9,7 @@ pub(super) const KIND: Kind = Kind { name: "tdp", what: "estimate: thermal desig
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let Some(watts) = places.tdp_watts else {
         return Err(Unavailable::new("the processor's thermal design power is not known")
-            .fixed_by("give it in watts, from its data sheet, by --tdp-watts"));
+            .fixed_by("give it in watts, from its data sheet, by Places::tdp_watts"));
     };
     if !(watts.is_finite() && watts > 0.0) {
         return Err(Unavailable::new(format!("{watts} W is no thermal design power")));

@@ -57,8 +57,29 @@ impl TextFile {
 /// Room for a number.
 pub(super) const NUMBER: usize = 32;
 
+/// Linux counts in microwatts and microjoules.
+pub(super) const MICRO: f64 = 1e-6;
+
+/// The number of a file that tells something beside the readings; 0 says that there is no such thing.
+pub(super) fn told(path: &Path) -> Option<f64> {
+    TextFile::open(path, NUMBER).ok()?.number().filter(|&number| number > 0.0)
+}
+
+/// The text of a file as one word.
+pub(super) fn word(path: &Path) -> Option<String> {
+    Some(std::fs::read_to_string(path).ok()?.trim().replace(' ', "-")).filter(|word| !word.is_empty())
+}
+
+/// The names in a directory.
+pub(super) fn sorted(dir: &Path) -> std::io::Result<Vec<String>> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
 fn refusal(path: &Path, error: &std::io::Error, fix: impl FnOnce() -> String) -> Unavailable {
-    let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
+    let unavailable = Unavailable::at(path, error);
     if error.kind() == ErrorKind::PermissionDenied { unavailable.fixed_by(fix()) } else { unavailable }
 }
 

@@ -37,13 +37,11 @@ pub(super) struct CpuTimes {
 impl CpuTimes {
     pub(super) fn open(proc: &Path) -> Result<Self, Unavailable> {
         let path = proc.join("stat");
-        let mut times = match TextFile::open(&path, HEAD) {
-            Ok(stat) => Self { stat },
-            Err(error) => return Err(Unavailable::new(format!("{}: {error}", path.display()))),
-        };
+        let stat = TextFile::open(&path, HEAD).map_err(|error| Unavailable::at(&path, error))?;
+        let mut times = Self { stat };
         match times.read() {
             Some(_) => Ok(times),
-            None => Err(Unavailable::new(format!("{}: no line of the times of all processors", path.display()))),
+            None => Err(Unavailable::at(&path, "no line of the times of all processors")),
         }
     }
 

@@ -176,16 +176,18 @@ impl Total {
         let unexpected = self.sensors().filter_map(|(id, left_out)| {
             left_out.filter(|left_out| left_out.is_unexpected()).map(|left_out| format!("{id} is left out: {left_out}"))
         });
-        let lacking = self.missing.iter().filter(|missing| missing.need != Need::Spare);
-        unexpected
-            .chain(lacking.map(|Missing { resource, why, .. }| format!("the total lacks {resource}: {why}")))
-            .collect()
+        let lacking = self.lacking().map(|Missing { resource, why, .. }| format!("the total lacks {resource}: {why}"));
+        unexpected.chain(lacking).collect()
     }
 
     /// The names of what the total lacks.
     pub fn lacks(&self) -> Vec<String> {
-        let lacking = self.missing.iter().filter(|missing| missing.need != Need::Spare);
-        lacking.map(|missing| missing.resource.to_string()).collect()
+        self.lacking().map(|missing| missing.resource.to_string()).collect()
+    }
+
+    /// What the total lacks, with the reasons.
+    pub(crate) fn lacking(&self) -> impl Iterator<Item = &Missing> {
+        self.missing.iter().filter(|missing| missing.need != Need::Spare)
     }
 
     /// Joules from the first readings to the newest, as [`Series::joules`](crate::Series::joules) counts them; None if no sensor is

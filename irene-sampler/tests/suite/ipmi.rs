@@ -175,7 +175,7 @@ fn the_log_is_the_meter_where_it_is_named_and_the_advice_says_how_to_write_it() 
     let machine = Machine::new();
     let refusal = machine.refusal("ipmi");
     let fix = refusal.fix.unwrap();
-    for words in ["ipmitool dcmi power reading", ">> ipmi.log &", "modprobe ipmi_devintf", "--meter ipmi:ipmi.log"] {
+    for words in ["ipmitool dcmi power reading", ">> ipmi.log &", "modprobe ipmi_devintf", "Places::ipmi_log"] {
         assert!(fix.contains(words), "{fix}");
     }
     assert!(open("ipmi", &places(&machine)).unwrap_err().reason.contains("ipmi.log: No such file"));

@@ -227,7 +227,7 @@ proptest! {
 fn it_must_be_named_and_the_advice_says_how_to_write_it() {
     let machine = Machine::new();
     let fix = machine.refusal("powermetrics").fix.unwrap();
-    for words in ["sudo powermetrics", "-f plist >> power.plist &", "--meter powermetrics:power.plist"] {
+    for words in ["sudo powermetrics", "-f plist >> power.plist &", "Places::powermetrics_log"] {
         assert!(fix.contains(words), "{fix}");
     }
     assert!(open("powermetrics", &places(&machine)).unwrap_err().reason.contains("power.plist: No such file"));

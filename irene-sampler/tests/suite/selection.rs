@@ -93,7 +93,7 @@ fn a_meter_that_is_asked_for_and_cannot_be_had_is_refused_by_name() {
     let machine = bare();
     let refusal = |name: &str| Selection::of(&[name], &places(&machine)).err().unwrap().to_string();
     assert!(refusal("rapl").starts_with("rapl: "), "{}", refusal("rapl"));
-    assert!(refusal("tdp").contains("--tdp-watts"));
+    assert!(refusal("tdp").contains("Places::tdp_watts"));
     assert_eq!(refusal("rapl:package-0")[..6], *"rapl: ");
     assert!(refusal("tdp:65").contains("`tdp:65` is no meter"));
     let unknown = refusal("wattmeter");

@@ -35,7 +35,7 @@ pub(super) fn report(file: Option<&Path>, parts: &[Split]) -> Result<()> {
     let shown = if parts.is_empty() { Ok(()) } else { output::print_text(&table(parts)) };
     if let Some(path) = file {
         let rows = parts.iter().map(Split::to_json).collect();
-        output::write_text(path, &output::json([("split", rows)]))?;
+        output::write_text(path, &output::in_flags(&output::json([("split", rows)])))?;
     }
     shown
 }
@@ -71,5 +71,5 @@ fn table(parts: &[Split]) -> String {
             text += &format!("{} at once: {words}\n", split.concurrency);
         }
     }
-    text
+    output::in_flags(&text)
 }

@@ -61,7 +61,7 @@ pub(super) fn text(recording: &Recording, span: &Span, source: &Source, no_meter
     if let Some(part) = &source.part {
         out += &part.text(recording, span);
     }
-    Ok(out)
+    Ok(output::in_flags(&out))
 }
 
 /// The time from which on every channel's readings are kept, if some were dropped.

@@ -7,8 +7,8 @@ use crate::{Averaging, Channel, Metric, Need, Resource};
 use super::{Cards, Reader, channel, gpu_metrics, gpu_metrics::MetricsFile, hwmon};
 use crate::sensors::{
     Unavailable,
-    hwmon::{MICRO, readable},
-    text_file::{NUMBER, TextFile},
+    hwmon::readable,
+    text_file::{MICRO, NUMBER, TextFile},
 };
 
 /// PCI devices of the MI200 series, whose tables of revision 1.3 count energy in units of 15.259 microjoules (ROCm's SMI library).

@@ -74,10 +74,8 @@ pub(super) struct Metrics {
     pub(super) watts: Option<f64>,
     /// Whether the watts are those of the moment.
     pub(super) is_moment: bool,
-    /// The accumulated energy, as far as its unit is known for all cards of this revision.
+    /// The accumulated energy, as far as its unit is known.
     pub(super) joules: Option<f64>,
-    /// The same, if the card is one that counts in that unit in an older revision.
-    pub(super) joules_of_mi200: Option<f64>,
     timestamp: Option<u64>,
 }
 
@@ -86,8 +84,8 @@ pub(super) fn is_apu(table: &[u8]) -> bool {
     matches!(table.get(2), Some(2 | 3))
 }
 
-/// The fields of a whole table of a known layout.
-pub(super) fn parse(table: &[u8]) -> Option<Metrics> {
+/// The fields of a whole table of a known layout. The cards of the MI200 series have the unit of energy of later revisions.
+fn parse(table: &[u8], is_mi200: bool) -> Option<Metrics> {
     let size = usize::from(u16::from_le_bytes([*table.first()?, *table.get(1)?]));
     let revision = (*table.get(2)?, *table.get(3)?);
     let layout = LAYOUTS.iter().find(|layout| layout.revision == revision && layout.size == size)?;
@@ -99,8 +97,7 @@ pub(super) fn parse(table: &[u8]) -> Option<Metrics> {
     Some(Metrics {
         watts: field(table, place, len).map(|number| number as f64 * unit),
         is_moment,
-        joules: energy.filter(|_| layout.has_unit),
-        joules_of_mi200: energy,
+        joules: energy.filter(|_| layout.has_unit || is_mi200),
         timestamp: layout.timestamp.and_then(|place| field(table, place, 8)).filter(|&time| time > 0),
     })
 }
@@ -134,10 +131,9 @@ impl MetricsFile {
     }
 
     pub(super) fn read(&mut self) -> Option<Metrics> {
-        let metrics = parse(self.file.bytes().ok()?)?;
+        let metrics = parse(self.file.bytes().ok()?, self.is_mi200)?;
         self.written = metrics.timestamp;
-        let joules = if self.is_mi200 { metrics.joules_of_mi200 } else { metrics.joules };
-        Some(Metrics { joules, ..metrics })
+        Some(metrics)
     }
 
     /// Whether the table that was read last is another one than at the last question. One that does not tell its time is taken as new.
@@ -241,8 +237,8 @@ mod tests {
             assert_eq!(offsets(fields, &WANTED), (vec![layout.watts.place], layout.size), "{revision:?}");
         }
         let milliwatts = table(3, 0, 264, &[(112, &[0xff; 4]), (120, &28_500_u32.to_le_bytes())]);
-        assert_eq!(parse(&milliwatts).unwrap().watts, Some(28.5));
-        assert_eq!(parse(&table(2, 3, 152, &[(40, &[28, 0])])), None, "its unit is not known");
+        assert_eq!(parse(&milliwatts, false).unwrap().watts, Some(28.5));
+        assert_eq!(parse(&table(2, 3, 152, &[(40, &[28, 0])]), false), None, "its unit is not known");
     }
 
     /// A table with these numbers at these places.
@@ -259,22 +255,22 @@ mod tests {
     #[test]
     fn all_ones_is_absent_and_half_a_table_is_none() {
         let whole = table(1, 4, 288, &[(10, &[0x2c, 0x01]), (24, &65_536_000_u64.to_le_bytes())]);
-        let metrics = parse(&whole).unwrap();
+        let metrics = parse(&whole, false).unwrap();
         assert_eq!((metrics.watts, metrics.joules, metrics.is_moment), (Some(300.0), Some(1000.0), true));
         let ones = table(1, 4, 288, &[(10, &[0xff; 2]), (24, &[0xff; 8])]);
-        let metrics = parse(&ones).unwrap();
+        let metrics = parse(&ones, false).unwrap();
         assert_eq!((metrics.watts, metrics.joules), (None, None));
         for len in 0..whole.len() {
-            assert_eq!(parse(&whole[..len]), None, "{len} bytes");
+            assert_eq!(parse(&whole[..len], false), None, "{len} bytes");
         }
-        assert_eq!(parse(&table(1, 9, 288, &[])), None, "a revision that is not known");
-        assert_eq!(parse(&table(1, 4, 280, &[])), None, "a size that is not known");
-        assert_eq!(parse(&table(2, 4, 288, &[])), None, "a processor's size is another one");
+        assert_eq!(parse(&table(1, 9, 288, &[]), false), None, "a revision that is not known");
+        assert_eq!(parse(&table(1, 4, 280, &[]), false), None, "a size that is not known");
+        assert_eq!(parse(&table(2, 4, 288, &[]), false), None, "a processor's size is another one");
     }
 
     #[test]
     fn the_energy_of_1_3_has_a_unit_on_the_mi200_alone() {
-        let metrics = parse(&table(1, 3, 120, &[(24, &65_536_u64.to_le_bytes())])).unwrap();
-        assert_eq!((metrics.joules, metrics.joules_of_mi200), (None, Some(1.0)));
+        let table = table(1, 3, 120, &[(24, &65_536_u64.to_le_bytes())]);
+        assert_eq!([false, true].map(|is_mi200| parse(&table, is_mi200).unwrap().joules), [None, Some(1.0)]);
     }
 }

@@ -12,8 +12,8 @@ use crate::{Metric, Need, Resource};
 use super::{Cards, Reader, channel, hwmon};
 use crate::sensors::{
     Unavailable,
-    hwmon::{MICRO, readable, word},
-    text_file::{NUMBER, TextFile},
+    hwmon::readable,
+    text_file::{MICRO, NUMBER, TextFile, word},
 };
 
 /// The limits of power; the first is the one in force.

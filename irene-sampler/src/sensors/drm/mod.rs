@@ -13,8 +13,7 @@ use crate::{Channel, Metric, Missing, Need, Readings, Resource, Sensor, channel:
 use super::{
     Kind, Places, Unavailable,
     board::is_tile,
-    hwmon::{MICRO, sorted, told, word},
-    text_file::TextFile,
+    text_file::{MICRO, TextFile, sorted, told, word},
 };
 
 pub(super) const KIND: Kind =
@@ -45,7 +44,7 @@ enum Reader {
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     const FIX: &str = "if there is one, load its driver: `sudo modprobe amdgpu`, `xe` or `i915`";
     let root = places.sys.join("class/drm");
-    let entries = sorted(&root).map_err(|error| Unavailable::new(format!("{}: {error}", root.display())).fixed_by(FIX));
+    let entries = sorted(&root).map_err(|error| Unavailable::at(&root, error).fixed_by(FIX));
     let mut cards = Cards::default();
     for entry in entries? {
         // `card0-HDMI-A-1` is a connector of `card0`.
@@ -60,10 +59,7 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     match cards.missing.first() {
         _ if !cards.channels.is_empty() => Ok(Box::new(cards)),
         Some(missing) => Err(Unavailable { is_there: true, ..missing.why.clone() }),
-        None => {
-            Err(Unavailable::new(format!("{}: no GPU of AMD or Intel that tells anything", root.display()))
-                .fixed_by(FIX))
-        }
+        None => Err(Unavailable::at(&root, "no GPU of AMD or Intel that tells anything").fixed_by(FIX)),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{Channel, Metric, Readings, Resource, Sensor, Stamp};
 
 use super::{
     Kind, Places, Unavailable,
-    growing_file::{GrowingFile, ROOM},
+    growing_file::{GrowingFile, ROOM, texts},
     log_time::LogClock,
 };
 
@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind { name: "log", what: "the log of an external 
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let Some(path) = &places.power_log else {
-        return Err(Unavailable::new("no log was named").fixed_by("give the meter's file by --meter log:FILE"));
+        return Err(Unavailable::new("no log was named").fixed_by("give the meter's file by Places::power_log"));
     };
     Ok(Box::new(Tail::open(path, places.power_log_ahead)?))
 }
@@ -27,10 +27,6 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
 /// The text up to the last end of a line, since half a number looks like a number.
 fn whole_lines(text: &str) -> &str {
     text.rfind('\n').map_or("", |end| &text[..end])
-}
-
-fn is_header(line: &str) -> bool {
-    Form::of_header(line).is_some()
 }
 
 fn is_remark(line: &str) -> bool {
@@ -64,14 +60,14 @@ const HEAD_START: u64 = ROOM as u64;
 
 impl Tail {
     fn open(path: &Path, ahead: f64) -> Result<Self, Unavailable> {
-        let refuse = |error| Unavailable::new(format!("{}: {error}", path.display()));
         // The header is at the start, the newest readings are at the end.
         let mut head = vec![0; 512];
-        let len = File::open(path).and_then(|mut file| file.read(&mut head)).map_err(refuse)?;
+        let len = File::open(path).and_then(|mut file| file.read(&mut head));
+        let len = len.map_err(|error| Unavailable::at(path, error))?;
         let head = String::from_utf8_lossy(&head[..len]);
         let first = whole_lines(&head).lines().map(|line| line.trim_start_matches('\u{feff}').trim());
         let form = first.into_iter().find(|line| !is_remark(line)).and_then(Form::of_header).transpose();
-        let form = form.map_err(|reason| Unavailable::new(format!("{}: {reason}", path.display())))?;
+        let form = form.map_err(|reason| Unavailable::at(path, reason))?;
         let log = Log {
             clock: LogClock::new(ahead),
             form: form.map(Ok),
@@ -92,9 +88,7 @@ impl Sensor for Tail {
     fn sample(&mut self, readings: &mut Readings<'_>) {
         self.file.follow(|lines| {
             self.log.find_zone(lines, readings.stamp().wall);
-            for line in lines.split_inclusive(|&byte| byte == b'\n') {
-                self.log.take_line(std::str::from_utf8(line).unwrap_or("?"), readings);
-            }
+            texts(lines).for_each(|line| self.log.take_line(line, readings));
         });
     }
 
@@ -132,7 +126,7 @@ impl Log {
         match self.form.and_then(|form| form.ok()?.parse(line)) {
             Some(line) => self.take_reading(line, now, readings),
             // The header stands at the start of what is read of a short log.
-            None if self.unread.is_empty() && (self.clock.newest().is_some() || !is_header(line)) => {
+            None if self.unread.is_empty() && (self.clock.newest().is_some() || Form::of_header(line).is_none()) => {
                 self.unread.extend(line.chars().take(SHOWN));
             }
             None => {}

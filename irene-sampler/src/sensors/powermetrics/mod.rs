@@ -8,11 +8,11 @@ mod sample;
 
 use sample::{PARTS, Parser, Sample};
 
-use crate::{Channel, Metric, Provenance, Readings, Resource, Sensor, SocPart, Stamp};
+use crate::{Channel, Readings, Resource, Sensor, Stamp};
 
 use super::{
     Kind, Places, Unavailable,
-    growing_file::{GrowingFile, text},
+    growing_file::{GrowingFile, texts},
     log_time::not_of_now,
 };
 
@@ -23,7 +23,7 @@ pub(super) const KIND: Kind = Kind {
 };
 
 const FIX: &str = "on a Mac write its samples to a file, `sudo powermetrics -s cpu_power,gpu_power,ane_power -i 200 -b 0 -f plist >> power.plist &`, and give \
-     it by --meter powermetrics:power.plist";
+     it by Places::powermetrics_log";
 
 /// So much of the file's end is read at the start: some samples, of which each has a few kilobytes and more with other samplers.
 const HEAD_START: u64 = 1 << 17;
@@ -33,12 +33,9 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
         return Err(Unavailable::new("no file of powermetrics was named").fixed_by(FIX));
     };
     let file = GrowingFile::open(path, HEAD_START).map_err(|why| why.fixed_by(FIX))?;
-    let channel = |part: SocPart| Channel {
-        provenance: Provenance::Estimated,
-        ..Channel::new(Resource::Soc(part), Metric::Energy)
-    };
+    let channels = PARTS.map(|part| Channel::estimate(Resource::Soc(part)));
     let counters = Counters { ahead: places.power_log_ahead, ..Counters::default() };
-    Ok(Box::new(PowerMetrics { channels: PARTS.map(channel), file, parser: Parser::default(), counters }))
+    Ok(Box::new(PowerMetrics { channels, file, parser: Parser::default(), counters }))
 }
 
 struct PowerMetrics {
@@ -109,8 +106,8 @@ impl Sensor for PowerMetrics {
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
         self.file.follow(|lines| {
-            for line in lines.split(|&byte| byte == b'\n') {
-                if let Some(sample) = self.parser.take_line(text(line)) {
+            for line in texts(lines) {
+                if let Some(sample) = self.parser.take_line(line) {
                     self.counters.take(&sample, readings);
                 }
             }

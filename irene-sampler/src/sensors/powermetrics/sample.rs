@@ -52,6 +52,15 @@ impl Partial {
         let watts = watts.filter(|watts| watts.is_finite() && *watts >= 0.0);
         self.watts[part] = self.watts[part].or(watts);
     }
+
+    fn take_value(&mut self, key: Key, text: &str) {
+        let number = || text.parse::<f64>().ok();
+        match key {
+            Key::Time => self.time = self.time.or(unix(iso(text))),
+            Key::Elapsed => self.seconds = self.seconds.or(number().map(|nanoseconds| nanoseconds * NANO)),
+            Key::Part(part) => self.take_power(part, number().map(|milliwatts| milliwatts * MILLI)),
+        }
+    }
 }
 
 /// Finds the samples in the lines of a file.
@@ -151,17 +160,6 @@ impl Parser {
             } else if let (Some(key), Some(partial)) = (self.key.take(), &mut self.partial) {
                 partial.take_value(key, text);
             }
-        }
-    }
-}
-
-impl Partial {
-    fn take_value(&mut self, key: Key, text: &str) {
-        let number = || text.parse::<f64>().ok();
-        match key {
-            Key::Time => self.time = self.time.or(unix(iso(text))),
-            Key::Elapsed => self.seconds = self.seconds.or(number().map(|nanoseconds| nanoseconds * NANO)),
-            Key::Part(part) => self.take_power(part, number().map(|milliwatts| milliwatts * MILLI)),
         }
     }
 }

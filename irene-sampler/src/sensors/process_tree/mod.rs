@@ -152,9 +152,8 @@ impl Sources {
                 Some((id, why)) => format!("{id} cannot be shared out: {why}"),
                 None => "there is no meter whose energy could be shared out".into(),
             };
-            return Err(
-                Unavailable::new(reason).fixed_by("rapl, nvml and --tdp-watts can be, as far as this machine has them")
-            );
+            return Err(Unavailable::new(reason)
+                .fixed_by("rapl, nvml and Places::tdp_watts can be, as far as this machine has them"));
         }
         Ok(Self { sensors, parts, not_shared })
     }

@@ -35,7 +35,7 @@ impl GpuShare {
         if indices.peek().is_none() {
             return Ok(None);
         }
-        let Some((nvml, _)) = nvml::library_if_any(places)? else { return Ok(None) };
+        let Some(nvml) = nvml::library_if_any(places)? else { return Ok(None) };
         let mut cards = Vec::new();
         for index in indices {
             match nvml.device_by_index(index).and_then(|card| card.process_utilization_stats(0)) {

@@ -125,7 +125,7 @@ impl Sharing {
         let shared: Vec<Shared> = recorder.recording().channels().iter().enumerate().filter_map(shared).collect();
         let meminfo = || {
             let path = places.proc.join("meminfo");
-            TextFile::open(&path, HEAD).map_err(|error| Unavailable::new(format!("{}: {error}", path.display())))
+            TextFile::open(&path, HEAD).map_err(|error| Unavailable::at(&path, error))
         };
         let has_memory = shared.iter().any(|shared| shared.method == ShareMethod::ResidentMemory);
         Ok(Self {

@@ -159,11 +159,6 @@ fn lines_that_are_no_readings_are_left_out() {
 }
 
 #[test]
-fn half_a_last_line_is_not_taken() {
-    assert_eq!(points("10,50\n11,50\n12,5"), [(10.0, 50.0), (11.0, 50.0)]);
-}
-
-#[test]
 fn bytes_of_any_kind_do_no_harm() {
     assert_eq!(points(b"10,50\n\xff\xfe,\x00\n11,50\n"), [(10.0, 50.0), (11.0, 50.0)]);
 }

@@ -30,11 +30,11 @@ fn a_meter_that_writes_seldom_is_of_now_until_two_lines_are_lacking() {
 fn the_reason_is_said_where_there_is_no_reading_of_now() {
     assert_eq!(
         why(line(-3600.0, 50.0)),
-        "log: no line of the log is of now: the newest is 3600 s old; is the meter writing? --log-ahead -3600 if its clock is behind"
+        "log: no line of the log is of now: the newest is 3600 s old; is the meter writing? Places::power_log_ahead -3600 if its clock is behind"
     );
     assert_eq!(
         why(line(7200.0, 50.0)),
-        "log: no line of the log is of now: the newest is 7200 s in the future; --log-ahead 7200 if its clock is ahead"
+        "log: no line of the log is of now: the newest is 7200 s in the future; Places::power_log_ahead 7200 if its clock is ahead"
     );
     for (text, reason) in [
         ("time,watts\n12.5,50\n", "no line of the log is of now: its times, the newest 12.5 s, do not count from 1970"),

@@ -53,7 +53,7 @@ fn it_must_be_given_and_be_a_power() {
     let machine = Machine::new();
     ticks(&machine, 1, 1);
     let unknown = estimate(&machine, None).unwrap_err();
-    assert!(unknown.fix.unwrap().contains("--tdp-watts"));
+    assert!(unknown.fix.unwrap().contains("Places::tdp_watts"));
     for watts in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(estimate(&machine, Some(watts)).unwrap_err().reason.contains("no thermal design power"));
     }
