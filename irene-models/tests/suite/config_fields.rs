@@ -158,7 +158,7 @@ fn latent_attention_stands_in_a_config_with_a_vision_part() {
 
 /// Each says a part that the code of its family does not have.
 #[test]
-fn mixtures_of_2026_refuse_other_designs_by_name() {
+fn later_mixtures_refuse_other_designs_by_name() {
     let experts = json!({"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "q_lora_rank": 8,
         "kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "v_head_dim": 4});
     let others = [

@@ -198,7 +198,7 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
 }
 
 #[test]
-fn mixtures_of_2026_have_their_published_parameters_in_all_and_for_a_token() {
+fn later_mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     let slides: Vec<u8> = (0..48).map(|place| u8::from(place > 0 && (place + 1) % 6 != 0)).collect();
     let has_experts: Vec<u8> = (0..48).map(|place| u8::from(place > 0)).collect();
     let mimo = json!({"head_dim": 192, "v_head_dim": 128, "swa_num_attention_heads": 64, "swa_num_key_value_heads": 8, "swa_head_dim": 192,
