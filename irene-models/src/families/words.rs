@@ -139,6 +139,7 @@ pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
     ("ernie4_5_moe", "_ernie4_5_moe.Ernie4_5_"),
     ("hunyuan_v1_moe", "hunyuan.HunYuan"),
     ("minimax_m2", "_minimax_m2.MiniMaxM2"),
+    ("mimo_v2_flash", "_mimo_v2_flash.MiMoV2Flash"),
 ];
 
 /// The entries of `auto_map` that are no code of the model's.

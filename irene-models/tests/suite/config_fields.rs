@@ -129,6 +129,67 @@ fn a_text_model_stands_in_other_fields_too_and_its_classes_do_not_matter() {
     assert_eq!(parameters(&tied), alone - 64.0 * 32.0);
 }
 
+/// Kimi K2.5 and Mistral Small 4 are read with the parts that see.
+#[test]
+fn latent_attention_stands_in_a_config_with_a_vision_part() {
+    let latent = |model_type: &str| {
+        let code = json!({"AutoModelForCausalLM": "modeling_deepseek.DeepseekV3ForCausalLM"});
+        let further = json!({"num_key_value_heads": 8, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4,
+            "v_head_dim": 4, "n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
+            "first_k_dense_replace": 1, "num_beam_groups": 1, "architectures": ["DeepseekV3ForCausalLM"]});
+        let mut text = small(model_type, &further);
+        if model_type != "mistral4" {
+            text["auto_map"] = code;
+        }
+        text
+    };
+    for (model_type, text) in [("kimi_k25", "kimi_k2"), ("kimi_k25", "deepseek_v3"), ("mistral3", "mistral4")] {
+        let whole = json!({"model_type": model_type, "architectures": ["WholeForConditionalGeneration"],
+            "auto_map": {"AutoModel": "modeling_whole.WholeForConditionalGeneration"}, "text_config": latent(text),
+            "vision_config": {"hidden_size": 16}});
+        let mut alone = latent(text);
+        alone.as_object_mut().unwrap().remove("architectures");
+        assert_eq!(parameters(&whole), parameters(&alone), "{text}");
+        let note =
+            format!("config.json: the text model of {model_type} alone is followed, as its `text_config` has it");
+        assert_eq!(spec(&whole).notes(), [note], "{text}");
+    }
+}
+
+/// Each says a part that the code of its family does not have.
+#[test]
+fn later_mixtures_refuse_other_designs_by_name() {
+    let experts = json!({"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "q_lora_rank": 8,
+        "kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "v_head_dim": 4});
+    let others = [
+        ("mistral4", "n_group", json!(2), "`2` is not supported here, only 1"),
+        ("mistral4", "mlp_bias", json!(true), "is true, which is not supported here"),
+        ("mimo_v2_flash", "add_full_attention_sink_bias", json!(true), "is true, which is not supported here"),
+        ("mimo_v2_flash", "n_shared_experts", json!(1), "`1` is not supported here"),
+        ("mimo_v2_flash", "hybrid_layer_pattern", json!([0, 2]), "expected 0 or 1 for each of 2 layers"),
+        ("mimo_v2_flash", "moe_layer_freq", json!([0]), "expected 0 or 1 for each of 2 layers"),
+        (
+            "mimo_v2_flash",
+            "swa_num_key_value_heads",
+            json!(3),
+            "3 heads of keys and values do not divide 8 heads of queries",
+        ),
+        ("hy_v3", "qk_norm", json!(false), "`false` is not supported here, only true"),
+        ("hy_v3", "mlp_bias", json!(true), "is true, which is not supported here"),
+    ];
+    for (model_type, field, value, reason) in others {
+        let latent = ["q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"];
+        let mut config = small(model_type, &experts);
+        if model_type != "mistral4" {
+            latent.iter().for_each(|field| drop(config.as_object_mut().unwrap().remove(*field)));
+        }
+        assert!(taken(&config).and_then(|spec| spec.trace(Size::new(1, 2))).is_ok(), "{}", refused(&config));
+        config[field] = value;
+        let error = refused(&config);
+        assert!(error.contains(&format!("field `{field}`: {reason}")), "{error}");
+    }
+}
+
 #[test]
 fn what_is_not_followed_is_named_where_it_stands() {
     let inside = refused(json!({"model_type": "mistral3", "text_config": {"model_type": "ministral9"}}));

@@ -203,6 +203,9 @@ fixtures!(
     dots1,
     solar_open,
     exaone_moe,
+    mistral4,
+    mimo_v2_flash,
+    hy_v3,
 );
 
 #[test]

@@ -84,6 +84,10 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
             r#","q_lora_rank":6,"kv_lora_rank":6,"qk_nope_head_dim":4,"qk_rope_head_dim":4,"v_head_dim":4,"moe_intermediate_size":8,
                "n_routed_experts":8,"n_shared_experts":1,"num_experts_per_tok":2,"n_group":2,"topk_group":1"#
         }
+        "mimo_v2_flash" => {
+            r#","head_dim":8,"v_head_dim":4,"swa_num_key_value_heads":4,"partial_rotary_factor":0.5,"moe_intermediate_size":8,
+               "n_routed_experts":8,"num_experts_per_tok":2"#
+        }
         "mixtral" | "gpt_oss" => r#","num_local_experts":8,"num_experts_per_tok":2"#,
         "qwen2_moe" => {
             r#","num_experts":8,"num_experts_per_tok":2,"moe_intermediate_size":8,"shared_expert_intermediate_size":8"#
@@ -92,13 +96,13 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
         "granitemoeshared" => r#","num_local_experts":8,"num_experts_per_tok":2,"shared_intermediate_size":8"#,
         _ => "",
     };
-    if family == "deepseek_v3" {
+    if ["deepseek_v3", "mimo_v2_flash"].contains(&family) {
         fields += &format!(r#","first_k_dense_replace":{}"#, layers - 1);
     }
     format!("{{{fields}}}")
 }
 
-const FAMILIES: [&str; 14] = [
+const FAMILIES: [&str; 15] = [
     "llama",
     "mistral",
     "qwen2",
@@ -108,6 +112,7 @@ const FAMILIES: [&str; 14] = [
     "phi3",
     "gpt_neox",
     "deepseek_v3",
+    "mimo_v2_flash",
     "mixtral",
     "qwen2_moe",
     "qwen3_moe",
@@ -148,7 +153,8 @@ proptest! {
         is_fused: bool,
     ) {
         let spec = spec(config(family, layers, heads, width, inner));
-        let is_mixture = ["deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoeshared"].contains(&family);
+        let mixtures = ["deepseek_v3", "mimo_v2_flash", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoeshared"];
+        let is_mixture = mixtures.contains(&family);
         // Rows of experts divide.
         let size = Size::new(4 * batch, tokens).after(past);
         let parallel = Parallel { expert: if experts && is_mixture { gpus } else { 1 }, ..tensor(gpus) };

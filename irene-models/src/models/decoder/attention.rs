@@ -34,6 +34,7 @@ pub(super) struct DecoderAttention {
     projected: Projected,
     norms: Option<(HeadNorms, [Norm; 2])>,
     norm_of_values: Option<PlainRmsNorm>,
+    value_scale: Option<f64>,
     norms_of_rotated: Option<[PlainRmsNorm; 2]>,
     /// Whether its queries grow with their position.
     grows: bool,
@@ -69,7 +70,7 @@ impl DecoderAttention {
     ) -> Result<Self> {
         let &AttentionRecipe { heads, scale, soft_cap, dropout, alibi, .. } = recipe;
         let of_layer = recipe.heads_of(&layer);
-        let OwnHeads { groups, width, .. } = of_layer;
+        let OwnHeads { groups, width, value_width, .. } = of_layer;
         let (out, is_biased) = recipe.out;
         let norms = recipe.head_norms.map(|kind| {
             let (names_of_norms, widths) = match kind {
@@ -85,6 +86,8 @@ impl DecoderAttention {
                 |place: usize| norm.load(&weights.child(names_of_norms[place]), names.classes.norm, widths[place]);
             Ok::<_, crate::Error>((kind, [load(0)?, load(1)?]))
         });
+        // The other name is that of MiMo-V2-Flash's checkpoints.
+        let sinks = || weights.parameter_also_named("sinks", "attention_sink_bias", [heads]);
         let of_rotated =
             |(class, eps)| ["q_norm", "k_norm"].map(|name| PlainRmsNorm::new(&weights.named(name), class, eps));
         Ok(Self {
@@ -94,12 +97,13 @@ impl DecoderAttention {
             norm_of_values: recipe
                 .norm_of_values
                 .map(|(class, eps)| PlainRmsNorm::new(&weights.named("v_norm"), class, eps)),
+            value_scale: recipe.value_scale,
             norms_of_rotated: recipe.norms_of_rotated.map(of_rotated),
             grows: recipe.temperature.is_some_and(|growth| (growth.of == Grown::Rotated) == layer.rotary.is_some()),
             is_gated: recipe.is_gated,
             clip: recipe.clip,
-            out: Linear::load_maybe_biased(&weights.child(out), [heads * width, hidden], is_biased)?,
-            sinks: recipe.has_sinks.then(|| weights.parameter("sinks", [heads])).transpose()?,
+            out: Linear::load_maybe_biased(&weights.child(out), [heads * value_width, hidden], is_biased)?,
+            sinks: layer.has_sinks.then(sinks).transpose()?,
             heads: [heads, groups],
             sees_later: recipe.sees_later,
             scale,
@@ -142,6 +146,10 @@ impl DecoderAttention {
         };
         let value = match &self.norm_of_values {
             Some(norm) => cx.call(norm, &value)?,
+            None => value,
+        };
+        let value = match self.value_scale {
+            Some(scale) => cx.mul_scalar(&value, scale)?,
             None => value,
         };
         let [query, key, value] = [cx.transpose(&query, 1, 2)?, cx.transpose(&key, 1, 2)?, cx.transpose(&value, 1, 2)?];
@@ -237,20 +245,19 @@ pub(super) fn add_stream(cx: &mut Cx<'_>, branch: Tensor, residual: Option<Resid
 
 impl Projected {
     fn load(weights: &Weights<'_>, recipe: &AttentionRecipe, hidden: usize, of_layer: OwnHeads) -> Result<Self> {
-        let (heads, OwnHeads { groups, width, are_values }) = (recipe.heads, of_layer);
+        let (heads, OwnHeads { groups, width, value_width, are_values }) = (recipe.heads, of_layer);
         let joint = |name, biased| {
             Linear::load_maybe_biased(&weights.child(name), [hidden, (heads + 2 * groups) * width], biased)
         };
         Ok(match recipe.projections {
             Projections::Apart { names: [query, key, value], biased } => {
-                let load =
-                    |name, heads| Linear::load_maybe_biased(&weights.child(name), [hidden, heads * width], biased);
+                let load = |name, outputs| Linear::load_maybe_biased(&weights.child(name), [hidden, outputs], biased);
                 let of_query = if recipe.is_gated { 2 * heads } else { heads };
-                let (query, key) = (load(query, of_query)?, load(key, groups)?);
+                let (query, key) = (load(query, of_query * width)?, load(key, groups * width)?);
                 if are_values {
                     Self::WithoutValues([query, key])
                 } else {
-                    Self::Apart([query, key, load(value, groups)?])
+                    Self::Apart([query, key, load(value, groups * value_width)?])
                 }
             }
             Projections::InBlocks { name, biased } => Self::InBlocks(joint(name, biased)?),

@@ -31,8 +31,8 @@ impl Recipe {
                 Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
                 Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
                 None => {
-                    let OwnHeads { groups, width, .. } = self.attention.heads_of(layer);
-                    (groups, width, width)
+                    let OwnHeads { groups, width, value_width, .. } = self.attention.heads_of(layer);
+                    (groups, width, value_width)
                 }
             };
             LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }

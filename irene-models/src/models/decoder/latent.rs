@@ -118,7 +118,8 @@ impl LatentAttention {
         cx.product_by_head("v_up", &context, &self.by_head, Part::Forth { start: plain_width, len: value_width })
     }
 
-    fn queries(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+    /// Queries (batch, heads, tokens, width), not rotated yet. Rotation is linear: growth may come before it, for both parts at once.
+    fn queries(&self, cx: &mut Cx<'_>, hidden: &Tensor, temperature: Option<&Tensor>) -> Result<Tensor> {
         let query = match &self.query {
             Query::Plain(plain) => cx.call(plain, hidden)?,
             Query::Latent { down, norm, up } => {
@@ -129,7 +130,11 @@ impl LatentAttention {
         };
         let width = self.latent.plain_width + self.latent.rotary_width;
         let query = cx.reshape(&query, [hidden.dim(0), hidden.dim(1), self.heads, width])?;
-        cx.transpose(&query, 1, 2)
+        let query = cx.transpose(&query, 1, 2)?;
+        match temperature {
+            Some(temperature) => cx.mul(&query, temperature),
+            None => Ok(query),
+        }
     }
 }
 
@@ -139,7 +144,7 @@ impl Module for LatentAttention {
 
     fn forward(&self, cx: &mut Cx<'_>, ((hidden, _), (positions, past)): Seen<'_>) -> Result<Self::Output> {
         let Latent { plain_width, rotary_width, .. } = self.latent;
-        let query = self.queries(cx, hidden)?;
+        let query = self.queries(cx, hidden, positions.temperature.as_ref())?;
         let [latent, rotary_key] = self.latents(cx, hidden)?;
         let plain_query = cx.narrow(&query, 3, 0, plain_width)?;
         let rotary_query = cx.narrow(&query, 3, plain_width, rotary_width)?;

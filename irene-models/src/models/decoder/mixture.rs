@@ -32,7 +32,8 @@ impl MixtureOfExperts {
             } else {
                 FeedForward::Plain { names: ["up_proj", "down_proj"], inner, activation, biased }
             };
-            let weights = weights.child(shared.name);
+            // Hy3's checkpoints have other names for this, the router and its correction.
+            let weights = weights.child_also(shared.name, "shared_mlp", "up_proj.weight");
             let layers = Dense::load(&weights, &layers, hidden)?;
             Ok::<_, crate::Error>(layers.map(|layers| DenseModule::new(&weights, classes.feed_forward, layers)))
         });
@@ -95,12 +96,12 @@ impl TopKRouter {
     fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let Mixture { router, experts, per_token, .. } = *recipe;
         let beside = weights;
-        let weights = beside.child(router.name);
+        let weights = beside.child_also(router.name, "router.gate", router.weight);
         // Scores are in 32 bits in every precision, and so is what is added to them, which decides the choice alone.
         let correction = router.correction.map(|Correction { key, is_beside, is_row }| {
             let place = if is_beside { beside } else { &weights };
             let shape = if is_row { Shape::from([1, experts]) } else { Shape::from([experts]) };
-            place.clone().untrained().parameter(key, shape)?.kept_in_f32()
+            place.clone().untrained().parameter_also_named(key, "expert_bias", shape)?.kept_in_f32()
         });
         Ok(Self {
             label: weights.label(class, Level::Module),

@@ -21,6 +21,7 @@ const INNER_OF_SHARED: &[&str] = &[
     "moe_shared_expert_intermediate_size",
     "shared_intermediate_size",
     "n_shared_experts",
+    "num_shared_experts",
     "moe_num_shared_experts",
     "intermediate_size",
 ];

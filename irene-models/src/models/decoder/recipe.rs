@@ -55,6 +55,8 @@ pub(super) struct LayerRecipe {
     pub(super) feed_forward: FeedForward,
     /// Its heads of keys and values, where they are others than the attention's.
     pub(super) heads: Option<OwnHeads>,
+    /// Whether each head has a score that weighs no value (gpt-oss).
+    pub(super) has_sinks: bool,
     pub(super) keys: Keys,
 }
 
@@ -68,12 +70,14 @@ pub(super) enum Keys {
     Of(usize),
 }
 
-/// The heads of keys and values of some layers (Gemma 4).
+/// The heads of keys and values of some layers (Gemma 4, MiMo-V2-Flash).
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct OwnHeads {
     pub(super) groups: usize,
-    /// Numbers in a head, of queries too.
+    /// Numbers in a head's key, of queries too.
     pub(super) width: usize,
+    /// Numbers in a head's value.
+    pub(super) value_width: usize,
     /// Whether the keys, before norm and rotation, are the values too.
     pub(super) are_values: bool,
 }
@@ -211,8 +215,12 @@ pub(super) struct AttentionRecipe {
     pub(super) heads: usize,
     /// Heads of keys and values.
     pub(super) groups: usize,
-    /// Numbers in a head.
+    /// Numbers in a head's query and key.
     pub(super) width: usize,
+    /// Numbers in a head's value: as many, but where projections are apart and the family says otherwise (MiMo-V2-Flash).
+    pub(super) value_width: usize,
+    /// The factor of the values.
+    pub(super) value_scale: Option<f64>,
     pub(super) projections: Projections,
     /// Whether the projection to the queries also makes a gate of what the attention gives, as wide as they are (Qwen3-Next).
     pub(super) is_gated: bool,
@@ -235,8 +243,6 @@ pub(super) struct AttentionRecipe {
     pub(super) soft_cap: Option<f64>,
     /// The probability of the dropout of the weights of the values.
     pub(super) dropout: f64,
-    /// Whether each head has a score that weighs no value (gpt-oss).
-    pub(super) has_sinks: bool,
     /// Scores by distance in place of positions (Press et al., 2022).
     pub(super) alibi: Option<Alibi>,
     /// Rotary embeddings of positions, which layers choose from.
@@ -250,7 +256,8 @@ pub(super) struct AttentionRecipe {
 impl AttentionRecipe {
     /// The heads of keys and values of a layer.
     pub(super) fn heads_of(&self, layer: &LayerRecipe) -> OwnHeads {
-        layer.heads.unwrap_or(OwnHeads { groups: self.groups, width: self.width, are_values: false })
+        let Self { groups, width, value_width, .. } = *self;
+        layer.heads.unwrap_or(OwnHeads { groups, width, value_width, are_values: false })
     }
 }
 

@@ -191,8 +191,9 @@ impl Rotary {
             return Self::read(config, "sliding_attention", theta_field, defaults);
         }
         let theta = config.number_or(theta_field, defaults.theta)?;
-        let RotaryDefaults { width, pairing, gives, positions, .. } = defaults;
-        Ok(Self { rotated: width, pairing, gives, theta, scaling: Scaling::None, factor: 1.0, positions })
+        let RotaryDefaults { width, share, pairing, gives, positions, .. } = defaults;
+        let rotated = (width as f64 * share) as usize;
+        Ok(Self { rotated, pairing, gives, theta, scaling: Scaling::None, factor: 1.0, positions })
     }
 
     /// Hunyuan's dynamic scaling with an `alpha`, which stretches the base once for all lengths.

@@ -70,7 +70,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 59] = [
+pub(crate) const FAMILIES: [&str; 62] = [
     "llama",
     "mistral",
     "ministral3",
@@ -123,6 +123,9 @@ pub(crate) const FAMILIES: [&str; 59] = [
     "deepseek_v2",
     "deepseek_v3",
     "glm4_moe_lite",
+    "mistral4",
+    "mimo_v2_flash",
+    "hy_v3",
     "flex_olmo",
     "ernie4_5_moe",
     "hunyuan_v1_moe",
@@ -150,7 +153,7 @@ fn config(family: &str, draw: &Draw) -> Value {
         _ => draw.llama(),
     };
     let is_by_distance = family == "bloom" || family == "falcon" && draw.window.is_some();
-    if !is_by_distance && !["gptj", "gpt_bigcode", "mpt", "opt", "phi3small"].contains(&family) {
+    if !is_by_distance && !["gptj", "gpt_bigcode", "mpt", "opt", "phi3small", "mimo_v2_flash"].contains(&family) {
         fields.extend(draw.rope(rotated));
     }
     if ["phi", "gpt_neox", "opt", "bloom", "falcon"].contains(&family) {

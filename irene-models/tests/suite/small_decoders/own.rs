@@ -131,6 +131,23 @@ pub(super) fn mixtures(family: &str, draw: &Draw) -> Value {
             json!({"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2,
             "sliding_window": window, "sliding_window_pattern": 2})
         }
+        "hy_v3" => {
+            json!({"head_dim": width, "attention_bias": on[2], "num_experts": 8, "num_experts_per_tok": 3, "num_shared_experts": 1,
+            "moe_intermediate_size": 5, "first_k_dense_replace": usize::from(on[3])})
+        }
+        "mimo_v2_flash" => {
+            json!({"head_dim": width + 2, "v_head_dim": 3, "swa_num_key_value_heads": draw.heads(), "partial_rotary_factor": 0.334,
+            "rope_theta": 500.0, "swa_rope_theta": 100.0, "sliding_window_size": window.unwrap_or(3), "attention_bias": on[2],
+            "hybrid_layer_pattern": (0..layers).map(|place| (place + 1) % 2).collect::<Vec<_>>(),
+            "moe_layer_freq": (0..layers).map(|place| place.min(1)).collect::<Vec<_>>(), "attention_value_scale": on[3].then_some(0.5),
+            "n_routed_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2})
+        }
+        "mistral4" => {
+            json!({"q_lora_rank": if on[2] { json!(6) } else { Value::Null }, "kv_lora_rank": 5, "qk_nope_head_dim": 4,
+            "qk_rope_head_dim": width, "v_head_dim": 3, "n_routed_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 5,
+            "first_k_dense_replace": usize::from(on[3]), "rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 500.0,
+            "original_max_position_embeddings": 5, "llama_4_scaling_beta": 0.5, "partial_rotary_factor": 0.5}})
+        }
         "granite" | "granitemoe" | "granitemoeshared" => {
             json!({"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2,
             "logits_scaling": 2.0, "attention_bias": on[2], "num_experts_per_tok": 2,

@@ -222,5 +222,5 @@ fn heads_of_full_layers(config: &Config, recipe: &Recipe) -> Result<OwnHeads> {
         let reason = format!("{groups} heads of keys and values do not divide {heads} heads of queries");
         return Err(config.error(FIELD, reason));
     }
-    Ok(OwnHeads { groups, width, are_values: config.flag_or("attention_k_eq_v", false)? })
+    Ok(OwnHeads { groups, width, value_width: width, are_values: config.flag_or("attention_k_eq_v", false)? })
 }

@@ -1,7 +1,11 @@
-//! DeepSeek-V2 and V3, Kimi K2 and GLM-4.7-Flash: latent attention, and mixtures with experts that every token goes to.
+//! DeepSeek-V2 and V3, Kimi K2, GLM-4.7-Flash and Mistral Small 4: latent attention, and mixtures with experts that every token goes to.
+
+use serde_json::{Value, json};
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, NormKind, Recipe, Result, SHARED, Turn, hidden_act, llama_like,
+    Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, NormKind, Recipe, Result, SHARED, Turn, hidden_act,
+    llama::growth_of_queries,
+    llama_like,
     mixtures::{CORRECTION, ROUTER, mixture},
     windows::kinds,
 };
@@ -26,8 +30,8 @@ pub(super) const MIXTURE_READS: &[&str] = &[
     "num_nextn_predict_layers",
 ];
 
-const READS: &[&str] = &[
-    "mlp_bias",
+/// The fields of the attention.
+const LATENT_READS: &[&str] = &[
     "rope_interleave",
     "q_lora_rank",
     "kv_lora_rank",
@@ -35,16 +39,15 @@ const READS: &[&str] = &[
     "qk_rope_head_dim",
     "qk_head_dim",
     "v_head_dim",
-    "topk_method",
-    "scoring_func",
-    "mlp_layer_types",
 ];
+
+const READS: &[&str] = &["mlp_bias", "topk_method", "scoring_func", "mlp_layer_types"];
 
 pub(super) const DEEPSEEK_V2: Decoder = Decoder {
     family: Family {
         model_type: "deepseek_v2",
         classes: &["DeepseekV2"],
-        reads: &[SHARED, LLAMA_LIKE, MIXTURE_READS, READS],
+        reads: &[SHARED, LLAMA_LIKE, MIXTURE_READS, LATENT_READS, READS],
         also: &[("num_local_experts", "n_routed_experts")],
         plain: &[
             ("moe_layer_freq", Plain::Number(1.0)),
@@ -122,6 +125,57 @@ pub(super) const GLM4_MOE_LITE: Decoder = Decoder {
     },
 };
 
+/// Queries grow with their position, as those of Ministral 3 do.
+pub(super) const MISTRAL4: Decoder = Decoder {
+    family: Family {
+        model_type: "mistral4",
+        classes: &["Mistral4"],
+        reads: &[SHARED, LLAMA_LIKE, MIXTURE_READS, LATENT_READS],
+        // Its code sums two experts of a group where DeepSeek-V2 takes the best one.
+        plain: &[
+            ("n_group", Plain::Number(1.0)),
+            ("topk_group", Plain::Number(1.0)),
+            ("scoring_func", Plain::Word("softmax")),
+        ],
+        defaults: sizes! {
+            vocab_size: 131_072, hidden_size: 4096, intermediate_size: 12_288, num_hidden_layers: 36, num_attention_heads: 32,
+            num_key_value_heads: 32, max_position_embeddings: 1_048_576, moe_intermediate_size: 2048, n_routed_experts: 128,
+            n_shared_experts: 1, num_experts_per_tok: 4, q_lora_rank: 1024, kv_lora_rank: 256, qk_nope_head_dim: 64,
+            qk_rope_head_dim: 64, v_head_dim: 128
+        },
+        ..DEEPSEEK_V2.family
+    },
+    trunk: "model",
+    recipe: |config| {
+        let config = &with_rotated_part(&config.with_default("n_shared_experts", 1))?;
+        let classes = Classes { mixture: "Mistral4MoE", router: "Mistral4TopkRouter", ..classes!("Mistral4") };
+        let router = Router { normalised: config.flag_or("norm_topk_prob", true)?, ..ROUTER };
+        let mut recipe = deepseek(config, classes, router)?;
+        recipe.attention.temperature = growth_of_queries(config)?;
+        Ok(recipe)
+    },
+};
+
+/// The config with a head of the rotated part alone, of which `partial_rotary_factor` is the share in a whole head, and with the
+/// scaling of its class where it has none.
+fn with_rotated_part(config: &Config) -> Result<Config> {
+    let mut own = config.clone();
+    own.set("head_dim", config.size("qk_rope_head_dim")?.into());
+    let places = ["rope_parameters", "rope_scaling"];
+    for place in places {
+        if let Some(Value::Object(mut scaling)) = config.value(place).cloned() {
+            scaling.shift_remove("partial_rotary_factor");
+            own.set(place, scaling.into());
+        }
+    }
+    if places.iter().all(|place| config.value(place).is_none()) {
+        let scaling = json!({"rope_type": "yarn", "rope_theta": 10_000.0, "factor": 128.0, "original_max_position_embeddings": 8192,
+            "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1});
+        own.set("rope_parameters", scaling);
+    }
+    Ok(own)
+}
+
 /// The field of how many layers come before those with experts.
 pub(super) const DENSE: &str = "first_k_dense_replace";
 
@@ -152,7 +206,9 @@ fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
 
 fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
     let rotary_width = config.size("qk_rope_head_dim")?;
-    let rotary = Some(Turn { pairing: Pairing::NeighboursToHalves, ..Turn::PLAIN });
+    let is_interleaved = config.flag_or("rope_interleave", true)?;
+    let pairing = if is_interleaved { Pairing::NeighboursToHalves } else { Pairing::Halves };
+    let rotary = Some(Turn { pairing, ..Turn::PLAIN });
     let defaults = Defaults { width: Some(rotary_width), rotary, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
     let rank = config.value("q_lora_rank").map(|_| config.size("q_lora_rank")).transpose()?;

@@ -74,11 +74,16 @@ pub(super) const MINISTRAL3: Decoder = Decoder {
         let defaults = Defaults { eps: 1e-5, rotary, width: Some(128), ..Defaults::of(classes!("Ministral3")) };
         let mut recipe = llama_like(config, &defaults)?;
         recipe.slide(config, window(config, None)?, |_| true)?;
-        let growth = Rotary::growth_of_queries(config)?;
-        recipe.attention.temperature = growth.map(|[scale, floor]| Temperature { floor, scale, of: Grown::Rotated });
+        recipe.attention.temperature = growth_of_queries(config)?;
         Ok(recipe)
     },
 };
+
+/// The growth of rotated queries with their position, if there is one.
+pub(super) fn growth_of_queries(config: &Config) -> Result<Option<Temperature>> {
+    let growth = Rotary::growth_of_queries(config)?;
+    Ok(growth.map(|[scale, floor]| Temperature { floor, scale, of: Grown::Rotated }))
+}
 
 /// Granite's factors.
 pub(super) fn granite_scales(recipe: &mut Recipe, config: &Config) -> Result<()> {

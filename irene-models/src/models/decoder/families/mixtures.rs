@@ -318,7 +318,7 @@ pub(super) const GPT_OSS: Decoder = Decoder {
         let mut recipe = llama_like(config, &defaults)?;
         let biased = config.flag_or("attention_bias", true)?;
         recipe.bias(biased, biased);
-        recipe.attention.has_sinks = true;
+        recipe.layers.iter_mut().for_each(|layer| layer.has_sinks = true);
         recipe.slide(config, window(config, Some(128))?, |place| place % 2 == 0)?;
         let experts = [config.size_or("num_local_experts", 128)?, config.size_or("num_experts_per_tok", 4)?];
         recipe.feed(FeedForward::Mixture(Mixture {

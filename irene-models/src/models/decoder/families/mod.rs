@@ -14,11 +14,13 @@ mod glm;
 mod gpt;
 mod granite_hybrid;
 mod hunyuan;
+mod hy3;
 mod latent;
 mod lfm2;
 mod llama;
 mod llama4;
 mod mamba;
+mod mimo;
 mod mixtures;
 mod nemotron;
 mod phi;
@@ -107,6 +109,9 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::DEEPSEEK_V3,
     &latent::KIMI_K2,
     &latent::GLM4_MOE_LITE,
+    &latent::MISTRAL4,
+    &mimo::MIMO_V2_FLASH,
+    &hy3::HY_V3,
     &mixtures::FLEX_OLMO,
     &mixtures::ERNIE4_5_MOE,
     &hunyuan::HUNYUAN_MOE,
@@ -257,6 +262,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             biased: config.flag_or("mlp_bias", false)?,
         },
         heads: None,
+        has_sinks: false,
         keys: Keys::Own,
     };
     Ok(Recipe {
@@ -306,6 +312,8 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         heads,
         groups,
         width,
+        value_width: width,
+        value_scale: None,
         projections: Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased },
         is_gated: false,
         clip: None,
@@ -318,7 +326,6 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         scale: 1.0 / (width as f64).sqrt(),
         soft_cap: None,
         dropout: config.probability_or("attention_dropout", 0.0)?,
-        has_sinks: false,
         alibi: None,
         rotary: rotary.into_iter().collect(),
         latent: None,
