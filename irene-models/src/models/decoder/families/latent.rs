@@ -150,7 +150,7 @@ fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
     Ok(Some(groups))
 }
 
-fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
+pub(super) fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
     let rotary_width = config.size("qk_rope_head_dim")?;
     let rotary = Some(Turn { pairing: Pairing::NeighboursToHalves, ..Turn::PLAIN });
     let defaults = Defaults { width: Some(rotary_width), rotary, ..Defaults::of(classes) };

@@ -14,11 +14,13 @@ mod glm;
 mod gpt;
 mod granite_hybrid;
 mod hunyuan;
+mod kimi_linear;
 mod latent;
 mod lfm2;
 mod llama;
 mod llama4;
 mod mamba;
+mod mamba1;
 mod mixtures;
 mod nemotron;
 mod phi;
@@ -117,6 +119,10 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &mamba::BAMBA,
     &mamba::FALCON_H1,
     &mamba::MAMBA2,
+    &mamba1::MAMBA,
+    &mamba1::FALCON_MAMBA,
+    &mamba1::JAMBA,
+    &kimi_linear::KIMI_LINEAR,
     &lfm2::LFM2,
     &lfm2::LFM2_MOE,
 ];
