@@ -28,6 +28,7 @@
 //! |---|---|---|
 //! | sigmoid, silu | 4, 5 x E | 2·E·w |
 //! | convolution by a weight (out, in a group, k) | 2·E·in·k | operands + E·w |
+//! | scan of states of n numbers each | 7·E·n | operands + E·w |
 //! | dft | 5·E·log₂(s·d) | 2·E·w |
 //! | dct: dft, and a rotation and scaling of 4 FLOPs an element along each | 5·E·log₂(s·d) + 8·E | 2·E·w |
 //! | unfold, fill | 0 | 0 |
@@ -50,10 +51,10 @@
 //! | all to all | 0 | operands + E·w | b·(n - 1)/n |
 //! | send and receive, of either end | 0 | E·w | b |
 //!
-//! A step of training has further operations. The gradient of an operation counts its own FLOPs: 8, 8, 4 for each number of a layer norm, an RMS norm
-//! and a softmax; 3 for tanh and sigmoid, 1 for relu, 10, 7 and 5 for gelu, silu and the others; five products for the two of an attention, whose
-//! scores it computes again. Each operand and each result counts once. An update counts E numbers of the weight, and reads and writes the weight and its
-//! states.
+//! A step of training has further operations. The gradient of an operation counts its own FLOPs: 8, 8, 4 for each number of a layer norm, an RMS
+//! norm and a softmax; 3 for tanh and sigmoid, 1 for relu, 10, 7 and 5 for gelu, silu and the others; five products for the two of an attention,
+//! whose scores it computes again; 20 for each number of a scan's states, which it computes again. Each operand and each result counts once. An
+//! update counts E numbers of the weight, and reads and writes the weight and its states.
 //!
 //! | operation | FLOPs | bytes |
 //! |---|---|---|
@@ -131,6 +132,7 @@ fn alone(op: &Operation) -> (u64, u64) {
         OpKind::Conv1D => product(op).flattened().counted_once_a_batch(op),
         OpKind::Embedding => (0, id_bytes(op).saturating_add(op.output.bytes())),
         OpKind::Convolution => (elements.saturating_mul(taps(op).saturating_mul(2)), moved_once()),
+        OpKind::Scan => (scan_flops(op, elements, SCAN), moved_once()),
         OpKind::Dft => (transform_flops(op), scaled(0, 2).1),
         OpKind::Dct => (transform_flops(op).saturating_add(scaled(8, 2).0), scaled(8, 2).1),
         OpKind::Attention => (attention_flops(op), moved_once()),
@@ -321,6 +323,16 @@ fn dims(op: &Operation, place: usize) -> &[usize] {
 /// Inputs of one result of a convolution with a weight (out, in a group, kernel).
 fn taps(op: &Operation) -> u64 {
     dims(op, 1).iter().skip(1).fold(1, |product, &dim| product.saturating_mul(dim as u64))
+}
+
+/// FLOPs for each number of a scan's states: the step times the decay, e to that power, the product with it, what the token brings (a
+/// product and a sum), and the way out (the same).
+const SCAN: u64 = 7;
+
+/// FLOPs of a scan that gives so many results, `each` for every number of a result's state.
+fn scan_flops(op: &Operation, results: u64, each: u64) -> u64 {
+    let state = dims(op, 1).last().map_or(0, |&numbers| numbers as u64);
+    results.saturating_mul(state).saturating_mul(each)
 }
 
 /// FLOPs of fast complex transforms along the last two dimensions.

@@ -103,7 +103,7 @@ pub struct LayerCache {
     pub window: Option<usize>,
     /// Heads of states.
     pub state_heads: usize,
-    /// Numbers in a head's state, which every token changes and none adds to (Mamba-2, gated DeltaNet): of 32 bits, whatever the cache's
+    /// Numbers in a head's state, which every token changes and none adds to (Mamba, gated DeltaNet): of 32 bits, whatever the cache's
     /// format.
     pub state: usize,
     /// Numbers for each head of the last tokens that a convolution joins, before such a state or alone (LFM2), in the format of the activations.

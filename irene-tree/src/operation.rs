@@ -31,6 +31,9 @@ pub enum OpKind {
     Softmax,
     /// Convolution along the last dimension: a weight (channels out, channels in a group, kernel).
     Convolution,
+    /// States of channels from token to token in one kernel (Gu and Dao, 2023, section 3.3): numbers (batch, tokens, channels), and decays
+    /// (channels, numbers of a state) second among the operands.
+    Scan,
     /// The windows of a sequence, beside each other.
     Unfold,
     /// The real part of the discrete Fourier transform over the last two dimensions.
@@ -128,6 +131,7 @@ impl OpKind {
             Self::Rotary => "rotary",
             Self::Softmax => "Softmax",
             Self::Convolution => "Convolution",
+            Self::Scan => "scan",
             Self::Unfold => "Unfold",
             Self::Dft => "DFT",
             Self::Dct => "DCT",
@@ -178,6 +182,7 @@ impl OpKind {
             Self::RmsNorm => "RMSNormBackward",
             Self::Rotary => "rotaryBackward",
             Self::Softmax => "SoftmaxBackward",
+            Self::Scan => "scanBackward",
             Self::Unfold => "UnfoldBackward",
             Self::Convolution => "ConvolutionBackward",
             Self::Tanh => "tanhBackward",

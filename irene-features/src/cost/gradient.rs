@@ -5,7 +5,7 @@ use irene_tree::{OpKind, Operation, Shape};
 use super::{
     RMS_NORM_CASTS, RMS_NORM_KERNELS, by_element, dims, operand_bytes,
     products::{Product, attention_flops},
-    rms_norm_passes,
+    rms_norm_passes, scan_flops,
 };
 
 /// FLOPs of a gradient, without what tiles round up.
@@ -19,12 +19,17 @@ pub(super) fn flops(op: &Operation) -> u64 {
                 op.output.shape.dims().iter().skip(1).fold(1, |product: u64, &dim| product.saturating_mul(dim as u64));
             of_result.saturating_mul(taps.saturating_mul(2))
         }
+        OpKind::Scan => scan_flops(op, op.inputs.last().map_or(0, |g| g.shape.elements()), SCAN),
         OpKind::Attention => attention(op),
         OpKind::Embedding | OpKind::Scatter => elements,
         OpKind::AllGather => elements.saturating_mul(op.gpus.saturating_sub(1)),
         kind => (of_number(kind) + op.fused.iter().map(|kind| of_number(*kind)).sum::<u64>()).saturating_mul(elements),
     }
 }
+
+/// FLOPs for each number of a scan's states: 5 that compute the state again, and 15 for its gradient and those of the decay, the step, the way
+/// in, the way out and the input.
+const SCAN: u64 = 20;
 
 /// FLOPs for each number of the result.
 fn of_number(kind: OpKind) -> u64 {

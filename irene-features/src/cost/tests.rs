@@ -84,6 +84,20 @@ fn a_separable_convolution_counts_its_taps() {
     assert_eq!(physical(&pointwise).bytes, 4 * (2 * keys.elements() + 64 * 64));
 }
 
+/// Two sequences of 5 tokens, and 8 channels with a state of 16 numbers each.
+#[test]
+fn a_scan_counts_the_numbers_of_its_states() {
+    let results = Shape::from([2, 5, 8]);
+    let scan = op(OpKind::Scan, &[results, [8, 16].into(), results], results);
+    let moved = 4 * (3 * 80 + 8 * 16);
+    assert_eq!(irene(&scan), Cost { flops: 7 * 80 * 16, bytes: moved, kernels: 1 });
+    assert_eq!(physical(&scan), irene(&scan));
+    let skipping = scan.clone().fused_with(&[OpKind::Mul, OpKind::Add]);
+    assert_eq!(irene(&skipping).flops, 7 * 80 * 16 + 2 * 80);
+    let gradient = Operation { is_gradient: true, ..scan };
+    assert_eq!((irene(&gradient).flops, physical(&gradient).flops), (20 * 80 * 16, 20 * 80 * 16));
+}
+
 #[test]
 fn physically_a_weight_moves_once_whatever_the_batch() {
     let cost = |batch: usize| {

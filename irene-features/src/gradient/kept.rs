@@ -34,6 +34,7 @@ pub fn kept(op: &Operation, results: usize, needs: impl Fn(usize) -> bool) -> Ke
         OpKind::GroupedLinear => inputs(if weights(1) { &[0] } else { &[] }),
         // One operation computes all its gradients, so its input is kept whichever are wanted.
         OpKind::Convolution => Kept { beside: activated, ..inputs(&[0]) },
+        OpKind::Scan => inputs(&(0..op.inputs.len()).collect::<Vec<_>>()),
         OpKind::MatMul | OpKind::Mul => one_of_two(),
         OpKind::Div if of(1) => inputs(&[0, 1]),
         OpKind::Div => inputs(&[1]),

@@ -8,6 +8,7 @@
 //! | x y (MatMul) | g yᵀ, xᵀ g | both |
 //! | rows by experts' weights | the same two for each expert | the rows |
 //! | convolution | one of g by the weight, one of x by g | x |
+//! | scan of states | one kernel that computes the states again | what it reads |
 //! | table look-up | zeros for the whole table, then g's rows added to them | nothing but the ids |
 //! | layer norm, RMS norm | one kernel from x, the statistics and g | x and 32-bit statistics of each row |
 //! | softmax, tanh, sigmoid, relu | one kernel from the result and g | the result |

@@ -224,6 +224,8 @@ fn one_kernel_reads_what_the_table_says() {
     // The angles are computed anew from the positions.
     let rotary = Operation::new(OpKind::Rotary, &[x, f32([4, 4])], x);
     assert_gradients(&rotary, &[0], &[("input", OpKind::Rotary, &[&[4, 8]], &[4, 8])]);
+    let scan = Operation::new(OpKind::Scan, &[x, weight([8, 3])], x);
+    assert_gradients(&scan, &[0, 1], &[("input", OpKind::Scan, &[&[4, 8], &[8, 3], &[4, 8]], &[4, 8])]);
     let windows = Operation::new(OpKind::Unfold, &[x], f32([4, 8, 3]));
     assert_gradients(&windows, &[0], &[("input", OpKind::Unfold, &[&[4, 8], &[4, 8, 3]], &[4, 8])]);
     // The gradients of several operands are written together; parameters have their own.

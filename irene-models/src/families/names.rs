@@ -18,7 +18,8 @@ const ALIASES: [&[&str]; 10] = [
 ];
 
 /// Fields that no code reads beside another one, which says the same.
-const INSTEAD: [(&str, &str); 2] = [("mamba_expand", "mamba_d_ssm"), ("full_attn_idxs", "layer_types")];
+const INSTEAD: [(&str, &str); 3] =
+    [("mamba_expand", "mamba_d_ssm"), ("full_attn_idxs", "layer_types"), ("expand", "intermediate_size")];
 
 /// Fields that the code around every architecture reads.
 const SHARED: [&str; 6] =
@@ -42,8 +43,11 @@ impl Family {
 
 /// Whether the code of a family reads a field of a config by this name.
 pub(crate) fn is_read(config: &Config, model_type: &str, name: &str) -> bool {
-    let is_said = INSTEAD.iter().any(|(field, other)| *field == name && config.value(other).is_some());
-    SHARED.contains(&name) || !is_said && named(model_type).is_some_and(|family| family.reads_by(name))
+    let is_read = |family: &Family| {
+        let is_instead = |other: &str| family.reads_by(other) && config.value(other).is_some();
+        family.reads_by(name) && !INSTEAD.iter().any(|(field, other)| *field == name && is_instead(other))
+    };
+    SHARED.contains(&name) || named(model_type).is_some_and(is_read)
 }
 
 /// The names that the code of a family reads, and those that are translated to them.

@@ -132,6 +132,8 @@ pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
     ("falcon", "_falcon.Falcon"),
     ("mpt", "_mpt.MPT"),
     ("nemotron_h", "nemotron_h.NemotronH"),
+    ("jamba", "_jamba.Jamba"),
+    ("kimi_linear", "_kimi.KimiLinear"),
     ("deepseek_v2", "_deepseek.DeepseekV2"),
     ("deepseek_v3", "_deepseek.DeepseekV3"),
     ("kimi_k2", "_deepseek.DeepseekV3"),

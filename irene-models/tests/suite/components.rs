@@ -35,7 +35,9 @@ fn every_model_has_the_usual_parts_and_their_flops_add_up() {
         let sum: f64 = parts.iter().map(|(_, flops)| flops).sum();
         assert!((sum - whole).abs() < 1e-9 * whole, "{name}: {sum} of {whole}");
         for component in [Component::Attention, Component::FeedForward, Component::Norms, Component::Head] {
-            assert!(of(component) > 0.0, "{name} has no {}", component.name());
+            // The first Mamba's layers have states alone.
+            let is_lacking = name == "falcon-mamba-7b" && component == Component::FeedForward;
+            assert_eq!(of(component) > 0.0, !is_lacking, "{name}: {}", component.name());
         }
         assert!(of(Component::Other) < 0.02 * whole, "{name}: {} of {whole}", of(Component::Other));
     }

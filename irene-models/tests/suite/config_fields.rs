@@ -284,7 +284,10 @@ fn fields_that_others_stand_for_are_not_read() {
     let convolving = json!({"full_attn_idxs": [1], "layer_types": ["conv", "full_attention"]});
     let mamba = json!({"model_type": "mamba2", "hidden_size": 32, "num_hidden_layers": 1, "num_heads": 4, "head_dim": 16,
         "state_size": 8, "n_groups": 1, "vocab_size": 64, "intermediate_size": 48});
-    let models: [(Value, &[&str]); 4] = [
+    let first = json!({"model_type": "mamba", "hidden_size": 32, "num_hidden_layers": 1, "state_size": 8, "vocab_size": 64,
+        "expand": 16, "intermediate_size": 48});
+    let models: [(Value, &[&str]); 5] = [
+        (first, &["expand"]),
         (small("falcon_h1", &falcon), &["mamba_expand", "mlp_expansion_factor"]),
         (small("lfm2", &convolving), &["full_attn_idxs"]),
         (
@@ -298,6 +301,8 @@ fn fields_that_others_stand_for_are_not_read() {
         assert!(spec.trace(Size::new(1, 2)).is_ok(), "{config}");
         assert!(unread.iter().all(|name| !spec.reads_field(name)), "{config}");
     }
+    // Mamba-2 has no other field for its inner numbers.
+    assert!(spec(&mamba).reads_field("expand"));
     assert!(spec(small("falcon_h1", &json!({"mamba_d_ssm": null, "mamba_n_heads": 8}))).reads_field("mamba_expand"));
     let mut other = mamba;
     other["hidden_act"] = "relu".into();

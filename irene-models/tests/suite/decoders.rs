@@ -179,12 +179,20 @@ proptest! {
 
     #[test]
     fn states_are_followed_and_not_run(seed: u64, kernels in kernels()) {
-        let spec = support::spec(r#"{"model_type":"nemotron_h","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,
-            "num_key_value_heads":2,"head_dim":8,"intermediate_size":8,"vocab_size":30,"hybrid_override_pattern":"M","mamba_num_heads":4,"mamba_head_dim":4,"n_groups":2}"#);
-        let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
-        let batch = Prompts::of(&[3], seed).batch(0, 3, Cache::default());
-        let error = model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap_err().to_string();
-        prop_assert!(error.contains("its Mamba-2 layers are followed by shape alone"), "{}", error);
+        const MAMBA: &str = r#"{"model_type":"mamba","hidden_size":16,"num_hidden_layers":1,"state_size":4,"vocab_size":30}"#;
+        const MAMBA_2: &str = r#"{"model_type":"nemotron_h","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,
+            "num_key_value_heads":2,"head_dim":8,"intermediate_size":8,"vocab_size":30,"hybrid_override_pattern":"M","mamba_num_heads":4,"mamba_head_dim":4,"n_groups":2}"#;
+        const KIMI: &str = r#"{"model_type":"kimi_linear","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":8,
+            "vocab_size":30,"kv_lora_rank":6,"qk_nope_head_dim":4,"qk_rope_head_dim":4,"v_head_dim":4,"num_experts":2,"num_experts_per_token":1,
+            "moe_intermediate_size":8,"linear_attn_config":{"head_dim":4,"num_heads":2}}"#;
+        for (json, name) in [(MAMBA, "Mamba"), (MAMBA_2, "Mamba-2"), (KIMI, "Kimi Delta Attention")] {
+            let spec = support::spec(json);
+            let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
+            let batch = Prompts::of(&[3], seed).batch(0, 3, Cache::default());
+            let error = model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap_err().to_string();
+            let expected = format!("its {name} layers are followed by shape alone");
+            prop_assert!(error.contains(&expected), "{}", error);
+        }
     }
 
     #[test]

@@ -260,7 +260,12 @@ fn models_with_states_have_their_published_parameters_in_all_and_for_a_token() {
     let codestral = json!({"num_heads": 128, "head_dim": 64, "state_size": 128, "n_groups": 8, "rms_norm": true,
         "norm_before_gate": true, "residual_in_fp32": true, "use_conv_bias": true, "use_bias": false});
     let codestral = config("mamba2", [4096, 64, 0, 0, 8192, 32_768], codestral);
+    let mamba = json!({"d_model": 2560, "d_inner": 5120, "n_layer": 64, "expand": 2, "state_size": 16, "conv_kernel": 4,
+        "time_step_rank": 160, "use_conv_bias": true, "use_bias": false, "rms_norm": true, "fused_add_norm": true,
+        "residual_in_fp32": true, "rescale_prenorm_residual": false, "ssm_cfg": {}, "hidden_act": "silu"});
+    let mamba = config("mamba", [2560, 64, 0, 0, 5120, 50_280], mamba);
     are_published([
+        ("Mamba 2.8B", mamba, [2_768_345_600; 2], 0),
         ("Bamba 9B", bamba, [9_780_235_392; 2], 12_288),
         ("Falcon-H1 0.5B", falcon, [521_411_104; 2], 18_432),
         ("Codestral Mamba", codestral, [7_285_403_648; 2], 0),

@@ -27,6 +27,27 @@ fn lfm2() -> ModelSpec {
     spec(config("lfm2", [32, 2, 4, 2, 24, 64], layers))
 }
 
+/// States of 8 numbers for each of 64 channels, in two layers.
+fn falcon_mamba() -> ModelSpec {
+    spec(config("falcon_mamba", [32, 2, 0, 0, 0, 64], json!({"state_size": 8, "time_step_rank": 4})))
+}
+
+/// The same states and a dense part, then an attention and four experts.
+fn jamba() -> ModelSpec {
+    let layers = json!({"attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 4, "num_experts_per_tok": 2,
+        "mamba_d_state": 8, "mamba_dt_rank": 4});
+    spec(config("jamba", [32, 2, 4, 2, 24, 64], layers))
+}
+
+/// A layer of four heads of 8 numbers with states, and one of latent attention with experts.
+fn kimi_linear() -> ModelSpec {
+    let layers = json!({"linear_attn_config": {"kda_layers": [1], "full_attn_layers": [2], "head_dim": 8, "num_heads": 4,
+        "short_conv_kernel_size": 4}, "q_lora_rank": null, "kv_lora_rank": 6, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4,
+        "v_head_dim": 4, "num_experts": 4, "num_experts_per_token": 2, "num_shared_experts": 1, "moe_intermediate_size": 8,
+        "mla_use_nope": true});
+    spec(config("kimi_linear", [32, 2, 4, 4, 24, 64], layers))
+}
+
 fn of_scope(spec: &ModelSpec, size: Size, scope: &str, quantity: Quantity) -> f64 {
     let tree = spec.trace(Run { kernels: Kernels::Fused, ..size.into() }).unwrap();
     tree.node(tree.find(scope).unwrap()).get(quantity).unwrap()
@@ -39,7 +60,9 @@ fn flops(spec: &ModelSpec, tokens: usize, scope: &str) -> f64 {
 
 #[test]
 fn a_state_costs_a_token_the_same_whatever_came_before() {
-    let models: [(ModelSpec, &[&str], &str); 3] = [
+    let models: [(ModelSpec, &[&str], &str); 5] = [
+        (jamba(), &["root.0"], "root.1"),
+        (kimi_linear(), &["root.0"], "root.1"),
         (spec(NEMOTRON), &["root.0", "root.1", "root.3"], "root.2"),
         (qwen_next(), &["root.0", "root.1", "root.2"], "root.3"),
         (lfm2(), &["root.0"], "root.1"),
@@ -97,6 +120,116 @@ fn a_prompt_of_deltanet_costs_its_chunks() {
     let (convolution, norm) = ((2 * 4 + 5) * 64 * chunk, (4 + 5 + 1 + 1) * 32 * chunk);
     let all = triangles + made + left + states + results + projections + convolution + norm;
     assert_eq!(prompt(64), f64::from(all));
+}
+
+/// The products, the convolution, the norms of steps and ways, the scan, and what stands in its kernel.
+#[test]
+fn a_prompt_of_the_first_mamba_costs_its_tokens() {
+    let products = 2 * 32 * (2 * 64) + 2 * 64 * (4 + 2 * 8) + 2 * 4 * 64 + 2 * 64 * 32;
+    let (convolution, norms, scan) = ((2 * 4 + 5) * 64, (4 + 1) * (4 + 2 * 8), 7 * 64 * 8 + (1 + 1 + 1 + 5 + 1) * 64);
+    let of_token = products + convolution + norms + scan;
+    assert_eq!(flops(&falcon_mamba(), 5, "root.0.mixer"), f64::from(5 * of_token));
+}
+
+/// A later token costs as much as one of a prompt, and reads what one of a prompt finds empty: the state and three tokens.
+#[test]
+fn a_later_token_of_the_first_mamba_reads_its_state() {
+    let falcon = falcon_mamba();
+    let of = |size: Size, quantity| of_scope(&falcon, size, "root.0.mixer", quantity);
+    let (first, later) = (Size::new(1, 1), Size::new(1, 1).after(9));
+    assert_eq!(of(first, Quantity::Flops), of(later, Quantity::Flops));
+    let read = (of(later, Quantity::MovedBytes) - of(first, Quantity::MovedBytes)) * 1024.0 * 1024.0;
+    assert_eq!(read.round(), f64::from(64 * 8 * 4 + 64 * 3 * 4));
+}
+
+#[test]
+fn a_prompt_of_kimi_linear_costs_its_chunks() {
+    let prompt = |tokens: usize| flops(&kimi_linear(), tokens, "root.0.self_attn");
+    assert_eq!(prompt(128), 2.0 * prompt(64));
+    // The products are those of gated DeltaNet.
+    let (heads, chunk) = (4, 64);
+    let triangles = 2 * (2 * heads * chunk * chunk * 8) + 2 * heads * chunk * chunk;
+    let made = 2 * heads * chunk * chunk * (8 + 8);
+    let left = heads * chunk * 8 * (2 * 8 + 1);
+    let states = heads * 8 * 8 * (2 * chunk + 2);
+    let results = 2 * heads * chunk * 8 * (chunk + 8);
+    // Decays and gates come through products as narrow as a head.
+    let projections =
+        2 * chunk * 32 * (3 * 32 + heads) + 2 * (2 * chunk * 32 * 8 + 2 * chunk * 8 * 32) + 2 * chunk * 32 * 32;
+    let (convolutions, norm) = (3 * (2 * 4 + 5) * 32 * chunk, (4 + 4 + 1 + 1) * 32 * chunk);
+    let all = triangles + made + left + states + results + projections + convolutions + norm;
+    assert_eq!(prompt(64), f64::from(all));
+}
+
+#[test]
+fn caches_of_mamba_and_kimi_delta_attention_hold_what_a_hand_counts() {
+    let bytes = |spec: &ModelSpec, tokens| spec.cache_bytes(1, tokens, Precision::of(Format::BF16)).unwrap().unwrap();
+    // States in 32 bits, and three tokens of the channels in 16; keys and values of two heads of 8 numbers, or latent vectors.
+    let mamba = 64 * 8 * 4 + 3 * 64 * 2;
+    assert_eq!([bytes(&falcon_mamba(), 1), bytes(&falcon_mamba(), 100)], [2 * mamba; 2]);
+    assert_eq!(bytes(&jamba(), 10), mamba + 10 * 2 * 2 * 8 * 2);
+    assert_eq!(bytes(&kimi_linear(), 10), 4 * 8 * 8 * 4 + 3 * 96 * 2 + 10 * (6 + 4) * 2);
+}
+
+/// Embeddings, attentions and feed-forward parts sum what GPUs have, and Mamba's selection does too.
+#[test]
+fn the_selection_of_the_first_mamba_is_summed_over_gpus() {
+    let sums = |spec: ModelSpec| {
+        let parallel = Parallel { tensor: 2, ..Parallel::default() };
+        let tree = spec.trace(Run { parallel, kernels: Kernels::Fused, ..Size::new(3, 1).after(7).into() }).unwrap();
+        let is_sum = |node: &&Node| node.operation.as_ref().is_some_and(|op| op.kind == OpKind::AllReduce);
+        tree.nodes().iter().filter(is_sum).count()
+    };
+    assert_eq!([sums(falcon_mamba()), sums(jamba()), sums(kimi_linear())], [1 + 2 * 2, 1 + 3 + 2, 1 + 2 * 2]);
+    let parallel = Parallel { tensor: 3, ..Parallel::default() };
+    let error = falcon_mamba().trace(Run { parallel, ..Size::new(1, 1).into() }).unwrap_err().to_string();
+    assert!(error.contains("field `hidden_size`: 64 channels of states cannot be split evenly"), "{error}");
+}
+
+/// As transformers writes them, and as its class has them.
+#[test]
+fn layers_of_kimi_linear_are_listed_or_named() {
+    let sizes = json!({"q_lora_rank": null, "kv_lora_rank": 6, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "v_head_dim": 4,
+        "num_experts": 4, "num_experts_per_token": 2, "moe_intermediate_size": 8});
+    let kimi = |further: Value| {
+        let mut fields = sizes.clone();
+        fields.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+        config("kimi_linear", [32, 5, 4, 4, 24, 64], fields)
+    };
+    let counted = |further: Value| spec(kimi(further)).num_parameters(TaskHead::Lm).unwrap();
+    let listed = json!({"linear_attn_config": {"kda_layers": [1, 2, 3, 4], "full_attn_layers": [5], "head_dim": 8, "num_heads": 4}});
+    let named = json!({"layer_types": ["linear_attention", "linear_attention", "linear_attention", "linear_attention",
+        "full_attention"], "linear_head_dim": 8, "linear_num_heads": 4});
+    assert_eq!(counted(listed), counted(named));
+    assert_eq!(
+        counted(json!({"linear_head_dim": 8, "linear_num_heads": 4})),
+        counted(json!({"linear_attn_config":
+        {"head_dim": 8, "num_heads": 4}}))
+    );
+    let twice = refused(kimi(json!({"linear_attn_config": {"kda_layers": [1, 2, 3, 4, 5], "full_attn_layers": [5]}})));
+    assert!(twice.contains("field `linear_attn_config`: names layer 5 of 5 in neither or both"), "{twice}");
+    let other = refused(kimi(json!({"linear_attn_config": {"gate_lower_bound": -5.0}})));
+    assert!(other.contains("field `linear_attn_config`: unknown field `gate_lower_bound`"), "{other}");
+    let rotated = refused(kimi(json!({"mla_use_nope": false})));
+    assert!(rotated.contains("field `mla_use_nope`: `false` is not supported here, only true"), "{rotated}");
+}
+
+#[test]
+fn layers_of_jamba_come_in_periods() {
+    let jamba = |further: Value| config("jamba", [32, 4, 4, 2, 24, 64], further);
+    let spec_of = spec(jamba(json!({"attn_layer_period": 4, "attn_layer_offset": 2, "mamba_dt_rank": "auto"})));
+    let tree = spec_of.trace(Size::new(1, 2)).unwrap();
+    let has = |scope: &str| tree.find(scope).is_some();
+    assert_eq!([0, 1, 2, 3].map(|layer| has(&format!("root.{layer}.mamba"))), [true, true, false, true]);
+    assert_eq!(
+        [0, 1, 2, 3].map(|layer| has(&format!("root.{layer}.feed_forward.experts"))),
+        [false, true, false, true]
+    );
+    assert!(has("root.0.mamba.dt_layernorm") && has("root.2.self_attn.o_proj"));
+    let dense = spec(jamba(json!({"num_experts": 1}))).trace(Size::new(1, 2)).unwrap();
+    assert!(dense.find("root.1.feed_forward.gate_proj").is_some());
+    let outside = refused(jamba(json!({"attn_layer_offset": 8})));
+    assert!(outside.contains("field `attn_layer_offset`: 8 is no place in a period of 8 layers"), "{outside}");
 }
 
 /// A field that is missing is its class's, and null asks for the hidden size times `mamba_expand`.

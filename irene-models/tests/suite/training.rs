@@ -90,13 +90,15 @@ fn every_family_is_trained() {
     }
 }
 
-/// Mamba-2's convolutions, steps, decays and norms, beside the products around them.
+/// Convolutions, steps, decays and norms, beside the products around them.
 #[test]
 fn every_parameter_of_layers_of_states_is_updated() {
-    let spec = ModelSpec::find("NVIDIA-Nemotron-Nano-9B-v2").unwrap();
-    for kernels in [Kernels::Eager, Kernels::Fused] {
-        let memory = spec.training_memory(Run { kernels, ..step(Training::default()) }).unwrap();
-        assert_eq!(memory.gradients, memory.weights, "{kernels:?}");
+    for name in ["NVIDIA-Nemotron-Nano-9B-v2", "falcon-mamba-7b"] {
+        let spec = ModelSpec::find(name).unwrap();
+        for kernels in [Kernels::Eager, Kernels::Fused] {
+            let memory = spec.training_memory(Run { kernels, ..step(Training::default()) }).unwrap();
+            assert_eq!(memory.gradients, memory.weights, "{name} {kernels:?}");
+        }
     }
 }
 

@@ -27,6 +27,8 @@ fn a_product_keeps_the_other_factor_alone() {
     assert_eq!((kept_of(&experts, &[0]), kept_of(&experts, &[1])), (inputs(&[]), inputs(&[0])));
     let convolution = Operation::new(OpKind::Convolution, &[x, weight([4, 1, 3])], x);
     assert_eq!(kept_of(&convolution, &[0]), inputs(&[0]));
+    let scan = Operation::new(OpKind::Scan, &[x, weight([8, 3]), x], x);
+    assert_eq!(kept_of(&scan, &[0]), inputs(&[0, 2]));
 }
 
 #[test]

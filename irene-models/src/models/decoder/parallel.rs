@@ -25,7 +25,14 @@ const INNER_OF_SHARED: &[&str] = &[
     "moe_num_shared_experts",
     "intermediate_size",
 ];
-const HEADS_OF_STATES: &[&str] = &["mamba_num_heads", "linear_num_value_heads", "mamba_n_heads", "num_heads"];
+const HEADS_OF_STATES: &[&str] = &[
+    "mamba_num_heads",
+    "linear_num_value_heads",
+    "mamba_n_heads",
+    "num_heads",
+    "linear_attn_config",
+    "linear_num_heads",
+];
 const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
 
 impl Recipe {
@@ -56,16 +63,18 @@ impl Recipe {
             );
             return Err(split.refuse(GROUPS, reason));
         }
-        attention.heads = split.by_tensor(&["num_attention_heads", "num_heads"], "heads", attention.heads)?;
-        attention.groups = split.groups(attention.groups)?;
+        // Where there are states and no attention, its heads are those of the states.
         if let Some(states) = &mut attention.states {
             let (names, what): (&[&str], _) = match states.kind {
                 StateKind::Convolution => (&["hidden_size"], "channels of the convolution"),
+                StateKind::Mamba { .. } => (&["hidden_size"], "channels of states"),
                 _ => (HEADS_OF_STATES, "heads of states"),
             };
             states.heads = split.by_tensor(names, what, states.heads)?;
             states.groups = states.groups.div_ceil(parallel.tensor);
         }
+        attention.heads = split.by_tensor(&["num_attention_heads", "num_heads"], "heads", attention.heads)?;
+        attention.groups = split.groups(attention.groups)?;
         for layer in &mut self.layers {
             split.feed_forward(&mut layer.feed_forward)?;
             if let Some(own) = &mut layer.heads {

@@ -284,12 +284,26 @@ pub(super) struct States {
 /// How tokens change a state.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum StateKind {
+    /// Each channel has one, whose step and ways in and out products make, the step's of this rank (Mamba: Gu and Dao, 2023).
+    Mamba { rank: usize, norms: SelectionNorms },
     /// It decays and takes what the token brings (Mamba-2: Dao and Gu, 2024).
     Mamba2,
     /// It also loses what it had under the token's key (gated DeltaNet: Yang et al., 2025). Qwen3-Next joins its projections.
     Delta { is_joint: bool },
+    /// The same, where each number of a key decays on its own (Kimi Delta Attention: Kimi Team, 2025).
+    KimiDelta,
     /// There is none: a convolution of the last tokens alone, with a gate before it and one behind it (LFM2).
     Convolution,
+}
+
+/// The norms of the first Mamba's steps and of the ways into its states and out of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SelectionNorms {
+    None,
+    /// Scaled by nothing, of this class (Falcon Mamba).
+    Plain(&'static str),
+    /// Scaled (Jamba).
+    Scaled,
 }
 
 /// The projections to queries, keys and values.

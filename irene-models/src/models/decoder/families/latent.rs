@@ -204,7 +204,7 @@ fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
     Ok(Some(groups))
 }
 
-fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
+pub(super) fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
     let rotary_width = config.size("qk_rope_head_dim")?;
     let is_interleaved = config.flag_or("rope_interleave", true)?;
     let pairing = if is_interleaved { Pairing::NeighboursToHalves } else { Pairing::Halves };

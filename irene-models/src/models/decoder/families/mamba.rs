@@ -75,7 +75,8 @@ pub(super) const BAMBA: Decoder = Decoder {
     trunk: "model",
     recipe: |config| {
         const ATTENTIONS: &str = "attn_layer_indices";
-        let mut recipe = hybrid(config, classes!("Bamba"), Turn { share: 0.5, ..Turn::PLAIN })?;
+        let rotary = Some(Turn { share: 0.5, ..Turn::PLAIN });
+        let mut recipe = hybrid(config, &Defaults { eps: 1e-5, rotary, ..Defaults::of(classes!("Bamba")) })?;
         let attentions: Option<Vec<usize>> = config.value(ATTENTIONS).map(|_| config.field(ATTENTIONS)).transpose()?;
         let attentions = attentions.unwrap_or_default();
         recipe.attention.states = Some(states(config, None)?);
@@ -127,7 +128,7 @@ pub(super) const FALCON_H1: Decoder = Decoder {
     },
     trunk: "model",
     recipe: |config| {
-        let mut recipe = hybrid(config, classes!("FalconH1"), Turn::PLAIN)?;
+        let mut recipe = hybrid(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("FalconH1")) })?;
         let is_normed = config.flag_or("mamba_rms_norm", false)?;
         recipe.attention.states = Some(States { is_normed, ..states(config, inner_of_states(config)?)? });
         recipe.layers.iter_mut().for_each(|layer| layer.parts = Parts::StatesBesideAttention);
@@ -146,8 +147,8 @@ fn inner_of_states(config: &Config) -> Result<Option<usize>> {
 }
 
 /// Llama's attention and feed-forward part under other names.
-fn hybrid(config: &Config, classes: Classes, rotary: Turn) -> Result<Recipe> {
-    let mut recipe = llama_like(config, &Defaults { eps: 1e-5, rotary: Some(rotary), ..Defaults::of(classes) })?;
+pub(super) fn hybrid(config: &Config, defaults: &Defaults) -> Result<Recipe> {
+    let mut recipe = llama_like(config, defaults)?;
     recipe.names.feed_forward = "feed_forward";
     recipe.block = Block::PreNorm { attention: "input_layernorm", feed_forward: "pre_ff_layernorm" };
     recipe.final_norm = Some("final_layernorm");
@@ -182,6 +183,19 @@ pub(super) const MAMBA2: Decoder = Decoder {
     recipe: mamba2,
 };
 
+/// The layers of so many channels or heads of states, which have no attention and no feed-forward part.
+pub(super) fn of_states_alone(config: &Config, heads: usize, inner: usize, classes: Classes) -> Result<Recipe> {
+    let config = &config.with_default("num_attention_heads", heads).with_default("intermediate_size", inner);
+    let mut recipe = llama_like(config, &Defaults { rotary: None, width: Some(64), ..Defaults::of(classes) })?;
+    recipe.names.tokens = "embeddings";
+    recipe.norm = NormKind::Rms { eps: config.number_or("layer_norm_epsilon", 1e-5)? };
+    recipe.block = Block::Single { norm: "norm" };
+    recipe.final_norm = Some("norm_f");
+    recipe.positions = UNBOUNDED;
+    recipe.layers.iter_mut().for_each(|layer| layer.parts = Parts::States);
+    Ok(recipe)
+}
+
 fn mamba2(config: &Config) -> Result<Recipe> {
     let (heads, inner) = (config.size("num_heads")?, config.size_or("expand", 2)? * config.size("hidden_size")?);
     let states = States {
@@ -196,16 +210,8 @@ fn mamba2(config: &Config) -> Result<Recipe> {
         chunk: config.size_or("chunk_size", 256)?,
     };
     let states = whole(config, "num_heads", states, inner)?;
-    // No layer has the attention and the feed-forward part of these sizes.
-    let config = &config.with_default("num_attention_heads", heads).with_default("intermediate_size", inner);
     let classes = Classes { layer: "Mamba2Block", ..classes!("Mamba2") };
-    let mut recipe = llama_like(config, &Defaults { rotary: None, width: Some(64), ..Defaults::of(classes) })?;
-    recipe.names.tokens = "embeddings";
-    recipe.norm = NormKind::Rms { eps: config.number_or("layer_norm_epsilon", 1e-5)? };
-    recipe.block = Block::Single { norm: "norm" };
-    recipe.final_norm = Some("norm_f");
-    recipe.positions = UNBOUNDED;
+    let mut recipe = of_states_alone(config, heads, inner, classes)?;
     recipe.attention.states = Some(states);
-    recipe.layers.iter_mut().for_each(|layer| layer.parts = Parts::States);
     Ok(recipe)
 }

@@ -15,12 +15,14 @@ mod gpt;
 mod granite_hybrid;
 mod hunyuan;
 mod hy3;
+mod kimi_linear;
 mod latent;
 mod lfm2;
 mod llama;
 mod llama4;
 mod mamba;
 mod mimo;
+mod mamba1;
 mod mixtures;
 mod nemotron;
 mod phi;
@@ -122,6 +124,10 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &mamba::BAMBA,
     &mamba::FALCON_H1,
     &mamba::MAMBA2,
+    &mamba1::MAMBA,
+    &mamba1::FALCON_MAMBA,
+    &mamba1::JAMBA,
+    &kimi_linear::KIMI_LINEAR,
     &lfm2::LFM2,
     &lfm2::LFM2_MOE,
 ];
