@@ -6,6 +6,7 @@ macro_rules! sizes {
 }
 
 mod cohere;
+mod deepseek_v4;
 mod exaone4;
 mod falcon;
 mod gemma;
@@ -106,6 +107,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::DEEPSEEK_V2,
     &latent::DEEPSEEK_V3,
     &latent::KIMI_K2,
+    &deepseek_v4::DEEPSEEK_V4,
     &latent::GLM4_MOE_LITE,
     &mixtures::FLEX_OLMO,
     &mixtures::ERNIE4_5_MOE,
@@ -258,6 +260,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         },
         heads: None,
         keys: Keys::Own,
+        compression: None,
     };
     Ok(Recipe {
         names: Names {
@@ -285,6 +288,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         mixture_beside: None,
         per_layer: None,
         layer_scale: None,
+        streams: None,
         dropouts: Dropouts::default(),
         layers: vec![layer; config.layers("num_hidden_layers")?],
         final_norm: Some("norm"),
@@ -322,6 +326,7 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         alibi: None,
         rotary: rotary.into_iter().collect(),
         latent: None,
+        shared_keys: None,
         states: None,
     })
 }
