@@ -108,6 +108,10 @@ pub struct LayerCache {
     pub state: usize,
     /// Numbers for each head of the last tokens that a convolution joins, before such a state or alone (LFM2), in the format of the activations.
     pub before_state: usize,
+    /// Tokens between an entry that stands for several of them and the next (DeepSeek-V4); 0 where there are no entries.
+    pub tokens_of_entry: usize,
+    /// Numbers of such an entry, in the cache's format.
+    pub entry_width: usize,
 }
 
 impl LayerCache {
@@ -116,14 +120,18 @@ impl LayerCache {
         self.window.map_or(past, |window| past.min(window.saturating_sub(1)))
     }
 
-    /// Numbers of one sequence after `past` tokens: keys and values, the state, and the last tokens before it.
+    /// Numbers of one sequence after `past` tokens: keys, values and entries, the state, and the last tokens before it.
     fn numbers(&self, past: usize) -> [u64; 3] {
+        let entries = past.checked_div(self.tokens_of_entry).unwrap_or(0) as u64;
         let [key, value, kept, state, before, begun] =
             [self.key_width, self.value_width, self.kept(past), self.state, self.before_state, past.min(1)]
                 .map(|size| size as u64);
         let (heads, state_heads) = (self.heads as u64, self.state_heads as u64);
         [
-            key.saturating_add(value).saturating_mul(kept).saturating_mul(heads),
+            key.saturating_add(value)
+                .saturating_mul(kept)
+                .saturating_mul(heads)
+                .saturating_add(entries.saturating_mul(self.entry_width as u64)),
             (state * begun).saturating_mul(state_heads),
             (before * begun).saturating_mul(state_heads),
         ]

@@ -21,8 +21,8 @@ const MLX: &str = "mlx";
 /// The method with a switch for each of its formats.
 const BITSANDBYTES: &str = "bitsandbytes";
 
-/// Modules that every method but MLX's leaves as they are, beside tables: heads and routers.
-pub(super) const KEPT: [&str; 9] = [
+/// Modules that every method but MLX's leaves as they are, beside tables: heads, routers, and what makes the entries of DeepSeek-V4.
+pub(super) const KEPT: [&str; 14] = [
     "lm_head",
     "embed_out",
     "score",
@@ -32,6 +32,11 @@ pub(super) const KEPT: [&str; 9] = [
     "block_sparse_moe.gate",
     "feed_forward.gate",
     "shared_expert_gate",
+    "compressor.kv_proj",
+    "compressor.gate_proj",
+    "indexer.kv_proj",
+    "indexer.gate_proj",
+    "scorer.weights_proj",
 ];
 
 /// Fields that list further ones, by the method.
@@ -98,6 +103,10 @@ impl<'c> Stated<'c> {
         match self.method {
             // gpt-oss has its experts in it, and nothing else.
             "mxfp4" => Ok(vec![(Some(Modules::named(["experts"])), Format::Mxfp4)]),
+            // DeepSeek-V4's experts have fewer bits than all else.
+            "fp8" if self.has_experts_of_4_bits() => {
+                Ok(vec![(Some(Modules::named(["experts"])), Format::Mxfp4), (None, Format::F8E4M3)])
+            }
             MLX => self.of_mlx(),
             "compressed-tensors" => self.compressed(),
             _ => {
@@ -110,6 +119,12 @@ impl<'c> Stated<'c> {
                 Ok(listed.into_iter().chain([(None, whole)]).collect())
             }
         }
+    }
+
+    /// Whether the config, or its quantisation, gives the experts a format of their own.
+    fn has_experts_of_4_bits(&self) -> bool {
+        const FIELD: &str = "expert_dtype";
+        self.config.value(FIELD).or(self.fields.get(FIELD)).is_some_and(|word| word == "fp4")
     }
 
     /// The format of a method that has one for all modules.

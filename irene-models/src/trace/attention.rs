@@ -130,7 +130,7 @@ impl<'a> Attention<'a> {
     }
 
     /// Pairs of a query and a key that it sees, for queries that belong to the last of the keys.
-    pub(super) fn pairs(&self, queries: u64, keys: u64) -> u64 {
+    pub(crate) fn pairs(&self, queries: u64, keys: u64) -> u64 {
         let window = self.window.map_or(u64::MAX, |window| window as u64).min(keys.max(1));
         // The sum of min(start + 1, window), min(start + 2, window) ... of `count` numbers.
         let limited = |start: u64, count: u64| {

@@ -188,7 +188,7 @@ impl<'v> Cx<'v> {
         self.how.kernels
     }
 
-    pub(super) fn cache_format(&self) -> Option<Format> {
+    pub(crate) fn cache_format(&self) -> Option<Format> {
         self.how.cache_format
     }
 

@@ -65,6 +65,32 @@ impl Cx<'_> {
         self.mul(&activated, up)
     }
 
+    /// The activation of a gate times another tensor, with the gate no greater than `most` and the other no further than that from 0
+    /// (DeepSeek-V4); without limits where there is no `most`.
+    pub(crate) fn gated_within(
+        &mut self,
+        gate: &Tensor,
+        up: &Tensor,
+        activation: Activation,
+        most: Option<f64>,
+    ) -> Result<Tensor> {
+        let Some(most) = most else { return self.gated(gate, up, activation) };
+        let kinds = activation.kinds();
+        self.in_one_kernel(
+            kinds[0],
+            &[gate, up],
+            |cx| {
+                let gate = cx.clamp(gate, f64::NEG_INFINITY, most)?;
+                let up = cx.clamp(up, -most, most)?;
+                cx.gated(&gate, &up, activation)
+            },
+            |output| {
+                let others = [&kinds[1..], &[OpKind::Clamp, OpKind::Clamp, OpKind::Mul]].concat();
+                Operation::new(kinds[0], &[gate.operand(), up.operand()], output.operand()).fused_with(&others)
+            },
+        )
+    }
+
     /// The activation of the first half of the last dimension times the second half. With a limit the numbers of both are in turn, and
     /// (up + 1) · gate · sigmoid(1.702 gate) stands for the activation: the gate is at most the limit, and the other at most that far from
     /// 0 (gpt-oss, Phi-3-small).

@@ -196,6 +196,17 @@ proptest! {
     }
 
     #[test]
+    fn several_streams_are_followed_and_not_run(seed: u64, kernels in kernels()) {
+        let spec = support::spec(r#"{"model_type":"deepseek_v4","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,
+            "head_dim":8,"moe_intermediate_size":8,"vocab_size":30,"o_groups":2,"o_lora_rank":4,"q_lora_rank":4,"n_routed_experts":2,
+            "num_experts_per_tok":1,"qk_rope_head_dim":4,"layer_types":["sliding_attention"]}"#);
+        let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
+        let batch = Prompts::of(&[3], seed).batch(0, 3, Cache::default());
+        let error = model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap_err().to_string();
+        prop_assert!(error.contains("its layers with several streams are followed by shape alone"), "{}", error);
+    }
+
+    #[test]
     fn kernels_caches_padding_and_company_change_no_logits(
         spec in crate::small_decoders::of(&crate::small_decoders::FAMILIES), lengths in prop::collection::vec(1..14usize, 1..4), seed: u64,
     ) {

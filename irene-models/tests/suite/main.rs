@@ -9,6 +9,7 @@ mod builtin;
 #[cfg(feature = "text")]
 mod chat;
 mod components;
+mod compressed;
 mod config_fields;
 mod configs;
 #[cfg(feature = "candle")]

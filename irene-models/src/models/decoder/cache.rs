@@ -2,12 +2,21 @@
 
 use irene_tree::Kernels;
 
-use super::recipe::{AttentionRecipe, Keys, LayerRecipe, OwnHeads, Parts, Recipe, States};
+use super::recipe::{AttentionRecipe, Compression, Keys, LayerRecipe, OwnHeads, Parts, Recipe, States};
 use crate::{CacheShape, LayerCache};
 
 /// No keys and no values.
-const NOTHING: LayerCache =
-    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state_heads: 0, state: 0, before_state: 0 };
+const NOTHING: LayerCache = LayerCache {
+    heads: 0,
+    key_width: 0,
+    value_width: 0,
+    window: Some(1),
+    state_heads: 0,
+    state: 0,
+    before_state: 0,
+    tokens_of_entry: 0,
+    entry_width: 0,
+};
 
 impl States {
     /// A state for all of the past, and the last tokens that the convolution joins, beside the keys and values of an attention, if there
@@ -18,15 +27,30 @@ impl States {
     }
 }
 
+impl LayerRecipe {
+    /// Keys of the window that are values too, entries with the indexer's keys beside them, and the tokens that wait for their entry: values
+    /// and gates. Where entries overlap, both are there for this entry and the next, and for this one of the entry's tokens before.
+    fn cached_with_entries(&self, width: usize) -> LayerCache {
+        let keys = LayerCache { heads: 1, key_width: width, window: self.window, ..LayerCache::default() };
+        let Some(Compression { rate, indexer }) = self.compression else { return keys };
+        let entry_width = width + indexer.map_or(0, |indexer| indexer.width);
+        let waiting = if indexer.is_some() { 6 } else { 2 } * rate * entry_width;
+        LayerCache { tokens_of_entry: rate, entry_width, state_heads: 1, before_state: waiting, ..keys }
+    }
+}
+
 impl Recipe {
     /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
     /// part of the keys.
     pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
-        let AttentionRecipe { heads, latent, states, sees_later, .. } = &self.attention;
+        let AttentionRecipe { heads, width, latent, shared_keys, states, sees_later, .. } = &self.attention;
         if *sees_later {
             return None;
         }
         let attended = |layer: &LayerRecipe| {
+            if shared_keys.is_some() {
+                return layer.cached_with_entries(*width);
+            }
             let (heads, key_width, value_width) = match latent {
                 Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
                 Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),

@@ -20,7 +20,7 @@ impl FeedForward {
 
 /// The layers between a hidden state and the sum.
 pub(super) enum Dense {
-    Gated { gate: Linear, up: Linear, down: Linear, activation: Activation },
+    Gated { gate: Linear, up: Linear, down: Linear, activation: Activation, clip: Option<f64> },
     GatedJointly { gate_up: Linear, down: Linear, activation: Activation, limit: Option<f64> },
     Plain { up: Linear, down: Linear, activation: Activation },
 }
@@ -35,6 +35,7 @@ impl Dense {
                 up: linear(up, [hidden, inner], biased)?,
                 down: linear(down, [inner, hidden], biased)?,
                 activation,
+                clip: None,
             },
             FeedForward::GatedJointly { names: [gate_up, down], inner, activation, limit, biased } => {
                 Self::GatedJointly {
@@ -53,11 +54,19 @@ impl Dense {
         }))
     }
 
+    /// The same with the gate and the way up within these limits, as [`gated_within`](Cx::gated_within) has them.
+    pub(super) fn clipped(self, clip: Option<f64>) -> Self {
+        match self {
+            Self::Gated { gate, up, down, activation, .. } => Self::Gated { gate, up, down, activation, clip },
+            other => other,
+        }
+    }
+
     pub(super) fn run(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Gated { gate, up, down, activation } => {
+            Self::Gated { gate, up, down, activation, clip } => {
                 let [gate, up] = cx.call_joint("gate_up_proj", [gate, up], hidden)?;
-                let inner = cx.gated(&gate, &up, *activation)?;
+                let inner = cx.gated_within(&gate, &up, *activation, *clip)?;
                 cx.call(down, &inner)
             }
             Self::GatedJointly { gate_up, down, activation, limit } => {

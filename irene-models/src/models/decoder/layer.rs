@@ -5,6 +5,7 @@ use irene_tree::{Kernels, Level};
 use super::{
     attention::{DecoderAttention, Residual, Seen},
     beside::ExpertsBeside,
+    compressed::CompressedAttention,
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
     lent::BorrowingAttention,
@@ -13,6 +14,7 @@ use super::{
     per_layer::PerLayerBranch,
     recipe::{Block, Dropouts, FeedForward, Keys, LayerRecipe, Names, NormKind, Parts, Recipe, States},
     states::StateMixer,
+    streams::HyperConnection,
 };
 use crate::{
     Cx, Error, KeyValue, Label, LayerNorm, Module, Norm, Past, Result, RmsNorm, Tensor, Tensors, Weights, labelled,
@@ -110,6 +112,8 @@ pub(super) struct DecoderLayer {
     beside: Option<Box<ExpertsBeside>>,
     per_layer: Option<PerLayerBranch>,
     block: Block<Norm>,
+    /// Around attention and feed-forward part, where there are several streams.
+    connections: Option<[HyperConnection; 2]>,
     residual_scale: Option<f64>,
     /// The factor of its result (1).
     scale: Option<Tensor>,
@@ -121,6 +125,7 @@ enum SelfAttention {
     Heads(Box<DecoderAttention>),
     Borrowing(Box<BorrowingAttention>),
     Latent(Box<LatentAttention>),
+    Compressed(Box<CompressedAttention>),
     States(Box<StateMixer>),
     Both(Box<StateMixer>, Box<DecoderAttention>),
     None,
@@ -147,6 +152,7 @@ impl DecoderLayer {
             beside: beside.map(Box::new),
             per_layer: recipe.per_layer.map(|part| PerLayerBranch::load(weights, recipe, part)).transpose()?,
             block: recipe.block.load(weights, recipe)?,
+            connections: recipe.streams.map(|of| HyperConnection::load_both(weights, of, recipe)).transpose()?,
             residual_scale: recipe.residual_scale,
             scale: recipe.layer_scale.map(|key| weights.buffer(key, [1])).transpose()?,
             dropouts: recipe.dropouts,
@@ -154,11 +160,12 @@ impl DecoderLayer {
         })
     }
 
-    fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
+    pub(super) fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
         let (attended, kept) = match &self.attention {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Borrowing(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::Compressed(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::States(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
@@ -182,7 +189,7 @@ impl DecoderLayer {
         Ok((if is_added { attended } else { cx.dropout(&attended, self.dropouts.attention)? }, kept))
     }
 
-    fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor, residual: Option<Residual<'_>>) -> Result<Tensor> {
+    pub(super) fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor, residual: Option<Residual<'_>>) -> Result<Tensor> {
         let Some(feed_forward) = &self.feed_forward else { return Ok(hidden.clone()) };
         let fed = match feed_forward {
             FeedForwardPart::Module(module) => cx.call(module, (hidden, residual))?,
@@ -230,6 +237,10 @@ impl Module for DecoderLayer {
     type Output = (Stream, Option<KeyValue>);
 
     fn forward(&self, cx: &mut Cx<'_>, (stream, (around, of_layer)): Self::Input<'_>) -> Result<Self::Output> {
+        if let (Some(connections), Block::PreNorm { attention, feed_forward }) = (&self.connections, &self.block) {
+            let (hidden, kept) = self.connected(cx, &stream.hidden, connections, [attention, feed_forward], around)?;
+            return Ok((Stream::new(hidden), kept));
+        }
         let stream = stream.clone();
         match &self.block {
             Block::PreNorm { attention, feed_forward } => {
@@ -299,6 +310,9 @@ impl SelfAttention {
     fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
         let Recipe { names, hidden, attention, norm, .. } = recipe;
         let (in_layer, weights) = (weights, &weights.child(names.attention));
+        if let Some(shared) = attention.shared_keys {
+            return Ok(Self::Compressed(Box::new(CompressedAttention::load(weights, recipe, shared, layer)?)));
+        }
         let mixer = |states: &States| -> Result<_> {
             Ok(Box::new(StateMixer::load(&in_layer.child(states.name), names, *states, *hidden)?))
         };

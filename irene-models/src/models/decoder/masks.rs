@@ -1,6 +1,6 @@
 //! Positions and masks of a pass, computed once for all layers.
 
-use irene_tree::{Format, Kernels};
+use irene_tree::{Format, Kernels, Size};
 
 use super::{
     recipe::{Alibi, Grown, Recipe, Temperature},
@@ -16,6 +16,8 @@ pub(super) struct Positions {
     masks: Vec<LayerMask>,
     /// The factors of queries that grow, (batch or 1, 1, tokens, 1).
     pub(super) temperature: Option<Tensor>,
+    /// The tokens of the pass, and those before it.
+    pub(super) size: Size,
 }
 
 /// The mask of the layers with one window.
@@ -53,7 +55,7 @@ impl Positions {
             }
         }
         let temperature = recipe.attention.temperature.map(|growth| growth.of(batch, format)).transpose()?;
-        Ok(Self { angles, masks, temperature })
+        Ok(Self { angles, masks, temperature, size: batch.size() })
     }
 
     /// The angles and pairs of a layer, if it rotates.

@@ -1,6 +1,6 @@
 //! Mixtures of experts (Shazeer et al., 2017): a router, the experts that it chooses, and perhaps one that every token goes to.
 
-use irene_tree::{Format, Level, OpKind, Operand, Operation, Shape};
+use irene_tree::{Format, Level, OpKind, Operand, Operation, Role, Shape};
 
 use super::{
     feed_forward::{Dense, DenseModule},
@@ -35,6 +35,7 @@ impl MixtureOfExperts {
             // Hy3's checkpoints have other names for this, the router and its correction.
             let weights = weights.child_also(shared.name, "shared_mlp", "up_proj.weight");
             let layers = Dense::load(&weights, &layers, hidden)?;
+            let layers = layers.map(|layers| layers.clipped(recipe.weights.clip));
             Ok::<_, crate::Error>(layers.map(|layers| DenseModule::new(&weights, classes.feed_forward, layers)))
         });
         let gate = recipe.shared.and_then(|shared| shared.gate);
@@ -98,6 +99,7 @@ impl TopKRouter {
         let beside = weights;
         let weights = beside.child_also(router.name, "router.gate", router.weight);
         // Scores are in 32 bits in every precision, and so is what is added to them, which decides the choice alone.
+        let class = if router.table.is_some() { "DeepseekV4HashRouter" } else { class };
         let correction = router.correction.map(|Correction { key, is_beside, is_row }| {
             let place = if is_beside { beside } else { &weights };
             let shape = if is_row { Shape::from([1, experts]) } else { Shape::from([experts]) };
@@ -115,6 +117,13 @@ impl TopKRouter {
 
     /// The places of each token's experts, and their scores.
     fn choose(&self, cx: &mut Cx<'_>, scores: &Tensor) -> Result<(Tensor, Tensor)> {
+        if let Some(rows) = self.router.table {
+            let places = Operand::new([scores.dim(0), self.per_token], Format::I64, Role::Ids);
+            let table = Operand::new([rows, self.per_token], Format::I64, Role::Activation);
+            let looked_up = Operation::new(OpKind::Embedding, &[Operand::ids([scores.dim(0)]), table], places);
+            let places = cx.follow(looked_up, &[scores])?.with_role(Role::Ids);
+            return Ok((cx.take(scores, &places)?, places));
+        }
         let Some(correction) = &self.correction else {
             let limited = self.in_best_groups(cx, scores, 1)?;
             return cx.top_k(&limited, self.per_token);
@@ -133,12 +142,18 @@ impl TopKRouter {
             Scores::Softmax => cx.softmax(&wide)?,
             Scores::SoftmaxOfChosen | Scores::SigmoidOfChosen => wide,
             Scores::Sigmoid => cx.sigmoid(&wide)?,
+            Scores::RootOfSoftplus => {
+                // A softplus costs what a sigmoid does.
+                let softplus = Operation::new(OpKind::Sigmoid, &[wide.operand()], wide.operand());
+                let softplus = cx.follow(softplus, &[&wide])?;
+                cx.pow(&softplus, 0.5)?
+            }
         };
         let (mut weights, places) = self.choose(cx, &scores)?;
         weights = match self.router.scores {
             Scores::SoftmaxOfChosen => cx.softmax(&weights)?,
             Scores::SigmoidOfChosen => cx.sigmoid(&weights)?,
-            Scores::Softmax | Scores::Sigmoid => weights,
+            Scores::Softmax | Scores::Sigmoid | Scores::RootOfSoftplus => weights,
         };
         if self.router.normalised {
             let sum = cx.sum(&weights)?;
@@ -156,12 +171,13 @@ impl TopKRouter {
     /// The same in the one kernel that engines have for it.
     fn operation_of_weights(&self, products: &Tensor, weights: &Tensor) -> Operation {
         let inputs: Vec<Operand> = [products].into_iter().chain(&self.correction).map(Tensor::operand).collect();
-        let scores = match self.router.scores {
-            Scores::Softmax | Scores::SoftmaxOfChosen => OpKind::Softmax,
-            Scores::Sigmoid | Scores::SigmoidOfChosen => OpKind::Sigmoid,
+        let scores: &[OpKind] = match self.router.scores {
+            Scores::Softmax | Scores::SoftmaxOfChosen => &[OpKind::Softmax],
+            Scores::Sigmoid | Scores::SigmoidOfChosen => &[OpKind::Sigmoid],
+            Scores::RootOfSoftplus => &[OpKind::Sigmoid, OpKind::Pow],
         };
         let sums: &[OpKind] = if self.router.normalised { &[OpKind::Sum, OpKind::Div] } else { &[] };
-        Operation::new(OpKind::TopK, &inputs, weights.operand()).fused_with(&[&[scores], sums].concat())
+        Operation::new(OpKind::TopK, &inputs, weights.operand()).fused_with(&[scores, sums].concat())
     }
 
     /// The tokens as the experts get them, and the weights of what the experts give.
@@ -217,6 +233,7 @@ pub(super) struct Experts {
     activation: Activation,
     experts: usize,
     limit: Option<f64>,
+    clip: Option<f64>,
     is_gated: bool,
 }
 
@@ -224,7 +241,7 @@ impl Experts {
     pub(super) fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let &Mixture { experts, inner, activation, weights: keys, .. } = recipe;
         let own = experts / weights.parallel().expert;
-        let ExpertKeys { module, gate_up, down, biases, apart, limit, is_gated } = keys;
+        let ExpertKeys { module, gate_up, down, biases, apart, limit, clip, is_gated } = keys;
         let weights = if module.is_empty() { weights.named("experts") } else { weights.child(module) };
         let [gate_up_bias, down_bias] = match biases {
             Some([gate_up, down]) => [Some(gate_up), Some(down)],
@@ -246,6 +263,7 @@ impl Experts {
             activation,
             experts,
             limit,
+            clip,
             is_gated,
         })
     }
@@ -259,10 +277,14 @@ impl Module for Experts {
         let routed = cx.route(tokens, places, self.experts)?;
         let rows = cx.all_to_all(&routed.rows)?;
         let both = cx.grouped_linear(&routed.with_rows(rows), &self.gate_up)?;
-        let inner = if self.is_gated {
-            cx.gated_jointly(&both.rows, self.activation, self.limit)?
-        } else {
-            self.activation.apply(cx, &both.rows)?
+        let inner = match (self.is_gated, self.clip) {
+            (false, _) => self.activation.apply(cx, &both.rows)?,
+            (true, None) => cx.gated_jointly(&both.rows, self.activation, self.limit)?,
+            (true, clip) => {
+                let half = both.rows.dim(1) / 2;
+                let [gate, up] = [cx.narrow(&both.rows, 1, 0, half)?, cx.narrow(&both.rows, 1, half, half)?];
+                cx.gated_within(&gate, &up, self.activation, clip)?
+            }
         };
         let out = cx.grouped_linear(&both.with_rows(inner), &self.down)?;
         let rows = cx.all_to_all(&out.rows)?;

@@ -8,6 +8,7 @@
 mod attention;
 mod beside;
 mod cache;
+mod compressed;
 mod families;
 mod feed_forward;
 mod latent;
@@ -21,6 +22,7 @@ mod recipe;
 mod repeats;
 pub(crate) mod rotary;
 mod states;
+mod streams;
 
 use irene_tree::{Format, Kernels, Level};
 
@@ -32,6 +34,7 @@ use self::{
     recipe::{HeadRecipe, Keys, Recipe},
     repeats::{EqualLayers, Loaded, Repeats},
     rotary::RotaryEmbedding,
+    streams::HyperHead,
 };
 use super::task_head::{HeadLayers, Trunk, WithHead};
 use crate::{
@@ -134,6 +137,7 @@ struct DecoderModel {
     rotary: Vec<RotaryEmbedding>,
     layers: Vec<DecoderLayer>,
     equal: EqualLayers,
+    streams: Option<HyperHead>,
     norm: Option<Norm>,
     /// The first layer of each stage of the pipeline after the first.
     stages: Vec<usize>,
@@ -171,6 +175,7 @@ impl DecoderModel {
             rotary: recipe.attention.rotary.iter().map(rotary).collect(),
             equal: EqualLayers::of(&recipe.layers, &loaded),
             layers,
+            streams: recipe.streams.map(|streams| HyperHead::load(weights, streams, &recipe)).transpose()?,
             norm: recipe.final_norm.map(load_norm).transpose()?,
             stages: parallel::stages(recipe.layers.len(), weights.parallel().pipeline),
             recipe,
@@ -314,6 +319,7 @@ impl Module for DecoderModel {
         let hidden = self.embeddings(cx, batch)?;
         let of_layers = self.per_layer.as_ref().map(|inputs| inputs.run(cx, &batch.input_ids, &hidden)).transpose()?;
         let positions = Positions::of(cx, &self.recipe, &self.rotary, self.format, batch)?;
+        let hidden = self.streams.as_ref().map_or(Ok(hidden.clone()), |streams| streams.spread(cx, &hidden))?;
         let (mut stream, mut repeats) = (Stream::new(hidden), Repeats::new(&self.equal));
         let mut kept = Vec::new();
         let mut lent: Vec<(usize, KeyValue)> = Vec::new();
@@ -334,6 +340,10 @@ impl Module for DecoderModel {
             };
             stream = next;
             kept.extend(self.kept_of_layer(place, of_layer, &mut lent)?);
+        }
+        if let Some(streams) = &self.streams {
+            let all = stream.sum(cx)?;
+            stream = Stream::new(cx.call(streams, &all)?);
         }
         let mut hidden = match &self.norm {
             Some(norm) => stream.normed(cx, norm)?.0,

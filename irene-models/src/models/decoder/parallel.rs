@@ -75,6 +75,10 @@ impl Recipe {
         }
         attention.heads = split.by_tensor(&["num_attention_heads", "num_heads"], "heads", attention.heads)?;
         attention.groups = split.groups(attention.groups)?;
+        if let Some(shared) = &mut attention.shared_keys {
+            // The indexer and what it reads are on every GPU.
+            shared.out_groups = split.by_tensor(&["o_groups"], "groups of the projection back", shared.out_groups)?;
+        }
         for layer in &mut self.layers {
             split.feed_forward(&mut layer.feed_forward)?;
             if let Some(own) = &mut layer.heads {

@@ -36,6 +36,8 @@ pub(crate) struct Recipe {
     pub(super) per_layer: Option<(usize, Activation)>,
     /// The key of the number that each layer scales its result by (Gemma 4).
     pub(super) layer_scale: Option<&'static str>,
+    /// Several streams of hidden states in place of one (DeepSeek-V4).
+    pub(super) streams: Option<Streams>,
     pub(super) dropouts: Dropouts,
     /// The recipe of each layer.
     pub(super) layers: Vec<LayerRecipe>,
@@ -58,6 +60,8 @@ pub(super) struct LayerRecipe {
     /// Whether each head has a score that weighs no value (gpt-oss).
     pub(super) has_sinks: bool,
     pub(super) keys: Keys,
+    /// The entries beside its window, if there are any.
+    pub(super) compression: Option<Compression>,
 }
 
 /// Whose keys and values a layer reads.
@@ -174,6 +178,18 @@ pub(super) enum NormKind {
     },
 }
 
+impl NormKind {
+    pub(super) fn eps(self) -> f64 {
+        let (Self::Layer { eps }
+        | Self::LayerWithoutBias { eps }
+        | Self::LayerAroundOne { eps }
+        | Self::PlainLayer { eps }
+        | Self::Rms { eps }
+        | Self::RmsAroundOne { eps }) = self;
+        eps
+    }
+}
+
 /// How a layer adds its two branches to the stream x: the names of its norms in a recipe, the norms themselves in a layer.
 #[derive(Clone, Copy)]
 pub(super) enum Block<N = &'static str> {
@@ -249,6 +265,8 @@ pub(super) struct AttentionRecipe {
     pub(super) rotary: Vec<Rotary>,
     /// Latent queries, keys and values in place of the projections (DeepSeek).
     pub(super) latent: Option<Latent>,
+    /// One head of keys that are values too, in place of the projections (DeepSeek-V4).
+    pub(super) shared_keys: Option<SharedKeys>,
     /// The states of the layers that have them (Nemotron-H).
     pub(super) states: Option<States>,
 }
@@ -370,6 +388,47 @@ pub(super) struct Latent {
     pub(super) biased: bool,
 }
 
+/// One head of keys that are values too, which all heads of queries read, and a projection back in groups of heads (DeepSeek-V4, section
+/// 2.3).
+#[derive(Clone, Copy)]
+pub(super) struct SharedKeys {
+    pub(super) query_rank: usize,
+    /// Groups of heads, each with a projection of its own.
+    pub(super) out_groups: usize,
+    /// Numbers that each group gives the last projection.
+    pub(super) out_rank: usize,
+}
+
+/// Entries that stand for several tokens each, which a layer keeps of all tokens beside the keys in its window (DeepSeek-V4, section 2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Compression {
+    /// Tokens between an entry and the next.
+    pub(super) rate: usize,
+    /// Chooses the entries of each query, and each entry is made of the tokens of the one before it too; without one, a query sees every
+    /// entry of the tokens up to its own.
+    pub(super) indexer: Option<Indexing>,
+}
+
+/// How an indexer chooses entries: by the products of queries and keys of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Indexing {
+    pub(super) heads: usize,
+    /// Numbers in a head.
+    pub(super) width: usize,
+    /// The entries of a query at most.
+    pub(super) chosen: usize,
+}
+
+/// Manifold-constrained hyper-connections (DeepSeek-V4, section 2.2): layers mix several streams.
+#[derive(Clone, Copy)]
+pub(super) struct Streams {
+    pub(super) count: usize,
+    /// Rounds that make the sums of rows and columns of the mixing matrix one (Sinkhorn and Knopp).
+    pub(super) rounds: usize,
+    /// What is added to sums and weights.
+    pub(super) eps: f64,
+}
+
 /// The feed-forward part of a layer.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum FeedForward {
@@ -431,6 +490,8 @@ pub(super) struct Router {
     /// Groups of experts, and how many of them a token may choose from.
     pub(super) groups: Option<[usize; 2]>,
     pub(super) correction: Option<Correction>,
+    /// The rows of a table with the experts of each token of the vocabulary, in place of a choice (DeepSeek-V4).
+    pub(super) table: Option<usize>,
     /// Whether the weight of a token's one expert scales what the expert gets, not what it gives (Llama 4).
     pub(super) scales_input: bool,
 }
@@ -456,6 +517,8 @@ pub(super) enum Scores {
     Sigmoid,
     /// The products, then the sigmoid of the chosen ones.
     SigmoidOfChosen,
+    /// The root of the softplus of each (DeepSeek-V4), followed by shape alone.
+    RootOfSoftplus,
 }
 
 /// Where the weights of the experts are in a checkpoint.
@@ -471,6 +534,8 @@ pub(super) struct ExpertKeys {
     pub(super) apart: Option<[&'static str; 3]>,
     /// The limit of a gate that is in turn with the way up, as [`gated_jointly`](crate::Cx::gated_jointly) has it.
     pub(super) limit: Option<f64>,
+    /// The most of a gate, and the greatest absolute value of the way up, the shared expert's too (DeepSeek-V4).
+    pub(super) clip: Option<f64>,
     /// Whether there is a gate; without one the first weight is the way up alone (Nemotron 3).
     pub(super) is_gated: bool,
 }

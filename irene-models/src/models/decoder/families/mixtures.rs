@@ -27,6 +27,7 @@ pub(super) const EXPERTS: ExpertKeys = ExpertKeys {
     biases: None,
     apart: Some(["gate_proj", "up_proj", "down_proj"]),
     limit: None,
+    clip: None,
     is_gated: true,
 };
 
@@ -40,6 +41,7 @@ pub(super) const ROUTER: Router = Router {
     scale: 1.0,
     groups: None,
     correction: None,
+    table: None,
     scales_input: false,
 };
 

@@ -6,6 +6,7 @@ macro_rules! sizes {
 }
 
 mod cohere;
+mod deepseek_v4;
 mod exaone4;
 mod falcon;
 mod gemma;
@@ -110,6 +111,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::DEEPSEEK_V2,
     &latent::DEEPSEEK_V3,
     &latent::KIMI_K2,
+    &deepseek_v4::DEEPSEEK_V4,
     &latent::GLM4_MOE_LITE,
     &latent::MISTRAL4,
     &mimo::MIMO_V2_FLASH,
@@ -270,6 +272,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         heads: None,
         has_sinks: false,
         keys: Keys::Own,
+        compression: None,
     };
     Ok(Recipe {
         names: Names {
@@ -297,6 +300,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         mixture_beside: None,
         per_layer: None,
         layer_scale: None,
+        streams: None,
         dropouts: Dropouts::default(),
         layers: vec![layer; config.layers("num_hidden_layers")?],
         final_norm: Some("norm"),
@@ -335,6 +339,7 @@ fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Res
         alibi: None,
         rotary: rotary.into_iter().collect(),
         latent: None,
+        shared_keys: None,
         states: None,
     })
 }
