@@ -11,7 +11,6 @@ mod evaluation;
 mod fit;
 mod forecast;
 mod interval;
-mod neusight;
 mod passes;
 mod request;
 mod schedule;

@@ -221,7 +221,7 @@ impl Setting {
     pub fn forecast(&self) -> Result<Forecast, Error> {
         let forecast = self.of_devices()?;
         let meter = self.calibration.as_ref().and_then(|calibration| calibration.provenance.meter.clone());
-        if let Some((watts, meter)) = self.beside_w(forecast.schedule()).zip(meter) {
+        if let Some((watts, meter)) = self.beside_w(&forecast.schedule).zip(meter) {
             return Ok(forecast.by_meter(watts, meter));
         }
         self.within(forecast, self.machine())
@@ -245,12 +245,11 @@ impl Setting {
 
     /// The cost of the devices alone.
     fn of_devices(&self) -> Result<Forecast, Error> {
-        let Self { spec, device, engine, request, passes, .. } = self;
-        let model = Followed { spec, passes };
-        let mut forecast = forecast_by(model, device, engine, request, &|schedule| self.law(schedule))?;
+        let Self { spec, device, engine, request, .. } = self;
+        let mut forecast = forecast_by(self.followed(), device, engine, request, &|schedule| self.law(schedule))?;
         if let Some(calibration) = &self.calibration {
-            forecast.provenance = calibration.basis(device, engine, forecast.schedule().is_served());
-            if let Some(times) = calibration.token_times(spec.name(), device, self.engine, forecast.schedule()) {
+            forecast.provenance = calibration.basis(device, engine, forecast.schedule.is_served());
+            if let Some(times) = calibration.token_times(spec.name(), device, self.engine, &forecast.schedule) {
                 forecast = forecast.with_token_times(times);
             }
         }
@@ -275,7 +274,7 @@ impl Setting {
 
     /// Whether its forecast rests on measurements of its device and engine.
     pub fn is_calibrated(&self, forecast: &Forecast) -> bool {
-        let is_served = forecast.schedule().is_served();
+        let is_served = forecast.schedule.is_served();
         self.calibration.as_ref().is_some_and(|known| known.knows(&self.device, self.engine, is_served))
     }
 
@@ -285,7 +284,7 @@ impl Setting {
     /// # Errors
     /// [`Error::Model`] for a pass that the model cannot run.
     pub fn pass(&self, forecast: &Forecast, size: Size) -> Result<PassesCost, Error> {
-        Ok(forecast.schedule().spent(&self.pass_of_gpu(forecast, size)?))
+        Ok(forecast.schedule.spent(&self.pass_of_gpu(forecast, size)?))
     }
 
     /// The same of one copy, with nothing else in its pipeline.
@@ -304,14 +303,13 @@ impl Setting {
     /// # Errors
     /// [`Error::Model`] for a model that cannot go on from a part of a prompt.
     pub fn prompt_after(&self, forecast: &Forecast, cached: usize) -> Result<Part, Error> {
-        let Self { spec, device, engine, request, passes, .. } = self;
-        let schedule = forecast.schedule();
+        let schedule = &forecast.schedule;
         let law = self.law(schedule);
-        let law = law.on(device, engine, schedule.is_served());
+        let law = law.on(&self.device, self.engine, schedule.is_served());
         let mut all = PassesCost::default();
         for runs in &schedule.prompts {
             let rest = Size { new: runs.size.new.saturating_sub(cached).max(1), past: cached, ..runs.size };
-            let rest = runs.reading(Followed { spec, passes }.pass(request, rest)?);
+            let rest = runs.reading(self.followed().pass(&self.request, rest)?);
             all = all.and(rest.added(schedule.gpus, &law).times(runs.times));
         }
         let beside_w = self.beside_w(schedule).map_or_else(|| self.machine_w(), Ok)?;
@@ -320,9 +318,12 @@ impl Setting {
     }
 
     fn pass_of_gpu(&self, forecast: &Forecast, size: Size) -> Result<PassCost, Error> {
-        let Self { spec, device, engine, request, passes, .. } = self;
-        let pass = Followed { spec, passes }.pass(request, size)?;
-        Ok(self.law(forecast.schedule()).pass(&pass, device, engine))
+        let pass = self.followed().pass(&self.request, size)?;
+        Ok(self.law(&forecast.schedule).pass(&pass, &self.device, self.engine))
+    }
+
+    fn followed(&self) -> Followed<'_> {
+        Followed { spec: &self.spec, passes: &self.passes }
     }
 
     fn law(&self, schedule: &Schedule) -> Cow<'_, Law> {
@@ -337,7 +338,7 @@ impl Setting {
     /// # Errors
     /// As [`Forecast::tree`].
     pub fn tree(&self, forecast: &Forecast, shows_math: bool) -> Result<Tree, Error> {
-        forecast.tree(&self.spec, &self.device, self.engine, &self.law(forecast.schedule()), shows_math)
+        forecast.tree(&self.spec, &self.device, self.engine, &self.law(&forecast.schedule), shows_math)
     }
 
     /// The node of this scope in the [tree](Self::tree) of its forecast with single operations, and what its energy and time go to.
@@ -345,8 +346,8 @@ impl Setting {
     /// # Errors
     /// [`Error::Predict`] for a scope that the tree does not have.
     pub fn explain(&self, forecast: &Forecast, tree: &Tree, scope: &str) -> Result<(NodeId, Explanation), Error> {
-        let (id, law) = (find_node(tree, scope)?, self.law(forecast.schedule()));
-        let law = law.on(&self.device, self.engine, forecast.schedule().is_served());
+        let (id, law) = (find_node(tree, scope)?, self.law(&forecast.schedule));
+        let law = law.on(&self.device, self.engine, forecast.schedule.is_served());
         Ok((id, forecast.explain(tree, id, &law)))
     }
 }
