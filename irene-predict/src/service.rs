@@ -6,15 +6,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use irene_devices::{Catalogue, Device, DeviceClass, Engine, FROM_DATA_SHEET, Law, PassCost, Vendor};
+use irene_devices::{Catalogue, Device, Engine, FROM_DATA_SHEET, Law, PassCost};
 use irene_models::{ModelSpec, TaskHead};
 use irene_regress::{Explanation, find_node};
 use irene_requests::RequestRow;
 use irene_tree::{Format, NodeId, Parallel, Precision, Size, Tree};
 
 use crate::{
-    Calibration, Error, Forecast, Host, Note, Part, Passes, PassesCost, Request, Schedule, calibration::CALIBRATED,
-    forecast::forecast_by, passes::Followed,
+    Calibration, Error, Forecast, Host, Note, Part, Passes, PassesCost, Request, Schedule,
+    calibration::CALIBRATED,
+    forecast::forecast_by,
+    passes::Followed,
+    request::{half, served_precision, usual_engine, with_shared_attention},
 };
 
 /// Settings for all rows of a sheet.
@@ -373,61 +376,5 @@ impl Forecast {
         row.set_further("provenance", self.provenance.as_str());
         let marks: Vec<&str> = self.notes.iter().map(Note::mark).collect();
         row.set_further("marks", marks.join(" "));
-    }
-}
-
-/// Engines that spread experts over GPUs spread attention over them too, where nothing is said of it.
-fn with_shared_attention(parallel: Parallel) -> Parallel {
-    let Parallel { tensor, expert, data, .. } = parallel;
-    let is_shared = tensor == 1 && expert > data && expert.is_multiple_of(data.max(1));
-    Parallel { tensor: if is_shared { expert / data.max(1) } else { tensor }, ..parallel }
-}
-
-/// The engine that most would take: llama.cpp on processors and Apple's chips, transformers for models that generate nothing, else vLLM.
-///
-/// # Errors
-/// [`Error::Model`] for a config whose cache cannot be told.
-pub fn usual_engine(spec: &ModelSpec, device: &Device) -> Result<&'static Engine, Error> {
-    let is_decoder = spec.cache(irene_tree::Kernels::Fused)?.is_some();
-    let name = match (is_decoder, device.class, device.vendor) {
-        (false, ..) => "transformers",
-        (_, DeviceClass::Cpu, _) | (.., Vendor::Apple) => "llama.cpp",
-        _ => "vllm",
-    };
-    Ok(Engine::find(name)?)
-}
-
-/// The formats that an engine serves a model in: its config's own; in place of 32 bits, 16 where a server runs it, or where the config of a
-/// decoder does not say.
-pub(crate) fn served_precision(spec: &ModelSpec, device: &Device, engine: &Engine) -> Result<Precision, Error> {
-    let own = spec.config().precision()?;
-    let is_served = !engine.starts_kernels_ahead();
-    let (is_decoder, says) = (spec.cache(engine.kernels)?.is_some(), spec.config().has_precision());
-    if says && own.activations != Format::F32 || !(is_served || is_decoder && !says) {
-        return Ok(own);
-    }
-    let half = half(device);
-    let weights = if own.weights == own.activations { half } else { own.weights };
-    Ok(Precision { weights, ..Precision::of(half) })
-}
-
-/// The format of 16 bits that a device is used with.
-fn half(device: &Device) -> Format {
-    if device.peaks.bf16.is_some() { Format::BF16 } else { Format::F16 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attention_is_spread_with_experts_where_nothing_is_said_of_it() {
-        let of = |tensor, data, expert| {
-            let shared = with_shared_attention(Parallel { tensor, data, expert, ..Parallel::default() });
-            (shared.tensor, shared.data, shared.expert)
-        };
-        assert_eq!((of(1, 1, 8), of(1, 2, 8), of(1, 8, 8)), ((8, 1, 8), (4, 2, 8), (1, 8, 8)));
-        // Degrees that do not go together are left for the model to refuse.
-        assert_eq!((of(2, 1, 8), of(1, 3, 8), of(8, 1, 8)), ((2, 1, 8), (1, 3, 8), (8, 1, 8)));
     }
 }
