@@ -13,25 +13,10 @@ use crate::{
 
 /// Learns [`AdaBoost`] on the published embedding: the surrogate that ProTran chooses (Tuli and Jha).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AdaBoostLearner {
-    /// At most so many trees.
-    pub(crate) trees: usize,
-    /// Whether trees weigh in the deviation as they do in the value; ProTran takes them as equals.
-    pub(crate) weighted_deviation: bool,
-}
+pub(crate) struct AdaBoostLearner;
 
-impl Default for AdaBoostLearner {
-    fn default() -> Self {
-        Self { trees: 500, weighted_deviation: true }
-    }
-}
-
-impl AdaBoostLearner {
-    /// As published: 500 trees, and the plain standard deviation over them.
-    pub(crate) fn published() -> Self {
-        Self { weighted_deviation: false, ..Self::default() }
-    }
-}
+/// The most trees that ProTran takes.
+const MOST_TREES: usize = 500;
 
 impl Learner for AdaBoostLearner {
     fn name(&self) -> &'static str {
@@ -39,7 +24,7 @@ impl Learner for AdaBoostLearner {
     }
 
     fn fit(&self, candidates: &[&Candidate], figures: &[f64], seed: u64) -> Result<Box<dyn Surrogate>> {
-        Ok(Box::new(AdaBoost::fit(self, &embeddings(candidates), figures, seed)?))
+        Ok(Box::new(AdaBoost::fit(MOST_TREES, &embeddings(candidates), figures, seed)?))
     }
 }
 
@@ -53,25 +38,24 @@ impl Learner for AdaBoostLearner {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
 pub(crate) struct AdaBoost {
+    /// Whether trees weigh in the deviation as they do in the value. ProTran takes them as equals, and so does [`fit`](Self::fit); a file may
+    /// say otherwise.
     weighted_deviation: bool,
     weights: Vec<f64>,
     trees: Vec<DecisionTree>,
 }
 
 impl AdaBoost {
-    /// Fits rows of coordinates and their figures.
+    /// Fits at most so many trees to rows of coordinates and their figures.
     ///
     /// # Errors
-    /// [`Error::Data`] if there are no records, their numbers or lengths do not fit, or no tree is asked for.
-    pub(crate) fn fit(learner: &AdaBoostLearner, rows: &[Vec<f64>], figures: &[f64], seed: u64) -> Result<Self> {
-        if learner.trees == 0 {
-            return Err(Error::Data("AdaBoost needs at least one tree".into()));
-        }
+    /// [`Error::Data`] if there are no records, or their numbers or lengths do not fit.
+    fn fit(most: usize, rows: &[Vec<f64>], figures: &[f64], seed: u64) -> Result<Self> {
         let columns = Columns::new(Records::new(rows, figures)?);
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let mut shares = vec![1.0 / rows.len() as f64; rows.len()];
-        let mut model = Self { weighted_deviation: learner.weighted_deviation, weights: vec![], trees: vec![] };
-        while model.trees.len() < learner.trees {
+        let mut model = Self { weighted_deviation: false, weights: vec![], trees: vec![] };
+        while model.trees.len() < most {
             let tree = columns.grow(figures, &bootstrap(&shares, &mut random), &mut random);
             let losses = losses(&tree, rows, figures, &shares);
             let loss: f64 = losses.iter().zip(&shares).map(|(loss, share)| loss * share).sum();
@@ -198,7 +182,7 @@ mod tests {
     use crate::synthetic;
 
     fn fit(rows: &[Vec<f64>], figures: &[f64], seed: u64) -> AdaBoost {
-        AdaBoost::fit(&AdaBoostLearner { trees: 60, ..AdaBoostLearner::default() }, rows, figures, seed).unwrap()
+        AdaBoost::fit(60, rows, figures, seed).unwrap()
     }
 
     #[test]
@@ -218,9 +202,8 @@ mod tests {
     #[test]
     fn deviations_are_those_of_the_trees() {
         let (rows, figures) = synthetic::records(40, 3);
-        let mut model = fit(&rows, &figures, 0);
-        let weighted = model.at(&rows[0]).deviation;
-        model.weighted_deviation = false;
+        let model = fit(&rows, &figures, 0);
+        let weighted = AdaBoost { weighted_deviation: true, ..model.clone() }.at(&rows[0]).deviation;
         let values: Vec<f64> = model.trees.iter().map(|tree| tree.value(&rows[0])).collect();
         let (_, deviation) = irene_numerics::moments(values);
         assert!((model.at(&rows[0]).deviation - deviation).abs() < 1e-12 * (1.0 + deviation));
@@ -245,9 +228,7 @@ mod tests {
             let model = fit(&rows, &figures, 0);
             assert_eq!((model.trees.len(), model.at(&[9.0])), (1, PredictedValue { value: 3.0, deviation: 0.0 }));
         }
-        assert!(AdaBoost::fit(&AdaBoostLearner::default(), &[vec![f64::NAN]], &[1.0], 0).is_err());
-        let none = AdaBoostLearner { trees: 0, ..AdaBoostLearner::default() };
-        assert!(AdaBoost::fit(&none, &[vec![1.0]], &[1.0], 0).is_err());
+        assert!(AdaBoost::fit(60, &[vec![f64::NAN]], &[1.0], 0).is_err());
     }
 
     #[test]

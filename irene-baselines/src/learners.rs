@@ -29,7 +29,7 @@ pub fn learners(space: &DesignSpace) -> Vec<Box<dyn Learner>> {
         Box::new(GaussianProcessLearner::Published),
         Box::new(GaussianProcessLearner::MaternLinear),
         Box::new(DecisionTreeLearner),
-        Box::new(AdaBoostLearner::published()),
+        Box::new(AdaBoostLearner),
         Box::new(BoshnasLearner::of(space)),
     ]
 }

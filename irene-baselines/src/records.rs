@@ -51,7 +51,7 @@ pub(super) fn check(what: &str, numbers: &[f64]) -> Result<()> {
 
 /// The published embedding of each candidate.
 pub(super) fn embeddings(candidates: &[&Candidate]) -> Vec<Vec<f64>> {
-    candidates.iter().map(|candidate| candidate.coordinates().to_vec()).collect()
+    candidates.iter().copied().map(Candidate::coordinates).collect()
 }
 
 /// Exactly `width` coordinates: missing ones are 0, as padding is, and further ones are left out.

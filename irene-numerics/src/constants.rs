@@ -17,11 +17,6 @@ impl Prior {
         Self { value, spread: f64::INFINITY }
     }
 
-    /// A constant that stays as it is.
-    pub fn held(value: f64) -> Self {
-        Self { value, spread: 0.0 }
-    }
-
     /// The distance of a logarithm from that of the prior value, in spreads; 0 if the constant is held.
     pub fn residual(&self, log_constant: f64) -> f64 {
         if self.spread > 0.0 { (log_constant - self.value.ln()) / self.spread } else { 0.0 }
@@ -174,7 +169,8 @@ mod tests {
     fn a_prior_settles_what_the_data_leaves_open() {
         // Only the product of the first two shows.
         let residuals = |c: &[f64]| vec![(c[0] * c[1] / 8.0).ln() / 0.01, (c[2] / 5.0).ln() / 0.01];
-        let priors = [Prior { value: 1.0, spread: 1.0 }, Prior { value: 1.0, spread: 0.5 }, Prior::held(2.0)];
+        let priors =
+            [Prior { value: 1.0, spread: 1.0 }, Prior { value: 1.0, spread: 0.5 }, Prior { value: 2.0, spread: 0.0 }];
         let found = ConstantsFit::default().fit(&priors, residuals);
         // The distance ln 8 is shared in proportion to the variances, 4 to 1.
         assert!((found[0].ln() - 0.8 * 8f64.ln()).abs() < 0.01, "{found:?}");

@@ -6,9 +6,7 @@
 /// ```
 /// use irene_numerics::StandardScaler;
 /// let scaler = StandardScaler::fit(2, [[1.0, 5.0], [3.0, 5.0]].iter().map(|row| row.as_slice()));
-/// let mut row = [3.0, 6.0];
-/// scaler.transform(&mut row);
-/// assert_eq!(row, [1.0, 1.0]);
+/// assert!(scaler.transformed(&[3.0, 6.0]).eq([1.0, 1.0]));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct StandardScaler {
@@ -43,13 +41,6 @@ impl StandardScaler {
             divisor(count, mean[column], variance)
         });
         Self { scale: scale.collect(), mean }
-    }
-
-    /// Transforms one row in place.
-    pub fn transform(&self, row: &mut [f64]) {
-        for ((x, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
-            *x = (*x - mean) / scale;
-        }
     }
 
     /// The numbers of one row, transformed.
@@ -93,10 +84,7 @@ mod tests {
         let scaler = StandardScaler::fit(3, rows.iter().map(<[f64; 3]>::as_slice));
         assert_eq!(scaler.mean, [18.0, 0.1, 3801.875]);
         assert_eq!(scaler.scale, [6.6332495807108, 1.0, 0.21650635094610965]);
-        let mut row = rows[3];
-        scaler.transform(&mut row);
-        assert_eq!(row, [0.9045340337332909, 0.0, -1.7320508075688774]);
-        assert!(scaler.transformed(&rows[3]).eq(row));
+        assert!(scaler.transformed(&rows[3]).eq([0.9045340337332909, 0.0, -1.7320508075688774]));
     }
 
     #[test]

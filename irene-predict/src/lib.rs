@@ -11,7 +11,6 @@ mod evaluation;
 mod fit;
 mod forecast;
 mod interval;
-mod neusight;
 mod passes;
 mod request;
 mod schedule;
@@ -32,10 +31,10 @@ pub use irene_regress::DeviceProfile;
 pub use irene_requests::{Load, RequestRow};
 pub use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Size, Training, Tree};
 pub use passes::Passes;
-pub use request::Request;
+pub use request::{Request, usual_engine};
 pub use schedule::{Figures, PassesCost};
 pub(crate) use schedule::{Runs, Schedule, ScheduleCost};
-pub use service::{Fault, Service, ServiceOptions, Setting, usual_engine};
+pub use service::{Fault, Service, ServiceOptions, Setting};
 pub use training::{
     Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,
 };

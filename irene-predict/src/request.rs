@@ -1,9 +1,9 @@
-use irene_devices::{Device, Engine};
+use irene_devices::{Device, DeviceClass, Engine, Vendor};
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_requests::Load;
-use irene_tree::{Kernels, Parallel, Precision, Size};
+use irene_tree::{Format, Kernels, Parallel, Precision, Size};
 
-use crate::{Error, passes::Followed, service::served_precision};
+use crate::{Error, passes::Followed};
 
 /// A request to a model: prompt and generated tokens, how many requests run at once, and how the model runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,5 +60,61 @@ impl Request {
             keeps_cache: generates,
             ..Size { sequences, ..size }.into()
         })
+    }
+}
+
+/// The engine that most would take: llama.cpp on processors and Apple's chips, transformers for models that generate nothing, else vLLM.
+///
+/// # Errors
+/// [`Error::Model`] for a config whose cache cannot be told.
+pub fn usual_engine(spec: &ModelSpec, device: &Device) -> Result<&'static Engine, Error> {
+    let is_decoder = spec.cache(Kernels::Fused)?.is_some();
+    let name = match (is_decoder, device.class, device.vendor) {
+        (false, ..) => "transformers",
+        (_, DeviceClass::Cpu, _) | (.., Vendor::Apple) => "llama.cpp",
+        _ => "vllm",
+    };
+    Ok(Engine::find(name)?)
+}
+
+/// The formats that an engine serves a model in: its config's own; in place of 32 bits, 16 where a server runs it, or where the config of a
+/// decoder does not say.
+pub(crate) fn served_precision(spec: &ModelSpec, device: &Device, engine: &Engine) -> Result<Precision, Error> {
+    let own = spec.config().precision()?;
+    let is_served = !engine.starts_kernels_ahead();
+    let (is_decoder, says) = (spec.cache(engine.kernels)?.is_some(), spec.config().has_precision());
+    if says && own.activations != Format::F32 || !(is_served || is_decoder && !says) {
+        return Ok(own);
+    }
+    let half = half(device);
+    let weights = if own.weights == own.activations { half } else { own.weights };
+    Ok(Precision { weights, ..Precision::of(half) })
+}
+
+/// The format of 16 bits that a device is used with.
+pub(crate) fn half(device: &Device) -> Format {
+    if device.peaks.bf16.is_some() { Format::BF16 } else { Format::F16 }
+}
+
+/// Engines that spread experts over GPUs spread attention over them too, where nothing is said of it.
+pub(crate) fn with_shared_attention(parallel: Parallel) -> Parallel {
+    let Parallel { tensor, expert, data, .. } = parallel;
+    let is_shared = tensor == 1 && expert > data && expert.is_multiple_of(data.max(1));
+    Parallel { tensor: if is_shared { expert / data.max(1) } else { tensor }, ..parallel }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attention_is_spread_with_experts_where_nothing_is_said_of_it() {
+        let of = |tensor, data, expert| {
+            let shared = with_shared_attention(Parallel { tensor, data, expert, ..Parallel::default() });
+            (shared.tensor, shared.data, shared.expert)
+        };
+        assert_eq!((of(1, 1, 8), of(1, 2, 8), of(1, 8, 8)), ((8, 1, 8), (4, 2, 8), (1, 8, 8)));
+        // Degrees that do not go together are left for the model to refuse.
+        assert_eq!((of(2, 1, 8), of(1, 3, 8), of(8, 1, 8)), ((2, 1, 8), (1, 3, 8), (8, 1, 8)));
     }
 }

@@ -107,13 +107,13 @@ impl Schedule {
         most: f64,
     ) -> Result<Self, Error> {
         let running = concurrency.min(most);
-        let share = Share::of(running, request);
+        let mean = of_pass(running, request);
         let gaps = request.generated.saturating_sub(1) as f64;
         // Passes that prompts join, or come between.
         let slots = if engine.mixes_prompts { request.generated as f64 } else { gaps.max(1.0) };
-        let run = |size: Size, times: f64| Runs::of(model, request, size, times, share.filled);
+        let run = |size: Size, times: f64| Runs::of(model, request, size, times, mean.min(1.0));
         let (mut prompts, mut steps) = (Vec::new(), Vec::new());
-        for (sequences, part) in around(share.mean.max(1.0)) {
+        for (sequences, part) in around(mean.max(1.0)) {
             if !engine.mixes_prompts {
                 steps.extend(tokens(request, GAUSS, sequences, gaps * part, &run)?);
             }
@@ -192,17 +192,8 @@ impl Runs {
 }
 
 /// The mean number of sequences in one pass of one copy of the model: a pipeline splits a batch among its stages.
-struct Share {
-    mean: f64,
-    filled: f64,
-}
-
-impl Share {
-    fn of(sequences: f64, request: &Request) -> Self {
-        let passes = (request.parallel.data * request.parallel.pipeline).max(1) as f64;
-        let mean = sequences / passes;
-        Self { mean, filled: mean.min(1.0) }
-    }
+fn of_pass(sequences: f64, request: &Request) -> f64 {
+    sequences / (request.parallel.data * request.parallel.pipeline).max(1) as f64
 }
 
 /// The whole numbers around a mean, and the part of the passes that have each.
@@ -213,12 +204,12 @@ fn around(mean: f64) -> impl Iterator<Item = (usize, f64)> {
 
 /// The passes of so many waves of a batch: the prompt's, and the steps.
 fn wave(model: Followed<'_>, request: &Request, sequences: f64, waves: f64) -> Result<(Runs, Vec<Runs>), Error> {
-    let share = Share::of(sequences, request);
+    let mean = of_pass(sequences, request);
     // All wait for the copy or stage that has the most; those with one fewer count as full.
-    let fullest = share.mean.ceil().max(1.0) as usize;
+    let fullest = mean.ceil().max(1.0) as usize;
     let count = request.generated.saturating_sub(1) as f64;
     // Copies with fewer do less in a single pass, and read the same weights in a step.
-    let filled = if count == 0.0 { share.mean / fullest as f64 } else { share.filled };
+    let filled = if count == 0.0 { mean / fullest as f64 } else { mean.min(1.0) };
     let run = |size: Size, times: f64| Runs::of(model, request, size, times, filled);
     let prompt = run(Size::new(fullest, request.prompt), waves)?;
     Ok((prompt, tokens(request, GAUSS, fullest, waves * count, &run)?))

@@ -6,15 +6,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use irene_devices::{Catalogue, Device, DeviceClass, Engine, FROM_DATA_SHEET, Law, PassCost, Vendor};
+use irene_devices::{Catalogue, Device, Engine, FROM_DATA_SHEET, Law, PassCost};
 use irene_models::{ModelSpec, TaskHead};
 use irene_regress::{Explanation, find_node};
 use irene_requests::RequestRow;
 use irene_tree::{Format, NodeId, Parallel, Precision, Size, Tree};
 
 use crate::{
-    Calibration, Error, Forecast, Host, Note, Part, Passes, PassesCost, Request, Schedule, calibration::CALIBRATED,
-    forecast::forecast_by, passes::Followed,
+    Calibration, Error, Forecast, Host, Note, Part, Passes, PassesCost, Request, Schedule,
+    calibration::CALIBRATED,
+    forecast::forecast_by,
+    passes::Followed,
+    request::{half, served_precision, usual_engine, with_shared_attention},
 };
 
 /// Settings for all rows of a sheet.
@@ -221,7 +224,7 @@ impl Setting {
     pub fn forecast(&self) -> Result<Forecast, Error> {
         let forecast = self.of_devices()?;
         let meter = self.calibration.as_ref().and_then(|calibration| calibration.provenance.meter.clone());
-        if let Some((watts, meter)) = self.beside_w(forecast.schedule()).zip(meter) {
+        if let Some((watts, meter)) = self.beside_w(&forecast.schedule).zip(meter) {
             return Ok(forecast.by_meter(watts, meter));
         }
         self.within(forecast, self.machine())
@@ -245,12 +248,11 @@ impl Setting {
 
     /// The cost of the devices alone.
     fn of_devices(&self) -> Result<Forecast, Error> {
-        let Self { spec, device, engine, request, passes, .. } = self;
-        let model = Followed { spec, passes };
-        let mut forecast = forecast_by(model, device, engine, request, &|schedule| self.law(schedule))?;
+        let Self { spec, device, engine, request, .. } = self;
+        let mut forecast = forecast_by(self.followed(), device, engine, request, &|schedule| self.law(schedule))?;
         if let Some(calibration) = &self.calibration {
-            forecast.provenance = calibration.basis(device, engine, forecast.schedule().is_served());
-            if let Some(times) = calibration.token_times(spec.name(), device, self.engine, forecast.schedule()) {
+            forecast.provenance = calibration.basis(device, engine, forecast.schedule.is_served());
+            if let Some(times) = calibration.token_times(spec.name(), device, self.engine, &forecast.schedule) {
                 forecast = forecast.with_token_times(times);
             }
         }
@@ -275,7 +277,7 @@ impl Setting {
 
     /// Whether its forecast rests on measurements of its device and engine.
     pub fn is_calibrated(&self, forecast: &Forecast) -> bool {
-        let is_served = forecast.schedule().is_served();
+        let is_served = forecast.schedule.is_served();
         self.calibration.as_ref().is_some_and(|known| known.knows(&self.device, self.engine, is_served))
     }
 
@@ -285,7 +287,7 @@ impl Setting {
     /// # Errors
     /// [`Error::Model`] for a pass that the model cannot run.
     pub fn pass(&self, forecast: &Forecast, size: Size) -> Result<PassesCost, Error> {
-        Ok(forecast.schedule().spent(&self.pass_of_gpu(forecast, size)?))
+        Ok(forecast.schedule.spent(&self.pass_of_gpu(forecast, size)?))
     }
 
     /// The same of one copy, with nothing else in its pipeline.
@@ -304,14 +306,13 @@ impl Setting {
     /// # Errors
     /// [`Error::Model`] for a model that cannot go on from a part of a prompt.
     pub fn prompt_after(&self, forecast: &Forecast, cached: usize) -> Result<Part, Error> {
-        let Self { spec, device, engine, request, passes, .. } = self;
-        let schedule = forecast.schedule();
+        let schedule = &forecast.schedule;
         let law = self.law(schedule);
-        let law = law.on(device, engine, schedule.is_served());
+        let law = law.on(&self.device, self.engine, schedule.is_served());
         let mut all = PassesCost::default();
         for runs in &schedule.prompts {
             let rest = Size { new: runs.size.new.saturating_sub(cached).max(1), past: cached, ..runs.size };
-            let rest = runs.reading(Followed { spec, passes }.pass(request, rest)?);
+            let rest = runs.reading(self.followed().pass(&self.request, rest)?);
             all = all.and(rest.added(schedule.gpus, &law).times(runs.times));
         }
         let beside_w = self.beside_w(schedule).map_or_else(|| self.machine_w(), Ok)?;
@@ -320,9 +321,12 @@ impl Setting {
     }
 
     fn pass_of_gpu(&self, forecast: &Forecast, size: Size) -> Result<PassCost, Error> {
-        let Self { spec, device, engine, request, passes, .. } = self;
-        let pass = Followed { spec, passes }.pass(request, size)?;
-        Ok(self.law(forecast.schedule()).pass(&pass, device, engine))
+        let pass = self.followed().pass(&self.request, size)?;
+        Ok(self.law(&forecast.schedule).pass(&pass, &self.device, self.engine))
+    }
+
+    fn followed(&self) -> Followed<'_> {
+        Followed { spec: &self.spec, passes: &self.passes }
     }
 
     fn law(&self, schedule: &Schedule) -> Cow<'_, Law> {
@@ -337,7 +341,7 @@ impl Setting {
     /// # Errors
     /// As [`Forecast::tree`].
     pub fn tree(&self, forecast: &Forecast, shows_math: bool) -> Result<Tree, Error> {
-        forecast.tree(&self.spec, &self.device, self.engine, &self.law(forecast.schedule()), shows_math)
+        forecast.tree(&self.spec, &self.device, self.engine, &self.law(&forecast.schedule), shows_math)
     }
 
     /// The node of this scope in the [tree](Self::tree) of its forecast with single operations, and what its energy and time go to.
@@ -345,8 +349,8 @@ impl Setting {
     /// # Errors
     /// [`Error::Predict`] for a scope that the tree does not have.
     pub fn explain(&self, forecast: &Forecast, tree: &Tree, scope: &str) -> Result<(NodeId, Explanation), Error> {
-        let (id, law) = (find_node(tree, scope)?, self.law(forecast.schedule()));
-        let law = law.on(&self.device, self.engine, forecast.schedule().is_served());
+        let (id, law) = (find_node(tree, scope)?, self.law(&forecast.schedule));
+        let law = law.on(&self.device, self.engine, forecast.schedule.is_served());
         Ok((id, forecast.explain(tree, id, &law)))
     }
 }
@@ -372,61 +376,5 @@ impl Forecast {
         row.set_further("provenance", self.provenance.as_str());
         let marks: Vec<&str> = self.notes.iter().map(Note::mark).collect();
         row.set_further("marks", marks.join(" "));
-    }
-}
-
-/// Engines that spread experts over GPUs spread attention over them too, where nothing is said of it.
-fn with_shared_attention(parallel: Parallel) -> Parallel {
-    let Parallel { tensor, expert, data, .. } = parallel;
-    let is_shared = tensor == 1 && expert > data && expert.is_multiple_of(data.max(1));
-    Parallel { tensor: if is_shared { expert / data.max(1) } else { tensor }, ..parallel }
-}
-
-/// The engine that most would take: llama.cpp on processors and Apple's chips, transformers for models that generate nothing, else vLLM.
-///
-/// # Errors
-/// [`Error::Model`] for a config whose cache cannot be told.
-pub fn usual_engine(spec: &ModelSpec, device: &Device) -> Result<&'static Engine, Error> {
-    let is_decoder = spec.cache(irene_tree::Kernels::Fused)?.is_some();
-    let name = match (is_decoder, device.class, device.vendor) {
-        (false, ..) => "transformers",
-        (_, DeviceClass::Cpu, _) | (.., Vendor::Apple) => "llama.cpp",
-        _ => "vllm",
-    };
-    Ok(Engine::find(name)?)
-}
-
-/// The formats that an engine serves a model in: its config's own; in place of 32 bits, 16 where a server runs it, or where the config of a
-/// decoder does not say.
-pub(crate) fn served_precision(spec: &ModelSpec, device: &Device, engine: &Engine) -> Result<Precision, Error> {
-    let own = spec.config().precision()?;
-    let is_served = !engine.starts_kernels_ahead();
-    let (is_decoder, says) = (spec.cache(engine.kernels)?.is_some(), spec.config().has_precision());
-    if says && own.activations != Format::F32 || !(is_served || is_decoder && !says) {
-        return Ok(own);
-    }
-    let half = half(device);
-    let weights = if own.weights == own.activations { half } else { own.weights };
-    Ok(Precision { weights, ..Precision::of(half) })
-}
-
-/// The format of 16 bits that a device is used with.
-fn half(device: &Device) -> Format {
-    if device.peaks.bf16.is_some() { Format::BF16 } else { Format::F16 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attention_is_spread_with_experts_where_nothing_is_said_of_it() {
-        let of = |tensor, data, expert| {
-            let shared = with_shared_attention(Parallel { tensor, data, expert, ..Parallel::default() });
-            (shared.tensor, shared.data, shared.expert)
-        };
-        assert_eq!((of(1, 1, 8), of(1, 2, 8), of(1, 8, 8)), ((8, 1, 8), (4, 2, 8), (1, 8, 8)));
-        // Degrees that do not go together are left for the model to refuse.
-        assert_eq!((of(2, 1, 8), of(1, 3, 8), of(8, 1, 8)), ((2, 1, 8), (1, 3, 8), (8, 1, 8)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use irene_numerics::mean;
 use irene_tree::{Level, Quantity, Size, Tree};
 
 use crate::{CrossValidation, HeldOut, LeaveOut, Result};
@@ -45,10 +46,8 @@ pub fn noise_floor(trees: &[Tree]) -> Result<Floor> {
         }
     }
     let of_others = |tree: &Tree, work: &Work| {
-        let models =
-            measured.get(work)?.iter().filter(|(model, joules)| **model != tree.model_name && !joules.is_empty());
-        let means: Vec<f64> = models.map(|(_, joules)| joules.iter().sum::<f64>() / joules.len() as f64).collect();
-        (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
+        let others = measured.get(work)?.iter().filter(|(model, _)| **model != tree.model_name);
+        mean(&others.filter_map(|(_, joules)| mean(joules)).collect::<Vec<_>>())
     };
     let predicted = |tree: &Tree| {
         let mut predicted = tree.clone();

@@ -30,6 +30,12 @@ pub(crate) fn worth(node: &Node, quantity: Quantity, usual: f64) -> f64 {
     usual * usual / (usual * usual + spread * spread)
 }
 
+/// The same of a node's latency, energy and energy by the GPU's driver, which is read as the latency is.
+pub(crate) fn worths(node: &Node, usual: f64) -> [f64; 3] {
+    let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(|figure| worth(node, figure, usual));
+    [time, energy, time]
+}
+
 /// Half the 95% interval of the energies of some trees, as a share.
 ///
 /// The nodes of a tree may all be off alike, so their intervals are added up; those of several trees average out.

@@ -68,12 +68,8 @@ pub(crate) fn sizes(tree: &Tree) -> impl Iterator<Item = Size> {
 }
 
 impl SizeRanges {
-    /// The ranges of some trees; None if there are none.
-    fn of(trees: &[Tree]) -> Option<Self> {
-        let sizes: Vec<Size> = trees.iter().flat_map(sizes).collect();
-        let range = |of: fn(&Size) -> usize| Some([sizes.iter().map(of).min()?, sizes.iter().map(of).max()?]);
-        let [sequences, new] = [range(|size| size.sequences)?, range(|size| size.new)?];
-        Some(Self { sequences, new, past: range(|size| size.past)? })
+    fn of(Size { sequences, new, past }: Size) -> Self {
+        Self { sequences: [sequences; 2], new: [new; 2], past: [past; 2] }
     }
 
     /// The ranges that hold both.
@@ -175,12 +171,8 @@ struct TrainingData {
 impl TrainingData {
     fn add(&mut self, tree: &Tree) {
         self.trees += 1;
-        match self.models.get_mut(&tree.model_name) {
-            Some(count) => *count += 1,
-            None => drop(self.models.insert(tree.model_name.clone(), 1)),
-        }
-        let sizes = SizeRanges::of(std::slice::from_ref(tree));
-        self.sizes = sizes.map(|sizes| self.sizes.map_or(sizes, |before| before.union(&sizes))).or(self.sizes);
+        *self.models.entry(tree.model_name.clone()).or_default() += 1;
+        self.sizes = self.sizes.into_iter().chain(sizes(tree).map(SizeRanges::of)).reduce(|a, b| a.union(&b));
         self.precisions.insert(tree.precision);
         // A predictor that learned from estimates predicts estimates.
         self.is_estimated |= tree.nodes().iter().any(Node::is_energy_estimated);

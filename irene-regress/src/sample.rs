@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use irene_numerics::rank;
-use irene_tree::{Level, Tree};
+use irene_tree::Tree;
 
 use crate::{Result, TreeSource, gpus::on_one_gpu};
 
@@ -52,14 +52,13 @@ pub(crate) struct Plain<'s>(pub(crate) &'s dyn TreeSource);
 
 impl TreeSource for Plain<'_> {
     fn each(&self, see: &mut dyn FnMut(&Tree) -> Result<()>) -> Result<()> {
-        let is_plain = |tree: &Tree| tree.nodes().iter().all(|node| node.level() != Level::Math);
-        self.0.each(&mut |tree| if is_plain(tree) { see(tree) } else { see(&tree.without_math()) })
+        self.0.each(&mut |tree| if tree.shows_math() { see(&tree.without_math()) } else { see(tree) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::{Size, TreeBuilder};
+    use irene_tree::{Level, Size, TreeBuilder};
 
     use super::*;
 

@@ -113,11 +113,6 @@ impl Store {
         self.header.insert(name.to_owned(), value.into());
     }
 
-    /// Whether the header has a field of this name.
-    pub(crate) fn has_field(&self, name: &str) -> bool {
-        self.header.contains_key(name)
-    }
-
     pub(crate) fn set_list<S: AsRef<str>>(&mut self, name: &str, words: impl Iterator<Item = S>) {
         self.set(name, words.map(|word| word.as_ref().to_owned()).collect::<Vec<_>>());
     }
@@ -134,6 +129,11 @@ impl Store {
     pub(crate) fn get_list(&self, name: &str) -> Result<Vec<String>> {
         let words = self.header.get(name).cloned().and_then(|value| serde_json::from_value(value).ok());
         words.ok_or_else(|| self.error(format!("header field `{name}` is missing or no list of words")))
+    }
+
+    /// The words in a field of the header; none if the file has no such field.
+    pub(crate) fn get_list_if_any(&self, name: &str) -> Result<Vec<String>> {
+        if self.header.contains_key(name) { self.get_list(name) } else { Ok(Vec::new()) }
     }
 
     /// The value of a field of the header.

@@ -37,11 +37,6 @@ impl Wholes {
         Ok(Self(wholes.difference(&sums).cloned().collect()))
     }
 
-    /// The trees of a source with these modules as primitives.
-    pub(crate) fn of_source<'s>(&'s self, source: &'s dyn TreeSource) -> impl TreeSource + 's {
-        Closing { wholes: self, source }
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -63,18 +58,19 @@ impl Wholes {
     }
 
     pub(crate) fn read(store: &Store) -> Result<Self> {
-        Ok(Self(if store.has_field(FIELD) { store.get_list(FIELD)?.into_iter().collect() } else { BTreeSet::new() }))
+        Ok(Self(store.get_list_if_any(FIELD)?.into_iter().collect()))
     }
 }
 
-struct Closing<'s> {
-    wholes: &'s Wholes,
-    source: &'s dyn TreeSource,
+/// The trees of a source with these modules as primitives.
+pub(crate) struct Closed<'s> {
+    pub(crate) wholes: &'s Wholes,
+    pub(crate) source: &'s dyn TreeSource,
 }
 
-impl TreeSource for Closing<'_> {
+impl TreeSource for Closed<'_> {
     fn each(&self, see: &mut dyn FnMut(&Tree) -> Result<()>) -> Result<()> {
-        self.source.each(&mut |tree| see(&self.wholes.close(tree).0))
+        self.source.each(&mut |tree| if self.wholes.is_empty() { see(tree) } else { see(&self.wholes.close(tree).0) })
     }
 }
 

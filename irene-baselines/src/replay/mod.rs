@@ -14,6 +14,7 @@ use irene_explore::{
     Candidate, Dataset, Describer, Error, Measure, Result,
     learning::{CostLawLearner, Learner, shuffled},
 };
+use irene_numerics::GOLDEN;
 use rayon::prelude::*;
 
 pub use self::{
@@ -60,7 +61,7 @@ impl Way {
 
     /// ProTran's learner and choice: boosted trees, and the largest sum of standard deviations of 64 designs.
     pub fn published() -> Self {
-        Self::new(Box::new(AdaBoostLearner::published()), Acquisition::MaxDeviation { drawn: 64 })
+        Self::new(Box::new(AdaBoostLearner), Acquisition::MaxDeviation { drawn: 64 })
     }
 
     /// Ours, ProTran's with either kind of trees, and both learners on designs chosen at random.
@@ -70,7 +71,7 @@ impl Way {
             Self::new(Box::new(CostLawLearner), Acquisition::Random),
             Self::published(),
             Self::new(Box::new(DecisionTreeLearner), Acquisition::MaxDeviation { drawn: 64 }),
-            Self::new(Box::new(AdaBoostLearner::published()), Acquisition::Random),
+            Self::new(Box::new(AdaBoostLearner), Acquisition::Random),
         ]
     }
 }
@@ -157,6 +158,10 @@ struct Pool<'a> {
     options: &'a ReplayOptions,
     records: Vec<Measured>,
     scales: Vec<f64>,
+    /// How many records are held out to judge by.
+    held: usize,
+    /// How many are left to judge by at least, where none are held out.
+    fewest: usize,
 }
 
 impl<'a> Pool<'a> {
@@ -165,14 +170,12 @@ impl<'a> Pool<'a> {
             return Err(Error::Data("a replay needs at least one measure".into()));
         }
         let records = learned::measured(data, describer, &options.measures)?;
-        let scales = learned::scales(&records);
-        let pool = Self { options, records, scales };
+        let (scales, there_are) = (learned::scales(&records), records.len());
         let (held, fewest) = match options.judged {
             Judged::Rest(fewest) => (0, fewest.max(1)),
-            Judged::HeldOut(share) => (pool.held_out(share), 0),
+            Judged::HeldOut(share) => (((share.clamp(0.0, 1.0) * there_are as f64).round() as usize).max(1), 0),
         };
         let (device, start, seeds) = (&data.device, options.start, options.seeds);
-        let there_are = pool.records.len();
         if there_are < start + held + fewest || start == 0 || seeds == 0 || options.batch == 0 {
             return Err(Error::Data(format!(
                 "{device}: a replay from {start} records, {} others to judge by, {} a round and {seeds} seeds does not work with \
@@ -186,26 +189,16 @@ impl<'a> Pool<'a> {
                 "{device}: a replay from {start} records cannot end at {limit}; raise the limit, or start with fewer"
             )));
         }
-        Ok(pool)
-    }
-
-    /// The number of records in a share.
-    fn held_out(&self, share: f64) -> usize {
-        ((share.clamp(0.0, 1.0) * self.records.len() as f64).round() as usize).max(1)
+        Ok(Self { options, records, scales, held, fewest })
     }
 
     /// Replays one way with one seed.
     fn steps(&self, way: &Way, seed: u64, stop: &AtomicBool) -> Result<Vec<Step>> {
-        let (held, fewest): (BTreeSet<usize>, usize) = match self.options.judged {
-            Judged::Rest(fewest) => (BTreeSet::new(), fewest.max(1)),
-            Judged::HeldOut(share) => {
-                // Drawn apart from those to start with.
-                let places = shuffled(self.records.len(), seed ^ 0x5EED);
-                (places.into_iter().take(self.held_out(share)).collect(), 0)
-            }
-        };
+        // Drawn apart from those to start with.
+        let places = shuffled(self.records.len(), seed ^ 0x5EED);
+        let held: BTreeSet<usize> = places.into_iter().take(self.held).collect();
         let open: Vec<usize> = (0..self.records.len()).filter(|place| !held.contains(place)).collect();
-        let most = open.len().saturating_sub(fewest).min(self.options.limit.unwrap_or(usize::MAX));
+        let most = open.len().saturating_sub(self.fewest).min(self.options.limit.unwrap_or(usize::MAX));
         let first = shuffled(open.len(), seed).into_iter().take(self.options.start);
         let mut measured: Vec<usize> = first.map(|at| open[at]).collect();
         let mut steps = Vec::new();
@@ -242,5 +235,5 @@ fn candidates(measured: Vec<&Measured>) -> Vec<&Candidate> {
 
 /// A seed for each count of measured designs.
 fn seed_of(seed: u64, measured: usize) -> u64 {
-    seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(measured as u64 + 1)
+    seed.wrapping_mul(GOLDEN).wrapping_add(measured as u64 + 1)
 }

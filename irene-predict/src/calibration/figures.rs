@@ -31,7 +31,7 @@ pub(super) fn beside_w(measured: &[&Measured], law: &Law) -> Option<f64> {
     measured.iter().find_map(|one| one.meter.as_ref())?;
     let beyond = |one: &&Measured| {
         let serving = &one.serving;
-        let times = serving.times(law, &serving.busy(&law.pass));
+        let times = serving.times_by(law);
         let predicted = serving.seconds(&times);
         let seconds = one.seconds.unwrap_or(predicted);
         let watts = one.joules.map(|joules| joules / seconds).or(one.watts)?;
@@ -75,8 +75,7 @@ pub(super) fn figures(measured: &[&Measured], places: &[Place], law: &Law) -> Ve
 
 /// How much of a change of all times is in the energy: a device draws some power whatever it does.
 pub(super) fn time_in_energy(serving: &Serving, law: &Law) -> f64 {
-    let busy = serving.busy(&law.pass);
-    let times = serving.times(law, &busy);
+    let times = serving.times_by(law);
     1.0 + (serving.power(law, &longer(&times, STEP.exp())) / serving.power(law, &times)).ln() / STEP
 }
 

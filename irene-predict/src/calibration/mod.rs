@@ -190,10 +190,7 @@ impl Calibration {
 
     /// The law of a measured request's setting: that of the data sheet where nothing was measured of its engine.
     pub fn law_of(&self, one: &Measured) -> Cow<'_, Law> {
-        match self.part(&one.device, one.engine, one.is_served()) {
-            Some(part) => Cow::Owned(part.law_at(&one.serving, &Place::of(&one.model, &one.serving.schedule))),
-            None => Cow::Borrowed(Law::shipped()),
-        }
+        self.law(&one.model, &one.device, one.engine, &one.serving.schedule)
     }
 
     /// The law of a setting on a device under an engine: that of the data sheet where nothing was measured.

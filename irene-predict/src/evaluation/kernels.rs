@@ -12,14 +12,13 @@ pub struct KernelsLeftOut(BTreeMap<String, KernelLaw>);
 impl KernelsLeftOut {
     /// Fits a law without each device that has measurements, if another has some; tells of each fit that is done.
     pub fn each(measurements: &[KernelMeasurement], is_done: &(dyn Fn() + Sync)) -> Self {
-        let devices = names(measurements);
         let others = |device: &str| measurements.iter().filter(|one| one.device.name != device).collect::<Vec<_>>();
         let without = |device: &str| {
             let law = fit_kernel_constants(&others(device));
             is_done();
             (device.to_owned(), law)
         };
-        let devices: Vec<&str> = if devices.len() > 1 { devices.into_iter().collect() } else { Vec::new() };
+        let devices: Vec<&str> = left_out(measurements).into_iter().collect();
         let laws: BTreeMap<String, KernelLaw> = devices.into_par_iter().map(without).collect();
         let with = |(device, law): (&String, &KernelLaw)| {
             (device.clone(), with_kernel_spreads(law.clone(), &others(device), &laws))
@@ -29,7 +28,7 @@ impl KernelsLeftOut {
 
     /// The number of fits that [`each`](Self::each) makes.
     pub fn count(measurements: &[KernelMeasurement]) -> usize {
-        Some(names(measurements).len()).filter(|count| *count > 1).unwrap_or(0)
+        left_out(measurements).len()
     }
 
     /// The law that was fitted without the device of a measurement.
@@ -60,8 +59,10 @@ impl KernelsLeftOut {
     }
 }
 
-fn names(measurements: &[KernelMeasurement]) -> BTreeSet<&str> {
-    measurements.iter().map(|measured| measured.device.name.as_str()).collect()
+/// The devices that are left out in turn: all, if there are others to fit to.
+fn left_out(measurements: &[KernelMeasurement]) -> BTreeSet<&str> {
+    let all: BTreeSet<&str> = measurements.iter().map(|measured| measured.device.name.as_str()).collect();
+    if all.len() > 1 { all } else { BTreeSet::new() }
 }
 
 /// The forward and the backward pass of each step of training among NeuSight's measurements of whole models.

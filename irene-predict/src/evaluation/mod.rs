@@ -1,6 +1,7 @@
 //! The laws held against public measurements.
 
 mod kernels;
+mod neusight;
 mod public;
 mod requests;
 mod servers;

@@ -10,8 +10,11 @@ use irene_devices::{
 };
 use irene_requests::RequestRow;
 
-use super::servers::{Server, read_servers};
-use crate::{Error, Measured, Service, ServiceOptions, neusight::read_neusight_models};
+use super::{
+    neusight::read_neusight_models,
+    servers::{Server, read_servers},
+};
+use crate::{Error, Measured, Service, ServiceOptions};
 
 /// A public file of measurements of language models' inference, as the laws are fitted to it or held against it.
 #[derive(Clone, Debug)]

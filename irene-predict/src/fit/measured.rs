@@ -53,6 +53,12 @@ impl Serving {
         law.on(&self.device, self.engine, self.schedule.is_served())
     }
 
+    /// The times of each pass by a law.
+    pub(crate) fn times_by(&self, law: &Law) -> Vec<PassSeconds> {
+        self.times(law, &self.busy(&law.pass))
+    }
+
+    /// The same from its kernels' times.
     pub(crate) fn times(&self, law: &Law, busy: &[BusyTimes]) -> Vec<PassSeconds> {
         let on = self.on(law);
         // A limit at the TDP slows nothing down: fits need not look.
@@ -144,7 +150,7 @@ impl Measured {
         let setting = service.setting(row)?;
         let forecast = setting.forecast().map_err(Fault::of(""))?;
         let predicted = Figures::from(forecast.figures);
-        let schedule = forecast.into_schedule();
+        let schedule = forecast.schedule;
         let figures = &row.figures;
         let tokens = schedule.requests * schedule.generated;
         let by_rate = figures.tokens_per_s.filter(|_| tokens > 0.0).map(|rate| tokens / rate);

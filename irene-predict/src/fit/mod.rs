@@ -195,26 +195,24 @@ fn fit(prior: &Law, start: &Law, is_chosen: impl Fn(&str) -> bool, residuals: im
 impl Measured {
     /// The measured time, shared among passes, kernels and engine as the law has it.
     fn measured_times(&self, law: &Law) -> Vec<PassSeconds> {
-        let times = self.serving.times(law, &self.serving.busy(&law.pass));
+        let times = self.serving.times_by(law);
         longer(&times, self.seconds.unwrap_or(f64::NAN) / self.serving.seconds(&times))
     }
 
     /// The logarithm of the predicted over the measured time to the first token, where that was measured beside the whole.
     pub fn residual_of_first_token(&self, law: &Law) -> Option<f64> {
-        let times = self.serving.times(law, &self.serving.busy(&law.pass));
-        Some((self.serving.first_seconds(&times)? / self.first_s?).ln())
+        Some((self.serving.first_seconds(&self.serving.times_by(law))? / self.first_s?).ln())
     }
 
     /// Logarithms of predicted over measured figures: the time, the power at the measured time, the energy.
     pub fn residuals(&self, law: &Law) -> [Option<f64>; 3] {
-        let times = self.serving.times(law, &self.serving.busy(&law.pass));
+        let times = self.serving.times_by(law);
         let predicted = self.serving.seconds(&times);
         let of_time = self.seconds.map(|seconds| (predicted / seconds).ln());
-        let of_power = self
-            .watts
-            .zip(self.seconds)
-            .map(|(watts, _)| (self.serving.power(law, &self.measured_times(law)) / watts).ln());
-        let joules = self.joules.or_else(|| Some(self.watts? * self.seconds?));
+        let measured = self.watts.zip(self.seconds);
+        let power = |seconds: f64| self.serving.power(law, &longer(&times, seconds / predicted));
+        let of_power = measured.map(|(watts, seconds)| (power(seconds) / watts).ln());
+        let joules = self.joules.or_else(|| measured.map(|(watts, seconds)| watts * seconds));
         let of_energy = joules.map(|joules| (self.serving.power(law, &times) * predicted / joules).ln());
         [of_time, of_power, of_energy]
     }

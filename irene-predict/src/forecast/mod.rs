@@ -54,24 +54,15 @@ pub struct Forecast {
     idle_j: f64,
     /// A request's share of the energy of the machine around the devices, J.
     machine_j: f64,
-    schedule: Schedule,
+    /// The passes that serve the requests.
+    pub(crate) schedule: Schedule,
 }
 
 impl Forecast {
-    /// The passes that serve the requests.
-    pub(crate) fn schedule(&self) -> &Schedule {
-        &self.schedule
-    }
-
     /// The sizes of the passes of one copy of the model, those of prompts first, each apart from the single tokens of others.
     pub fn sizes(&self) -> impl Iterator<Item = Size> + '_ {
         let prompts = self.schedule.prompts.iter().map(|runs| runs.size);
         prompts.chain(self.schedule.token_passes().map(|(size, ..)| size))
-    }
-
-    /// The schedule alone.
-    pub(crate) fn into_schedule(self) -> Schedule {
-        self.schedule
     }
 
     /// The same with other times of tokens: to the first and between them, each by a factor, and with the standard deviation of its logarithm. A
@@ -353,20 +344,19 @@ fn does_not_fit(
     };
     let fits = |request: &Request| fits_on(device, request);
     let tensor = ways::more_gpus(request.parallel, |parallel| fits(&Request { parallel, ..*request }));
-    let weights = [Format::F8E4M3, Format::Int4]
+    let narrower = [Format::F8E4M3, Format::Int4]
         .into_iter()
-        .filter(|weights| weights.bytes(128) < request.precision.weights.bytes(128));
-    let weights = weights.map(|weights| Precision { weights, ..request.precision });
-    let weights = weights.into_iter().find(|&precision| fits(&Request { precision, ..*request }));
-    let gib = |bytes: f64| bytes / GIB;
-    let weights = weights.map(|precision| format!("precision.weights {}", precision.weights));
+        .filter(|weights| weights.bytes(128) < request.precision.weights.bytes(128))
+        .map(|weights| Precision { weights, ..request.precision })
+        .find(|&precision| fits(&Request { precision, ..*request }));
+    let weights = narrower.map(|precision| format!("precision.weights {}", precision.weights));
     let larger = ways::larger(device, |other| fits_on(other, request));
     let ways: Vec<String> = [tensor, weights, larger].into_iter().flatten().collect();
     Error::DoesNotFit {
         model: model.spec.name().to_owned(),
         device: device.name.clone(),
-        needed_gib: gib(needed),
-        available_gib: gib(available),
+        needed_gib: needed / GIB,
+        available_gib: available / GIB,
         ways: if ways.is_empty() { "a smaller model".into() } else { ways.join(", or ") },
     }
 }

@@ -90,43 +90,35 @@ fn added(both: &WorkParts, alone: &WorkParts) -> WorkParts {
     }
 }
 
-/// The law on a device, and the passes that it is applied to.
-#[derive(Clone, Copy)]
-struct Setting<'a> {
-    schedule: &'a Schedule,
-    law: &'a LawOn<'a>,
-}
-
-impl<'a> Setting<'a> {
-    fn costing(&self, cost: &PassCost, filled: f64, beside: &'a [(Work, f64)]) -> Costing<'a> {
+impl Schedule {
+    fn costing<'a>(&self, law: &'a LawOn<'a>, cost: &PassCost, filled: f64, beside: &'a [(Work, f64)]) -> Costing<'a> {
         let working = filled * (cost.joules - cost.dynamic_joules);
         let static_w = (working + (1.0 - filled) * cost.loaded_joules) / cost.seconds;
         let PassCost { kept, slowed, .. } = *cost;
-        Costing { law: self.law, gpus: self.schedule.gpus, filled, static_w, kept, slowed, beside }
+        Costing { law, gpus: self.gpus, filled, static_w, kept, slowed, beside }
     }
 
     /// The mean cost of the passes of this size, and how the kernels of one are costed.
-    fn pass(&self, size: Size) -> Option<(PassesCost, Costing<'a>)> {
+    fn pass<'a>(&'a self, law: &'a LawOn<'a>, size: Size) -> Option<(PassesCost, Costing<'a>)> {
         if size.past == 0 {
-            return self.prompt(size);
+            return self.prompt(law, size);
         }
-        let mut passes = self.schedule.token_passes().filter(|(known, ..)| *known == size);
+        let mut passes = self.token_passes().filter(|(known, ..)| *known == size);
         let (_, pass, first) = passes.next()?;
-        let cost = self.law.pass(pass);
-        let whole = |runs: &Runs| (runs.spent(&cost, self.schedule.gpus), runs.times);
+        let cost = law.pass(pass);
+        let whole = |runs: &Runs| (runs.spent(&cost, self.gpus), runs.times);
         let all: Vec<(PassesCost, f64)> =
             std::iter::once(first).chain(passes.map(|(.., runs)| runs)).map(whole).collect();
-        Some((mean(&all), self.costing(&cost, first.filled, &[])))
+        Some((mean(&all), self.costing(law, &cost, first.filled, &[])))
     }
 
     /// The cost that prompts add to the passes that they are in.
-    fn prompt(&self, size: Size) -> Option<(PassesCost, Costing<'a>)> {
-        let prompts = &self.schedule.prompts;
-        let first = prompts.iter().find(|runs| runs.size == size).or_else(|| prompts.first())?;
-        let added = |runs: &Runs| (runs.added(self.schedule.gpus, self.law), runs.times);
-        let all: Vec<(PassesCost, f64)> = prompts.iter().filter(|runs| runs.size == first.size).map(added).collect();
+    fn prompt<'a>(&'a self, law: &'a LawOn<'a>, size: Size) -> Option<(PassesCost, Costing<'a>)> {
+        let first = self.prompts.iter().find(|runs| runs.size == size).or_else(|| self.prompts.first())?;
+        let alike = self.prompts.iter().filter(|runs| runs.size == first.size);
+        let all: Vec<(PassesCost, f64)> = alike.map(|runs| (runs.added(self.gpus, law), runs.times)).collect();
         let beside: &[(Work, f64)] = first.beside.as_ref().map_or(&[], |(_, step)| step.works.as_slice());
-        Some((mean(&all), self.costing(&self.law.pass(&first.pass), first.filled, beside)))
+        Some((mean(&all), self.costing(law, &law.pass(&first.pass), first.filled, beside)))
     }
 }
 
@@ -164,7 +156,7 @@ impl Forecast {
     ) -> Result<Tree, Error> {
         let tree = self.traced(spec)?;
         let law = law.on(device, engine, self.schedule.is_served());
-        let mut spent = self.spent(&tree, Setting { schedule: &self.schedule, law: &law });
+        let mut spent = self.spent(&tree, &law);
         spent[0].joules = self.whole_joules();
         let tree = filled(tree, &spent, shows_math);
         let [low_j, high_j] = self.interval.map(|end| end.energy_per_request_j * self.requests());
@@ -173,12 +165,13 @@ impl Forecast {
     }
 
     /// The cost of each node.
-    fn spent(&self, tree: &Tree, setting: Setting<'_>) -> Vec<PassesCost> {
+    fn spent(&self, tree: &Tree, law: &LawOn<'_>) -> Vec<PassesCost> {
         let mut spent = vec![PassesCost::default(); tree.nodes().len()];
         let (mut wholes, mut costing) = (Vec::new(), None);
         for id in tree.ids() {
             let node = tree.node(id);
-            if let Some((whole, of_kernels)) = self.size_of_pass(tree, id).and_then(|size| setting.pass(size)) {
+            let pass = self.size_of_pass(tree, id).and_then(|size| self.schedule.pass(law, size));
+            if let Some((whole, of_kernels)) = pass {
                 // The waves of a batch differ, and their mean is told.
                 let joules = if self.is_single_pass(id) { self.whole_joules() } else { whole.joules };
                 wholes.push((id, PassesCost { joules, ..whole }));
@@ -215,8 +208,8 @@ impl Forecast {
     /// The terms of the energy and the time of a node of its [`tree`](Self::tree) with single operations: the law's parts for a kernel, the
     /// children for others.
     pub(crate) fn explain(&self, tree: &Tree, id: NodeId, law: &LawOn<'_>) -> Explanation {
-        let (node, setting) = (tree.node(id), Setting { schedule: &self.schedule, law });
-        let of_pass = |id: NodeId| self.size_of_pass(tree, id).and_then(|size| setting.pass(size));
+        let node = tree.node(id);
+        let of_pass = |id: NodeId| self.size_of_pass(tree, id).and_then(|size| self.schedule.pass(law, size));
         let costing = std::iter::once(id).chain(tree.ancestors(id)).find_map(of_pass);
         let operation = node.operation.as_ref().filter(|_| tree.is_leaf(id));
         let (mut explanation, rest) = match operation.zip(costing) {

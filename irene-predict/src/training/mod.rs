@@ -80,7 +80,8 @@ pub struct StepFigures {
 /// ```
 ///
 /// # Errors
-/// [`Error::Model`] for a model that cannot be followed so, [`Error::NoTraining`] for a run without, [`Error::StepDoesNotFit`].
+/// [`Error::Request`] for a device that cannot be, [`Error::Model`] for a model that cannot be followed so, [`Error::NoTraining`] for a run
+/// without, [`Error::StepDoesNotFit`].
 pub fn forecast_training(
     spec: &ModelSpec,
     device: &Device,
@@ -88,6 +89,9 @@ pub fn forecast_training(
     run: Run,
     law: &Law,
 ) -> Result<TrainingForecast, Error> {
+    if let Some(reason) = device.fault() {
+        return Err(Error::Request { field: "device", reason });
+    }
     let training = run.training.ok_or(Error::NoTraining)?;
     let run = Run { head: spec.training_head(run.head)?, ..run };
     let memory = StepMemory::of(spec, device, run)?;

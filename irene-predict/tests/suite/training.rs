@@ -294,6 +294,14 @@ fn energy_at_the_wall_has_the_machines_around_the_devices() {
 }
 
 #[test]
+fn a_device_that_cannot_be_is_refused() {
+    let mut case = case("gpt2", "a100-sxm-80gb", step(8, 512, Format::BF16));
+    case.device.bandwidth_gb_s = 0.0;
+    let said = case.of(case.run).unwrap_err().to_string();
+    assert!(said.starts_with("device: bandwidth_gb_s: expected"), "{said}");
+}
+
+#[test]
 fn products_in_32_bits_are_said_to_leave_tf32_off() {
     let of = |format| case("gpt2", "a100-sxm-80gb", step(8, 512, format)).good();
     assert!(of(Format::F32).notes.contains(&TrainingNote::FullPrecision));

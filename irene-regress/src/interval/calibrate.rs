@@ -86,7 +86,7 @@ impl Spread {
     /// The reaches of what is predicted at once.
     fn learn_reaches(&mut self, folds: &[Vec<Fold<'_>>]) {
         for kind in [Kind::Leaf, Kind::Whole] {
-            self.reaches[kind] = filled(STANDINGS.map(|standing| narrowest(&misses(folds, kind, standing))));
+            self.reaches.by_kind[kind] = filled(STANDINGS.map(|standing| narrowest(&misses(folds, kind, standing))));
         }
         let mut by_class: BTreeMap<String, Standings> = BTreeMap::new();
         for standing in STANDINGS {
@@ -127,7 +127,7 @@ impl Spread {
             (self.correlation, self.mismatch) = (correlation, mismatch);
             let unexplained = || greatest(&sums, |sum| sum.unexplained(correlation, mismatch));
             self.unexplained = if own.is_finite() { 0.0 } else { unexplained().unwrap_or_default() };
-            self.reaches[Kind::Own] = [Some(Reach { multiple: own.min(MOST), power: 0.0 }); 3];
+            self.reaches.by_kind[Kind::Own] = [Some(Reach { multiple: own.min(MOST), power: 0.0 }); 3];
         }
     }
 
@@ -155,7 +155,7 @@ impl Spread {
             }
         }
         // Own parts are what a family has of its own. A new one departs from the mean as each does, and the mean of a few departs itself.
-        if let (Some(more), Some(own)) = (self.growths[Kind::Own], self.reaches[Kind::Own][0]) {
+        if let (Some(more), Some(own)) = (self.growths[Kind::Own], self.reaches.by_kind[Kind::Own][0]) {
             let spread = (1.0 + 1.0 / self.families.len() as f64).sqrt();
             self.growths[Kind::Own] = Some(more.max((spread - 1.0) * own.multiple));
         }
@@ -273,7 +273,7 @@ mod tests {
         let learned = |more: f64| {
             let tree = tree(20, more);
             let mut spread = Spread::default();
-            spread.reaches[Kind::Leaf] = leaf;
+            spread.reaches.by_kind[Kind::Leaf] = leaf;
             spread.learn_wholes(&[vec![Fold { known: vec![held_out_of(&tree)], of_new_families: Vec::new() }]]);
             (spread.correlation, spread.mismatch, spread.unexplained)
         };

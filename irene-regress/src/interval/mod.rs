@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 
 use irene_tree::{NodeId, Tree};
 
-pub(crate) use self::reach::{Kind, SEEN_DEVIATION, Uncertainty};
+pub(crate) use self::reach::{Kind, SEEN_DEVIATION, Uncertainty, group};
 use self::{
     compose::Composition,
     reach::{Growths, Part, Reaches},
@@ -166,7 +166,8 @@ impl Spread {
     /// None for a predictor without intervals.
     pub(crate) fn read(store: &Store) -> Result<Option<Self>> {
         if !store.has("interval.correlation") {
-            return Self::read_by_level(store);
+            // An older file has a reach for each level.
+            return Ok(Reaches::read_by_level(store)?.map(|reaches| Self { reaches, ..Self::default() }));
         }
         let number = |name: &str| store.take_coefficients::<1>(name).map(|[number]| number);
         Ok(Some(Self {
@@ -179,12 +180,6 @@ impl Spread {
             families: store.get_list("families")?,
             noise: number("interval.noise")?,
         }))
-    }
-
-    /// Reads an older file, which has a reach for each level.
-    fn read_by_level(store: &Store) -> Result<Option<Self>> {
-        let reaches = Reaches::read_by_level(store)?;
-        Ok(reaches.map(|reaches| Self { reaches, ..Self::default() }))
     }
 }
 
@@ -213,7 +208,7 @@ mod tests {
     #[test]
     fn trees_of_another_family_reach_three_times_as_far_where_only_one_was_known() {
         let mut spread = Spread { families: vec!["GPT-like".into()], ..Spread::default() };
-        spread.reaches[Kind::Own] = [Some(reach::Reach { multiple: 0.1, power: 0.0 }); 3];
+        spread.reaches.by_kind[Kind::Own] = [Some(reach::Reach { multiple: 0.1, power: 0.0 }); 3];
         let uncertainty = Uncertainty { kind: Kind::Own, deviation: 1.0, is_seen: true, ..Uncertainty::default() };
         let part = spread.part(&tree(1), NodeId::ROOT, &uncertainty, true).unwrap();
         assert!((part.within - 0.1).abs() < 1e-9 && (part.beyond - 0.2).abs() < 1e-9, "{part:?}");

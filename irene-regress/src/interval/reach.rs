@@ -1,6 +1,7 @@
 use std::{
     array::from_fn,
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
     ops::{Index, IndexMut},
 };
 
@@ -28,7 +29,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Uncertainty {
     pub(crate) kind: Kind,
-    /// Parts of one group are off alike.
+    /// Parts of one [`group`] are off alike.
     pub(crate) group: u64,
     /// A guess of the deviation, e-folds.
     pub(crate) deviation: f64,
@@ -38,6 +39,13 @@ pub(crate) struct Uncertainty {
     pub(crate) distance: f64,
     /// The least reach of its interval, e-folds.
     pub(crate) least_reach: f64,
+}
+
+/// The group of the parts that have this in common.
+pub(crate) fn group(common: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    common.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Uncertainty {
@@ -129,27 +137,13 @@ impl<T> ByKind<T> {
 /// The reaches of one kind of part: seen in training, inside the range, outside; None if no node like it was held out.
 pub(crate) type Standings = [Option<Reach>; 3];
 
-/// The reaches by kind of part.
+/// The reaches of parts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Reaches {
-    of: ByKind<Standings>,
+    pub(super) by_kind: ByKind<Standings>,
     /// Those of primitives by their class, where it was held out often enough. A class that is predicted worse than most reaches farther than
     /// all primitives together, and none less far: then what lies above them, which is calibrated next, would need wider intervals.
     by_class: BTreeMap<String, Standings>,
-}
-
-impl Index<Kind> for Reaches {
-    type Output = Standings;
-
-    fn index(&self, kind: Kind) -> &Standings {
-        &self.of[kind]
-    }
-}
-
-impl IndexMut<Kind> for Reaches {
-    fn index_mut(&mut self, kind: Kind) -> &mut Standings {
-        &mut self.of[kind]
-    }
 }
 
 /// The classes that a primitive is known by: its kind, whatever its format and what its kernel does besides.
@@ -211,7 +205,7 @@ impl Reaches {
     pub(crate) fn part(&self, tree: &Tree, id: NodeId, uncertainty: &Uncertainty) -> Option<Part> {
         let of_class = || classes(tree, id).find_map(|class| self.by_class.get(&class));
         let of_class = if uncertainty.kind == Kind::Leaf { of_class() } else { None };
-        let of_all = part(&self[uncertainty.kind], uncertainty)?;
+        let of_all = part(&self.by_kind[uncertainty.kind], uncertainty)?;
         Some(of_class.and_then(|class| part(class, uncertainty)).map_or(of_all, |class| of_all.or_wider(class)))
     }
 
@@ -227,24 +221,24 @@ impl Reaches {
         for (class, reaches) in &other.by_class {
             by_class.entry(class.clone()).and_modify(|known| *known = both(known, reaches)).or_insert(*reaches);
         }
-        Self { of: self.of.with(&other.of, both), by_class }
+        Self { by_kind: self.by_kind.with(&other.by_kind, both), by_class }
     }
 
     pub(crate) fn times(&self, factor: f64) -> Self {
         let times = |reaches: Standings| reaches.map(|reach| Some(reach?.times(factor)));
         let by_class = self.by_class.iter().map(|(class, reaches)| (class.clone(), times(*reaches)));
-        Self { of: ByKind(self.of.0.map(times)), by_class: by_class.collect() }
+        Self { by_kind: ByKind(self.by_kind.0.map(times)), by_class: by_class.collect() }
     }
 
     /// Sets the reaches of a class of primitives; where it has none, those of all primitives are its own.
     pub(super) fn set_class(&mut self, class: String, reaches: Standings) {
-        let of_all = self[Kind::Leaf];
+        let of_all = self.by_kind[Kind::Leaf];
         self.by_class.insert(class, from_fn(|standing| reaches[standing].or(of_all[standing])));
     }
 
     pub(crate) fn write(&self, store: &mut Store) {
         for (name, kind) in NAMES {
-            write(name, &self[kind], store);
+            write(name, &self.by_kind[kind], store);
         }
         if !self.by_class.is_empty() {
             store.set_list(CLASSES, self.by_class.keys());
@@ -257,11 +251,9 @@ impl Reaches {
     pub(crate) fn read(store: &Store) -> Result<Self> {
         let mut reaches = Self::default();
         for (name, kind) in NAMES.into_iter().filter(|(name, _)| store.has(name)) {
-            reaches[kind] = read(name, store)?;
+            reaches.by_kind[kind] = read(name, store)?;
         }
-        // Older files have none.
-        let classes = if store.has_field(CLASSES) { store.get_list(CLASSES)? } else { Vec::new() };
-        for class in classes {
+        for class in store.get_list_if_any(CLASSES)? {
             let of_class = read(&list_of(&class), store)?;
             reaches.by_class.insert(class, of_class);
         }
@@ -282,13 +274,13 @@ impl Reaches {
         let mut reaches = Self::default();
         for (name, kind) in [("ml", Kind::Leaf), ("math", Kind::Own), ("module", Kind::Whole)] {
             if let Some(standings) = level(name)? {
-                reaches[kind] = standings;
+                reaches.by_kind[kind] = standings;
             }
         }
         // Models as wholes reach as far as modules at least.
         if let Some(models) = level("model")? {
             let mut wholes = Self::default();
-            wholes[Kind::Whole] = models;
+            wholes.by_kind[Kind::Whole] = models;
             reaches = reaches.or_wider(&wholes);
         }
         Ok((reaches != Self::default()).then_some(reaches))

@@ -126,10 +126,7 @@ impl Leaves {
             Ok((primitive, regressor))
         };
         let regressors = store.get_list("primitives")?.into_iter().map(read).collect::<Result<_>>()?;
-        // Absent where every primitive was measured.
-        let unmeasured = store.get_value(UNMEASURED).is_ok();
-        let unmeasured = if unmeasured { store.get_list(UNMEASURED)? } else { Vec::new() };
-        Ok(Self { regressors, unmeasured: unmeasured.into_iter().collect() })
+        Ok(Self { regressors, unmeasured: store.get_list_if_any(UNMEASURED)?.into_iter().collect() })
     }
 }
 

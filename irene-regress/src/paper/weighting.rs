@@ -34,8 +34,7 @@ impl Weighting {
 
     /// The polynomial terms of a row of features, appended.
     pub(super) fn terms(&self, row: &[f64], terms: &mut Vec<f32>) {
-        let mut scaled = row.to_vec();
-        self.scaler.transform(&mut scaled);
+        let scaled: Vec<f64> = self.scaler.transformed(row).collect();
         let mut exact = Vec::with_capacity(self.weights.len());
         PolynomialFeatures::new(row.len(), DEGREE).transform(&scaled, &mut exact);
         terms.extend(exact.iter().map(|&term| term as f32));

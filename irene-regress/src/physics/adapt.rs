@@ -9,7 +9,7 @@ use irene_numerics::{CovarianceFactor, LevenbergMarquardt, upper_median};
 use nalgebra::{DMatrix, DVector};
 
 use super::Sample;
-use crate::noise::NOISE;
+use crate::{Result, Store, noise::NOISE};
 
 /// A law with three coefficients, none negative, that can be carried over to another machine.
 pub(crate) trait Transferable: Copy {
@@ -19,6 +19,14 @@ pub(crate) trait Transferable: Copy {
 
     /// The figure at a sample's shape, and ∂ ln figure by ∂ ln coefficient for each coefficient.
     fn at(&self, sample: &Sample) -> (f64, [f64; 3]);
+
+    fn write(&self, name: &str, store: &mut Store) {
+        store.put(name, &self.coefficients());
+    }
+
+    fn read(name: &str, store: &Store) -> Result<Self> {
+        Ok(Self::with(store.take_coefficients(name)?))
+    }
 }
 
 /// The prior standard deviation of the shift of one kind of coefficient, in e-folds: a factor of 12 is two of these.

@@ -130,11 +130,8 @@ impl Departures {
 
     /// Reads departures of so many figures.
     pub(crate) fn read(figures: usize, store: &Store) -> Result<Self> {
-        if !store.has_field(FIELD) {
-            return Ok(Self::default());
-        }
         let read = |key: String| Ok((key.clone(), Correction::read(&name(&key), figures, store)?));
-        let keys = store.get_list(FIELD)?;
+        let keys = store.get_list_if_any(FIELD)?;
         let count = keys.len();
         let all: BTreeMap<String, Correction> = keys.into_iter().map(read).collect::<Result<_>>()?;
         if all.len() < count {
@@ -173,9 +170,7 @@ fn add_samples(law: &OwnPart, tree: &Tree, measurements: &mut BTreeMap<String, M
             {
                 known = total;
                 if of_tree.insert((key.clone(), shape.map(f64::to_bits), ratios.map(f64::to_bits))) {
-                    let worth = |quantity| noise::worth(node, quantity, NOISE);
-                    let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
-                    measurements.entry(key).or_default().add(&shape, ratios, [time, energy, time]);
+                    measurements.entry(key).or_default().add(&shape, ratios, noise::worths(node, NOISE));
                 }
             }
         }

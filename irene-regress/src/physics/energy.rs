@@ -1,7 +1,6 @@
 use irene_numerics::nonnegative_least_squares;
 
 use super::{Sample, Shape, adapt::Transferable};
-use crate::{Result, Store};
 
 /// The energy of one launch of a primitive, J:
 ///
@@ -41,15 +40,6 @@ impl EnergyLaw {
     /// The energy of a shape that takes so many seconds, J.
     pub(crate) fn joules(&self, shape: &Shape, seconds: f64) -> f64 {
         self.power * seconds + self.per_mflop * shape[0] + self.per_mib * shape[1]
-    }
-
-    pub(crate) fn write(&self, name: &str, store: &mut Store) {
-        store.put(name, &[self.power, self.per_mflop, self.per_mib]);
-    }
-
-    pub(crate) fn read(name: &str, store: &Store) -> Result<Self> {
-        let [power, per_mflop, per_mib] = store.take_coefficients(name)?;
-        Ok(Self { power, per_mflop, per_mib })
     }
 }
 

@@ -1,7 +1,4 @@
-use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::HashSet;
 
 use irene_numerics::NormalEquations;
 use irene_tree::{Level, NodeId, Quantity, Tree};
@@ -9,7 +6,7 @@ use irene_tree::{Level, NodeId, Quantity, Tree};
 use super::{Departures, number};
 use crate::{
     Error, Explanation, Result, Store, Term, TreeSource,
-    interval::{Kind, Uncertainty},
+    interval::{Kind, Uncertainty, group},
     measured, noise,
     prediction::{NodePrediction, PredictedCost},
     range::Range,
@@ -42,13 +39,6 @@ const FEATURES: [&str; TERMS.len()] =
 
 const UNCERTAINTY: Uncertainty =
     Uncertainty { kind: Kind::Own, group: 0, deviation: 1.0, is_seen: true, distance: 0.0, least_reach: 0.0 };
-
-/// Own parts of equal amounts are off alike.
-fn group(terms: &Coefficients) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    terms.map(f64::to_bits).hash(&mut hasher);
-    hasher.finish()
-}
 
 /// One module of the training data.
 struct Module {
@@ -141,7 +131,9 @@ impl OwnPart {
             (cost, is_seen) = self.departures.apply(tree, id, [cost, self.cost(&together)], predictions);
         }
         let distances = self.range.iter().flat_map(|range| FEATURES.into_iter().zip(range.beyond(&together)));
-        Ok(NodePrediction::of(cost, Uncertainty { group: group(&together), is_seen, ..UNCERTAINTY }).beyond(distances))
+        // Own parts of equal amounts are off alike.
+        let uncertainty = Uncertainty { group: group(together.map(f64::to_bits)), is_seen, ..UNCERTAINTY };
+        Ok(NodePrediction::of(cost, uncertainty).beyond(distances))
     }
 
     /// Explains a predicted module by its children and its own part, and a single operation by its cost.
@@ -285,10 +277,8 @@ fn modules(tree: &Tree) -> Result<Vec<Module>> {
                     total.map(f64::to_bits),
                 ))
             {
-                let worth = |quantity| noise::worth(tree.node(id), quantity, MISFIT);
-                let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
-                let level = tree.node(id).level();
-                modules.push(Module { terms, own, rest, total, level, worth: [time, energy, time] });
+                let worth = noise::worths(tree.node(id), MISFIT);
+                modules.push(Module { terms, own, rest, total, level: tree.node(id).level(), worth });
             }
         }
         if let Some(parent) = tree.parent(id) {

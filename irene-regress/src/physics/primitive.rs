@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use irene_numerics::rank;
 use irene_tree::{Level, Quantity, Tree};
 
-use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, keys, shape};
+use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, adapt::Transferable, keys, shape};
 use crate::{
     Explanation, Result, Store, Term, TreeSource,
     noise::{self, NOISE},
@@ -98,11 +98,9 @@ fn add_samples(tree: &Tree, measured: &mut BTreeMap<String, Measurements>) -> Re
         let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
         // One that is absent or not above 0 leaves its shape without a finite logarithm.
         let figures = [seconds, joules, tree.node(id).get(Quantity::GpuEnergy).unwrap_or(f64::NAN)];
-        let worth = |quantity| noise::worth(tree.node(id), quantity, NOISE);
-        let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
         let Some(name) = keys(tree, id).next() else { continue };
         if of_tree.insert((name.clone(), shape.map(f64::to_bits), figures.map(f64::to_bits))) {
-            measured.entry(name).or_default().add(&shape, figures, [time, energy, time]);
+            measured.entry(name).or_default().add(&shape, figures, noise::worths(tree.node(id), NOISE));
         }
     }
     Ok(())

@@ -2,7 +2,6 @@ use irene_numerics::{LevenbergMarquardt, upper_median};
 use nalgebra::{Matrix3, Vector3};
 
 use super::{Sample, Shape, adapt::Transferable};
-use crate::{Result, Store};
 
 /// The latency of one launch of a primitive, s:
 ///
@@ -112,11 +111,8 @@ impl TimeCurve {
         let step = gram.lu().solve(&right).unwrap_or_default();
         // A coefficient may change by a factor of e at most.
         let moved = |coefficient: f64, step: f64| coefficient * step.clamp(-1.0, 1.0).exp();
-        Self {
-            launch: moved(self.launch, step[0]),
-            per_mflop: moved(self.per_mflop, step[1]),
-            per_mib: moved(self.per_mib, step[2]),
-        }
+        let coefficients = self.coefficients();
+        Self::with(std::array::from_fn(|i| moved(coefficients[i], step[i])))
     }
 
     /// The shares of launch, FLOPs and bytes in the latency, which are also ∂ ln t by ∂ ln L, ∂ ln f and ∂ ln b.
@@ -129,15 +125,6 @@ impl TimeCurve {
         let work_share = (work / seconds).powf(SHARPNESS);
         let part = |of: f64| if work > 0.0 { work_share * of / work } else { 0.0 };
         [launch_share, part(by_flops), part(by_bytes)]
-    }
-
-    pub(crate) fn write(&self, name: &str, store: &mut Store) {
-        store.put(name, &[self.launch, self.per_mflop, self.per_mib]);
-    }
-
-    pub(crate) fn read(name: &str, store: &Store) -> Result<Self> {
-        let [launch, per_mflop, per_mib] = store.take_coefficients(name)?;
-        Ok(Self { launch, per_mflop, per_mib })
     }
 }
 
@@ -200,10 +187,9 @@ mod tests {
     fn the_shares_agree_with_finite_differences() {
         let shape = [50.0, 2.0, 0.0, 1.0];
         let moved = |place: usize, by: f64| {
-            let mut logs = [TRUTH.launch, TRUTH.per_mflop, TRUTH.per_mib].map(f64::ln);
+            let mut logs = TRUTH.coefficients().map(f64::ln);
             logs[place] += by;
-            let [launch, per_mflop, per_mib] = logs.map(f64::exp);
-            TimeCurve { launch, per_mflop, per_mib }.seconds(&shape).ln()
+            TimeCurve::with(logs.map(f64::exp)).seconds(&shape).ln()
         };
         for (place, slope) in TRUTH.shares(&shape).into_iter().enumerate() {
             let expected = (moved(place, 1e-6) - moved(place, -1e-6)) / 2e-6;

@@ -5,7 +5,7 @@ mod primitives;
 mod specs;
 mod wall_energy;
 
-use std::iter::repeat;
+use std::{borrow::Cow, iter::repeat};
 
 use irene_tree::{NodeId, Tree};
 
@@ -15,7 +15,7 @@ use crate::{
     interval::Spread,
     prediction::{self, NodePrediction},
     sample::{MOST_NODES, Plain, Sample},
-    wholes::Wholes,
+    wholes::{Closed, Wholes},
 };
 pub(crate) use measured::Measured;
 pub(crate) use primitives::Primitives;
@@ -131,12 +131,11 @@ impl<M: Method> Calibrated<M> {
     /// Trains on trees that may be a sample of all.
     fn train(trees: &[&Tree], all: Option<&Plain<'_>>) -> Result<Self> {
         let wholes = all.map_or_else(|| Wholes::of(&trees), |all| Wholes::of(all))?;
-        let closed = Closed::of(&wholes, trees);
-        let trees = &closed.trees();
+        let closed = closed(&wholes, trees);
+        let trees = &closed.iter().map(Cow::as_ref).collect::<Vec<&Tree>>();
         let method = M::fit_whole(trees)?;
         let method = match all {
-            Some(all) if wholes.is_empty() => method.on_all(all)?,
-            Some(all) => method.on_all(&wholes.of_source(all))?,
+            Some(source) => method.on_all(&Closed { wholes: &wholes, source })?,
             None => method,
         };
         let spread = Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict);
@@ -159,25 +158,9 @@ impl<M: Method> Calibrated<M> {
 }
 
 /// Trees in which modules that were measured only as a whole are primitives; where there are none, the trees as they are.
-enum Closed<'t> {
-    Same(&'t [&'t Tree]),
-    Closed(Vec<Tree>),
-}
-
-impl<'t> Closed<'t> {
-    fn of(wholes: &Wholes, trees: &'t [&'t Tree]) -> Self {
-        if wholes.is_empty() {
-            return Self::Same(trees);
-        }
-        Self::Closed(trees.iter().map(|tree| wholes.close(tree).0).collect())
-    }
-
-    fn trees(&self) -> Vec<&Tree> {
-        match self {
-            Self::Same(trees) => trees.to_vec(),
-            Self::Closed(trees) => trees.iter().collect(),
-        }
-    }
+fn closed<'t>(wholes: &Wholes, trees: &[&'t Tree]) -> Vec<Cow<'t, Tree>> {
+    let close = |tree: &'t Tree| if wholes.is_empty() { Cow::Borrowed(tree) } else { Cow::Owned(wholes.close(tree).0) };
+    trees.iter().copied().map(close).collect()
 }
 
 impl<M: Method> Predictor for Calibrated<M> {
@@ -222,8 +205,8 @@ impl<M: Method> Predictor for Calibrated<M> {
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
         let wholes = self.wholes.and(Wholes::of(&trees)?);
-        let closed = Closed::of(&wholes, trees);
-        let trees = &closed.trees();
+        let closed = closed(&wholes, trees);
+        let trees = &closed.iter().map(Cow::as_ref).collect::<Vec<&Tree>>();
         let method = self.method.adapted(trees)?;
         let here = Spread::calibrate(trees, &|trees| self.method.adapted(trees), &M::predict);
         // Few trees calibrate intervals badly: those of the predictor's own machine, widened, count beside them.

@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::{BTreeMap, HashMap};
 
 use irene_numerics::conformal_quantile;
 use irene_tree::{Level, Mark, NodeId, Tree};
@@ -9,7 +6,7 @@ use irene_tree::{Level, Mark, NodeId, Tree};
 use super::Method;
 use crate::{
     Error, Explanation, Result, Store, TreeSource,
-    interval::{CONFIDENCE, Kind, SEEN_DEVIATION, Uncertainty},
+    interval::{CONFIDENCE, Kind, SEEN_DEVIATION, Uncertainty, group},
     physics::{
         OwnPart, Primitive, SHAPE, Sample, Samples, Shape, TimeCurve, carried_over, keys, kind, samples, shape,
         without_formats,
@@ -86,7 +83,8 @@ impl Specs {
         let launch = found.primitive.launch(shape);
         let uncertainty = Uncertainty {
             kind: Kind::Leaf,
-            group: group(found.primitive, shape),
+            // Launches of one primitive with equal shapes are off alike.
+            group: group((std::ptr::from_ref(found.primitive) as usize, shape.map(f64::to_bits))),
             deviation: launch.deviation,
             is_seen: found.kinship == Kinship::Same && launch.deviation < SEEN_DEVIATION,
             distance: 0.0,
@@ -213,14 +211,6 @@ fn nine_in_ten(mut errors: Vec<f64>) -> Option<f64> {
     errors.retain(|error| error.is_finite());
     errors.sort_by(f64::total_cmp);
     conformal_quantile(&errors, CONFIDENCE)
-}
-
-/// Launches of one primitive with equal shapes are off alike.
-fn group(primitive: &Primitive, shape: &Shape) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (std::ptr::from_ref(primitive) as usize).hash(&mut hasher);
-    shape.map(f64::to_bits).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Refuses training data that cannot tell launches from work.

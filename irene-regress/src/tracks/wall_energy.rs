@@ -3,15 +3,13 @@
 
 mod sums;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use irene_numerics::mean;
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use self::sums::{Nodes, Rows, Sums, all_rows, check, error, is_known, least_squares, missed, rows};
 use crate::{
     Result, Store, Term, TreeSource,
-    interval::{Kind, Uncertainty},
+    interval::{Kind, Uncertainty, group},
     latency, missing,
     prediction::{NodePrediction, PredictedCost},
     range::Range,
@@ -164,7 +162,8 @@ impl WallEnergy {
         let (seconds, gpu_energy) = (latency(tree, id)?, tree.node(id).get(Quantity::GpuEnergy));
         let cost = PredictedCost { latency: Some(seconds), energy, gpu_energy };
         let kind = if tree.node(id).level().is_leaf() { Kind::Leaf } else { Kind::Whole };
-        let group = group(tree.node(id).instance_type());
+        // Nodes of one class are off alike.
+        let group = group(tree.node(id).instance_type().to_ascii_lowercase());
         let uncertainty = Uncertainty { kind, group, deviation: DEVIATION, is_seen: true, ..Uncertainty::default() };
         let distances = self.range.beyond(&features(seconds, gpu_energy.unwrap_or(f64::NAN)));
         Ok(NodePrediction::of(cost, uncertainty).beyond(FEATURES.into_iter().zip(distances)))
@@ -218,9 +217,7 @@ impl WallEnergy {
                 None => return Err(store.error(format!("`{name}.causes` has {known}, which this irene does not know"))),
             }
         }
-        // Absent where nothing is missed.
-        let missed = format!("{name}.{MISSED}");
-        let missed = if store.has_field(&missed) { store.get_list(&missed)? } else { Vec::new() };
+        let missed = store.get_list_if_any(&format!("{name}.{MISSED}"))?;
         let place = |missed: String| CAUSES.iter().position(|cause| cause.name == missed);
         let missed = missed.into_iter().filter_map(place).collect();
         Ok(Self { coefficients, range: Range::read(&format!("{name}.range"), store)?, missed })
@@ -229,13 +226,6 @@ impl WallEnergy {
 
 /// The first guess of the deviation, in e-folds: about how well measurements repeat.
 const DEVIATION: f64 = 0.005;
-
-/// Nodes of one class are off alike.
-fn group(instance_type: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    instance_type.to_ascii_lowercase().hash(&mut hasher);
-    hasher.finish()
-}
 
 /// The number with four significant digits.
 fn significant(number: f64) -> String {

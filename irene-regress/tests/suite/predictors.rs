@@ -84,19 +84,6 @@ proptest! {
 }
 
 #[test]
-fn showing_the_math_level_moves_energy_and_adds_none() {
-    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let with = model("gpt2").trace(Size::new(8, 64)).unwrap();
-    let without = predicted(profile.predictor.as_ref(), &with.without_math());
-    let with = predicted(profile.predictor.as_ref(), &with);
-    let energy =
-        |tree: &Tree, scope: &str| tree.node(tree.find(scope).unwrap()).get(Quantity::PredictedEnergy).unwrap();
-    for scope in ["root", "root.0", "root.0.attn", "root.0.mlp"] {
-        assert!((energy(&with, scope) / energy(&without, scope) - 1.0).abs() < 1e-12, "{scope}");
-    }
-}
-
-#[test]
 fn the_law_behind_the_data_is_found_from_specs() {
     let result = crossvalidate(data(), &Track::Specs, LeaveOut::Size, &|| ()).unwrap();
     assert_eq!(result.folds.len(), 6);

@@ -2,10 +2,7 @@ use irene_tree::{Node, Size, TreeBuilder};
 use serde_json::json;
 
 use super::{
-    super::{
-        adapt::Transferable,
-        tests::{sample, shapes},
-    },
+    super::tests::{sample, shapes},
     *,
 };
 
@@ -227,17 +224,4 @@ fn of_too_many_shapes_the_same_ones_are_kept_in_whatever_order_they_come() {
     let back = kept(&mut (0..ALL).rev().chain((0..ALL).rev()));
     let shapes = |samples: &[Sample]| samples.iter().map(|sample| sample.shape[0]).collect::<Vec<_>>();
     assert_eq!((forth.len(), shapes(&forth)), (MOST_SHAPES, shapes(&back)));
-}
-
-#[test]
-fn a_shape_has_the_mean_logarithm_of_its_measurements() {
-    let mut measurements = Measurements::default();
-    for (figure, worth) in [(1.0_f64, 1.0), (4.0, 1.0), (100.0, 0.0)] {
-        let sums = measurements.at([0; 4]).unwrap();
-        sums.iter_mut().for_each(|[logs, count]| (*logs, *count) = (*logs + worth * figure.ln(), *count + worth));
-    }
-    let samples = measurements.samples();
-    let sample = samples[0];
-    assert_eq!(samples.len(), 1);
-    assert!((sample.log_time - 2.0_f64.ln()).abs() < 1e-15 && sample.count == 2.0);
 }

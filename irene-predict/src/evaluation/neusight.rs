@@ -48,7 +48,7 @@ fn model(name: &str) -> Option<(Result<ModelSpec, irene_models::Error>, TaskHead
 ///
 /// # Errors
 /// [`Error::Devices`] if the file is not such a table, [`Error::Model`] if a model cannot be followed at a row's size.
-pub(crate) fn read_neusight_models(
+pub(super) fn read_neusight_models(
     path: &Path,
     find: impl Fn(&str) -> Option<Device>,
 ) -> Result<Vec<KernelMeasurement>, Error> {
