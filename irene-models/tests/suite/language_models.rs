@@ -203,6 +203,10 @@ fixtures!(
     dots1,
     solar_open,
     exaone_moe,
+    phimoe,
+    dbrx,
+    apertus,
+    gpt_neo,
 );
 
 #[test]

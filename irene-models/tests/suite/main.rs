@@ -36,6 +36,7 @@ mod heads;
 mod hugging_face;
 #[cfg(feature = "candle")]
 mod language_models;
+mod own_fields;
 mod parallel;
 #[cfg(feature = "candle")]
 mod places;
