@@ -35,7 +35,7 @@
 //! | fused attention over P pairs of a query and a key in each of h heads, keys and values d wide | P·h·(4·d + 5) | operands + E·w |
 //! | cache write | 0 | operands + E·w |
 //! | RMS norm, rotary | 4, 3 x E | operands + E·w |
-//! | neg, cos, sin | 1, 4, 4 x E | 2·E·w |
+//! | neg, cos, sin, expm1, softplus | 1, 4, 4, 4, 8 x E | 2·E·w |
 //! | sum, scatter | elements of the input | operands + E·w |
 //! | topk, gather | 0 | operands + E·w |
 //! | grouped linear: rows (r, n) by the experts' weights (experts, p, n) | 2·r·n·p | rows + E·w + the weights and biases of the experts that a row is sent to |
@@ -52,9 +52,9 @@
 //! | send and receive, of either end | 0 | E·w | b |
 //!
 //! A step of training has further operations. The gradient of an operation counts its own FLOPs: 8, 8, 4 for each number of a layer norm, an RMS
-//! norm and a softmax; 3 for tanh and sigmoid, 1 for relu, 10, 7 and 5 for gelu, silu and the others; five products for the two of an attention,
-//! whose scores it computes again; 20 for each number of a scan's states, which it computes again. Each operand and each result counts once. An
-//! update counts E numbers of the weight, and reads and writes the weight and its states.
+//! norm and a softmax; 3 for tanh and sigmoid, 1 for relu and expm1, 10, 7 and 5 for gelu, silu and the others; five products for the two of an
+//! attention, whose scores it computes again; 20 for each number of a scan's states, which it computes again. Each operand and each result counts
+//! once. An update counts E numbers of the weight, and reads and writes the weight and its states.
 //!
 //! | operation | FLOPs | bytes |
 //! |---|---|---|
@@ -163,7 +163,8 @@ fn by_element(kind: OpKind) -> (u64, u64) {
         OpKind::LayerNorm => (8, 4),
         OpKind::RmsNorm => (4, 2),
         OpKind::Rotary => (3, 2),
-        OpKind::Sigmoid | OpKind::Erf | OpKind::Cos | OpKind::Sin => (4, 2),
+        OpKind::Sigmoid | OpKind::Erf | OpKind::Cos | OpKind::Sin | OpKind::Expm1 => (4, 2),
+        OpKind::Softplus => (8, 2),
         OpKind::Silu => (5, 2),
         _ => (0, 0),
     }

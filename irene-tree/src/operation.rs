@@ -52,6 +52,10 @@ pub enum OpKind {
     Sigmoid,
     /// The error function.
     Erf,
+    /// eˣ - 1.
+    Expm1,
+    /// ln(1 + eˣ).
+    Softplus,
     /// -x.
     Neg,
     /// Cosine.
@@ -141,6 +145,8 @@ impl OpKind {
             Self::Silu => "silu",
             Self::Sigmoid => "sigmoid",
             Self::Erf => "erf",
+            Self::Expm1 => "expm1",
+            Self::Softplus => "softplus",
             Self::Neg => "neg",
             Self::Cos => "cos",
             Self::Sin => "sin",
@@ -191,6 +197,8 @@ impl OpKind {
             Self::Silu => "siluBackward",
             Self::Sigmoid => "sigmoidBackward",
             Self::Erf => "erfBackward",
+            Self::Expm1 => "expm1Backward",
+            Self::Softplus => "softplusBackward",
             Self::Cos => "cosBackward",
             Self::Sin => "sinBackward",
             Self::Pow => "powBackward",

@@ -37,10 +37,10 @@ fn of_number(kind: OpKind) -> u64 {
         OpKind::LayerNorm | OpKind::RmsNorm => 8,
         OpKind::Softmax => 4,
         OpKind::Tanh | OpKind::Sigmoid => 3,
-        OpKind::Relu | OpKind::Clamp | OpKind::Mul | OpKind::Dropout => 1,
+        OpKind::Relu | OpKind::Expm1 | OpKind::Clamp | OpKind::Mul | OpKind::Dropout => 1,
         OpKind::Gelu => 10,
         OpKind::Silu => 7,
-        OpKind::Erf | OpKind::Cos | OpKind::Sin | OpKind::Pow | OpKind::Div => 5,
+        OpKind::Erf | OpKind::Softplus | OpKind::Cos | OpKind::Sin | OpKind::Pow | OpKind::Div => 5,
         other => by_element(other).0,
     }
 }

@@ -11,8 +11,8 @@
 //! | scan of states | one kernel that computes the states again | what it reads |
 //! | table look-up | zeros for the whole table, then g's rows added to them | nothing but the ids |
 //! | layer norm, RMS norm | one kernel from x, the statistics and g | x and 32-bit statistics of each row |
-//! | softmax, tanh, sigmoid, relu | one kernel from the result and g | the result |
-//! | gelu, silu, erf, sin, cos, pow, clamp | one kernel from x and g | x |
+//! | softmax, tanh, sigmoid, relu, expm1 | one kernel from the result and g | the result |
+//! | gelu, silu, erf, softplus, sin, cos, pow, clamp | one kernel from x and g | x |
 //! | x · y, x / y | g y and g x; g / y and -g x / y² | the other one |
 //! | sum, difference, stretched operands | nothing; a negation; the sum of g where it was stretched | nothing |
 //! | where, cast, copy, transforms, rotation, running sum | the same on g | the mask of a choice |
@@ -69,7 +69,7 @@ fn numbers(shape: impl Into<Shape>, format: Format) -> Operand {
 
 /// Whether a kind keeps its result rather than its operand.
 fn keeps_result(kind: OpKind) -> bool {
-    matches!(kind, OpKind::Softmax | OpKind::Tanh | OpKind::Sigmoid | OpKind::Relu)
+    matches!(kind, OpKind::Softmax | OpKind::Tanh | OpKind::Sigmoid | OpKind::Relu | OpKind::Expm1)
 }
 
 /// Whether a kind is a nonlinear function of each number.
@@ -82,6 +82,8 @@ fn is_activation(kind: OpKind) -> bool {
             | OpKind::Tanh
             | OpKind::Sigmoid
             | OpKind::Erf
+            | OpKind::Expm1
+            | OpKind::Softplus
             | OpKind::Pow
             | OpKind::Clamp
     )

@@ -203,9 +203,9 @@ fn differences_negate_and_stretched_operands_are_summed() {
 #[test]
 fn one_kernel_reads_what_the_table_says() {
     let x = f32([4, 8]);
-    let of_result = [OpKind::Softmax, OpKind::Tanh, OpKind::Sigmoid, OpKind::Relu];
-    let of_operand = [OpKind::Gelu, OpKind::Silu, OpKind::Erf, OpKind::Pow, OpKind::Clamp, OpKind::Cos, OpKind::Sin];
-    for kind in of_result.into_iter().chain(of_operand) {
+    let of_result = [OpKind::Softmax, OpKind::Tanh, OpKind::Sigmoid, OpKind::Relu, OpKind::Expm1];
+    let of_operand = [OpKind::Gelu, OpKind::Silu, OpKind::Erf, OpKind::Softplus, OpKind::Pow, OpKind::Clamp];
+    for kind in of_result.into_iter().chain(of_operand).chain([OpKind::Cos, OpKind::Sin]) {
         let op = Operation::new(kind, &[x], x);
         assert_gradients(&op, &[0], &[("input", kind, &[&[4, 8], &[4, 8]], &[4, 8])]);
         assert!(of(&op, &[0])[0].operation.is_gradient, "{kind:?}");

@@ -121,12 +121,12 @@ impl BuiltinModel {
 
     /// Its number of layers.
     pub fn layers(&self) -> Option<usize> {
-        self.first(&["num_hidden_layers", "n_layer", "n_layers"])
+        self.first(&["num_hidden_layers", "n_layer", "n_layers", "num_layers"])
     }
 
     /// The width of its hidden states.
     pub fn width(&self) -> Option<usize> {
-        self.first(&["hidden_size", "n_embd", "dim"])
+        self.first(&["hidden_size", "n_embd", "dim", "d_model"])
     }
 
     /// The width inside a feed-forward part, or an expert: four times the model's where the config does not say.
@@ -137,7 +137,10 @@ impl BuiltinModel {
     }
 
     fn first(&self, fields: &[&str]) -> Option<usize> {
-        fields.iter().find_map(|field| usize::try_from(self.fields.get(*field)?.as_u64()?).ok())
+        // DBRX's inner width is in an object of its own.
+        let of_expert = |field: &str| self.fields.get("ffn_config")?.get(field);
+        let value = |field: &str| self.fields.get(field).or_else(|| of_expert(field));
+        fields.iter().find_map(|field| usize::try_from(value(field)?.as_u64()?).ok())
     }
 
     pub(super) fn fields(&self) -> &Map<String, Value> {

@@ -42,6 +42,13 @@ pub(crate) fn summed_by_token(rows: &Tensor, weights: &Tensor, choices: &[u32]) 
     by_token.broadcast_mul(&weights.to_dtype(rows.dtype())?.unsqueeze(2)?)?.sum(1)
 }
 
+/// 1 where a number of a row is no further below the row's greatest (rows, 1) than this share of the larger of that and its own size.
+pub(crate) fn near(x: &Tensor, greatest: &Tensor, share: f64) -> Result<Tensor> {
+    let (x, greatest) = (x.detach(), greatest.detach());
+    let allowed = x.abs()?.broadcast_maximum(&greatest)?.affine(share, 0.0)?;
+    greatest.broadcast_sub(&x)?.le(&allowed)
+}
+
 /// 1 at each row's places of `columns`, 0 elsewhere.
 pub(crate) fn marks(places: &Tensor, columns: usize) -> Result<Tensor> {
     let rows = places.to_vec2::<i64>()?;

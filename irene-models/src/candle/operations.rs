@@ -62,6 +62,8 @@ pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
         Unary::Silu => x.silu(),
         Unary::Sigmoid => candle_nn::ops::sigmoid(x),
         Unary::Erf => x.erf(),
+        Unary::Expm1 => x.exp()?.affine(1.0, -1.0),
+        Unary::Softplus => softplus(x),
         Unary::Neg => x.neg(),
         Unary::Cos => x.cos(),
         Unary::Sin => x.sin(),
@@ -77,6 +79,12 @@ pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
         },
         Unary::Copy => x.contiguous(),
     }
+}
+
+/// ln(1 + eˣ), by the power that is at most 1.
+fn softplus(x: &Candle) -> CandleResult<Candle> {
+    let rest = x.abs()?.neg()?.exp()?.affine(1.0, 1.0)?.log()?;
+    x.relu()? + rest
 }
 
 pub(crate) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle> {

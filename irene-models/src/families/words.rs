@@ -129,6 +129,8 @@ pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
     ("qwen2", "modeling_qwen.Qwen2"),
     ("phi3", "_phi3.Phi3"),
     ("phi3small", "phi3_small.Phi3Small"),
+    ("phimoe", "_phimoe.PhiMoE"),
+    ("dbrx", "_dbrx.Dbrx"),
     ("falcon", "_falcon.Falcon"),
     ("mpt", "_mpt.MPT"),
     ("nemotron_h", "nemotron_h.NemotronH"),

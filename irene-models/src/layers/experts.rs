@@ -29,14 +29,18 @@ pub(crate) enum Stacked<'a> {
     InputsFirst(&'a str),
     /// A tensor (outputs of one, inputs) for each expert and each of these keys, whose outputs lie behind each other.
     Apart(&'a [&'a str]),
+    /// The same with all experts of a key in one matrix (experts x outputs of one, inputs).
+    OutputRows(&'a [&'a str]),
+    /// All experts in one matrix (experts x inputs, outputs) under this key.
+    InputRows(&'a str),
 }
 
 impl Stacked<'_> {
     /// The key of the whole, if there is one.
     pub(crate) fn key(&self) -> &str {
         match self {
-            Self::OutputsFirst(key) | Self::InputsFirst(key) => key,
-            Self::Apart(_) => "",
+            Self::OutputsFirst(key) | Self::InputsFirst(key) | Self::InputRows(key) => key,
+            Self::Apart(_) | Self::OutputRows(_) => "",
         }
     }
 }
@@ -60,12 +64,13 @@ impl ExpertWeights {
                 let all = weights.parameter(key, shape)?;
                 (all.operand(), of_each(&all, Weight::of_linear)?)
             }
-            Stacked::InputsFirst(key) => {
-                let all = weights.parameter(key, [experts, inputs, outputs])?;
-                let operand = all.operand();
-                (Operand::new(shape, operand.format, operand.role), of_each(&all, Weight::of_conv1d)?)
+            Stacked::InputsFirst(key) => inputs_first(&weights.parameter(key, [experts, inputs, outputs])?, shape)?,
+            Stacked::InputRows(key) => {
+                let rows = weights.parameter(key, [experts * inputs, outputs])?;
+                inputs_first(&rows.reshape([experts, inputs, outputs].into())?, shape)?
             }
             Stacked::Apart(keys) => apart(weights, keys, shape)?,
+            Stacked::OutputRows(keys) => in_rows(weights, keys, shape)?,
         };
         let bias = bias.map(|key| weights.parameter(key, [experts, outputs])).transpose()?;
         Ok(Self { label, operand, bias, each, is_apart: matches!(stacked, Stacked::Apart(_)) })
@@ -122,6 +127,29 @@ fn of_each(all: &Tensor, weight: impl Fn(&Tensor) -> Result<Weight>) -> Result<V
     Ok(Vec::new())
 }
 
+/// The weights of all experts (experts, inputs, outputs).
+fn inputs_first(all: &Tensor, shape: [usize; 3]) -> Result<(Operand, Vec<Weight>)> {
+    let operand = all.operand();
+    Ok((Operand::new(shape, operand.format, operand.role), of_each(all, Weight::of_conv1d)?))
+}
+
+/// The weights of experts that lie below each other in one matrix for each key.
+fn in_rows(weights: &Weights<'_>, keys: &[&str], shape: [usize; 3]) -> Result<(Operand, Vec<Weight>)> {
+    let [experts, outputs, inputs] = shape;
+    let of_one = outputs / keys.len().max(1);
+    let load = |key: &&str| weights.parameter(key, [experts * of_one, inputs]);
+    let parts = keys.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let mut each = Vec::new();
+    #[cfg(feature = "candle")]
+    if parts.iter().all(Tensor::has_data) {
+        for expert in 0..experts {
+            let own = parts.iter().map(|part| part.narrow(0, expert * of_one, of_one)).collect::<Result<Vec<_>>>()?;
+            each.push(Weight::of_linear(&Tensor::below_each_other(&own)?)?);
+        }
+    }
+    Ok((counted_together(parts.into_iter().next(), shape)?, each))
+}
+
 /// The weights of experts that a checkpoint has one by one, `experts.3.up_proj.weight`.
 fn apart(weights: &Weights<'_>, keys: &[&str], shape: [usize; 3]) -> Result<(Operand, Vec<Weight>)> {
     let [experts, outputs, inputs] = shape;
@@ -137,8 +165,11 @@ fn apart(weights: &Weights<'_>, keys: &[&str], shape: [usize; 3]) -> Result<(Ope
         }
         first = first.or(parts.into_iter().next());
     }
-    // The experts' weights count as one parameter, as in checkpoints that have them in one tensor.
+    Ok((counted_together(first, shape)?, each))
+}
+
+/// The experts' weights count as one parameter, as in checkpoints that have them in one tensor.
+fn counted_together(first: Option<Tensor>, shape: [usize; 3]) -> Result<Operand> {
     let operand = first.map(|first| Operand::new(shape, first.format(), first.operand().role));
-    let missing = || Error::Shape { operation: "grouped_linear", reason: "no experts".into() };
-    Ok((operand.ok_or_else(missing)?, each))
+    operand.ok_or_else(|| Error::Shape { operation: "grouped_linear", reason: "no experts".into() })
 }

@@ -47,6 +47,15 @@ impl Tensor {
         Ok(Self::of_shape(places.shape(), self.format()))
     }
 
+    /// 1 where a number is near the greatest of its row, 0 elsewhere.
+    pub(crate) fn near(&self, greatest: &Self, share: f64) -> Result<Self> {
+        #[cfg(feature = "candle")]
+        if let (Form::Candle(x), Form::Candle(greatest)) = (&self.form, &greatest.form) {
+            return Ok(Form::Candle(experts::near(x, greatest, share)?).into());
+        }
+        Ok(Self::of_shape(self.shape(), Format::U8))
+    }
+
     /// 1 at these places of each row, 0 elsewhere.
     pub(crate) fn marks(&self, columns: usize) -> Result<Self> {
         #[cfg(feature = "candle")]

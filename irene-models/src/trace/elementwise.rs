@@ -33,6 +33,10 @@ unary_operations! {
     silu() = Unary::Silu;
     /// 1 / (1 + e⁻ˣ).
     sigmoid() = Unary::Sigmoid;
+    /// eˣ - 1.
+    expm1() = Unary::Expm1;
+    /// ln(1 + eˣ).
+    softplus() = Unary::Softplus;
     /// -x.
     neg() = Unary::Neg;
     /// cos x.

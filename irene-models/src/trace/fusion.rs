@@ -125,6 +125,36 @@ impl Cx<'_> {
         )
     }
 
+    /// xIELU by its two learned numbers a and b (Huang and Schlag, 2024): x / 2, and softplus(a) · x² where x is positive, elsewhere
+    /// (1/2 + softplus(b)) · (eˣ - 1 - x).
+    pub(crate) fn xielu(&mut self, x: &Tensor, [a, b]: [&Tensor; 2]) -> Result<Tensor> {
+        self.in_one_kernel(
+            OpKind::Expm1,
+            &[x, a, b],
+            |cx| {
+                let above = cx.relu(x)?;
+                let square = cx.mul(&above, &above)?;
+                let a = cx.softplus(a)?;
+                let square = cx.mul(&square, &a)?;
+                let below = cx.clamp(x, f64::NEG_INFINITY, 0.0)?;
+                let power = cx.expm1(&below)?;
+                let power = cx.sub(&power, &below)?;
+                let b = cx.softplus(b)?;
+                let b = cx.add_scalar(&b, 0.5)?;
+                let power = cx.mul(&power, &b)?;
+                let curve = cx.add(&square, &power)?;
+                let line = cx.mul_scalar(x, 0.5)?;
+                cx.add(&curve, &line)
+            },
+            |output| {
+                let sums = [OpKind::Mul, OpKind::Mul, OpKind::Add];
+                let others = [sums, sums, [OpKind::Relu, OpKind::Clamp, OpKind::Sub]].concat();
+                let inputs = [x.operand(), a.operand(), b.operand()];
+                Operation::new(OpKind::Expm1, &inputs, output.operand()).fused_with(&others)
+            },
+        )
+    }
+
     fn gated_to_limit(&mut self, both: &Tensor, limit: f64) -> Result<Tensor> {
         let (mut shape, inner) = (both.shape(), both.shape().last() / 2);
         let rows = shape.elements() as usize / (2 * inner).max(1);

@@ -68,6 +68,12 @@ impl Cx<'_> {
         self.operate(|| label_of(OpKind::Gather), &[x, places], || rows.taken(places), describe)
     }
 
+    /// 1 where a number of a row (rows, columns) is no further below the row's greatest (rows, 1) than this share of the greatest, or of its
+    /// own size where that is larger; 0 elsewhere.
+    pub fn near(&mut self, x: &Tensor, greatest: &Tensor, share: f64) -> Result<Tensor> {
+        self.traced(OpKind::Compare, &[x, greatest], || x.near(greatest, share))
+    }
+
     /// 1 at each row's places (rows, count) of `columns`, 0 elsewhere.
     pub fn marks(&mut self, places: &Tensor, columns: usize) -> Result<Tensor> {
         let describe = |out: &Tensor| Operation::new(OpKind::Scatter, &[places.operand()], out.operand());

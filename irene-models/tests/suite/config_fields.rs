@@ -237,6 +237,22 @@ fn published_fields_that_say_what_the_code_does_are_taken() {
             "auto_map": {"AutoConfig": "deepseek-ai/DeepSeek-R1--configuration_deepseek.DeepseekV3Config"}}),
         ),
         ("falcon", json!({"num_key_value_heads": 8, "auto_map": {"AutoModel": "modeling_falcon.FalconModel"}})),
+        (
+            "phimoe",
+            json!({"architectures": ["PhiMoEForCausalLM"], "auto_map": {"AutoModelForCausalLM": "modeling_phimoe.PhiMoEForCausalLM"},
+            "num_local_experts": 4, "num_experts_per_tok": 2, "input_jitter_noise": 0.01, "router_jitter_noise": 0.01,
+            "attention_bias": true, "lm_head_bias": true, "hidden_dropout": 0.0, "original_max_position_embeddings": 64,
+            "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.1], "long_factor": [1.0, 2.0], "short_mscale": 1.2,
+            "long_mscale": 1.3, "original_max_position_embeddings": 64}}),
+        ),
+        (
+            "dbrx",
+            json!({"auto_map": {"AutoModelForCausalLM": "modeling_dbrx.DbrxForCausalLM"}, "emb_pdrop": 0.0,
+            "attn_config": {"clip_qkv": 8, "kv_n_heads": 2, "model_type": "", "rope_theta": 500_000},
+            "ffn_config": {"ffn_hidden_size": 16, "moe_jitter_eps": 0.01, "moe_loss_weight": 0.05, "moe_num_experts": 4,
+            "moe_top_k": 2, "uniform_expert_assignment": false}}),
+        ),
+        ("apertus", json!({"hidden_act": "xielu", "qk_norm": true, "post_norm": false, "mlp_bias": false})),
     ];
     for (model_type, fields) in published {
         let config = small(model_type, &fields);

@@ -206,6 +206,10 @@ fixtures!(
     mistral4,
     mimo_v2_flash,
     hy_v3,
+    phimoe,
+    dbrx,
+    apertus,
+    gpt_neo,
 );
 
 #[test]

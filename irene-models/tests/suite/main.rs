@@ -37,6 +37,7 @@ mod heads;
 mod hugging_face;
 #[cfg(feature = "candle")]
 mod language_models;
+mod own_fields;
 mod parallel;
 #[cfg(feature = "candle")]
 mod places;

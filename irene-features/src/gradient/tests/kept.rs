@@ -35,11 +35,12 @@ fn a_product_keeps_the_other_factor_alone() {
 fn functions_of_each_number_keep_the_operand_or_the_result() {
     let x = f32([4, 8]);
     let result = Kept { outputs: vec![0], ..Kept::default() };
-    for kind in [OpKind::Softmax, OpKind::Tanh, OpKind::Sigmoid, OpKind::Relu] {
+    for kind in [OpKind::Softmax, OpKind::Tanh, OpKind::Sigmoid, OpKind::Relu, OpKind::Expm1] {
         let op = Operation::new(kind, &[x], x);
         assert_eq!((kept_of(&op, &[0]), kept_of(&op, &[])), (result.clone(), inputs(&[])), "{kind:?}");
     }
-    for kind in [OpKind::Gelu, OpKind::Silu, OpKind::Erf, OpKind::Pow, OpKind::Clamp, OpKind::Cos, OpKind::Sin] {
+    let of_operand = [OpKind::Gelu, OpKind::Silu, OpKind::Erf, OpKind::Softplus, OpKind::Pow, OpKind::Clamp];
+    for kind in of_operand.into_iter().chain([OpKind::Cos, OpKind::Sin]) {
         assert_eq!(kept_of(&Operation::new(kind, &[x], x), &[0]), inputs(&[0]), "{kind:?}");
     }
     // The product of two numbers in the kernel: the operands of both are needed.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Activation, Cx, Label, Linear, Module, Result, Tensor, Weights, labelled};
 
-labelled!(DenseModule);
+labelled!(DenseModule, Xielu);
 
 impl FeedForward {
     /// Granite's part for every token.
@@ -23,6 +23,7 @@ pub(super) enum Dense {
     Gated { gate: Linear, up: Linear, down: Linear, activation: Activation, clip: Option<f64> },
     GatedJointly { gate_up: Linear, down: Linear, activation: Activation, limit: Option<f64> },
     Plain { up: Linear, down: Linear, activation: Activation },
+    Xielu { up: Linear, activation: Xielu, down: Linear },
 }
 
 impl Dense {
@@ -49,6 +50,11 @@ impl Dense {
                 up: linear(up, [hidden, inner], biased)?,
                 down: linear(down, [inner, hidden], biased)?,
                 activation,
+            },
+            FeedForward::Xielu { names: [up, down], inner } => Self::Xielu {
+                up: linear(up, [hidden, inner], false)?,
+                activation: Xielu::load(&weights.child("act_fn"))?,
+                down: linear(down, [inner, hidden], false)?,
             },
             FeedForward::Mixture(_) => return Ok(None),
         }))
@@ -78,7 +84,35 @@ impl Dense {
                 let inner = cx.call_then(up, hidden, *activation)?;
                 cx.call(down, &inner)
             }
+            Self::Xielu { up, activation, down } => {
+                let inner = cx.call(up, hidden)?;
+                let inner = cx.call(activation, &inner)?;
+                cx.call(down, &inner)
+            }
         }
+    }
+}
+
+/// xIELU with the numbers that scale its square and its exponential.
+pub(super) struct Xielu {
+    label: Label,
+    scales: [Tensor; 2],
+}
+
+impl Xielu {
+    fn load(weights: &Weights<'_>) -> Result<Self> {
+        let scales = [weights.parameter("alpha_p", [1])?, weights.parameter("alpha_n", [1])?];
+        Ok(Self { label: weights.label("XIELUActivation", Level::Module), scales })
+    }
+}
+
+impl Module for Xielu {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        let [square, exponential] = &self.scales;
+        cx.xielu(x, [square, exponential])
     }
 }
 

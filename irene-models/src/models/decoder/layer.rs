@@ -3,6 +3,7 @@
 use irene_tree::{Kernels, Level};
 
 use super::{
+    around::{BetweenNorms, Wrapped},
     attention::{DecoderAttention, Residual, Seen},
     beside::ExpertsBeside,
     compressed::CompressedAttention,
@@ -12,7 +13,7 @@ use super::{
     masks::Positions,
     mixture::MixtureOfExperts,
     per_layer::PerLayerBranch,
-    recipe::{Block, Dropouts, FeedForward, Keys, LayerRecipe, Names, NormKind, Parts, Recipe, States},
+    recipe::{Around, Block, Dropouts, FeedForward, Keys, LayerRecipe, Names, NormKind, Parts, Recipe, States},
     states::StateMixer,
     streams::HyperConnection,
 };
@@ -108,6 +109,8 @@ impl NormKind {
 pub(super) struct DecoderLayer {
     label: Label,
     attention: SelfAttention,
+    /// The label of the module that holds the attention and the norms, if there is one.
+    between_norms: Option<Label>,
     feed_forward: Option<FeedForwardPart>,
     beside: Option<Box<ExpertsBeside>>,
     per_layer: Option<PerLayerBranch>,
@@ -123,6 +126,7 @@ pub(super) struct DecoderLayer {
 
 enum SelfAttention {
     Heads(Box<DecoderAttention>),
+    Wrapped(Box<Wrapped<DecoderAttention>>),
     Borrowing(Box<BorrowingAttention>),
     Latent(Box<LatentAttention>),
     Compressed(Box<CompressedAttention>),
@@ -145,13 +149,16 @@ impl DecoderLayer {
         let is_fed = !matches!(layer.parts, Parts::Attention | Parts::States);
         let beside =
             recipe.mixture_beside.as_ref().map(|beside| ExpertsBeside::load(weights, recipe, beside)).transpose()?;
+        let around = recipe.names.around_attention.filter(|around| around.holds_norms);
+        let of_norms = around.map_or_else(|| weights.clone(), |around| weights.child(around.name));
         Ok(Self {
             label: weights.label(recipe.names.classes.layer, Level::Module),
-            attention: SelfAttention::load(weights, recipe, layer)?,
+            attention: SelfAttention::load(&of_norms, recipe, layer)?,
+            between_norms: around.map(|around| of_norms.label(around.class, Level::Module)),
             feed_forward: is_fed.then(load).transpose()?,
             beside: beside.map(Box::new),
             per_layer: recipe.per_layer.map(|part| PerLayerBranch::load(weights, recipe, part)).transpose()?,
-            block: recipe.block.load(weights, recipe)?,
+            block: recipe.block.load(&of_norms, recipe)?,
             connections: recipe.streams.map(|of| HyperConnection::load_both(weights, of, recipe)).transpose()?,
             residual_scale: recipe.residual_scale,
             scale: recipe.layer_scale.map(|key| weights.buffer(key, [1])).transpose()?,
@@ -163,6 +170,7 @@ impl DecoderLayer {
     pub(super) fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
         let (attended, kept) = match &self.attention {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::Wrapped(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Borrowing(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Compressed(attention) => cx.call(attention.as_ref(), seen)?,
@@ -187,6 +195,22 @@ impl DecoderLayer {
         let attended = self.scaled(cx, attended)?;
         let is_added = seen.0.1.is_some();
         Ok((if is_added { attended } else { cx.dropout(&attended, self.dropouts.attention)? }, kept))
+    }
+
+    /// The stream with the attention's branch, what the feed-forward part reads, and the keys and values that are kept.
+    pub(super) fn attended(
+        &self,
+        cx: &mut Cx<'_>,
+        stream: &Stream,
+        around: (&Positions, Past<'_>),
+        [before, behind]: [&Norm; 2],
+    ) -> Result<(Stream, (Tensor, Option<KeyValue>))> {
+        let (normed, stream) = stream.clone().normed(cx, before)?;
+        let inside = stream.added_inside(cx, self.adds_inside[0].then_some(self.dropouts.attention));
+        let (attended, kept) = self.attend(cx, ((&normed, inside), around))?;
+        let stream = if inside.is_some() { Stream::new(attended) } else { stream.with(cx, attended)? };
+        let (normed, stream) = stream.normed(cx, behind)?;
+        Ok((stream, (normed, kept)))
     }
 
     pub(super) fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor, residual: Option<Residual<'_>>) -> Result<Tensor> {
@@ -244,11 +268,11 @@ impl Module for DecoderLayer {
         let stream = stream.clone();
         match &self.block {
             Block::PreNorm { attention, feed_forward } => {
-                let (normed, stream) = stream.normed(cx, attention)?;
-                let inside = stream.added_inside(cx, self.adds_inside[0].then_some(self.dropouts.attention));
-                let (attended, kept) = self.attend(cx, ((&normed, inside), around))?;
-                let stream = if inside.is_some() { Stream::new(attended) } else { stream.with(cx, attended)? };
-                let (normed, stream) = stream.normed(cx, feed_forward)?;
+                let norms = [attention, feed_forward];
+                let (stream, (normed, kept)) = match &self.between_norms {
+                    Some(label) => cx.call(&BetweenNorms { label, layer: self, norms }, (&stream, around))?,
+                    None => self.attended(cx, &stream, around, norms)?,
+                };
                 let inside = stream.added_inside(cx, self.adds_inside[1].then_some(self.dropouts.feed_forward));
                 let fed = self.feed(cx, &normed, inside)?;
                 Ok((if inside.is_some() { Stream::new(fed) } else { stream.with(cx, fed)? }, kept))
@@ -329,9 +353,17 @@ impl SelfAttention {
             (_, _, None) if matches!(layer.keys, Keys::Of(_)) => {
                 Self::Borrowing(Box::new(BorrowingAttention::load(weights, names, attention, *norm, *hidden, layer)?))
             }
-            (_, _, None) => {
-                Self::Heads(Box::new(DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?))
-            }
+            (_, _, None) => match names.around_attention.filter(|around| !around.holds_norms) {
+                Some(Around { name, class, .. }) => {
+                    let place = in_layer.child(name);
+                    let weights = &place.child(names.attention);
+                    let heads = DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?;
+                    Self::Wrapped(Box::new(Wrapped::new(&place, class, Level::Module, heads)))
+                }
+                None => {
+                    Self::Heads(Box::new(DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?))
+                }
+            },
         })
     }
 }
@@ -342,7 +374,7 @@ impl FeedForwardPart {
             let place = weights.child_also(
                 mixture.name,
                 mixture.key,
-                &format!("{}.{}", mixture.router.name, mixture.router.weight),
+                &format!("{}.{}", mixture.router.key, mixture.router.weight),
             );
             let beside = mixture.beside.map(|inner| {
                 let recipe = FeedForward::for_every_token(inner, mixture.activation);

@@ -97,7 +97,7 @@ impl TopKRouter {
     fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let Mixture { router, experts, per_token, .. } = *recipe;
         let beside = weights;
-        let weights = beside.child_also(router.name, "router.gate", router.weight);
+        let weights = beside.child_also(router.name, router.key, router.weight);
         // Scores are in 32 bits in every precision, and so is what is added to them, which decides the choice alone.
         let class = if router.table.is_some() { "DeepseekV4HashRouter" } else { class };
         let correction = router.correction.map(|Correction { key, is_beside, is_row }| {
@@ -143,17 +143,16 @@ impl TopKRouter {
             Scores::SoftmaxOfChosen | Scores::SigmoidOfChosen => wide,
             Scores::Sigmoid => cx.sigmoid(&wide)?,
             Scores::RootOfSoftplus => {
-                // A softplus costs what a sigmoid does.
-                let softplus = Operation::new(OpKind::Sigmoid, &[wide.operand()], wide.operand());
-                let softplus = cx.follow(softplus, &[&wide])?;
+                let softplus = cx.softplus(&wide)?;
                 cx.pow(&softplus, 0.5)?
             }
+            Scores::SparseMixer(share) => return self.mix_sparsely(cx, &wide, share),
         };
         let (mut weights, places) = self.choose(cx, &scores)?;
         weights = match self.router.scores {
             Scores::SoftmaxOfChosen => cx.softmax(&weights)?,
             Scores::SigmoidOfChosen => cx.sigmoid(&weights)?,
-            Scores::Softmax | Scores::Sigmoid | Scores::RootOfSoftplus => weights,
+            Scores::Softmax | Scores::Sigmoid | Scores::RootOfSoftplus | Scores::SparseMixer(_) => weights,
         };
         if self.router.normalised {
             let sum = cx.sum(&weights)?;
@@ -168,13 +167,26 @@ impl TopKRouter {
         Ok([weights, places])
     }
 
+    /// SparseMixer's weights and places of two experts.
+    fn mix_sparsely(&self, cx: &mut Cx<'_>, scores: &Tensor, share: f64) -> Result<[Tensor; 2]> {
+        let [first, place] = best_by_near_ones(cx, scores, share)?;
+        let chosen = cx.marks(&place, self.experts)?;
+        let left = cx.not_equal(&chosen, 1)?;
+        let others = cx.where_mask(&left, scores, LOWEST)?;
+        let [second, other_place] = best_by_near_ones(cx, &others, share)?;
+        let weights = cx.join(&first, &second, 1)?;
+        let places = cx.join(&place, &other_place, 1)?;
+        Ok([weights, places.with_role(Role::Ids)])
+    }
+
     /// The same in the one kernel that engines have for it.
     fn operation_of_weights(&self, products: &Tensor, weights: &Tensor) -> Operation {
         let inputs: Vec<Operand> = [products].into_iter().chain(&self.correction).map(Tensor::operand).collect();
         let scores: &[OpKind] = match self.router.scores {
             Scores::Softmax | Scores::SoftmaxOfChosen => &[OpKind::Softmax],
             Scores::Sigmoid | Scores::SigmoidOfChosen => &[OpKind::Sigmoid],
-            Scores::RootOfSoftplus => &[OpKind::Sigmoid, OpKind::Pow],
+            Scores::RootOfSoftplus => &[OpKind::Softplus, OpKind::Pow],
+            Scores::SparseMixer(_) => &[OpKind::Softmax; 2],
         };
         let sums: &[OpKind] = if self.router.normalised { &[OpKind::Sum, OpKind::Div] } else { &[] };
         Operation::new(OpKind::TopK, &inputs, weights.operand()).fused_with(&[scores, sums].concat())
@@ -206,6 +218,18 @@ impl TopKRouter {
         let limited = cx.where_mask(&mask, &by_group, 0.0)?;
         cx.reshape(&limited, [tokens, self.experts])
     }
+}
+
+/// A score that no choice and no softmax sees.
+const LOWEST: f64 = f32::MIN as f64;
+
+/// The weight of each row's greatest score, by the softmax over the scores near it, and its place.
+fn best_by_near_ones(cx: &mut Cx<'_>, scores: &Tensor, share: f64) -> Result<[Tensor; 2]> {
+    let (greatest, place) = cx.top_k(scores, 1)?;
+    let near = cx.near(scores, &greatest, share)?;
+    let near = cx.where_mask(&near, scores, LOWEST)?;
+    let weights = cx.softmax(&near)?;
+    Ok([cx.take(&weights, &place)?, place])
 }
 
 impl Module for TopKRouter {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::large_enum_variant)] // the parts of a model are built once and stay where they are
 
+mod around;
 mod attention;
 mod beside;
 mod cache;
@@ -28,10 +29,11 @@ use irene_tree::{Format, Kernels, Level};
 
 pub(crate) use self::families::DECODERS;
 use self::{
+    around::Wrapped,
     layer::{DecoderLayer, Stream},
     masks::Positions,
     per_layer::PerLayerInputs,
-    recipe::{HeadRecipe, Keys, Recipe},
+    recipe::{Classes, HeadRecipe, Keys, Recipe},
     repeats::{EqualLayers, Loaded, Repeats},
     rotary::RotaryEmbedding,
     streams::HyperHead,
@@ -42,7 +44,7 @@ use crate::{
     Module, Norm, Past, Result, TaskHead, Tensor, Weights, families::Family, labelled,
 };
 
-labelled!(DecoderModel, Wrapped, ScaledEmbedding);
+labelled!(DecoderModel, ScaledEmbedding);
 
 /// A family in the registry.
 pub(crate) struct Decoder {
@@ -87,7 +89,7 @@ impl Architecture for Decoder {
             })
         };
         if recipe.names.inner.is_some() {
-            return WithHead::build(weights, head, &classes, |own, level| Wrapped::load(own, recipe, level), layers);
+            return WithHead::build(weights, head, &classes, |own, level| wrapped(own, recipe, level), layers);
         }
         let class = recipe.names.classes.model;
         let trunk = |own: &Weights<'_>, level| DecoderModel::load(own, recipe, class, level);
@@ -96,32 +98,15 @@ impl Architecture for Decoder {
 }
 
 /// A model around the module that holds its layers (OPT).
-struct Wrapped {
-    label: Label,
-    decoder: DecoderModel,
+fn wrapped(weights: &Weights<'_>, recipe: Recipe, level: Level) -> Result<Wrapped<DecoderModel>> {
+    let Classes { model, inner, .. } = recipe.names.classes;
+    let place = recipe.names.inner.map_or_else(|| weights.clone(), |inner| weights.child(inner));
+    Ok(Wrapped::new(weights, model, level, DecoderModel::load(&place, recipe, inner, Level::Module)?))
 }
 
-impl Wrapped {
-    fn load(weights: &Weights<'_>, recipe: Recipe, level: Level) -> Result<Self> {
-        let label = weights.label(recipe.names.classes.model, level);
-        let place = recipe.names.inner.map_or_else(|| weights.clone(), |inner| weights.child(inner));
-        let class = recipe.names.classes.inner;
-        Ok(Self { label, decoder: DecoderModel::load(&place, recipe, class, Level::Module)? })
-    }
-}
-
-impl Trunk for Wrapped {
+impl Trunk for Wrapped<DecoderModel> {
     fn tokens(&self) -> &Embedding {
-        self.decoder.tokens()
-    }
-}
-
-impl Module for Wrapped {
-    type Input<'a> = &'a Batch;
-    type Output = ModelOutput;
-
-    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        cx.call(&self.decoder, batch)
+        self.inner.tokens()
     }
 }
 

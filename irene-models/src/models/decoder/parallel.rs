@@ -13,9 +13,9 @@ use crate::{Config, Error, Result};
 const ROWS: usize = 64;
 
 /// The names that families have for a size, the first of which a config has is meant.
-const GROUPS: &[&str] = &["num_key_value_heads", "num_kv_heads", "num_attention_heads"];
+const GROUPS: &[&str] = &["num_key_value_heads", "num_kv_heads", "attn_config", "num_attention_heads"];
 const INNER: &[&str] = &["intermediate_size", "ffn_hidden_size", "n_inner", "hidden_size"];
-const INNER_OF_EXPERT: &[&str] = &["moe_intermediate_size", "intermediate_size"];
+const INNER_OF_EXPERT: &[&str] = &["moe_intermediate_size", "intermediate_size", "ffn_config"];
 const INNER_OF_SHARED: &[&str] = &[
     "shared_expert_intermediate_size",
     "moe_shared_expert_intermediate_size",
@@ -33,7 +33,7 @@ const HEADS_OF_STATES: &[&str] = &[
     "linear_attn_config",
     "linear_num_heads",
 ];
-const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
+const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "ffn_config"];
 
 impl Recipe {
     /// The share of one GPU. Sizes that do not divide are refused, as engines refuse them.
@@ -132,7 +132,8 @@ impl Split<'_> {
         match layers {
             FeedForward::Gated { inner, .. }
             | FeedForward::GatedJointly { inner, .. }
-            | FeedForward::Plain { inner, .. } => *inner = self.by_tensor(INNER, "inner numbers", *inner)?,
+            | FeedForward::Plain { inner, .. }
+            | FeedForward::Xielu { inner, .. } => *inner = self.by_tensor(INNER, "inner numbers", *inner)?,
             FeedForward::Mixture(mixture) => self.mixture(mixture)?,
         }
         Ok(())

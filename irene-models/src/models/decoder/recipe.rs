@@ -108,8 +108,19 @@ pub(super) struct Names {
     pub(super) tokens: &'static str,
     pub(super) layers: &'static str,
     pub(super) attention: &'static str,
+    /// The module in the layer that the attention's module is in, if it is in one.
+    pub(super) around_attention: Option<Around>,
     /// The module of the feed-forward part; the layer itself where it is empty (OPT).
     pub(super) feed_forward: &'static str,
+}
+
+/// A module around the attention of a layer.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    pub(super) name: &'static str,
+    pub(super) class: &'static str,
+    /// Whether the norms before both branches are in it too (DBRX); else it holds the attention alone (GPT-Neo).
+    pub(super) holds_norms: bool,
 }
 
 /// The classes of one family.
@@ -454,6 +465,11 @@ pub(super) enum FeedForward {
         activation: Activation,
         biased: bool,
     },
+    /// xIELU(x U), then D: an activation with two numbers of its own (Huang and Schlag, 2024).
+    Xielu {
+        names: [&'static str; 2],
+        inner: usize,
+    },
     Mixture(Mixture),
 }
 
@@ -478,8 +494,9 @@ pub(super) struct Mixture {
 /// How experts are chosen and weighed.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct Router {
-    /// The module, and the key of its weight in it.
+    /// The module, its key in older checkpoints, and the key of its weight in it.
     pub(super) name: &'static str,
+    pub(super) key: &'static str,
     pub(super) weight: &'static str,
     pub(super) biased: bool,
     pub(super) scores: Scores,
@@ -507,7 +524,7 @@ pub(super) struct Correction {
 }
 
 /// The numbers that experts are chosen by.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Scores {
     /// The softmax over all experts.
     Softmax,
@@ -519,6 +536,9 @@ pub(super) enum Scores {
     SigmoidOfChosen,
     /// The root of the softplus of each (DeepSeek-V4), followed by shape alone.
     RootOfSoftplus,
+    /// SparseMixer (Liu et al., 2024): the products. Two experts are chosen, each weighed by the softmax over those of the experts left whose
+    /// products are below its own by this share at most.
+    SparseMixer(f64),
 }
 
 /// Where the weights of the experts are in a checkpoint.

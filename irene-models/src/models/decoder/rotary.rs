@@ -70,6 +70,8 @@ enum Scaling {
         short: Vec<f64>,
         long: Vec<f64>,
         original: usize,
+        /// The factor of cosines and sines beyond the original length.
+        factor_beyond: f64,
     },
 }
 
@@ -220,6 +222,14 @@ impl Rotary {
         Ok(Some([scale, fields.needed("original_max_position_embeddings")?]))
     }
 
+    /// The factor of cosines and sines, where the longest sequence has `len` tokens.
+    fn factor(&self, len: usize) -> f64 {
+        match self.scaling {
+            Scaling::LongRope { original, factor_beyond, .. } if len > original => factor_beyond,
+            _ => self.factor,
+        }
+    }
+
     /// The angle of each pair for a step of one position, where the longest sequence has `len` tokens; in 32 bits, as transformers
     /// computes it.
     fn frequencies(&self, len: usize) -> Vec<f32> {
@@ -271,8 +281,11 @@ impl Scaling {
                     _ => fields.number("factor")?.unwrap_or(1.0),
                 };
                 let grown = if ratio <= 1.0 { 1.0 } else { (1.0 + ratio.ln() / original.ln()).sqrt() };
-                let factor = fields.number("attention_factor")?.unwrap_or(grown);
-                (Self::LongRope { short: short?, long: long?, original: original as usize }, factor)
+                let of_both = fields.number("attention_factor")?.unwrap_or(grown);
+                // Phi-3.5-MoE has one for each list.
+                let factor = fields.number("short_mscale")?.unwrap_or(of_both);
+                let factor_beyond = fields.number("long_mscale")?.unwrap_or(of_both);
+                (Self::LongRope { short: short?, long: long?, original: original as usize, factor_beyond }, factor)
             }
             other => {
                 let known = "default, linear, dynamic, llama3, yarn, longrope, proportional";
@@ -311,7 +324,7 @@ impl Scaling {
                 let ramp = ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
                 (f64::from(plain) / factor * ramp + f64::from(plain) * (1.0 - ramp)) as f32
             }
-            Self::LongRope { short, long, original } => {
+            Self::LongRope { short, long, original, .. } => {
                 let factors = if len > *original { long } else { short };
                 plain / factors.get(pair).copied().unwrap_or(1.0) as f32
             }
@@ -406,7 +419,8 @@ impl Module for RotaryEmbedding {
     type Output = (Tensor, Tensor);
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<(Tensor, Tensor)> {
-        let frequencies = self.rotary.frequencies(batch.size().keys());
+        let len = batch.size().keys();
+        let frequencies = self.rotary.frequencies(len);
         let frequencies = batch.constants([1, 1, frequencies.len()], &frequencies)?;
         let positions = batch.positions()?;
         let positions = cx.cast(&positions, Format::F32)?;
@@ -422,15 +436,15 @@ impl Module for RotaryEmbedding {
             Gives::One | Gives::SinesFirst => angles,
         };
         let (cos, sin) = (cx.cos(&angles)?, cx.sin(&angles)?);
-        let (cos, sin) = (self.finished(cx, &cos)?, self.finished(cx, &sin)?);
+        let (cos, sin) = (self.finished(cx, &cos, len)?, self.finished(cx, &sin, len)?);
         Ok(if self.rotary.gives == Gives::SinesFirst { (sin, cos) } else { (cos, sin) })
     }
 }
 
 impl RotaryEmbedding {
     /// Scaled, in the activations' format, beside heads: (batch or 1, 1, tokens, rotated).
-    fn finished(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        let scaled = cx.mul_scalar(x, self.rotary.factor)?;
+    fn finished(&self, cx: &mut Cx<'_>, x: &Tensor, len: usize) -> Result<Tensor> {
+        let scaled = cx.mul_scalar(x, self.rotary.factor(len))?;
         let scaled = if self.format == Format::F32 { scaled } else { cx.cast(&scaled, self.format)? };
         cx.reshape(&scaled, [x.dim(0), 1, x.dim(1), x.dim(2)])
     }

@@ -70,7 +70,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 62] = [
+pub(crate) const FAMILIES: [&str; 66] = [
     "llama",
     "mistral",
     "ministral3",
@@ -133,6 +133,10 @@ pub(crate) const FAMILIES: [&str; 62] = [
     "solar_open",
     "exaone_moe",
     "granitemoeshared",
+    "phimoe",
+    "dbrx",
+    "apertus",
+    "gpt_neo",
 ];
 
 /// Those that rotate a half of each head.
@@ -149,11 +153,15 @@ fn config(family: &str, draw: &Draw) -> Value {
         _ => width,
     };
     let mut fields = match family {
-        "gptj" | "gpt_bigcode" | "mpt" => json!({"vocab_size": 30}).as_object().cloned().unwrap_or_default(),
+        "gptj" | "gpt_bigcode" | "gpt_neo" | "mpt" | "dbrx" => {
+            json!({"vocab_size": 30}).as_object().cloned().unwrap_or_default()
+        }
         _ => draw.llama(),
     };
     let is_by_distance = family == "bloom" || family == "falcon" && draw.window.is_some();
-    if !is_by_distance && !["gptj", "gpt_bigcode", "mpt", "opt", "phi3small", "mimo_v2_flash"].contains(&family) {
+    if !is_by_distance
+        && !["gptj", "gpt_bigcode", "gpt_neo", "mpt", "opt", "phi3small", "mimo_v2_flash"].contains(&family)
+    {
         fields.extend(draw.rope(rotated));
     }
     if ["phi", "gpt_neox", "opt", "bloom", "falcon"].contains(&family) {

@@ -38,6 +38,7 @@ pub(super) fn llamas(family: &str, draw: &Draw) -> Option<Value> {
         }
         "gemma3_text" => json!({"head_dim": width, "query_pre_attn_scalar": 7, "sliding_window": window.unwrap_or(4),
             "sliding_window_pattern": 2, "rope_local_base_freq": 100.0}),
+        "apertus" => json!({"hidden_act": "xielu", "attention_bias": on[2]}),
         "arcee" => json!({"head_dim": width, "mlp_bias": on[2]}),
         "cwm" => json!({"head_dim": width, "sliding_window": window}),
         "helium" => json!({"head_dim": width, "attention_bias": on[2], "mlp_bias": on[3]}),
@@ -84,6 +85,18 @@ pub(super) fn unlike_llama(family: &str, draw: &Draw) -> Option<Value> {
             json!({"d_model": hidden, "n_layers": layers, "n_heads": heads, "max_seq_len": POSITIONS,
             "attn_config": {"clip_qkv": on[2].then_some(1.0), "softmax_scale": on[3].then_some(0.3)}})
         }
+        "dbrx" => {
+            json!({"d_model": hidden, "n_layers": layers, "n_heads": heads, "max_seq_len": POSITIONS,
+            "attn_config": {"kv_n_heads": groups, "clip_qkv": on[2].then_some(1.0)},
+            "ffn_config": {"ffn_hidden_size": inner, "moe_num_experts": 5, "moe_top_k": 2,
+            "moe_normalize_expert_weights": on[3].then_some(1.0)}})
+        }
+        "gpt_neo" => {
+            let rounds = json!([[["local"], 1], [["global"], layers - 1]]);
+            json!({"hidden_size": hidden, "num_layers": layers, "num_heads": heads, "max_position_embeddings": POSITIONS,
+            "intermediate_size": inner, "window_size": window.unwrap_or(4), "attention_types": on[2].then_some(rounds),
+            "tie_word_embeddings": on[3]})
+        }
         "gptj" => {
             json!({"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_positions": POSITIONS, "n_inner": inner,
             "rotary_dim": 2})
@@ -107,6 +120,10 @@ pub(super) fn mixtures(family: &str, draw: &Draw) -> Value {
         "glm4_moe" => {
             json!({"use_qk_norm": on[2], "attention_bias": on[3], "n_routed_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 1,
             "moe_intermediate_size": 5, "n_group": 4, "topk_group": 2, "routed_scaling_factor": 1.5})
+        }
+        "phimoe" => {
+            json!({"num_local_experts": 5, "attention_bias": on[2], "lm_head_bias": on[3], "router_jitter_noise": 0.2,
+            "sliding_window": window})
         }
         "olmoe" | "flex_olmo" => json!({"num_experts": 5, "num_experts_per_tok": 2, "norm_topk_prob": on[2]}),
         "minimax_m2" => {

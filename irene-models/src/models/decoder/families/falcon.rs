@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, Names, NormKind, Projections, Recipe, Result, Turn, llama_like,
+    Block, Config, Decoder, Defaults, FeedForward, Names, NormKind, Projections, Recipe, Result, Turn,
+    inside::refuse_others, llama_like,
 };
 use crate::{
     Activation,
-    families::{Family, Plain, is_off, is_structural},
+    families::{Family, Plain},
     models::decoder::recipe::{Alibi, Classes, Dropouts, classes},
 };
 
@@ -179,7 +180,7 @@ pub(super) const MPT: Decoder = Decoder {
 
 const ATTENTION: &str = "attn_config";
 
-/// Refuses an object of the attention's fields that asks for another one than the plain.
+/// Refuses attention's fields that ask for another one than the plain.
 fn refuse_other_attention(config: &Config) -> Result<()> {
     // Those that are read, those of rotary positions, which `rope` asks for, and which kernel runs.
     const KNOWN: &[&str] = &[
@@ -200,19 +201,7 @@ fn refuse_other_attention(config: &Config) -> Result<()> {
         ("prefix_lm", json!(false)),
         ("fused_qkv", json!(true)),
     ];
-    let is_same = |value: &Value, plain: &Value| value == plain || value.as_f64().is_some_and(|value| plain == value);
-    for (name, value) in config.value(ATTENTION).and_then(Value::as_object).into_iter().flatten() {
-        let reason = match plain.iter().find(|(known, _)| known == name) {
-            Some((_, plain)) if value.is_null() || is_same(value, plain) => continue,
-            Some((_, plain)) => format!("only {plain} is supported here"),
-            None if KNOWN.contains(&name.as_str()) || !is_structural(name) || is_off(value) => continue,
-            None => format!(
-                "`{value}` is unknown for mpt, and may ask for another design; if it does not, leave the field out of a copy of the config"
-            ),
-        };
-        return Err(config.error(&format!("{ATTENTION}.{name}"), reason));
-    }
-    Ok(())
+    refuse_others(config, ATTENTION, KNOWN, &plain)
 }
 
 fn mpt(config: &Config) -> Result<Recipe> {

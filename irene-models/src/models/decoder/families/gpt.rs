@@ -1,14 +1,15 @@
-//! GPT-NeoX (and Pythia), GPT-J, OPT, StarCoder 1 and 2: norms with mean and variance, feed-forward parts without a gate.
+//! GPT-Neo, GPT-NeoX (and Pythia), GPT-J, OPT, StarCoder 1 and 2: norms with mean and variance, feed-forward parts without a gate.
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SHARED, Turn, llama_like,
-    windows::{WINDOWS, window},
+    Block, Config, Decoder, Defaults, FeedForward, Names, NormKind, Projections, Recipe, Result, SHARED, Turn,
+    llama_like,
+    windows::{WINDOWS, kinds, window},
 };
 use crate::{
     Activation, Pairing,
     families::{Family, Plain},
     models::decoder::{
-        recipe::{Classes, Dropouts, classes},
+        recipe::{Around, Classes, Dropouts, classes},
         rotary::Gives,
     },
 };
@@ -95,6 +96,88 @@ fn gpt_neox(config: &Config) -> Result<Recipe> {
         Block::PreNorm { attention, feed_forward }
     };
     Ok(recipe)
+}
+
+/// Every other layer sees a window alone, and scores are plain products.
+pub(super) const GPT_NEO: Decoder = Decoder {
+    family: Family {
+        model_type: "gpt_neo",
+        classes: &["GPTNeo"],
+        sizes: &["hidden_size", "num_layers", "num_heads", "vocab_size"],
+        reads: &[&[
+            "intermediate_size",
+            "layer_norm_epsilon",
+            "activation_function",
+            ROUNDS,
+            KINDS,
+            "window_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "max_position_embeddings",
+        ]],
+        also: &[("num_layers", "num_hidden_layers"), ("num_heads", "num_attention_heads")],
+        plain: &[],
+        defaults: &[],
+    },
+    trunk: "transformer",
+    recipe: gpt_neo,
+};
+
+fn gpt_neo(config: &Config) -> Result<Recipe> {
+    let inner = config.size_or("intermediate_size", 4 * config.size("hidden_size")?)?;
+    let config = &config.with_default("intermediate_size", inner);
+    let with = Plainer {
+        classes: Classes {
+            layer: "GPTNeoBlock",
+            attention: "GPTNeoSelfAttention",
+            norm: "LayerNorm",
+            ..classes!("GPTNeo")
+        },
+        eps: "layer_norm_epsilon",
+        activation: ("activation_function", "gelu_new"),
+        names: ["c_fc", "c_proj"],
+        biased: true,
+        is_tied: true,
+        rotary: None,
+    };
+    let mut recipe = plainer(config, &with)?;
+    let around = Some(Around { name: "attn", class: "GPTNeoAttention", holds_norms: false });
+    recipe.names =
+        Names { tokens: "wte", layers: "h", attention: "attention", around_attention: around, ..recipe.names };
+    recipe.final_norm = Some("ln_f");
+    recipe.learned_positions = Some(("wpe", 0, recipe.positions));
+    recipe.block = Block::PreNorm { attention: "ln_1", feed_forward: "ln_2" };
+    recipe.bias(false, true);
+    recipe.attention.out.0 = "out_proj";
+    recipe.attention.scale = 1.0;
+    let of_branches = config.probability_or("resid_dropout", 0.0)?;
+    recipe.dropouts = Dropouts::of_branches(config.probability_or("embed_dropout", 0.0)?, of_branches);
+    let window = config.size_or("window_size", 256)?;
+    for (layer, is_local) in recipe.layers.iter_mut().zip(local_layers(config)?) {
+        layer.window = is_local.then_some(window);
+    }
+    Ok(recipe)
+}
+
+const ROUNDS: &str = "attention_types";
+const KINDS: &str = "attention_layers";
+
+/// Which layers see a window alone: by the words of a round of layers and how often it is repeated, else by the words of all layers.
+fn local_layers(config: &Config) -> Result<Vec<bool>> {
+    let layers = config.layers("num_hidden_layers")?;
+    let (mut own, mut field) = (config.clone(), KINDS);
+    if config.value(ROUNDS).is_some() {
+        let rounds: Vec<(Vec<String>, usize)> = config.field(ROUNDS)?;
+        let repeated = rounds.into_iter().flat_map(|(words, times)| {
+            let all = words.len().saturating_mul(times);
+            words.into_iter().cycle().take(all)
+        });
+        // More than any model has.
+        own.set(ROUNDS, repeated.take(1 << 13).collect());
+        field = ROUNDS;
+    }
+    let is_local = kinds(&own, field, &[("global", false), ("local", true)])?;
+    Ok(is_local.unwrap_or_else(|| (0..layers).map(|place| place % 2 == 1).collect()))
 }
 
 pub(super) const GPT_J: Decoder = Decoder {

@@ -58,6 +58,6 @@ fn hy_v3(config: &Config) -> Result<Recipe> {
     recipe.attention.head_norms = Some(HeadNorms::PerMovedHead(["q_norm", "k_norm"]));
     let config = &config.with_default(DENSE, 1).with_default("n_shared_experts", 1);
     let correction = Some(Correction { is_beside: true, ..CORRECTION });
-    experts(&mut recipe, config, Router { correction, scale: 2.826, ..sigmoid_router(config)? })?;
+    experts(&mut recipe, config, Router { key: "router.gate", correction, scale: 2.826, ..sigmoid_router(config)? })?;
     Ok(recipe)
 }

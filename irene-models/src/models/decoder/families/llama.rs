@@ -249,12 +249,7 @@ pub(super) const CWM: Decoder = Decoder {
     },
     trunk: "model",
     recipe: |config| {
-        let mut config = config.clone();
-        if config.value("rope_parameters").is_none() && config.value("rope_scaling").is_none() {
-            let scaling = json!({"rope_type": "llama3", "rope_theta": 1e6, "factor": 16.0, "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0, "original_max_position_embeddings": 8192});
-            config.set("rope_parameters", scaling);
-        }
+        let config = scaled_by_default(config, 1e6, 16.0);
         let rotary = Some(Turn { theta: 1_000_000.0, ..Turn::PLAIN });
         let defaults = Defaults { eps: 1e-5, rotary, width: Some(128), ..Defaults::of(classes!("Cwm")) };
         let mut recipe = llama_like(&config, &defaults)?;
@@ -262,6 +257,17 @@ pub(super) const CWM: Decoder = Decoder {
         Ok(recipe)
     },
 };
+
+/// The config with Llama 3.1's scaling by this factor, and this base, where it says nothing of positions.
+pub(super) fn scaled_by_default(config: &Config, theta: f64, factor: f64) -> Config {
+    let mut config = config.clone();
+    if config.value("rope_parameters").is_none() && config.value("rope_scaling").is_none() {
+        let scaling = json!({"rope_type": "llama3", "rope_theta": theta, "factor": factor, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 8192});
+        config.set("rope_parameters", scaling);
+    }
+    config
+}
 
 /// Llama with pairs of neighbours, and no bias behind the attention.
 pub(super) const HELIUM: Decoder = Decoder {

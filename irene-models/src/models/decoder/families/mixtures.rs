@@ -34,6 +34,7 @@ pub(super) const EXPERTS: ExpertKeys = ExpertKeys {
 /// A softmax over all experts, whose greatest scores weigh the chosen ones.
 pub(super) const ROUTER: Router = Router {
     name: "gate",
+    key: "gate",
     weight: "weight",
     biased: false,
     scores: Scores::Softmax,

@@ -5,7 +5,9 @@ macro_rules! sizes {
     ($($field:ident: $size:literal),*) => { &[$((stringify!($field), $size)),*] };
 }
 
+mod apertus;
 mod cohere;
+mod dbrx;
 mod deepseek_v4;
 mod exaone4;
 mod falcon;
@@ -16,6 +18,7 @@ mod gpt;
 mod granite_hybrid;
 mod hunyuan;
 mod hy3;
+mod inside;
 mod kimi_linear;
 mod latent;
 mod lfm2;
@@ -63,6 +66,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &llama::OLMO3,
     &llama::ERNIE4_5,
     &llama::SEED_OSS,
+    &apertus::APERTUS,
     &llama::ARCEE,
     &llama::CWM,
     &llama::HELIUM,
@@ -89,12 +93,15 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &cohere::COHERE,
     &cohere::COHERE2,
     &gpt::GPT_NEOX,
+    &gpt::GPT_NEO,
     &gpt::GPT_J,
     &gpt::OPT,
     &gpt::STARCODER2,
     &falcon::FALCON,
     &falcon::BLOOM,
     &mixtures::MIXTRAL,
+    &phi::PHIMOE,
+    &dbrx::DBRX,
     &qwen_moe::QWEN2_MOE,
     &qwen_moe::QWEN3_MOE,
     &qwen_moe::QWEN3_VL_MOE_TEXT,
@@ -281,6 +288,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             tokens: "embed_tokens",
             layers: "layers",
             attention: "self_attn",
+            around_attention: None,
             feed_forward: "mlp",
         },
         hidden,

@@ -1,13 +1,17 @@
-//! Phi (1 to 2) and Phi-3 (to Phi-4).
+//! Phi (1 to 2), Phi-3 (to Phi-4) and Phi-3.5-MoE.
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SHARED, Turn, gated_jointly,
-    llama::LLAMA, llama_like, windows::window,
+    Block, Config, Decoder, Defaults, FeedForward, LLAMA_LIKE, NormKind, Projections, Recipe, Result, SHARED, Turn,
+    gated_jointly, hidden_act,
+    llama::LLAMA,
+    llama_like,
+    mixtures::{EXPERTS, ROUTER, mixture},
+    windows::{WINDOWS, window},
 };
 use crate::{
     Activation,
     families::{Family, Plain},
-    models::decoder::recipe::{Dropouts, HeadNorms, classes},
+    models::decoder::recipe::{Classes, Dropouts, ExpertKeys, HeadNorms, Mixture, Router, Scores, classes},
 };
 
 pub(super) const PHI: Decoder = Decoder {
@@ -143,5 +147,46 @@ fn phi3_small(config: &Config) -> Result<Recipe> {
     for (place, layer) in recipe.layers.iter_mut().enumerate() {
         layer.window = ((place + 1) % dense != 0).then_some(nearest * block);
     }
+    Ok(recipe)
+}
+
+const PHIMOE_READS: &[&str] =
+    &["num_local_experts", "router_jitter_noise", "lm_head_bias", "original_max_position_embeddings"];
+
+/// Phi-3.5-MoE (Abdin et al., 2024): two experts for each token, chosen one after the other.
+pub(super) const PHIMOE: Decoder = Decoder {
+    family: Family {
+        model_type: "phimoe",
+        // The code beside the checkpoint has another name.
+        classes: &["Phimoe", "PhiMoE"],
+        reads: &[SHARED, LLAMA_LIKE, WINDOWS, PHIMOE_READS],
+        also: &[("num_experts", "num_local_experts")],
+        plain: &[("num_experts_per_tok", Plain::Number(2.0)), ("output_router_logits", Plain::Off)],
+        defaults: sizes! {
+            vocab_size: 32_064, hidden_size: 4096, intermediate_size: 6400, num_hidden_layers: 32,
+            num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131_072
+        },
+        ..Family::USUAL
+    },
+    trunk: "model",
+    recipe: phimoe,
+};
+
+fn phimoe(config: &Config) -> Result<Recipe> {
+    let classes = Classes { norm: "LayerNorm", ..classes!("Phimoe") };
+    let rotary = Some(Turn { theta: 1_000_000.0, ..Turn::PLAIN });
+    let mut recipe = llama_like(config, &Defaults { rotary, ..Defaults::of(classes) })?;
+    recipe.norm = NormKind::Layer { eps: config.number_or("rms_norm_eps", 1e-5)? };
+    recipe.head.biased = config.flag_or("lm_head_bias", false)?;
+    recipe.slide(config, window(config, None)?, |_| true)?;
+    // Its code takes two experts, whatever the config says.
+    let experts = [config.size_or("num_local_experts", 16)?, 2];
+    let share = 2.0 * config.probability_or("router_jitter_noise", 0.01)?;
+    recipe.feed(FeedForward::Mixture(Mixture {
+        key: "block_sparse_moe",
+        router: Router { name: "router", scores: Scores::SparseMixer(share), normalised: false, ..ROUTER },
+        weights: ExpertKeys { apart: Some(["w1", "w3", "w2"]), ..EXPERTS },
+        ..mixture(config, hidden_act(config)?, experts)?
+    }));
     Ok(recipe)
 }
