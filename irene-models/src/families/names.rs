@@ -18,7 +18,8 @@ const ALIASES: [&[&str]; 10] = [
 ];
 
 /// Fields that no code reads beside another one, which says the same.
-const INSTEAD: [(&str, &str); 2] = [("mamba_expand", "mamba_d_ssm"), ("full_attn_idxs", "layer_types")];
+const INSTEAD: [(&str, &str); 3] =
+    [("mamba_expand", "mamba_d_ssm"), ("full_attn_idxs", "layer_types"), ("head_dim", "qk_rope_head_dim")];
 
 /// Fields that the code around every architecture reads.
 const SHARED: [&str; 6] =

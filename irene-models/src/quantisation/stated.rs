@@ -21,8 +21,8 @@ const MLX: &str = "mlx";
 /// The method with a switch for each of its formats.
 const BITSANDBYTES: &str = "bitsandbytes";
 
-/// Modules that every method but MLX's leaves as they are, beside tables: heads and routers.
-pub(super) const KEPT: [&str; 9] = [
+/// Modules that every method but MLX's leaves as they are, beside tables: heads, routers, and the weights of an indexer's heads.
+pub(super) const KEPT: [&str; 10] = [
     "lm_head",
     "embed_out",
     "score",
@@ -32,6 +32,7 @@ pub(super) const KEPT: [&str; 9] = [
     "block_sparse_moe.gate",
     "feed_forward.gate",
     "shared_expert_gate",
+    "indexer.weights_proj",
 ];
 
 /// Fields that list further ones, by the method.

@@ -80,7 +80,7 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
         fields += r#","num_key_value_heads":4"#;
     }
     fields += match family {
-        "deepseek_v3" => {
+        "deepseek_v3" | "deepseek_v32" => {
             r#","q_lora_rank":6,"kv_lora_rank":6,"qk_nope_head_dim":4,"qk_rope_head_dim":4,"v_head_dim":4,"moe_intermediate_size":8,
                "n_routed_experts":8,"n_shared_experts":1,"num_experts_per_tok":2,"n_group":2,"topk_group":1"#
         }
@@ -92,13 +92,16 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
         "granitemoeshared" => r#","num_local_experts":8,"num_experts_per_tok":2,"shared_intermediate_size":8"#,
         _ => "",
     };
-    if family == "deepseek_v3" {
+    if family == "deepseek_v32" {
+        fields += r#","index_topk":2,"index_n_heads":3,"index_head_dim":6"#;
+    }
+    if family.starts_with("deepseek") {
         fields += &format!(r#","first_k_dense_replace":{}"#, layers - 1);
     }
     format!("{{{fields}}}")
 }
 
-const FAMILIES: [&str; 14] = [
+const FAMILIES: [&str; 15] = [
     "llama",
     "mistral",
     "qwen2",
@@ -108,6 +111,7 @@ const FAMILIES: [&str; 14] = [
     "phi3",
     "gpt_neox",
     "deepseek_v3",
+    "deepseek_v32",
     "mixtral",
     "qwen2_moe",
     "qwen3_moe",
@@ -115,9 +119,9 @@ const FAMILIES: [&str; 14] = [
     "granitemoeshared",
 ];
 
-/// The nodes whose parameters every GPU has: norms, routers, and the way to latent vectors, which all heads share.
-const REPLICATED: [&str; 6] =
-    ["rotary_emb.", ".gate.", ".router.", ".shared_expert_gate", ".q_a_proj", ".kv_a_proj_with_mqa"];
+/// The nodes whose parameters every GPU has: norms, routers, indexers, and the way to latent vectors, which all heads share.
+const REPLICATED: [&str; 7] =
+    ["rotary_emb.", ".gate.", ".router.", ".shared_expert_gate", ".q_a_proj", ".kv_a_proj_with_mqa", ".indexer."];
 
 fn is_replicated(node: &Node) -> bool {
     node.instance_type().to_lowercase().contains("norm")
@@ -148,7 +152,8 @@ proptest! {
         is_fused: bool,
     ) {
         let spec = spec(config(family, layers, heads, width, inner));
-        let is_mixture = ["deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoeshared"].contains(&family);
+        let mixtures = ["deepseek_v3", "deepseek_v32", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoeshared"];
+        let is_mixture = mixtures.contains(&family);
         // Rows of experts divide.
         let size = Size::new(4 * batch, tokens).after(past);
         let parallel = Parallel { expert: if experts && is_mixture { gpus } else { 1 }, ..tensor(gpus) };

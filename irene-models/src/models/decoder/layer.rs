@@ -11,7 +11,8 @@ use super::{
     masks::Positions,
     mixture::MixtureOfExperts,
     per_layer::PerLayerBranch,
-    recipe::{Block, Dropouts, FeedForward, Keys, LayerRecipe, Names, NormKind, Parts, Recipe, States},
+    recipe::{Block, Dropouts, FeedForward, Keys, Latent, LayerRecipe, Names, NormKind, Parts, Recipe, States},
+    sparse::SparseAttention,
     states::StateMixer,
 };
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
 };
 
 labelled!(DecoderLayer);
+
+/// The keys and values that a layer gives the cache, and the places of the tokens that it chose to attend to.
+pub(super) type Kept = (Option<KeyValue>, Option<Tensor>);
 
 /// The hidden states between layers. Fused kernels add a branch where the next norm reads the sum.
 #[derive(Clone)]
@@ -121,6 +125,7 @@ enum SelfAttention {
     Heads(Box<DecoderAttention>),
     Borrowing(Box<BorrowingAttention>),
     Latent(Box<LatentAttention>),
+    Sparse(Box<SparseAttention>),
     States(Box<StateMixer>),
     Both(Box<StateMixer>, Box<DecoderAttention>),
     None,
@@ -154,11 +159,17 @@ impl DecoderLayer {
         })
     }
 
-    fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
+    fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Kept)> {
+        let mut chosen = None;
         let (attended, kept) = match &self.attention {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Borrowing(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::Sparse(attention) => {
+                let (attended, (kept, places)) = cx.call(attention.as_ref(), seen)?;
+                chosen = places;
+                (attended, kept)
+            }
             SelfAttention::States(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
@@ -172,14 +183,15 @@ impl DecoderLayer {
                 let attended = cx.all_reduce(&attended)?;
                 (cx.add(&given, &attended)?, kept)
             }
-            SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, None)),
+            SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, (None, None))),
         };
         // Each GPU has a part of the heads.
         let is_whole = matches!(self.attention, SelfAttention::Both(..));
         let attended = if is_whole { attended } else { cx.all_reduce(&attended)? };
         let attended = self.scaled(cx, attended)?;
         let is_added = seen.0.1.is_some();
-        Ok((if is_added { attended } else { cx.dropout(&attended, self.dropouts.attention)? }, kept))
+        let attended = if is_added { attended } else { cx.dropout(&attended, self.dropouts.attention)? };
+        Ok((attended, (kept, chosen)))
     }
 
     fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor, residual: Option<Residual<'_>>) -> Result<Tensor> {
@@ -227,7 +239,7 @@ impl DecoderLayer {
 impl Module for DecoderLayer {
     /// The stream, the positions, earlier keys and values, and perhaps embeddings of the layer's own.
     type Input<'a> = (&'a Stream, ((&'a Positions, Past<'a>), Option<&'a Tensor>));
-    type Output = (Stream, Option<KeyValue>);
+    type Output = (Stream, Kept);
 
     fn forward(&self, cx: &mut Cx<'_>, (stream, (around, of_layer)): Self::Input<'_>) -> Result<Self::Output> {
         let stream = stream.clone();
@@ -308,6 +320,10 @@ impl SelfAttention {
             (Parts::StatesBesideAttention, Some(states), _) => {
                 let heads = DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?;
                 Self::Both(mixer(states)?, Box::new(heads))
+            }
+            (_, _, Some(latent @ Latent { indexer: Some(indexer), .. })) => {
+                let latent = (latent, *indexer);
+                Self::Sparse(Box::new(SparseAttention::load(weights, names, attention, latent, *hidden, layer)?))
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))

@@ -16,6 +16,8 @@ pub(super) struct Positions {
     masks: Vec<LayerMask>,
     /// The factors of queries that grow, (batch or 1, 1, tokens, 1).
     pub(super) temperature: Option<Tensor>,
+    /// The places of the tokens that the last layer with an indexer chose, for layers without one.
+    pub(super) chosen: Option<Tensor>,
 }
 
 /// The mask of the layers with one window.
@@ -53,7 +55,7 @@ impl Positions {
             }
         }
         let temperature = recipe.attention.temperature.map(|growth| growth.of(batch, format)).transpose()?;
-        Ok(Self { angles, masks, temperature })
+        Ok(Self { angles, masks, temperature, chosen: None })
     }
 
     /// The angles and pairs of a layer, if it rotates.
@@ -113,6 +115,7 @@ impl Tensors for Positions {
             mask.alibi.list(tensors);
         }
         self.temperature.list(tensors);
+        self.chosen.list(tensors);
     }
 }
 

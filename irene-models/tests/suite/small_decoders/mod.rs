@@ -70,7 +70,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 59] = [
+pub(crate) const FAMILIES: [&str; 61] = [
     "llama",
     "mistral",
     "ministral3",
@@ -123,6 +123,8 @@ pub(crate) const FAMILIES: [&str; 59] = [
     "deepseek_v2",
     "deepseek_v3",
     "glm4_moe_lite",
+    "deepseek_v32",
+    "glm_moe_dsa",
     "flex_olmo",
     "ernie4_5_moe",
     "hunyuan_v1_moe",

@@ -26,7 +26,7 @@ pub(super) const MIXTURE_READS: &[&str] = &[
     "num_nextn_predict_layers",
 ];
 
-const READS: &[&str] = &[
+pub(super) const READS: &[&str] = &[
     "mlp_bias",
     "rope_interleave",
     "q_lora_rank",
@@ -150,8 +150,12 @@ fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
     Ok(Some(groups))
 }
 
-fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
+pub(super) fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
     let rotary_width = config.size("qk_rope_head_dim")?;
+    // Whatever a config says, the heads that are rotated have this width.
+    let mut config = config.clone();
+    config.set("head_dim", rotary_width.into());
+    let config = &config;
     let rotary = Some(Turn { pairing: Pairing::NeighboursToHalves, ..Turn::PLAIN });
     let defaults = Defaults { width: Some(rotary_width), rotary, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
@@ -163,6 +167,7 @@ fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe>
         rotary_width,
         value_width: config.size("v_head_dim")?,
         biased: config.flag_or("attention_bias", false)?,
+        indexer: None,
     };
     let growth = recipe.attention.rotary.first().map_or(Ok(1.0), |rotary| rotary.yarn_growth_of_all(config))?;
     recipe.attention.scale = growth * growth / ((latent.plain_width + latent.rotary_width) as f64).sqrt();

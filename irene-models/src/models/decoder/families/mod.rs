@@ -26,6 +26,7 @@ mod qwen;
 mod qwen_moe;
 mod qwen_next;
 mod smollm3;
+mod sparse;
 mod stablelm;
 mod windows;
 
@@ -107,6 +108,8 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::DEEPSEEK_V3,
     &latent::KIMI_K2,
     &latent::GLM4_MOE_LITE,
+    &sparse::DEEPSEEK_V32,
+    &sparse::GLM_MOE_DSA,
     &mixtures::FLEX_OLMO,
     &mixtures::ERNIE4_5_MOE,
     &hunyuan::HUNYUAN_MOE,
@@ -258,6 +261,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         },
         heads: None,
         keys: Keys::Own,
+        shares_choice: false,
     };
     Ok(Recipe {
         names: Names {
