@@ -135,8 +135,16 @@ pub(crate) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
     on_cpu::matmul(x, y).unwrap_or_else(|| multipliable(x)?.matmul(&multipliable(y)?))
 }
 
-/// Copies a matrix whose rows and columns both have gaps, for devices other than the CPU.
+/// Copies matrices that candle does not multiply: batches of them at uneven distances, and for devices other than the CPU those whose rows and
+/// columns both have gaps.
 fn multipliable(x: &Candle) -> CandleResult<Candle> {
+    if let ([batch, heads, ..], [step, of_head, _, _]) = (x.dims(), x.stride())
+        && *batch > 1
+        && *heads > 1
+        && *step != of_head * heads
+    {
+        return x.contiguous();
+    }
     let is_packed = match (x.dims(), x.stride()) {
         ([.., rows, columns], [.., row, column]) => (*column == 1 && row == columns) || (*row == 1 && column == rows),
         _ => true,

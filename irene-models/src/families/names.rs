@@ -18,8 +18,12 @@ const ALIASES: [&[&str]; 10] = [
 ];
 
 /// Fields that no code reads beside another one, which says the same.
-const INSTEAD: [(&str, &str); 3] =
-    [("mamba_expand", "mamba_d_ssm"), ("full_attn_idxs", "layer_types"), ("expand", "intermediate_size")];
+const INSTEAD: [(&str, &str); 4] = [
+    ("mamba_expand", "mamba_d_ssm"),
+    ("full_attn_idxs", "layer_types"),
+    ("expand", "intermediate_size"),
+    ("head_dim", "kv_lora_rank"),
+];
 
 /// Fields that the code around every architecture reads.
 const SHARED: [&str; 6] =

@@ -21,8 +21,9 @@ const MLX: &str = "mlx";
 /// The method with a switch for each of its formats.
 const BITSANDBYTES: &str = "bitsandbytes";
 
-/// Modules that every method but MLX's leaves as they are, beside tables: heads, routers, and what makes the entries of DeepSeek-V4.
-pub(super) const KEPT: [&str; 14] = [
+/// Modules that every method but MLX's leaves as they are, beside tables: heads, routers, the weights of an indexer's heads, and what makes the
+/// entries of DeepSeek-V4.
+pub(super) const KEPT: [&str; 15] = [
     "lm_head",
     "embed_out",
     "score",
@@ -37,6 +38,7 @@ pub(super) const KEPT: [&str; 14] = [
     "indexer.kv_proj",
     "indexer.gate_proj",
     "scorer.weights_proj",
+    "indexer.weights_proj",
 ];
 
 /// Fields that list further ones, by the method.

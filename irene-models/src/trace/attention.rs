@@ -16,6 +16,9 @@ pub struct Attention<'a> {
     pub padding: Padding<'a>,
     /// A query sees only keys that are fewer than this many places away from it.
     pub window: Option<usize>,
+    /// The places of the keys that each query sees, I64 (batch x queries, count), the same for every head; None means all. Of these keys
+    /// the causal mask, the padding and the window may hide some.
+    pub chosen: Option<&'a Tensor>,
     /// Scores become cap · tanh(score / cap).
     pub soft_cap: Option<f64>,
     /// Numbers added to the scores, which stretch to (batch, heads, query, key).
@@ -35,6 +38,7 @@ impl Attention<'_> {
         causal: Causal::No,
         padding: Padding::None,
         window: None,
+        chosen: None,
         soft_cap: None,
         bias: None,
         sinks: None,
@@ -92,16 +96,15 @@ pub enum Padding<'a> {
 
 impl<'a> Attention<'a> {
     /// All that it reads: queries, keys and values, then what else the scores depend on.
-    fn inputs(&self, heads: [&'a Tensor; 3]) -> Vec<&'a Tensor> {
+    pub(super) fn inputs(&self, heads: [&'a Tensor; 3]) -> Vec<&'a Tensor> {
         let padding = match self.padding {
             Padding::None => None,
             Padding::Added(tensor) | Padding::Masked(tensor) => Some(tensor),
         };
-        heads.into_iter().chain([padding, self.bias, self.sinks].into_iter().flatten()).collect()
+        heads.into_iter().chain([padding, self.bias, self.sinks, self.chosen].into_iter().flatten()).collect()
     }
 
     /// The factor of the scores.
-    #[cfg_attr(not(feature = "candle"), allow(dead_code))]
     pub(crate) fn scale(&self) -> f64 {
         match self.scaling {
             Scaling::None => 1.0,
@@ -120,7 +123,7 @@ impl<'a> Attention<'a> {
         }
     }
 
-    /// The fused operation. It skips the pairs that the causal mask and the window hide.
+    /// The fused operation. It skips the pairs that the causal mask, the window and the choice hide.
     fn operation(&self, heads: [&Tensor; 3], output: &Tensor, is_training: bool) -> Operation {
         let [query, key, _] = heads;
         let pairs = self.pairs(query.dim(2) as u64, key.dim(2) as u64);
@@ -131,7 +134,9 @@ impl<'a> Attention<'a> {
 
     /// Pairs of a query and a key that it sees, for queries that belong to the last of the keys.
     pub(crate) fn pairs(&self, queries: u64, keys: u64) -> u64 {
-        let window = self.window.map_or(u64::MAX, |window| window as u64).min(keys.max(1));
+        // However many keys a query may see, it sees no more than were chosen for it.
+        let chosen = self.chosen.map_or(u64::MAX, |places| places.dim(1) as u64);
+        let window = self.window.map_or(u64::MAX, |window| window as u64).min(chosen).min(keys.max(1));
         // The sum of min(start + 1, window), min(start + 2, window) ... of `count` numbers.
         let limited = |start: u64, count: u64| {
             let growing = window.saturating_sub(start).min(count);
@@ -139,7 +144,7 @@ impl<'a> Attention<'a> {
             grown.saturating_add((count - growing).saturating_mul(window))
         };
         match self.causal {
-            Causal::No if self.window.is_none() => queries.saturating_mul(keys),
+            Causal::No if self.window.is_none() => queries.saturating_mul(keys.min(chosen)),
             // Each query sees as many keys before it as, by symmetry, another after it; itself once.
             Causal::No => (2 * limited(0, queries)).saturating_sub(queries),
             _ => limited(keys.saturating_sub(queries), queries),
@@ -159,7 +164,12 @@ impl Cx<'_> {
         let is_training = self.is_training();
         // The kernel on numbers knows no chance: a dropout there runs between the operations.
         let has_kernel = query.is_shape() || !is_training || how.dropout == 0.0;
-        let run = || if has_kernel { Tensor::attention(heads_alone, how) } else { None };
+        let run = || match how.chosen {
+            _ if !has_kernel => None,
+            // The kernel on numbers knows no choice either.
+            Some(_) if !query.is_shape() => Some(Cx::silent().attention_to_chosen(heads, how)),
+            _ => Tensor::attention(heads_alone, how),
+        };
         match self.fused(
             || label_of(OpKind::Attention),
             &how.inputs(heads_alone),
@@ -194,11 +204,22 @@ impl Cx<'_> {
             scores = self.add(&scores, bias)?;
         }
         let scores = self.without_later_keys(scores, how.causal)?;
-        let scores = self.without_padding(scores, how.padding)?;
+        let scores = match how.chosen {
+            Some(places) => self.of_chosen_keys(scores, places, how.padding)?,
+            None => self.without_padding(scores, how.padding)?,
+        };
         let scores = self.without_hidden_keys(scores, how)?;
         let probabilities = self.probabilities(&scores, how)?;
         let probabilities = self.dropout(&probabilities, how.dropout)?;
         self.matmul(&probabilities, &value)
+    }
+
+    /// The same on numbers, in memory in the order of the kernel's: tokens before heads.
+    fn attention_to_chosen(&mut self, heads: &[Tensor; 3], how: Attention<'_>) -> Result<Tensor> {
+        let context = self.attention_by_operations(heads, how)?;
+        let by_token = self.transpose(&context, 1, 2)?;
+        let by_token = self.contiguous(&by_token)?;
+        self.transpose(&by_token, 1, 2)
     }
 
     /// Each head of (batch, heads, tokens, width) this many times after itself, contiguous.
@@ -250,7 +271,7 @@ impl Cx<'_> {
         }
     }
 
-    fn without_padding(&mut self, scores: Tensor, padding: Padding<'_>) -> Result<Tensor> {
+    pub(super) fn without_padding(&mut self, scores: Tensor, padding: Padding<'_>) -> Result<Tensor> {
         match padding {
             Padding::None => Ok(scores),
             Padding::Added(numbers) => self.add(&scores, numbers),
@@ -263,8 +284,22 @@ impl Cx<'_> {
         }
     }
 
+    /// Keys that were not chosen are hidden as padding is: in the numbers that are added for it, if there are such.
+    fn of_chosen_keys(&mut self, scores: Tensor, places: &Tensor, padding: Padding<'_>) -> Result<Tensor> {
+        let (one_for_all, lowest) = ([scores.dim(0), 1, scores.dim(2), scores.dim(3)], scores.format().lowest());
+        let chosen = self.marks(places, scores.dim(3))?;
+        let chosen = self.reshape(&chosen, one_for_all)?;
+        let Padding::Added(numbers) = padding else {
+            let scores = self.without_padding(scores, padding)?;
+            return self.where_mask(&chosen, &scores, lowest);
+        };
+        let numbers = self.expand(numbers, one_for_all)?;
+        let numbers = self.where_mask(&chosen, &numbers, lowest)?;
+        self.add(&scores, &numbers)
+    }
+
     /// Where kernels are fused and there is none for these tensors, nothing else hides later keys and those outside the window.
-    fn without_hidden_keys(&mut self, scores: Tensor, how: Attention<'_>) -> Result<Tensor> {
+    pub(super) fn without_hidden_keys(&mut self, scores: Tensor, how: Attention<'_>) -> Result<Tensor> {
         let is_causal = matches!(how.causal, Causal::Hidden);
         if self.kernels() == Kernels::Eager || !(is_causal || how.window.is_some()) {
             return Ok(scores);

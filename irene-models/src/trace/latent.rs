@@ -40,18 +40,25 @@ impl Cx<'_> {
     }
 
     /// Attention over latent vectors (batch, 1, keys, rank) that are keys and values of every head at once, with the rotated part of the
-    /// keys (batch, 1, keys, rotated) beside them: one kernel, which reads both once. Queries are (batch, heads, tokens, rank + rotated).
+    /// keys (batch, 1, keys, rotated) beside them: one kernel, which reads both once, where keys were chosen those of some query's choice
+    /// alone. Queries are (batch, heads, tokens, rank + rotated).
     pub(crate) fn latent_attention(&mut self, query: &Tensor, cached: &KeyValue, how: Attention<'_>) -> Result<Tensor> {
         let (latent, rotated) = (&cached.key, &cached.value);
         let run = || {
             let key = latent.concat(rotated, 3)?;
             Cx::silent().attention(&[query.clone(), key, latent.clone()], how)
         };
+        let (queries, keys) = (query.dim(2), latent.dim(2));
+        let read = how.chosen.map_or(keys, |places| keys.min(queries.saturating_mul(places.dim(1))));
+        let given: Vec<&Tensor> = [query, rotated, latent].into_iter().chain(how.chosen).collect();
         let describe = |output: &Tensor| {
-            let pairs = how.pairs(query.dim(2) as u64, latent.dim(2) as u64);
-            let inputs: Vec<Operand> = [query, rotated, latent].into_iter().map(Tensor::operand).collect();
+            let of_read = |x: &Tensor| Operand { shape: [x.dim(0), x.dim(1), read, x.dim(3)].into(), ..x.operand() };
+            let places = how.chosen.map(Tensor::operand);
+            let inputs: Vec<Operand> =
+                [query.operand(), of_read(rotated), of_read(latent)].into_iter().chain(places).collect();
+            let pairs = how.pairs(queries as u64, keys as u64);
             Operation { pairs, ..Operation::new(OpKind::Attention, &inputs, output.operand()) }
         };
-        self.operate(|| label_of(OpKind::Attention), &[query, rotated, latent], run, describe)
+        self.operate(|| label_of(OpKind::Attention), &given, run, describe)
     }
 }

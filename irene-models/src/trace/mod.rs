@@ -10,6 +10,7 @@ mod collectives;
 mod cx;
 mod elementwise;
 mod fusion;
+mod indexer;
 mod latent;
 mod launches;
 mod operations;

@@ -149,6 +149,7 @@ impl Case {
             },
             padding,
             window: self.window,
+            chosen: None,
             soft_cap: self.soft_cap,
             bias: bias.as_ref(),
             sinks: sinks.as_ref(),

@@ -53,6 +53,7 @@ mod sentence_transformers;
 mod shape_and_run;
 #[cfg(feature = "candle")]
 mod small_decoders;
+mod sparse;
 mod states;
 mod support;
 #[cfg(feature = "text")]

@@ -80,7 +80,7 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
         fields += r#","num_key_value_heads":4"#;
     }
     fields += match family {
-        "deepseek_v3" => {
+        "deepseek_v3" | "deepseek_v32" => {
             r#","q_lora_rank":6,"kv_lora_rank":6,"qk_nope_head_dim":4,"qk_rope_head_dim":4,"v_head_dim":4,"moe_intermediate_size":8,
                "n_routed_experts":8,"n_shared_experts":1,"num_experts_per_tok":2,"n_group":2,"topk_group":1"#
         }
@@ -96,13 +96,16 @@ fn config(family: &str, layers: usize, heads: usize, width: usize, inner: usize)
         "granitemoeshared" => r#","num_local_experts":8,"num_experts_per_tok":2,"shared_intermediate_size":8"#,
         _ => "",
     };
-    if ["deepseek_v3", "mimo_v2_flash"].contains(&family) {
+    if family == "deepseek_v32" {
+        fields += r#","index_topk":2,"index_n_heads":3,"index_head_dim":6"#;
+    }
+    if ["deepseek_v3", "deepseek_v32", "mimo_v2_flash"].contains(&family) {
         fields += &format!(r#","first_k_dense_replace":{}"#, layers - 1);
     }
     format!("{{{fields}}}")
 }
 
-const FAMILIES: [&str; 15] = [
+const FAMILIES: [&str; 16] = [
     "llama",
     "mistral",
     "qwen2",
@@ -113,6 +116,7 @@ const FAMILIES: [&str; 15] = [
     "gpt_neox",
     "deepseek_v3",
     "mimo_v2_flash",
+    "deepseek_v32",
     "mixtral",
     "qwen2_moe",
     "qwen3_moe",
@@ -120,9 +124,9 @@ const FAMILIES: [&str; 15] = [
     "granitemoeshared",
 ];
 
-/// The nodes whose parameters every GPU has: norms, routers, and the way to latent vectors, which all heads share.
-const REPLICATED: [&str; 6] =
-    ["rotary_emb.", ".gate.", ".router.", ".shared_expert_gate", ".q_a_proj", ".kv_a_proj_with_mqa"];
+/// The nodes whose parameters every GPU has: norms, routers, indexers, and the way to latent vectors, which all heads share.
+const REPLICATED: [&str; 7] =
+    ["rotary_emb.", ".gate.", ".router.", ".shared_expert_gate", ".q_a_proj", ".kv_a_proj_with_mqa", ".indexer."];
 
 fn is_replicated(node: &Node) -> bool {
     node.instance_type().to_lowercase().contains("norm")
@@ -153,7 +157,16 @@ proptest! {
         is_fused: bool,
     ) {
         let spec = spec(config(family, layers, heads, width, inner));
-        let mixtures = ["deepseek_v3", "mimo_v2_flash", "mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoeshared"];
+        let mixtures = [
+            "deepseek_v3",
+            "deepseek_v32",
+            "mimo_v2_flash",
+            "mixtral",
+            "qwen2_moe",
+            "qwen3_moe",
+            "gpt_oss",
+            "granitemoeshared",
+        ];
         let is_mixture = mixtures.contains(&family);
         // Rows of experts divide.
         let size = Size::new(4 * batch, tokens).after(past);

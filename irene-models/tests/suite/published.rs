@@ -140,6 +140,14 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
         "n_routed_experts": 64, "n_shared_experts": 1, "num_experts_per_tok": 4, "moe_intermediate_size": 1536,
         "partial_rotary_factor": 1.0});
     let flash = config("glm4_moe_lite", [2048, 47, 20, 20, 10240, 154_880], flash);
+    let kinds = |place: usize| if place < 3 || place % 4 == 2 { "full" } else { "shared" };
+    let glm = json!({"q_lora_rank": 2048, "kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 64, "qk_head_dim": 256,
+        "v_head_dim": 256, "head_dim": 192, "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8,
+        "moe_intermediate_size": 2048, "index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128,
+        "indexer_rope_interleave": true, "rope_interleave": true, "indexer_types": (0..78).map(kinds).collect::<Vec<_>>(),
+        "topk_method": "noaux_tc", "scoring_func": "sigmoid", "moe_layer_freq": 1, "num_nextn_predict_layers": 1, "ep_size": 1,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 8_000_000}});
+    let glm = config("glm_moe_dsa", [6144, 78, 64, 64, 12288, 154_880], glm);
     let air = json!({"head_dim": 128, "attention_bias": true, "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 8,
         "moe_intermediate_size": 1408, "topk_method": "noaux_tc"});
     let air = config("glm4_moe", [4096, 46, 96, 8, 10944, 151_552], air);
@@ -183,6 +191,7 @@ fn mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     are_published([
         ("Kimi K2", kimi, [1_026_408_232_448, 32_861_500_928], 70_272),
         ("GLM-4.7-Flash", flash, [29_943_393_920, 3_896_766_080], 54_144),
+        ("GLM-5.2", glm, [743_377_019_904, 41_250_530_304], 95_232),
         ("GLM-4.5-Air", air, [106_852_251_264, 13_424_129_664], 188_416),
         ("MiniMax-M2", minimax, [228_689_764_864, 11_030_553_088], 253_952),
         ("Gemma 4 26B-A4B", gemma, [25_233_141_760, 3_822_530_560], 20_480),

@@ -3,10 +3,10 @@
 use irene_tree::Level;
 
 use super::{
-    layer::{DecoderLayer, Stream},
+    layer::{DecoderLayer, Kept, Stream},
     masks::Positions,
 };
-use crate::{Cx, KeyValue, Label, Labelled, Module, Norm, Past, Result, Tensor, Weights, labelled};
+use crate::{Cx, Label, Labelled, Module, Norm, Past, Result, Tensor, Weights, labelled};
 
 labelled!(Wrapped<M>);
 
@@ -46,8 +46,8 @@ impl Labelled for BetweenNorms<'_> {
 
 impl Module for BetweenNorms<'_> {
     type Input<'a> = (&'a Stream, (&'a Positions, Past<'a>));
-    /// The stream with the attention's branch, what the feed-forward part reads, and the keys and values that are kept.
-    type Output = (Stream, (Tensor, Option<KeyValue>));
+    /// The stream with the attention's branch, what the feed-forward part reads, and what is kept.
+    type Output = (Stream, (Tensor, Kept));
 
     fn forward(&self, cx: &mut Cx<'_>, (stream, around): Self::Input<'_>) -> Result<Self::Output> {
         self.layer.attended(cx, stream, around, self.norms)

@@ -216,6 +216,7 @@ impl Module for DecoderAttention {
             causal: if self.sees_later { Causal::No } else { Causal::Hidden },
             padding: mask.padding(),
             window: self.layer.window,
+            chosen: None,
             soft_cap: self.soft_cap,
             bias: bias.as_ref(),
             sinks: self.sinks.as_ref(),

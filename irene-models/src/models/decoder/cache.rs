@@ -41,7 +41,7 @@ impl LayerRecipe {
 
 impl Recipe {
     /// The cache of these kernels, if the model goes on from earlier tokens: fused ones keep the latent vectors, and beside them the rotated
-    /// part of the keys.
+    /// part of the keys. A sparse attention does so by all kernels, and keeps its indexer's keys there too.
     pub(super) fn cache(&self, kernels: Kernels) -> Option<CacheShape> {
         let AttentionRecipe { heads, width, latent, shared_keys, states, sees_later, .. } = &self.attention;
         if *sees_later {
@@ -52,7 +52,11 @@ impl Recipe {
                 return layer.cached_with_entries(*width);
             }
             let (heads, key_width, value_width) = match latent {
-                Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
+                Some(latent) if kernels == Kernels::Fused || latent.indexer.is_some() => {
+                    let indexer = latent.indexer.filter(|_| !layer.shares_choice);
+                    let index_width = indexer.map_or(0, |indexer| indexer.width);
+                    (1, latent.key_value_rank, latent.rotary_width + index_width)
+                }
                 Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
                 None => {
                     let OwnHeads { groups, width, value_width, .. } = self.attention.heads_of(layer);

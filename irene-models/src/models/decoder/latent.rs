@@ -4,6 +4,7 @@ use irene_tree::{Kernels, Level};
 
 use super::{
     attention::Seen,
+    masks::Positions,
     recipe::{AttentionRecipe, Latent, LayerRecipe, Names, NormKind},
 };
 use crate::{
@@ -34,6 +35,18 @@ pub(super) struct LatentAttention {
 enum Query {
     Plain(Linear),
     Latent { down: Linear, norm: Norm, up: Linear },
+}
+
+/// What the projections make of hidden states.
+pub(super) struct Projected {
+    /// The queries' parts without and with positions, (batch, heads, tokens, width).
+    pub(super) queries: [Tensor; 2],
+    /// The latent vectors of the queries (batch, tokens, rank), if they come from such.
+    pub(super) of_queries: Option<Tensor>,
+    /// The latent vectors of keys and values (batch, tokens, rank).
+    pub(super) latent: Tensor,
+    /// The part of the keys with positions (batch, 1, tokens, width).
+    pub(super) rotary_key: Tensor,
 }
 
 impl LatentAttention {
@@ -81,6 +94,52 @@ impl LatentAttention {
         })
     }
 
+    /// Queries, and latent vectors of keys and values, with those parts rotated that have positions.
+    pub(super) fn projected(&self, cx: &mut Cx<'_>, hidden: &Tensor, positions: &Positions) -> Result<Projected> {
+        let Latent { plain_width, rotary_width, .. } = self.latent;
+        let (query, of_queries) = self.queries(cx, hidden, positions.temperature.as_ref())?;
+        let [latent, rotary_key] = self.latents(cx, hidden)?;
+        let plain_query = cx.narrow(&query, 3, 0, plain_width)?;
+        let rotary_query = cx.narrow(&query, 3, plain_width, rotary_width)?;
+        let [rotary_query, rotary_key] = match positions.angles(self.layer.rotary) {
+            Some((angles, pairing)) => cx.rotary([&rotary_query, &rotary_key], angles, *pairing)?,
+            None => [rotary_query, rotary_key],
+        };
+        Ok(Projected { queries: [plain_query, rotary_query], of_queries, latent, rotary_key })
+    }
+
+    /// How queries attend to keys.
+    pub(super) fn how<'a>(&self, positions: &'a Positions) -> Attention<'a> {
+        Attention {
+            scaling: Scaling::Factor(self.scale),
+            causal: if self.sees_later { Causal::No } else { Causal::Hidden },
+            padding: positions.mask(self.layer.window).padding(),
+            window: self.layer.window,
+            wide_softmax: true,
+            dropout: self.dropout,
+            ..Attention::PLAIN
+        }
+    }
+
+    /// Queries, keys and values (batch, heads, tokens, width) of every head.
+    pub(super) fn heads(
+        &self,
+        cx: &mut Cx<'_>,
+        [plain_query, rotary_query]: &[Tensor; 2],
+        [latent, rotary_key]: [&Tensor; 2],
+    ) -> Result<[Tensor; 3]> {
+        let [plain_key, value] = self.keys_and_values(cx, latent)?;
+        let query = cx.join(plain_query, rotary_query, 3)?;
+        let rotary_key = cx.repeat_heads(rotary_key, self.heads)?;
+        Ok([query, cx.join(&plain_key, &rotary_key, 3)?, value])
+    }
+
+    /// The result of a context (batch, heads, tokens, width) of all heads.
+    pub(super) fn out(&self, cx: &mut Cx<'_>, context: &Tensor) -> Result<Tensor> {
+        let merged = heads::merge(cx, context)?;
+        cx.call(&self.o_proj, &merged)
+    }
+
     /// The latent vectors (batch, tokens, rank), and the part of the keys with positions (batch, 1, tokens, rotated), not rotated yet.
     fn latents(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 2]> {
         let &Latent { key_value_rank, rotary_width, .. } = &self.latent;
@@ -103,10 +162,10 @@ impl LatentAttention {
 
     /// Attention over the latent vectors of earlier tokens and these: keys and values of no head are made; the queries and the results
     /// are taken to the latent vectors and back (DeepSeek-V2, section 2.1.2).
-    fn over_latents(
+    pub(super) fn over_latents(
         &self,
         cx: &mut Cx<'_>,
-        [plain_query, rotary_query]: [&Tensor; 2],
+        [plain_query, rotary_query]: &[Tensor; 2],
         cached: &KeyValue,
         how: Attention<'_>,
     ) -> Result<Tensor> {
@@ -118,23 +177,30 @@ impl LatentAttention {
         cx.product_by_head("v_up", &context, &self.by_head, Part::Forth { start: plain_width, len: value_width })
     }
 
-    /// Queries (batch, heads, tokens, width), not rotated yet. Rotation is linear: growth may come before it, for both parts at once.
-    fn queries(&self, cx: &mut Cx<'_>, hidden: &Tensor, temperature: Option<&Tensor>) -> Result<Tensor> {
-        let query = match &self.query {
-            Query::Plain(plain) => cx.call(plain, hidden)?,
+    /// The queries (batch, heads, tokens, width), not rotated yet, and the latent vectors that they come from, if there are such. Rotation is
+    /// linear: growth may come before it, for both parts at once.
+    fn queries(
+        &self,
+        cx: &mut Cx<'_>,
+        hidden: &Tensor,
+        temperature: Option<&Tensor>,
+    ) -> Result<(Tensor, Option<Tensor>)> {
+        let (query, latent) = match &self.query {
+            Query::Plain(plain) => (cx.call(plain, hidden)?, None),
             Query::Latent { down, norm, up } => {
                 let latent = cx.call(down, hidden)?;
                 let latent = cx.call(norm, &latent)?;
-                cx.call(up, &latent)?
+                (cx.call(up, &latent)?, Some(latent))
             }
         };
         let width = self.latent.plain_width + self.latent.rotary_width;
         let query = cx.reshape(&query, [hidden.dim(0), hidden.dim(1), self.heads, width])?;
         let query = cx.transpose(&query, 1, 2)?;
-        match temperature {
-            Some(temperature) => cx.mul(&query, temperature),
-            None => Ok(query),
-        }
+        let query = match temperature {
+            Some(temperature) => cx.mul(&query, temperature)?,
+            None => query,
+        };
+        Ok((query, latent))
     }
 }
 
@@ -143,24 +209,8 @@ impl Module for LatentAttention {
     type Output = (Tensor, Option<KeyValue>);
 
     fn forward(&self, cx: &mut Cx<'_>, ((hidden, _), (positions, past)): Seen<'_>) -> Result<Self::Output> {
-        let Latent { plain_width, rotary_width, .. } = self.latent;
-        let query = self.queries(cx, hidden, positions.temperature.as_ref())?;
-        let [latent, rotary_key] = self.latents(cx, hidden)?;
-        let plain_query = cx.narrow(&query, 3, 0, plain_width)?;
-        let rotary_query = cx.narrow(&query, 3, plain_width, rotary_width)?;
-        let [rotary_query, rotary_key] = match positions.angles(self.layer.rotary) {
-            Some((angles, pairing)) => cx.rotary([&rotary_query, &rotary_key], angles, *pairing)?,
-            None => [rotary_query, rotary_key],
-        };
-        let how = Attention {
-            scaling: Scaling::Factor(self.scale),
-            causal: if self.sees_later { Causal::No } else { Causal::Hidden },
-            padding: positions.mask(self.layer.window).padding(),
-            window: self.layer.window,
-            wide_softmax: true,
-            dropout: self.dropout,
-            ..Attention::PLAIN
-        };
+        let Projected { queries, latent, rotary_key, .. } = self.projected(cx, hidden, positions)?;
+        let how = self.how(positions);
         let (cached, past) = match (cx.kernels(), past) {
             (Kernels::Fused, Past::Empty | Past::Tokens(_)) => {
                 let latent = cx.reshape(&latent, [latent.dim(0), 1, latent.dim(1), latent.dim(2)])?;
@@ -169,19 +219,13 @@ impl Module for LatentAttention {
             _ => (None, past),
         };
         let (context, kept) = match &cached {
-            Some(cached) if cached.key.dim(2) > hidden.dim(1) => {
-                (self.over_latents(cx, [&plain_query, &rotary_query], cached, how)?, None)
-            }
+            Some(cached) if cached.key.dim(2) > hidden.dim(1) => (self.over_latents(cx, &queries, cached, how)?, None),
             _ => {
-                let [plain_key, value] = self.keys_and_values(cx, &latent)?;
-                let query = cx.join(&plain_query, &rotary_query, 3)?;
-                let rotary_key = cx.repeat_heads(&rotary_key, self.heads)?;
-                let key = cx.join(&plain_key, &rotary_key, 3)?;
-                let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
+                let heads = self.heads(cx, &queries, [&latent, &rotary_key])?;
+                let (heads, kept) = cx.remember(past, heads, self.layer.window)?;
                 (cx.attention(&heads, how)?, kept)
             }
         };
-        let merged = heads::merge(cx, &context)?;
-        Ok((cx.call(&self.o_proj, &merged)?, cached.or(kept)))
+        Ok((self.out(cx, &context)?, cached.or(kept)))
     }
 }

@@ -13,7 +13,8 @@ use super::{
     masks::Positions,
     mixture::MixtureOfExperts,
     per_layer::PerLayerBranch,
-    recipe::{Around, Block, Dropouts, FeedForward, Keys, LayerRecipe, Names, NormKind, Parts, Recipe, States},
+    recipe::{Around, Block, Dropouts, FeedForward, Keys, Latent, LayerRecipe, Names, NormKind, Parts, Recipe, States},
+    sparse::SparseAttention,
     states::StateMixer,
     streams::HyperConnection,
 };
@@ -22,6 +23,9 @@ use crate::{
 };
 
 labelled!(DecoderLayer);
+
+/// The keys and values that a layer gives the cache, and the places of the tokens that it chose to attend to.
+pub(super) type Kept = (Option<KeyValue>, Option<Tensor>);
 
 /// The hidden states between layers. Fused kernels add a branch where the next norm reads the sum.
 #[derive(Clone)]
@@ -130,6 +134,7 @@ enum SelfAttention {
     Borrowing(Box<BorrowingAttention>),
     Latent(Box<LatentAttention>),
     Compressed(Box<CompressedAttention>),
+    Sparse(Box<SparseAttention>),
     States(Box<StateMixer>),
     Both(Box<StateMixer>, Box<DecoderAttention>),
     None,
@@ -167,13 +172,19 @@ impl DecoderLayer {
         })
     }
 
-    pub(super) fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
+    pub(super) fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Kept)> {
+        let mut chosen = None;
         let (attended, kept) = match &self.attention {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Wrapped(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Borrowing(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Compressed(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::Sparse(attention) => {
+                let (attended, (kept, places)) = cx.call(attention.as_ref(), seen)?;
+                chosen = places;
+                (attended, kept)
+            }
             SelfAttention::States(mixer) => {
                 let ((hidden, _), (_, past)) = seen;
                 (cx.call(mixer.as_ref(), (hidden, past))?, None)
@@ -187,24 +198,25 @@ impl DecoderLayer {
                 let attended = cx.all_reduce(&attended)?;
                 (cx.add(&given, &attended)?, kept)
             }
-            SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, None)),
+            SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, (None, None))),
         };
         // Each GPU has a part of the heads.
         let is_whole = matches!(self.attention, SelfAttention::Both(..));
         let attended = if is_whole { attended } else { cx.all_reduce(&attended)? };
         let attended = self.scaled(cx, attended)?;
         let is_added = seen.0.1.is_some();
-        Ok((if is_added { attended } else { cx.dropout(&attended, self.dropouts.attention)? }, kept))
+        let attended = if is_added { attended } else { cx.dropout(&attended, self.dropouts.attention)? };
+        Ok((attended, (kept, chosen)))
     }
 
-    /// The stream with the attention's branch, what the feed-forward part reads, and the keys and values that are kept.
+    /// The stream with the attention's branch, what the feed-forward part reads, and what is kept.
     pub(super) fn attended(
         &self,
         cx: &mut Cx<'_>,
         stream: &Stream,
         around: (&Positions, Past<'_>),
         [before, behind]: [&Norm; 2],
-    ) -> Result<(Stream, (Tensor, Option<KeyValue>))> {
+    ) -> Result<(Stream, (Tensor, Kept))> {
         let (normed, stream) = stream.clone().normed(cx, before)?;
         let inside = stream.added_inside(cx, self.adds_inside[0].then_some(self.dropouts.attention));
         let (attended, kept) = self.attend(cx, ((&normed, inside), around))?;
@@ -258,7 +270,7 @@ impl DecoderLayer {
 impl Module for DecoderLayer {
     /// The stream, the positions, earlier keys and values, and perhaps embeddings of the layer's own.
     type Input<'a> = (&'a Stream, ((&'a Positions, Past<'a>), Option<&'a Tensor>));
-    type Output = (Stream, Option<KeyValue>);
+    type Output = (Stream, Kept);
 
     fn forward(&self, cx: &mut Cx<'_>, (stream, (around, of_layer)): Self::Input<'_>) -> Result<Self::Output> {
         if let (Some(connections), Block::PreNorm { attention, feed_forward }) = (&self.connections, &self.block) {
@@ -346,6 +358,10 @@ impl SelfAttention {
             (Parts::StatesBesideAttention, Some(states), _) => {
                 let heads = DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?;
                 Self::Both(mixer(states)?, Box::new(heads))
+            }
+            (_, _, Some(latent @ Latent { indexer: Some(indexer), .. })) => {
+                let latent = (latent, *indexer);
+                Self::Sparse(Box::new(SparseAttention::load(weights, names, attention, latent, *hidden, layer)?))
             }
             (_, _, Some(latent)) => {
                 Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *hidden, layer)?))

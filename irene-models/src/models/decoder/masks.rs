@@ -18,6 +18,8 @@ pub(super) struct Positions {
     pub(super) temperature: Option<Tensor>,
     /// The tokens of the pass, and those before it.
     pub(super) size: Size,
+    /// The places of the tokens that the last layer with an indexer chose, for layers without one.
+    pub(super) chosen: Option<Tensor>,
 }
 
 /// The mask of the layers with one window.
@@ -55,7 +57,7 @@ impl Positions {
             }
         }
         let temperature = recipe.attention.temperature.map(|growth| growth.of(batch, format)).transpose()?;
-        Ok(Self { angles, masks, temperature, size: batch.size() })
+        Ok(Self { angles, masks, temperature, chosen: None, size: batch.size() })
     }
 
     /// The angles and pairs of a layer, if it rotates.
@@ -115,6 +117,7 @@ impl Tensors for Positions {
             mask.alibi.list(tensors);
         }
         self.temperature.list(tensors);
+        self.chosen.list(tensors);
     }
 }
 

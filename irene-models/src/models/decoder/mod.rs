@@ -22,10 +22,11 @@ mod per_layer;
 mod recipe;
 mod repeats;
 pub(crate) mod rotary;
+mod sparse;
 mod states;
 mod streams;
 
-use irene_tree::{Format, Kernels, Level};
+use irene_tree::{Format, Kernels, Level, Role};
 
 pub(crate) use self::families::DECODERS;
 use self::{
@@ -303,7 +304,7 @@ impl Module for DecoderModel {
         self.check_length_of_run(batch)?;
         let hidden = self.embeddings(cx, batch)?;
         let of_layers = self.per_layer.as_ref().map(|inputs| inputs.run(cx, &batch.input_ids, &hidden)).transpose()?;
-        let positions = Positions::of(cx, &self.recipe, &self.rotary, self.format, batch)?;
+        let mut positions = Positions::of(cx, &self.recipe, &self.rotary, self.format, batch)?;
         let hidden = self.streams.as_ref().map_or(Ok(hidden.clone()), |streams| streams.spread(cx, &hidden))?;
         let (mut stream, mut repeats) = (Stream::new(hidden), Repeats::new(&self.equal));
         let mut kept = Vec::new();
@@ -311,8 +312,12 @@ impl Module for DecoderModel {
         for (place, layer) in self.layers.iter().enumerate() {
             if self.stages.contains(&place) {
                 stream = stream.sent(cx)?;
+                if self.recipe.layers[place].shares_choice {
+                    let sent = positions.chosen.take().map(|places| cx.send_recv(&places)).transpose()?;
+                    positions.chosen = sent.map(|places| places.with_role(Role::Ids));
+                }
             }
-            let (next, of_layer) = match repeats.repeated(cx, &self.layers, place, &stream) {
+            let (next, (of_layer, chosen)) = match repeats.repeated(cx, &self.layers, place, &stream) {
                 Some(output) => output,
                 None => {
                     let given = of_layers.as_ref().map(|all| cx.select(all, 2, place)).transpose()?;
@@ -323,7 +328,7 @@ impl Module for DecoderModel {
                     output
                 }
             };
-            stream = next;
+            (stream, positions.chosen) = (next, chosen);
             kept.extend(self.kept_of_layer(place, of_layer, &mut lent)?);
         }
         if let Some(streams) = &self.streams {

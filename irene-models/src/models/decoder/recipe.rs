@@ -1,7 +1,7 @@
 //! The parts that a decoder is made of, as a family's config chooses them.
 
 use super::rotary::Rotary;
-use crate::{Activation, layers::Stacked, models::task_head::HeadClasses};
+use crate::{Activation, Pairing, layers::Stacked, models::task_head::HeadClasses};
 
 /// A whole decoder.
 pub(crate) struct Recipe {
@@ -62,6 +62,8 @@ pub(super) struct LayerRecipe {
     pub(super) keys: Keys,
     /// The entries beside its window, if there are any.
     pub(super) compression: Option<Compression>,
+    /// Whether it attends to the tokens that an indexer chose in an earlier layer, and has none of its own (GLM-5.2).
+    pub(super) shares_choice: bool,
 }
 
 /// Whose keys and values a layer reads.
@@ -139,6 +141,7 @@ pub(super) struct Classes {
     pub(super) states: &'static str,
     pub(super) router: &'static str,
     pub(super) experts: &'static str,
+    pub(super) indexer: &'static str,
 }
 
 /// The classes whose names begin with the family's.
@@ -158,6 +161,7 @@ macro_rules! classes {
             states: concat!($family, "Mixer"),
             router: concat!($family, "TopKRouter"),
             experts: concat!($family, "Experts"),
+            indexer: concat!($family, "Indexer"),
         }
     };
 }
@@ -397,6 +401,20 @@ pub(super) struct Latent {
     pub(super) rotary_width: usize,
     pub(super) value_width: usize,
     pub(super) biased: bool,
+    /// The indexer of a sparse attention; none for one to all tokens.
+    pub(super) indexer: Option<IndexerRecipe>,
+}
+
+/// What chooses the tokens that a query attends to (DeepSeek-V3.2, section 2.1).
+#[derive(Clone, Copy)]
+pub(super) struct IndexerRecipe {
+    pub(super) heads: usize,
+    /// Numbers in a head's query, and in the key that its heads share.
+    pub(super) width: usize,
+    /// Tokens that it chooses at most.
+    pub(super) most: usize,
+    /// The numbers that rotate together, as many as in the attention itself.
+    pub(super) pairing: Pairing,
 }
 
 /// One head of keys that are values too, which all heads of queries read, and a projection back in groups of heads (DeepSeek-V4, section

@@ -1,10 +1,10 @@
 //! Equal layers, followed once: by shape alone they differ in their names and in which parameters are theirs.
 
 use super::{
-    layer::{DecoderLayer, Stream},
+    layer::{DecoderLayer, Kept, Stream},
     recipe::LayerRecipe,
 };
-use crate::{Cx, KeyValue};
+use crate::Cx;
 
 /// Which layers of a model are equal.
 pub(super) struct EqualLayers {
@@ -31,7 +31,7 @@ struct Followed {
     layer: usize,
     has_branch: bool,
     place: usize,
-    output: (Stream, Option<KeyValue>),
+    output: (Stream, Kept),
 }
 
 /// The layers that one pass has followed.
@@ -52,7 +52,7 @@ impl<'m> Repeats<'m> {
         layers: &[DecoderLayer],
         layer: usize,
         stream: &Stream,
-    ) -> Option<(Stream, Option<KeyValue>)> {
+    ) -> Option<(Stream, Kept)> {
         let EqualLayers { first, parameters } = self.equal;
         let is_equal =
             |other: &&Followed| first[other.layer] == first[layer] && other.has_branch == stream.has_branch();
@@ -63,13 +63,7 @@ impl<'m> Repeats<'m> {
     }
 
     /// Remembers a layer that was followed by shape, from this place of the visitor's on.
-    pub(super) fn remember(
-        &mut self,
-        place: Option<usize>,
-        layer: usize,
-        input: &Stream,
-        output: &(Stream, Option<KeyValue>),
-    ) {
+    pub(super) fn remember(&mut self, place: Option<usize>, layer: usize, input: &Stream, output: &(Stream, Kept)) {
         let Some(place) = place.filter(|_| input.is_shape()) else { return };
         self.followed.push(Followed { layer, has_branch: input.has_branch(), place, output: output.clone() });
     }
@@ -103,7 +97,12 @@ mod tests {
             "num_key_value_heads":4,"intermediate_size":8,"vocab_size":64,"max_position_embeddings":64,"q_lora_rank":6,"kv_lora_rank":6,
             "qk_nope_head_dim":4,"qk_rope_head_dim":4,"v_head_dim":4,"moe_intermediate_size":8,"n_routed_experts":8,"n_shared_experts":1,
             "num_experts_per_tok":2,"n_group":2,"topk_group":1,"first_k_dense_replace":2}"#;
-        for json in [gemma, deepseek] {
+        // Every other layer takes over the choice of the one before.
+        let glm = deepseek.replace("deepseek_v3", "glm_moe_dsa").replace(
+            r#""q_lora_rank""#,
+            r#""index_topk":2,"index_n_heads":2,"index_head_dim":6,"index_topk_freq":2,"q_lora_rank""#,
+        );
+        for json in [gemma, deepseek, glm.as_str()] {
             let spec = ModelSpec::from_config("m", Config::from_json("m", json.as_bytes()).unwrap()).unwrap();
             for (kernels, past, pipeline) in [(Kernels::Eager, 0, 1), (Kernels::Fused, 0, 2), (Kernels::Fused, 7, 1)] {
                 let parallel = Parallel { tensor: 2, pipeline, ..Parallel::default() };

@@ -4,11 +4,11 @@
 use irene_tree::{Format, Kernels, Level, OpKind, Operand, Operation};
 
 use super::{
-    layer::DecoderLayer,
+    layer::{DecoderLayer, Kept},
     masks::Positions,
     recipe::{Recipe, Streams},
 };
-use crate::{Cx, Error, KeyValue, Label, Module, Norm, Past, Result, Tensor, Weights, labelled, layers::PlainRmsNorm};
+use crate::{Cx, Error, Label, Module, Norm, Past, Result, Tensor, Weights, labelled, layers::PlainRmsNorm};
 
 labelled!(HyperConnection, HyperHead);
 
@@ -180,7 +180,7 @@ impl DecoderLayer {
         [first, second]: &[HyperConnection; 2],
         norms: [&Norm; 2],
         around: (&Positions, Past<'_>),
-    ) -> Result<(Tensor, Option<KeyValue>)> {
+    ) -> Result<(Tensor, Kept)> {
         let [added, mixing, hidden] = cx.call(first, streams)?;
         let normed = cx.call(norms[0], &hidden)?;
         let (attended, kept) = self.attend(cx, ((&normed, None), around))?;

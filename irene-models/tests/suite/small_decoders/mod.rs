@@ -70,7 +70,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 66] = [
+pub(crate) const FAMILIES: [&str; 68] = [
     "llama",
     "mistral",
     "ministral3",
@@ -126,6 +126,8 @@ pub(crate) const FAMILIES: [&str; 66] = [
     "mistral4",
     "mimo_v2_flash",
     "hy_v3",
+    "deepseek_v32",
+    "glm_moe_dsa",
     "flex_olmo",
     "ernie4_5_moe",
     "hunyuan_v1_moe",

@@ -183,6 +183,12 @@ pub(super) fn mixtures(family: &str, draw: &Draw) -> Value {
             "interleave_moe_layer_step": if on[2] { 1 } else { 2 }, "no_rope_layer_interval": 2, "attention_chunk_size": POSITIONS,
             "use_qk_norm": on[3], "floor_scale": POSITIONS})
         }
+        "deepseek_v32" | "glm_moe_dsa" => {
+            json!({"q_lora_rank": 6, "kv_lora_rank": 5, "qk_nope_head_dim": 4, "qk_rope_head_dim": width, "v_head_dim": 3,
+            "n_routed_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 5, "first_k_dense_replace": 1, "n_group": 4,
+            "topk_group": 2, "attention_bias": on[3], "index_n_heads": 6, "index_head_dim": width + 2,
+            "index_topk": window.unwrap_or(3), "index_topk_freq": if on[2] { 1 } else { 2 }})
+        }
         _ => {
             json!({"q_lora_rank": if on[2] { json!(6) } else { Value::Null }, "kv_lora_rank": 5, "qk_nope_head_dim": 4,
             "qk_rope_head_dim": width, "v_head_dim": 3, "n_routed_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 1,

@@ -31,7 +31,7 @@ pub(super) const MIXTURE_READS: &[&str] = &[
 ];
 
 /// The fields of the attention.
-const LATENT_READS: &[&str] = &[
+pub(super) const LATENT_READS: &[&str] = &[
     "rope_interleave",
     "q_lora_rank",
     "kv_lora_rank",
@@ -41,7 +41,7 @@ const LATENT_READS: &[&str] = &[
     "v_head_dim",
 ];
 
-const READS: &[&str] = &["mlp_bias", "topk_method", "scoring_func", "mlp_layer_types"];
+pub(super) const READS: &[&str] = &["mlp_bias", "topk_method", "scoring_func", "mlp_layer_types"];
 
 pub(super) const DEEPSEEK_V2: Decoder = Decoder {
     family: Family {
@@ -208,6 +208,10 @@ pub(super) fn deepseek(config: &Config, classes: Classes, router: Router) -> Res
     let rotary_width = config.size("qk_rope_head_dim")?;
     let is_interleaved = config.flag_or("rope_interleave", true)?;
     let pairing = if is_interleaved { Pairing::NeighboursToHalves } else { Pairing::Halves };
+    // Whatever a config says, the heads that are rotated have this width.
+    let mut config = config.clone();
+    config.set("head_dim", rotary_width.into());
+    let config = &config;
     let rotary = Some(Turn { pairing, ..Turn::PLAIN });
     let defaults = Defaults { width: Some(rotary_width), rotary, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
@@ -219,6 +223,7 @@ pub(super) fn deepseek(config: &Config, classes: Classes, router: Router) -> Res
         rotary_width,
         value_width: config.size("v_head_dim")?,
         biased: config.flag_or("attention_bias", false)?,
+        indexer: None,
     };
     let growth = recipe.attention.rotary.first().map_or(Ok(1.0), |rotary| rotary.yarn_growth_of_all(config))?;
     recipe.attention.scale = growth * growth / ((latent.plain_width + latent.rotary_width) as f64).sqrt();

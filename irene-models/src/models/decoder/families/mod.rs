@@ -34,6 +34,7 @@ mod qwen;
 mod qwen_moe;
 mod qwen_next;
 mod smollm3;
+mod sparse;
 mod stablelm;
 mod windows;
 
@@ -123,6 +124,8 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &latent::MISTRAL4,
     &mimo::MIMO_V2_FLASH,
     &hy3::HY_V3,
+    &sparse::DEEPSEEK_V32,
+    &sparse::GLM_MOE_DSA,
     &mixtures::FLEX_OLMO,
     &mixtures::ERNIE4_5_MOE,
     &hunyuan::HUNYUAN_MOE,
@@ -280,6 +283,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         has_sinks: false,
         keys: Keys::Own,
         compression: None,
+        shares_choice: false,
     };
     Ok(Recipe {
         names: Names {
