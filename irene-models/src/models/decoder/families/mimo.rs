@@ -105,7 +105,7 @@ fn slide(recipe: &mut Recipe, config: &Config, turn: Turn) -> Result<()> {
     let turn = Turn { theta: 10_000.0, field: "swa_rope_theta", ..turn };
     attention.rotary.push(turn.read_local(config, attention.width, recipe.positions)?);
     let groups = config.size_or(GROUPS, 2 * attention.groups)?;
-    if attention.heads % groups != 0 {
+    if !attention.heads.is_multiple_of(groups) {
         let reason = format!("{groups} heads of keys and values do not divide {} heads of queries", attention.heads);
         return Err(config.error(GROUPS, reason));
     }
