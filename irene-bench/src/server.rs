@@ -155,7 +155,7 @@ fn candidates(target: &Target, options: &FindOptions) -> Result<Vec<&'static dyn
     };
     let found = api::ALL.into_iter().find(|api| api.name() == name);
     found.map(|api| vec![api]).ok_or_else(|| {
-        let names = api::ALL.map(|api| api.name());
+        let names = api::ALL.map(Api::name);
         Error::Api { url: target.to_string(), reason: format!("`{name}` is no API; there are {}", names.join(", ")) }
     })
 }
