@@ -31,12 +31,10 @@ export function field(label, control, { unit, hint } = {}) {
 }
 
 // A control that takes a number; the server says what it may be.
-export const numberInput = (id, { min = 0, max, step = "any", placeholder } = {}) =>
-  make("input", { id, type: "number", inputmode: step === "any" ? "decimal" : "numeric", min, max, step, placeholder });
+export const numberInput = (id, { min = 0, step = "any", placeholder } = {}) =>
+  make("input", { id, type: "number", inputmode: step === "any" ? "decimal" : "numeric", min, step, placeholder });
 
-export const select = (id, options) =>
-  make(
-    "select",
-    { id },
-    options.map(([value, text]) => make("option", { value }, text ?? value)),
-  );
+// `pairs` are [value, text], or [value] where it is its own text.
+export const options = (pairs) => pairs.map(([value, text]) => make("option", { value }, text ?? value));
+
+export const select = (id, pairs) => make("select", { id }, options(pairs));

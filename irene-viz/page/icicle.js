@@ -13,6 +13,7 @@ import {
   legend,
   nextNode,
 } from "./drawing.js";
+import { options } from "./field.js";
 import { createLayersSwitch } from "./fold.js";
 import { percent } from "./format.js";
 import { createSandwich } from "./sandwich.js";
@@ -159,10 +160,7 @@ export function createIcicleView(panel, act) {
 
   function offerTypes() {
     const names = [...new Set(shown.nodes.map((node) => node.type))].sort();
-    types.replaceChildren(
-      make("option", { value: "" }, "no type"),
-      ...names.map((name) => make("option", { value: name }, name)),
-    );
+    types.replaceChildren(...options([["", "no type"], ...names.map((name) => [name])]));
     types.value = names.includes(state.sandwich) ? state.sandwich : "";
     sandwich.show(shown, types.value);
   }
