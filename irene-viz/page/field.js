@@ -30,6 +30,14 @@ export function field(label, control, { unit, hint } = {}) {
   return make("div", { class: "field" }, name, beside, hint && make("span", { class: "quiet" }, hint));
 }
 
+// A form whose fields are heeded as they change.
+export const fieldsForm = (label, ...content) =>
+  make(
+    "form",
+    { class: "fields", novalidate: true, "aria-label": label, on: { submit: (event) => event.preventDefault() } },
+    content,
+  );
+
 // A control that takes a number; the server says what it may be.
 export const numberInput = (id, { min = 0, step = "any", placeholder } = {}) =>
   make("input", { id, type: "number", inputmode: step === "any" ? "decimal" : "numeric", min, step, placeholder });

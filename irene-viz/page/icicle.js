@@ -4,6 +4,7 @@
 import { make } from "./dom.js";
 import {
   LEAST_ROW,
+  LEAST_WIDTH,
   countRows,
   describe,
   drawing,
@@ -21,7 +22,6 @@ import { createSandwich } from "./sandwich.js";
 // A row is as high as the window has room for, within LEAST_ROW and this.
 const MOST_ROW = 104;
 const ROOM_BELOW = 150;
-const LEAST_WIDTH = 280;
 
 // The outermost of those that match, so that nothing is counted twice.
 function outermost(nodes, isMatch) {

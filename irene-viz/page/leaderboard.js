@@ -4,7 +4,7 @@ import { getLeaderboard, hasPrediction } from "./api.js";
 import { energies, figures, intervals, shareBar, words } from "./columns.js";
 import { make } from "./dom.js";
 import { csv, plainColumns } from "./downloads.js";
-import { field, options, select } from "./field.js";
+import { field, fieldsForm, options, select } from "./field.js";
 import { labelled, orProblem } from "./form.js";
 import { isKnown, joules, marksText, number, parameters, seconds } from "./format.js";
 import { createOwnScores } from "./own-scores.js";
@@ -62,15 +62,9 @@ export function createLeaderboardView(panel, act) {
     [benchmark, "Score", "benchmark"],
   ];
   for (const [control, , key] of filters) control.addEventListener("change", change(key));
-  const form = make(
-    "form",
-    {
-      class: "fields",
-      novalidate: true,
-      "aria-label": "Which models are ranked",
-      on: { submit: (event) => event.preventDefault() },
-    },
-    filters.map(([control, label]) => field(label, control)),
+  const form = fieldsForm(
+    "Which models are ranked",
+    ...filters.map(([control, label]) => field(label, control)),
   );
 
   const opened = ({ model }) => ({ model, config: "", set: "", view: "tree" });

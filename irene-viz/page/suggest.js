@@ -4,6 +4,7 @@ import { getSuggestions, hasWhatIf } from "./api.js";
 import { createBounds } from "./bounds.js";
 import { make } from "./dom.js";
 import { csv, plainColumns } from "./downloads.js";
+import { fieldsForm } from "./field.js";
 import { labelled, orProblem } from "./form.js";
 import { capital, clipped, isKnown, joules, number, percent } from "./format.js";
 import { createLeftOut } from "./states.js";
@@ -62,16 +63,7 @@ export function createSuggestView(panel, act) {
   const leftOut = createLeftOut();
   panel.append(
     make("h2", {}, "What would save energy here?"),
-    make(
-      "form",
-      {
-        class: "fields",
-        novalidate: true,
-        "aria-label": "Bounds that a suggestion has to keep",
-        on: { submit: (event) => event.preventDefault() },
-      },
-      bounds.elements,
-    ),
+    fieldsForm("Bounds that a suggestion has to keep", ...bounds.elements),
     intro,
     list,
     leftOut.element,
