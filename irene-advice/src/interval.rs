@@ -51,8 +51,3 @@ pub(crate) fn ratio_factor(a: &Estimate, b: &Estimate) -> Option<f64> {
     let variance = of_a * of_a + of_b * of_b - 2.0 * shared_error(a, b) * of_a * of_b;
     Some(variance.max(0.0).sqrt().exp())
 }
-
-/// Whether the ratio of their energies may be 1: the two cannot be told apart.
-pub(crate) fn is_within(a: &Estimate, b: &Estimate, ratio: f64) -> bool {
-    ratio == 1.0 || ratio_factor(a, b).is_some_and(|factor| ratio.ln().abs() <= factor.ln())
-}

@@ -1,7 +1,6 @@
 //! An answer as programs read it.
 
 use irene_models::TaskHead;
-use irene_predict::Memory;
 use irene_requests::{Figures, Load};
 use irene_tree::{Component, Parallel, Quantity};
 use serde::Serialize;
@@ -142,23 +141,6 @@ pub struct MemoryBytes {
     pub waiting: f64,
 }
 
-impl MemoryBytes {
-    pub(crate) fn of(memory: Memory, running: f64, waiting: f64) -> Self {
-        Self {
-            weights_bytes: memory.weights,
-            cache_bytes: memory.cache,
-            activations_bytes: memory.activations,
-            workspace_bytes: memory.workspace,
-            total_bytes: memory.total(),
-            usable_bytes: memory.usable,
-            device_bytes: memory.card,
-            most_sequences: memory.most_sequences,
-            running,
-            waiting,
-        }
-    }
-}
-
 /// The energy of a part of the model in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -244,7 +226,18 @@ impl Estimate {
     /// The memory of one GPU.
     pub fn memory(&self) -> Option<MemoryBytes> {
         let memory = self.memory?;
-        Some(MemoryBytes::of(memory, self.running.unwrap_or_default(), self.waiting.unwrap_or_default()))
+        Some(MemoryBytes {
+            weights_bytes: memory.weights,
+            cache_bytes: memory.cache,
+            activations_bytes: memory.activations,
+            workspace_bytes: memory.workspace,
+            total_bytes: memory.total(),
+            usable_bytes: memory.usable,
+            device_bytes: memory.card,
+            most_sequences: memory.most_sequences,
+            running: self.running.unwrap_or_default(),
+            waiting: self.waiting.unwrap_or_default(),
+        })
     }
 
     /// The estimate as programs read it, without parts of the model.

@@ -2,7 +2,7 @@
 
 import { getDevices, getEngines, getModels, getPrediction, holdsAnswersOf, isReport } from "./api.js";
 import { createDetails } from "./details.js";
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { createDownloads } from "./downloads.js";
 import { createDrop } from "./drop.js";
 import { createForm, labelled } from "./form.js";
@@ -71,12 +71,14 @@ const act = {
   go: (changes) => attempt(() => load(changes)),
   load,
   attempt,
-  // Where the changes lead, for a link; and its click, which needs no new page.
-  address: (changes) => address({ ...state, ...changes }),
-  follow(event, changes) {
-    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    act.go(changes);
+  // A link to where the changes lead, whose click needs no new page.
+  link(changes, text) {
+    const follow = (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      act.go(changes);
+    };
+    return make("a", { href: address({ ...state, ...changes }), on: { click: follow } }, text);
   },
   // Keeps a change in the address that the view has shown already.
   note(changes) {

@@ -1,7 +1,7 @@
 // Bars of a whole's parts: one that is stacked, and rows that lead left and right from a middle.
 
-import { make } from "./dom.js";
-import { change, isKnown, joules, percent } from "./format.js";
+import { head, make, scroller, table } from "./dom.js";
+import { change, clipped, isKnown, joules, percent } from "./format.js";
 
 // The parts that every model has, by the API's names: what they are called, alone and in a sentence.
 export const COMPONENTS = {
@@ -16,17 +16,12 @@ export const COMPONENTS = {
 
 export const componentName = (component) => COMPONENTS[component]?.name ?? component.replaceAll("_", " ");
 
-const least = (share) => Math.min(Math.max(share, 0), 1);
-
 // `parts` have `name`, `share` and `text`, and `colour`, the class of the colour. The list below the bar has what the
 // bar shows, in words.
-export function stackedBar(parts, { label, rest } = {}) {
+export function stackedBar(parts, label) {
   const shown = parts.filter((part) => part.share > 0);
-  const segment = (part) => {
-    const element = make("span", { class: `segment ${part.colour}`, title: `${part.name}: ${part.text}` });
-    element.style.setProperty("--share", least(part.share));
-    return element;
-  };
+  const segment = ({ name, text, colour, share }) =>
+    make("span", { class: `segment ${colour}`, title: `${name}: ${text}`, style: { "--share": clipped(share) } });
   const key = (part) =>
     make(
       "li",
@@ -38,9 +33,9 @@ export function stackedBar(parts, { label, rest } = {}) {
   return make(
     "figure",
     { class: "stacked" },
-    label && make("figcaption", { class: "quiet" }, label),
+    make("figcaption", { class: "quiet" }, label),
     make("div", { class: "stack-bar", "aria-hidden": "true" }, shown.map(segment)),
-    make("ul", { class: "key" }, shown.map(key), rest && make("li", { class: "quiet" }, rest)),
+    make("ul", { class: "key" }, shown.map(key)),
   );
 }
 
@@ -55,48 +50,30 @@ export const componentParts = (components) =>
     data: { component, joules: energy_j, share },
   }));
 
-// `rows` have `name`, `difference`, and perhaps `a`, `b`, `text` and `data`. Bars lead to the left for less and to the
+// `rows` have `name`, `a`, `b`, `difference` and `data`; `letter` is that of the other. Bars lead to the left for less and to the
 // right for more, the longest of them over half the width.
-export function divergingBars(rows, { caption, format = joules, of = ["A", "B"], difference = "B − A" } = {}) {
+export function divergingBars(rows, caption, letter) {
   const most = Math.max(0, ...rows.map((row) => Math.abs(row.difference)).filter(isKnown));
-  const bar = (row) => {
-    const cell = make("td", { class: "diverging", "aria-hidden": "true" });
-    if (!isKnown(row.difference) || most === 0) return cell;
-    const line = make("span", { class: row.difference > 0 ? "more" : "less" });
-    line.style.setProperty("--share", Math.abs(row.difference) / most);
-    cell.append(line);
-    return cell;
-  };
-  const head = (text, isNumber) => make("th", { scope: "col", class: isNumber && "number" }, text);
-  return make(
-    "div",
-    { class: "scroller", role: "group", tabindex: "0", "aria-label": caption },
-    make(
-      "table",
+  const bar = ({ difference }) =>
+    isKnown(difference) &&
+    most > 0 &&
+    make("span", { class: difference > 0 ? "more" : "less", style: { "--share": Math.abs(difference) / most } });
+  const cell = (field, value, text) => make("td", { class: "number", data: { field, joules: value } }, text);
+  return scroller(
+    caption,
+    table(
       { class: "diverging-table" },
-      make("caption", {}, make("span", {}, caption)),
-      make(
-        "thead",
-        {},
-        make("tr", {}, head("Part"), head(of[0], true), head(of[1], true), head(difference, true), make("td")),
-      ),
-      make(
-        "tbody",
-        {},
-        rows.map((row) =>
-          make(
-            "tr",
-            { data: row.data },
-            make("th", { scope: "row" }, row.name),
-            make("td", { class: "number", data: { field: "a", joules: row.a } }, format(row.a)),
-            make("td", { class: "number", data: { field: "b", joules: row.b } }, format(row.b)),
-            make(
-              "td",
-              { class: "number", data: { field: "difference", joules: row.difference } },
-              row.text ?? (isKnown(row.difference) ? change(row.difference) : ""),
-            ),
-            bar(row),
-          ),
+      caption,
+      [head("Part"), head("A", true), head(letter, true), head(`${letter} − A`, true), make("td")],
+      rows.map((row) =>
+        make(
+          "tr",
+          { data: row.data },
+          make("th", { scope: "row" }, row.name),
+          cell("a", row.a, joules(row.a)),
+          cell("b", row.b, joules(row.b)),
+          cell("difference", row.difference, change(row.difference)),
+          make("td", { class: "diverging", "aria-hidden": "true" }, bar(row)),
         ),
       ),
     ),

@@ -4,7 +4,7 @@
 // downwards first; `bar` (a share of one, and the class of its colour) draws one; `data` sets data-* attributes.
 
 import { make } from "./dom.js";
-import { count, heat, interval, joules, marksText, percent, seconds, watts } from "./format.js";
+import { clipped, count, heat, interval, joules, marksText, percent, runsText, seconds, watts } from "./format.js";
 
 // What is left out in `value` sorts last, as what is not known does.
 export function words(id, label, value) {
@@ -34,7 +34,7 @@ const NODE = [
   words("node", "Node", (node) => node.scope),
   words("type", "Type", (node) => node.typeText),
   // Where there is no tree to see it from, with all runs of it in the whole.
-  words("kind", "Type", (node) => (node.runs === 1 ? node.type : `${node.type} ×${Number(node.runs.toPrecision(6))}`)),
+  words("kind", "Type", (node) => (node.runs === 1 ? node.type : `${node.type} ×${runsText(node.runs)}`)),
   words("level", "Level", (node) => node.raw.type),
   energies("energy", "Energy", (node) => node.energy),
   shares((node) => node.share),
@@ -68,7 +68,7 @@ export function fillCell(cell, column, row) {
     return cell;
   }
   cell.classList.add("bar", bar.colour);
-  cell.style.setProperty("--share", Math.min(Math.max(bar.share ?? 0, 0), 1));
+  cell.style.setProperty("--share", clipped(bar.share ?? 0));
   cell.append(make("span", {}, column.text(row)));
   return cell;
 }

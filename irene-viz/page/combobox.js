@@ -3,7 +3,7 @@
 
 import { byId, make } from "./dom.js";
 
-// `items` are { value, label?, note?, group, words? }; at most so many are shown at a time.
+// `items` are { value, note?, group, words? }; at most so many are shown at a time.
 const MOST_SHOWN = 300;
 
 export function createCombobox(input, onChoose) {
@@ -13,7 +13,7 @@ export function createCombobox(input, onChoose) {
   let at = -1;
 
   const matches = (item, words) => {
-    const text = [item.value, item.label, item.note, item.group, item.words].join(" ").toLowerCase();
+    const text = [item.value, item.note, item.group, item.words].join(" ").toLowerCase();
     return words.every((word) => text.includes(word));
   };
 
@@ -29,7 +29,7 @@ export function createCombobox(input, onChoose) {
     return make(
       "div",
       { role: "option", id: `${input.id}-${index}`, "aria-selected": String(item.value === input.value), data: { value: item.value } },
-      make("span", {}, item.label ?? item.value),
+      make("span", {}, item.value),
       item.note && make("span", { class: "quiet" }, item.note),
     );
   }

@@ -5,12 +5,13 @@ import { USUAL_FORMATS, asState, changesInWords, writeChanges } from "./changes.
 import { words } from "./columns.js";
 import { differenceIcicle } from "./difference-icicle.js";
 import { make, replaceInside } from "./dom.js";
-import { field, numberInput, select } from "./field.js";
+import { field, numberInput, options, select } from "./field.js";
 import { labelled } from "./form.js";
 import { createPairTable } from "./pairs.js";
 import { readyMade } from "./readymade.js";
 import { otherCard, sideCard } from "./side-cards.js";
 import { comparisonsCsv, differences, figuresTable, howMuch } from "./sides.js";
+import { onDemand } from "./states.js";
 
 const OTHERS = ["b", "c", "d"];
 
@@ -73,7 +74,6 @@ export function createCompareView(panel, act) {
     columns: [words("node", "Node", (row) => row.scope), type],
     rowAttributes: (row) => ({ data: { scope: row.scope } }),
   });
-  const onDemand = (title, element) => make("details", { class: "on-demand" }, make("summary", {}, title), element);
   const all = make("div", { class: "stack" });
   const tables = make(
     "div",
@@ -204,9 +204,7 @@ export function createCompareView(panel, act) {
       ),
     );
     which.replaceChildren(
-      ...known.map(({ letter }) =>
-        make("option", { value: letter }, `${letter.toUpperCase()}: ${changesInWords(current[letter])}`),
-      ),
+      ...options(known.map(({ letter }) => [letter, `${letter.toUpperCase()}: ${changesInWords(current[letter])}`])),
     );
     if (known.length > 0)
       all.replaceChildren(

@@ -2,21 +2,22 @@
 
 import { readChanges } from "./changes.js";
 import { byId, make } from "./dom.js";
+import { select } from "./field.js";
 import { labelled } from "./form.js";
 
 // Between the last key press and the answer.
 const PAUSE_MS = 350;
 
-function options(knob) {
+function choices(knob) {
   const known = knob.choices.some(([value]) => value === knob.value);
   const all = known || knob.value === "" ? knob.choices : [[knob.value, knob.value], ...knob.choices];
   // A setting that the engine or the config chooses itself has no name here.
   const unset = knob.value === "" ? [["", "as it is"]] : [];
-  return [...unset, ...all].map(([value, text]) => make("option", { value }, text));
+  return [...unset, ...all];
 }
 
 function input(knob) {
-  if (knob.choices) return make("select", { id: `b-${knob.id}` }, options(knob));
+  if (knob.choices) return select(`b-${knob.id}`, choices(knob));
   if (knob.isFixed) return make("input", { id: `b-${knob.id}`, type: "text", readonly: true });
   return make("input", {
     id: `b-${knob.id}`,

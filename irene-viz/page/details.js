@@ -13,6 +13,7 @@ import {
   number,
   parameters,
   percent,
+  runsText,
   seconds,
   shape,
   watts,
@@ -93,7 +94,7 @@ function ofOne(node) {
   if (node.runs === 1) return [];
   const one = (value) => (value === undefined ? undefined : value / node.runs);
   return [
-    ["Runs in one of the whole", String(Number(node.runs.toPrecision(6)))],
+    ["Runs in one of the whole", runsText(node.runs)],
     ["Energy of one", joules(one(node.energy))],
     ["Latency of one", seconds(one(node.latency))],
   ];

@@ -2,15 +2,12 @@
 // beside it have the figures.
 
 import { make, makeSvg } from "./dom.js";
-import { labelCell, layOut, nextNode } from "./drawing.js";
+import { CHARACTER, LEAST_WIDTH, PADDING, labelCell, layOut, nextNode } from "./drawing.js";
 import { change, difference, isKnown, joules } from "./format.js";
 import { createKeys } from "./nodes.js";
 
 const ROW = 34;
-const LEAST_WIDTH = 280;
 const NARROWEST = 1;
-const CHARACTER = 7.3;
-const PADDING = 5;
 const DEEPEST = 5;
 // The shares that count as little, some and much of a part's energy in A.
 const STEPS = [0.01, 0.1, 0.4];

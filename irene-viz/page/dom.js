@@ -2,7 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// `properties`: `class`, `data` (data-* attributes), `on` (listeners), and any attribute; absent ones are left out.
+// `properties`: `class`, `data` (data-* attributes), `style` (custom properties), `on` (listeners), and any attribute; absent
+// ones are left out.
 function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties ?? {})) {
     if (value === undefined || value === null || value === false) continue;
@@ -10,6 +11,8 @@ function fill(element, properties, children) {
       for (const [key, item] of Object.entries(value)) {
         if (item !== undefined && item !== null) element.dataset[key] = item;
       }
+    } else if (name === "style") {
+      for (const [key, item] of Object.entries(value)) element.style.setProperty(key, item);
     } else if (name === "on") {
       for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     } else {
@@ -37,6 +40,23 @@ export function replaceInside(parent, ...children) {
   const focused = parent.contains(document.activeElement) && document.activeElement.id;
   parent.replaceChildren(...children);
   if (focused) byId(focused)?.focus({ preventScroll: true });
+}
+
+// A table of text alone scrolls with the keyboard only where it takes the focus.
+export function scroller(label, ...content) {
+  return make("div", { class: "scroller", role: "group", tabindex: "0", "aria-label": label }, content);
+}
+
+export const head = (text, isNumber) => make("th", { scope: "col", class: isNumber && "number" }, text);
+
+export function table(properties, caption, heads, rows) {
+  return make(
+    "table",
+    properties,
+    make("caption", {}, make("span", {}, caption)),
+    make("thead", {}, make("tr", {}, heads)),
+    make("tbody", {}, rows),
+  );
 }
 
 const FIRST_ROWS = 200;

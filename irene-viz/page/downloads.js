@@ -34,6 +34,9 @@ function csvField(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+// Columns whose values have these names in a row.
+export const plainColumns = (...names) => names.map((name) => [name, (row) => row[name]]);
+
 // `columns` are [name, value of a row].
 export function csv(columns, rows) {
   const lines = [columns.map(([name]) => name), ...rows.map((row) => columns.map(([, value]) => value(row)))];

@@ -5,9 +5,10 @@ import { HEAT_STEPS, heat, isKnown, joules, percent, tick } from "./format.js";
 import { pathTo } from "./nodes.js";
 
 export const LEAST_ROW = 40;
-const CHARACTER = 7.3;
+export const LEAST_WIDTH = 280;
+export const CHARACTER = 7.3;
 const LINE = 16;
-const PADDING = 5;
+export const PADDING = 5;
 const NARROWEST = 0.5;
 // Narrower, and it cannot be seen that it is one.
 const NARROWEST_OWN = 3;

@@ -30,13 +30,19 @@ export function field(label, control, { unit, hint } = {}) {
   return make("div", { class: "field" }, name, beside, hint && make("span", { class: "quiet" }, hint));
 }
 
-// A control that takes a number; the server says what it may be.
-export const numberInput = (id, { min = 0, max, step = "any", placeholder } = {}) =>
-  make("input", { id, type: "number", inputmode: step === "any" ? "decimal" : "numeric", min, max, step, placeholder });
-
-export const select = (id, options) =>
+// A form whose fields are heeded as they change.
+export const fieldsForm = (label, ...content) =>
   make(
-    "select",
-    { id },
-    options.map(([value, text]) => make("option", { value }, text ?? value)),
+    "form",
+    { class: "fields", novalidate: true, "aria-label": label, on: { submit: (event) => event.preventDefault() } },
+    content,
   );
+
+// A control that takes a number; the server says what it may be.
+export const numberInput = (id, { min = 0, step = "any", placeholder } = {}) =>
+  make("input", { id, type: "number", inputmode: step === "any" ? "decimal" : "numeric", min, step, placeholder });
+
+// `pairs` are [value, text], or [value] where it is its own text.
+export const options = (pairs) => pairs.map(([value, text]) => make("option", { value }, text ?? value));
+
+export const select = (id, pairs) => make("select", { id }, options(pairs));

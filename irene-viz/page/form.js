@@ -36,6 +36,15 @@ export function labelled(message) {
     .replaceAll(/`([^`]*)`/g, (all, quoted) => labelOf(quoted) ?? `“${quoted}”`);
 }
 
+// The answer, or its problem in a line: an answer too.
+export async function orProblem(answer) {
+  try {
+    return await answer;
+  } catch (error) {
+    return { problem: labelled(error.message) };
+  }
+}
+
 function modelItem({ name, series, family, architecture, num_parameters: parameters }) {
   const note = parameters ? `${parametersText(parameters)} parameters` : "";
   return { value: name, note, group: series ?? family ?? architecture ?? "Models" };
@@ -198,7 +207,7 @@ export function createForm(act) {
   explainLabels(form);
   return {
     chosen,
-    offer(allModels, allDevices, engines = []) {
+    offer(allModels, allDevices, engines) {
       models = allModels;
       devices = allDevices;
       offerModels();

@@ -59,9 +59,9 @@ export function difference(a, b) {
   return Math.abs(b - a) <= ROUNDING * Math.max(Math.abs(a), Math.abs(b)) ? 0 : b - a;
 }
 
-export function change(value) {
+export function change(value, format = joules) {
   if (value === 0) return "no change";
-  return value > 0 ? `+${joules(value)}` : joules(value);
+  return value < 0 ? `${MINUS}${format(-value)}` : format(value) && `+${format(value)}`;
 }
 
 export function mebibytes(value) {
@@ -86,6 +86,11 @@ export function roundPercent(share) {
   if (!isKnown(share)) return "";
   return share > 0 && share < 0.01 ? "under 1%" : `${Math.round(share * 100)}%`;
 }
+
+export const clipped = (share) => Math.min(Math.max(share, 0), 1);
+
+// How often something runs may be a fraction.
+export const runsText = (runs) => String(Number(runs.toPrecision(6)));
 
 export const capital = (text) => text && text[0].toUpperCase() + text.slice(1);
 

@@ -3,11 +3,12 @@
 
 import { getGeneration } from "./api.js";
 import { lineChart, linear, linearTicks } from "./chart.js";
-import { make } from "./dom.js";
-import { csv } from "./downloads.js";
-import { labelled } from "./form.js";
+import { head, make, scroller, table } from "./dom.js";
+import { csv, plainColumns } from "./downloads.js";
+import { select } from "./field.js";
+import { orProblem } from "./form.js";
 import { bytes, count, isKnown, joules, percent, seconds, tick, times } from "./format.js";
-import { partsBar, scroller } from "./sides.js";
+import { partsBar } from "./sides.js";
 import { emptyState } from "./states.js";
 import { term } from "./term.js";
 import { componentName } from "./bars.js";
@@ -24,10 +25,7 @@ const METRICS = {
   cache: { label: "Cache of a request", unit: "B", value: (point) => point.cache_bytes, format: bytes },
 };
 
-const CSV = ["token", "cached", "energy_j", "latency_s", "cache_bytes", "attention_share"].map((name) => [
-  name,
-  (point) => point[name],
-]);
+const CSV = plainColumns("token", "cached", "energy_j", "latency_s", "cache_bytes", "attention_share");
 
 function mostOf({ components, energy_j: all }) {
   const [first] = [...components].sort((a, b) => b.energy_j - a.energy_j);
@@ -39,13 +37,13 @@ const NODES = { prompt: (node) => node.scope.includes("prefill"), token: (node) 
 
 export function createGenerationView(panel, act) {
   const phases = make("div", { class: "cards phases" });
-  const metric = make(
-    "select",
-    { id: "generation-metric" },
-    Object.entries(METRICS).map(([id, { label }]) => make("option", { value: id }, label)),
+  const metric = select(
+    "generation-metric",
+    Object.entries(METRICS).map(([id, { label }]) => [id, label]),
   );
   const chart = make("div", { class: "chart-holder" });
-  const table = scroller("Token by token", "generation-table");
+  const tokens = scroller("Token by token");
+  tokens.classList.add("generation-table");
   const growth = make("p", { id: "generation-growth" });
   const turn = make("section", { class: "next-turn" });
   const over = make(
@@ -54,7 +52,7 @@ export function createGenerationView(panel, act) {
     make("h3", {}, "As the answer grows"),
     growth,
     make("label", {}, "Show ", metric),
-    make("div", { class: "beside" }, chart, table),
+    make("div", { class: "beside" }, chart, tokens),
   );
   const problem = make("p", { class: "wrong" });
   const none = make("div");
@@ -81,7 +79,7 @@ export function createGenerationView(panel, act) {
         make("small", {}, isKnown(latency) ? ` in ${seconds(latency)}` : ""),
       ),
       make("p", { class: "quiet" }, `${about} ${mostOf(of)}`),
-      partsBar(components, { label: `Where the energy of it goes`, most }),
+      partsBar(components, "Where the energy of it goes", most),
       node && make("div", { class: "tools" }, button("icicle", "Zoom in icicle"), button("tree", "Show in tree")),
     );
   }
@@ -116,36 +114,21 @@ export function createGenerationView(panel, act) {
       `${cached} ${more} the energy of the first after the prompt.${share} `,
       term("cache", "Why the cache"),
     );
-    table.replaceChildren(
-      make(
-        "table",
+    tokens.replaceChildren(
+      table(
         {},
-        make("caption", {}, make("span", {}, "Token by token, of one request")),
-        make(
-          "thead",
-          {},
+        "Token by token, of one request",
+        ["Token", "In the cache", "Energy", "Attention", "Time", "Cache"].map((text) => head(text, true)),
+        points.map((point) =>
           make(
             "tr",
-            {},
-            ["Token", "In the cache", "Energy", "Attention", "Time", "Cache"].map((text) =>
-              make("th", { scope: "col", class: "number" }, text),
-            ),
-          ),
-        ),
-        make(
-          "tbody",
-          {},
-          points.map((point) =>
-            make(
-              "tr",
-              { data: { token: point.token } },
-              make("th", { scope: "row", class: "number" }, point.token.toLocaleString("en")),
-              make("td", { class: "number whole" }, point.cached.toLocaleString("en")),
-              make("td", { class: "number", data: { joules: point.energy_j } }, joules(point.energy_j)),
-              make("td", { class: "number" }, percent(point.attention_share)),
-              make("td", { class: "number" }, seconds(point.latency_s)),
-              make("td", { class: "number" }, bytes(point.cache_bytes)),
-            ),
+            { data: { token: point.token } },
+            make("th", { scope: "row", class: "number" }, point.token.toLocaleString("en")),
+            make("td", { class: "number whole" }, point.cached.toLocaleString("en")),
+            make("td", { class: "number", data: { joules: point.energy_j } }, joules(point.energy_j)),
+            make("td", { class: "number" }, percent(point.attention_share)),
+            make("td", { class: "number" }, seconds(point.latency_s)),
+            make("td", { class: "number" }, bytes(point.cache_bytes)),
           ),
         ),
       ),
@@ -180,11 +163,10 @@ export function createGenerationView(panel, act) {
   function showTurn(next) {
     turn.hidden = !next;
     if (!next) return;
-    const { new_tokens: tokens, with_cache: kept, without_cache: lost } = next;
+    const { new_tokens: read, with_cache: kept, without_cache: lost } = next;
     const most = Math.max(kept.energy_j, lost.energy_j);
     const bar = (name, of, colour) => {
-      const line = make("span", { class: `plain-bar ${colour}` });
-      line.style.setProperty("--share", most > 0 ? of.energy_j / most : 0);
+      const line = make("span", { class: `plain-bar ${colour}`, style: { "--share": most > 0 ? of.energy_j / most : 0 } });
       const text = [joules(of.energy_j), seconds(of.latency_s)].filter(Boolean).join(" in ");
       return make(
         "div",
@@ -199,7 +181,7 @@ export function createGenerationView(panel, act) {
       make(
         "p",
         {},
-        `A next message of ${count(tokens)} tokens is read after all that was said. With the cache kept only those are read; without it everything is read again, for ${times(ratio).replace(" ×", " times")} the energy.`,
+        `A next message of ${count(read)} tokens is read after all that was said. With the cache kept only those are read; without it everything is read again, for ${times(ratio).replace(" ×", " times")} the energy.`,
       ),
       make("dl", { class: "bar-rows" }, bar("With the cache", kept, "less"), bar("Without the cache", lost, "more")),
     );
@@ -219,12 +201,7 @@ export function createGenerationView(panel, act) {
       models = known;
     },
     async load(state) {
-      if (Number(state.generate) === 0) return null;
-      try {
-        return await getGeneration(state);
-      } catch (error) {
-        return { problem: labelled(error.message) };
-      }
+      return Number(state.generate) === 0 ? null : orProblem(getGeneration(state));
     },
     render(state, prediction, answer) {
       none.replaceChildren();

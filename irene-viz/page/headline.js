@@ -3,7 +3,7 @@
 import { getGrids } from "./api.js";
 import { COMPONENTS, componentParts, stackedBar } from "./bars.js";
 import { byId, make } from "./dom.js";
-import { field, numberInput, select, setFieldError } from "./field.js";
+import { field, numberInput, options, select, setFieldError } from "./field.js";
 import { labelled } from "./form.js";
 import {
   capital,
@@ -200,8 +200,7 @@ export function createHeadline(act) {
 
   async function offerGrids() {
     grids = await getGrids();
-    const name = ({ name: place, year }) => `${place}, ${year}`;
-    grid.append(...grids.map((each) => make("option", { value: each.name }, name(each))));
+    grid.append(...options(grids.map(({ name, year }) => [name, `${name}, ${year}`])));
     grid.value = shown.state.grid;
     drawFigures();
   }
@@ -215,7 +214,7 @@ export function createHeadline(act) {
       byId("notes").replaceChildren(...(prediction.predictor.notes ?? []).map((note) => make("p", {}, capital(labelled(note)))));
       const label = "Where the energy of a request goes";
       byId("where").replaceChildren(
-        prediction.components ? stackedBar(componentParts(prediction.components), { label }) : "",
+        prediction.components ? stackedBar(componentParts(prediction.components), label) : "",
       );
       rest.replaceChildren(...restOf(prediction));
       grid.value = state.grid;

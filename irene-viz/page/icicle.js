@@ -4,6 +4,7 @@
 import { make } from "./dom.js";
 import {
   LEAST_ROW,
+  LEAST_WIDTH,
   countRows,
   describe,
   drawing,
@@ -13,6 +14,7 @@ import {
   legend,
   nextNode,
 } from "./drawing.js";
+import { options } from "./field.js";
 import { createLayersSwitch } from "./fold.js";
 import { percent } from "./format.js";
 import { createSandwich } from "./sandwich.js";
@@ -20,7 +22,6 @@ import { createSandwich } from "./sandwich.js";
 // A row is as high as the window has room for, within LEAST_ROW and this.
 const MOST_ROW = 104;
 const ROOM_BELOW = 150;
-const LEAST_WIDTH = 280;
 
 // The outermost of those that match, so that nothing is counted twice.
 function outermost(nodes, isMatch) {
@@ -159,10 +160,7 @@ export function createIcicleView(panel, act) {
 
   function offerTypes() {
     const names = [...new Set(shown.nodes.map((node) => node.type))].sort();
-    types.replaceChildren(
-      make("option", { value: "" }, "no type"),
-      ...names.map((name) => make("option", { value: name }, name)),
-    );
+    types.replaceChildren(...options([["", "no type"], ...names.map((name) => [name])]));
     types.value = names.includes(state.sandwich) ? state.sandwich : "";
     sandwich.show(shown, types.value);
   }

@@ -1,14 +1,15 @@
 // Leaderboard: the built-in models by what a request costs here, and by what public benchmarks score them.
 
 import { getLeaderboard, hasPrediction } from "./api.js";
-import { energies, figures, shareBar, words } from "./columns.js";
+import { energies, figures, intervals, shareBar, words } from "./columns.js";
 import { make } from "./dom.js";
-import { csv } from "./downloads.js";
-import { field, select } from "./field.js";
-import { labelled } from "./form.js";
-import { interval, isKnown, joules, marksText, number, parameters, seconds } from "./format.js";
+import { csv, plainColumns } from "./downloads.js";
+import { field, fieldsForm, options, select } from "./field.js";
+import { labelled, orProblem } from "./form.js";
+import { isKnown, joules, marksText, number, parameters, seconds } from "./format.js";
 import { createOwnScores } from "./own-scores.js";
 import { scoreChart, scoreText } from "./score-chart.js";
+import { createLeftOut, named, onDemand } from "./states.js";
 import { createTable } from "./table.js";
 
 const TASKS = [
@@ -27,15 +28,11 @@ const SIZES = [
 ];
 const perRequest = (row, at = "figures") => row[at]?.energy_per_request_j;
 const CSV = [
-  ["rank", (row) => row.rank],
-  ["model", (row) => row.model],
-  ["family", (row) => row.family],
-  ["task", (row) => row.task],
-  ["parameters", (row) => row.parameters],
+  ...plainColumns("rank", "model", "family", "task", "parameters"),
   ["energy_per_request_j", (row) => perRequest(row)],
   ["energy_low_j", (row) => perRequest(row, "low")],
   ["energy_high_j", (row) => perRequest(row, "high")],
-  ["energy_per_token_j", (row) => row.energy_per_token_j],
+  ...plainColumns("energy_per_token_j"),
   ["latency_s", (row) => row.figures?.latency_s],
   ["marks", (row) => row.marks?.join(" ")],
   ["benchmark", (row) => row.score?.benchmark],
@@ -65,15 +62,9 @@ export function createLeaderboardView(panel, act) {
     [benchmark, "Score", "benchmark"],
   ];
   for (const [control, , key] of filters) control.addEventListener("change", change(key));
-  const form = make(
-    "form",
-    {
-      class: "fields",
-      novalidate: true,
-      "aria-label": "Which models are ranked",
-      on: { submit: (event) => event.preventDefault() },
-    },
-    filters.map(([control, label]) => field(label, control)),
+  const form = fieldsForm(
+    "Which models are ranked",
+    ...filters.map(([control, label]) => field(label, control)),
   );
 
   const opened = ({ model }) => ({ model, config: "", set: "", view: "tree" });
@@ -83,9 +74,10 @@ export function createLeaderboardView(panel, act) {
       words("model", "Model", (entry) => entry.model),
       figures("rank", "Rank", (entry) => entry.rank, String),
       energies("energy", "A request", (entry) => perRequest(entry), { bar: shareBar(share) }),
-      figures("interval", "90% interval", (entry) => perRequest(entry, "low"), joules, {
-        text: (entry) => interval(perRequest(entry, "low"), perRequest(entry, "high")),
-      }),
+      intervals(
+        (entry) => perRequest(entry, "low"),
+        (entry) => perRequest(entry, "high"),
+      ),
       figures("score", "Score", (entry) => entry.score?.value, number, { text: scoreText }),
       figures("token", "A token", (entry) => entry.energy_per_token_j, joules),
       figures("latency", "Time", (entry) => entry.figures?.latency_s, seconds),
@@ -106,16 +98,15 @@ export function createLeaderboardView(panel, act) {
   const title = make("h3");
   const chart = make("div", { class: "chart-holder" });
   const sources = make("ul", { class: "reasons" });
-  const cited = make("details", { class: "on-demand" }, make("summary", {}, "Where the scores are from"), sources);
+  const cited = onDemand("Where the scores are from", sources);
   const own = createOwnScores(act, () => current, draw);
-  const reasons = make("ul", { class: "reasons" });
-  const leftOut = make("details", { class: "on-demand" }, make("summary", {}, "Left out"), reasons);
+  const leftOut = createLeftOut();
   panel.append(
     make("h2", {}, "Which model costs least?"),
     form,
     summary,
     make("div", { class: "board" }, board.element, make("div", { class: "stack" }, title, chart, cited, own.element)),
-    leftOut,
+    leftOut.element,
   );
 
   function draw() {
@@ -127,10 +118,7 @@ export function createLeaderboardView(panel, act) {
   let families = [];
 
   function offerChoices(state, { benchmarks = [] }) {
-    const fill = (control, first, names) =>
-      control.replaceChildren(
-        ...[first, ...names.map((name) => [name, name])].map(([value, text]) => make("option", { value }, text)),
-      );
+    const fill = (control, first, names) => control.replaceChildren(...options([first, ...names.map((name) => [name])]));
     fill(family, ["", "all families"], families);
     fill(benchmark, ["", "whichever there is"], benchmarks);
     for (const [control, , key] of filters) {
@@ -140,19 +128,12 @@ export function createLeaderboardView(panel, act) {
     }
   }
 
-  function showReasons(answer) {
-    const out = answer.left_out ?? [];
-    leftOut.hidden = out.length === 0;
-    leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
-    reasons.replaceChildren(
-      ...out.map(({ model, reason }) => make("li", {}, make("strong", {}, model), `: ${labelled(reason)}`)),
-    );
+  function showReasons(out) {
+    leftOut.show(out.map(({ model, reason }) => [model, `: ${labelled(reason)}`]));
     const scored = entries.filter((entry) => entry.score);
     cited.hidden = scored.length === 0;
     sources.replaceChildren(
-      ...scored.map((entry) =>
-        make("li", {}, make("strong", {}, entry.model), `: ${scoreText(entry)}, ${scoreSource(entry)}`),
-      ),
+      ...named(scored.map((entry) => [entry.model, `: ${scoreText(entry)}, ${scoreSource(entry)}`])),
     );
   }
 
@@ -160,13 +141,7 @@ export function createLeaderboardView(panel, act) {
     offer(models) {
       families = [...new Set(models.map((model) => model.architecture))].sort();
     },
-    async load(state) {
-      try {
-        return await getLeaderboard(state);
-      } catch (error) {
-        return { problem: labelled(error.message) };
-      }
-    },
+    load: (state) => orProblem(getLeaderboard(state)),
     render(state, prediction, answer) {
       current = state;
       entries = answer.entries ?? [];
@@ -175,12 +150,12 @@ export function createLeaderboardView(panel, act) {
       board.element.hidden = entries.length === 0;
       board.element.classList.toggle("unmarked", !entries.some(({ marks = [] }) => marks.length > 0));
       board.show(entries);
-      const out = answer.left_out?.length ?? 0;
+      const out = answer.left_out ?? [];
       summary.textContent =
         answer.problem ??
-        `${entries.length} models can run this request on ${state.device}${out > 0 ? `; ${out} cannot, with the reasons below` : ""}.`;
+        `${entries.length} models can run this request on ${state.device}${out.length > 0 ? `; ${out.length} cannot, with the reasons below` : ""}.`;
       summary.classList.toggle("wrong", Boolean(answer.problem));
-      showReasons(answer);
+      showReasons(out);
       draw();
       own.follow();
     },

@@ -2,13 +2,13 @@
 
 import { TYPE_COLUMNS, nodeColumns } from "./columns.js";
 import { make } from "./dom.js";
-import { csv, nodesCsv } from "./downloads.js";
+import { csv, nodesCsv, plainColumns } from "./downloads.js";
 import { createLayersSwitch } from "./fold.js";
 import { createTable } from "./table.js";
 
 const COLUMNS = ["node", "kind", "level", "energy", "share", "own", "interval", "latency", "power", "marks"];
 
-const TYPE_FILE = ["instance_type", "level", "count", "energy_j", "share"].map((name) => [name, (row) => row[name]]);
+const TYPE_FILE = plainColumns("instance_type", "level", "count", "energy_j", "share");
 
 export function createListView(panel, act) {
   const search = make("input", { id: "search", type: "search", placeholder: "scope or type", autocomplete: "off" });

@@ -5,7 +5,6 @@ import { stackedBar } from "./bars.js";
 import { make } from "./dom.js";
 import { labelled } from "./form.js";
 import { bytes, count, joules, perToken } from "./format.js";
-import { loadingState } from "./states.js";
 
 const PARTS = [
   ["weights", "Weights"],
@@ -23,7 +22,7 @@ export function memoryBar(memory) {
   const room = memory.most_sequences ? `; room for ${count(memory.most_sequences)} sequences at once` : "";
   const left = memory.usable_bytes < memory.device_bytes ? ` that the engine takes of its ${bytes(memory.device_bytes)}` : "";
   const label = `Memory of each GPU: ${bytes(memory.total_bytes)} of ${bytes(whole)}${left}${room}`;
-  return stackedBar(parts, { label });
+  return stackedBar(parts, label);
 }
 
 // Changes that make a model smaller or its memory larger, the least change first.
@@ -50,23 +49,23 @@ export function createMisfit(act) {
       make(
         "li",
         { data: { way: Object.entries(change).flat().filter(Boolean).join("-") } },
-        make("a", { href: act.address(change), on: { click: (event) => act.follow(event, change) } }, `With ${name}`),
+        act.link(change, `With ${name}`),
         figures ? `: ${perToken(figures) || joules(figures.energy_per_request_j)}` : "",
       );
-    const plan = { view: "plan" };
     list.replaceChildren(
       ...ways.map(link),
       make(
         "li",
         {},
-        make("a", { href: act.address(plan), on: { click: (event) => act.follow(event, plan) } }, "Plan"),
+        act.link({ view: "plan" }, "Plan"),
         ": every device and number of GPUs on which it does",
       ),
     );
   }
 
   return (state, problem) => {
-    const list = make("ul", { class: "ways" }, make("li", {}, loadingState("Trying smaller formats and more GPUs…")));
+    const trying = make("p", { class: "quiet" }, "Trying smaller formats and more GPUs…");
+    const list = make("ul", { class: "ways" }, make("li", {}, trying));
     showWays(state, list);
     return make(
       "div",

@@ -1,7 +1,7 @@
 // The nodes of a prediction as the views use them: in order, with parent, depth, share and a key of their own; what
 // repeats (the layers of a model) is one node that counts for all, unless `layers` asks for them.
 
-import { isKnown } from "./format.js";
+import { isKnown, runsText } from "./format.js";
 
 function localName(scope, parentScope) {
   return parentScope && scope.startsWith(`${parentScope}.`) ? scope.slice(parentScope.length + 1) : scope;
@@ -26,7 +26,6 @@ export function createKeys() {
 }
 
 const scaled = (value, by) => (isKnown(value) ? value * by : undefined);
-const short = (count) => Number(count.toPrecision(6));
 
 // Which runs of equal siblings are one node: all, none, or all but those whose first scope is named.
 function countsToFold(repeats, layers) {
@@ -77,7 +76,7 @@ export function indexNodes(tree, repeats = [], layers = "") {
       name: rangeName(localName(raw.scope, parent?.scope), localName(last.scope, parent?.scope)),
       type: raw.instance_type,
       // With how often it runs in one run of its parent.
-      typeText: times === 1 ? raw.instance_type : `${raw.instance_type} ×${short(times)}`,
+      typeText: times === 1 ? raw.instance_type : `${raw.instance_type} ×${runsText(times)}`,
       energy,
       share: isKnown(energy) && total > 0 ? energy / total : undefined,
       own: scaled(raw.own_energy, runs),

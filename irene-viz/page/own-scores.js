@@ -5,6 +5,7 @@ import { energies, figures, words } from "./columns.js";
 import { make } from "./dom.js";
 import { number } from "./format.js";
 import { SELECTION } from "./state.js";
+import { onDemand } from "./states.js";
 import { createTable } from "./table.js";
 
 const OF_MODEL = ["model", "set", "config"];
@@ -71,7 +72,7 @@ export function createOwnScores(act, selection, onChange) {
   );
 
   return {
-    element: make("details", { class: "on-demand" }, make("summary", {}, "Draw accuracies of your own"), form),
+    element: onDemand("Draw accuracies of your own", form),
     points: () => points,
     // The points hold for the selection they were asked at.
     follow() {

@@ -2,6 +2,7 @@
 
 import { formatName } from "./changes.js";
 import { figures, words } from "./columns.js";
+import { plainColumns } from "./downloads.js";
 import { count, isKnown, joules, number, seconds, watts } from "./format.js";
 
 export const BEST = { energy: "least energy", latency: "least time", cost: "least money" };
@@ -48,17 +49,8 @@ export const COLUMNS = [
 ];
 
 export const CSV = [
-  ["rank", (plan) => plan.rank],
-  ["device", (plan) => plan.device],
-  ["gpus", (plan) => plan.gpus],
-  ["weights", (plan) => plan.weights],
-  ["running", (plan) => plan.running],
-  ["energy_per_token_j", (plan) => plan.energy_per_token_j],
-  ["kwh_per_million_tokens", (plan) => plan.kwh_per_million_tokens],
-  ["usd_per_million_tokens", (plan) => plan.usd_per_million_tokens],
-  ["ttft_s", (plan) => plan.ttft_s],
-  ["itl_s", (plan) => plan.itl_s],
+  ...plainColumns("rank", "device", "gpus", "weights", "running", "energy_per_token_j", "kwh_per_million_tokens"),
+  ...plainColumns("usd_per_million_tokens", "ttft_s", "itl_s"),
   ["latency_s", (plan) => plan.figures?.latency_s],
-  ["power_w", (plan) => plan.power_w],
-  ["is_on_front", (plan) => plan.is_on_front],
+  ...plainColumns("power_w", "is_on_front"),
 ];

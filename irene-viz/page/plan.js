@@ -5,10 +5,12 @@ import { asState } from "./changes.js";
 import { linear, linearTicks, log, logTicks, scatterChart } from "./chart.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
-import { labelled } from "./form.js";
-import { joules, number, seconds, tick } from "./format.js";
+import { select } from "./field.js";
+import { labelled, orProblem } from "./form.js";
+import { capital, joules, number, seconds, tick } from "./format.js";
 import { BEST, COLUMNS, CSV, MONEY_TITLES, planName, usd } from "./plan-columns.js";
 import { DEFAULT_RATE, createPlanForm, hirePrices } from "./planform.js";
+import { createLeftOut, named, onDemand } from "./states.js";
 import { createTable } from "./table.js";
 
 const AXES = {
@@ -54,14 +56,12 @@ export function createPlanView(panel, act) {
     rowAttributes: (plan) => ({ data: { plan: planName(plan), front: String(plan.is_on_front), device: plan.device } }),
     onActivate: (plan) => act.go(opened(plan)),
   });
-  const axis = make(
-    "select",
-    { id: "plan-axis" },
-    Object.entries(AXES).map(([id, { label }]) => make("option", { value: id }, label)),
+  const axis = select(
+    "plan-axis",
+    Object.entries(AXES).map(([id, { label }]) => [id, label]),
   );
   const chart = make("div", { class: "chart-holder" });
-  const reasons = make("ul", { class: "reasons" });
-  const leftOut = make("details", { class: "on-demand" }, make("summary", {}, "Left out"), reasons);
+  const leftOut = createLeftOut();
   const found = make(
     "div",
     { class: "stack" },
@@ -74,13 +74,8 @@ export function createPlanView(panel, act) {
     ),
   );
   const prices = make("ul", { class: "reasons" });
-  const cited = make(
-    "details",
-    { class: "on-demand" },
-    make("summary", {}, "Where the hire prices come from"),
-    prices,
-  );
-  panel.append(make("h2", {}, "Which machine should serve it?"), form.element, summary, found, cited, leftOut);
+  const cited = onDemand("Where the hire prices come from", prices);
+  panel.append(make("h2", {}, "Which machine should serve it?"), form.element, summary, found, cited, leftOut.element);
 
   let current;
   let plans = [];
@@ -91,7 +86,6 @@ export function createPlanView(panel, act) {
   const opened = (plan) => ({ ...NOT_PLANNED, ...asState(plan.set, current), view: "tree" });
 
   function card(what, plan) {
-    const title = BEST[what][0].toUpperCase() + BEST[what].slice(1);
     const costs = usd(plan.usd_per_million_tokens);
     const line = [
       `${joules(plan.energy_per_token_j)} a token`,
@@ -105,16 +99,8 @@ export function createPlanView(panel, act) {
         class: "card",
         data: { best: what, device: plan.device, usd: plan.usd_per_million_tokens, joules: plan.energy_per_token_j },
       },
-      make("h3", {}, title),
-      make(
-        "p",
-        { class: "figure" },
-        make(
-          "a",
-          { href: act.address(opened(plan)), on: { click: (event) => act.follow(event, opened(plan)) } },
-          planName(plan),
-        ),
-      ),
+      make("h3", {}, capital(BEST[what])),
+      make("p", { class: "figure" }, act.link(opened(plan), planName(plan))),
       make("p", { class: "quiet" }, line.filter(Boolean).join(", ")),
     );
   }
@@ -170,22 +156,19 @@ export function createPlanView(panel, act) {
       form.offer(devices);
       const priced = devices.filter(({ kind, hire }) => hire && kind !== "measured");
       prices.replaceChildren(
-        ...priced.map(({ name, hire: { usd_per_hour: usd, source } }) =>
-          make("li", {}, make("strong", {}, name), `: ${number(usd)} USD an hour, ${source}`),
+        ...named(
+          priced.map(({ name, hire: { usd_per_hour: usd, source } }) => [name, `: ${number(usd)} USD an hour, ${source}`]),
         ),
       );
     },
-    async load(state) {
-      try {
-        return await getPlan({
+    load: (state) =>
+      orProblem(
+        getPlan({
           ...state,
           plan_rate: state.plan_rate || state.rate || DEFAULT_RATE,
           plan_hire: hirePrices(state.plan_hire),
-        });
-      } catch (error) {
-        return { problem: labelled(error.message) };
-      }
-    },
+        }),
+      ),
     render(state, prediction, answer) {
       current = state;
       form.show(state);
@@ -198,14 +181,10 @@ export function createPlanView(panel, act) {
       table.rename({ usd: state.plan_hire === "none" ? MONEY_TITLES.electricity : MONEY_TITLES.hire });
       table.show(plans);
       draw();
-      const out = answer.left_out ?? [];
       cited.hidden = state.plan_hire !== "" || plans.length === 0;
-      leftOut.hidden = out.length === 0;
-      leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
-      reasons.replaceChildren(
-        ...out.map(({ device, reason, count }) =>
-          make("li", {}, make("strong", {}, device), `${count > 1 ? `, ${count} ways` : ""}: ${labelled(reason)}`),
-        ),
+      const ways = (count) => (count > 1 ? `, ${count} ways` : "");
+      leftOut.show(
+        (answer.left_out ?? []).map(({ device, reason, count }) => [device, `${ways(count)}: ${labelled(reason)}`]),
       );
     },
     downloads: () => (plans.length > 0 ? [["csv", "plans", () => csv(CSV, plans)]] : []),

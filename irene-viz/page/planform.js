@@ -3,7 +3,7 @@
 import { createBounds } from "./bounds.js";
 import { USUAL_FORMATS } from "./changes.js";
 import { make } from "./dom.js";
-import { field, numberInput, select } from "./field.js";
+import { field, fieldsForm, numberInput, select } from "./field.js";
 import { term } from "./term.js";
 
 export const DEFAULT_RATE = "1";
@@ -112,21 +112,16 @@ export function createPlanForm(onChange) {
   formats.offer(USUAL_FORMATS);
   const money = createMoney(onChange);
   const [rate, ...others] = numbers;
-  const element = make(
-    "form",
-    {
-      class: "fields plan-form",
-      novalidate: true,
-      "aria-label": "What the plan has to serve",
-      on: { submit: (event) => event.preventDefault() },
-    },
+  const element = fieldsForm(
+    "What the plan has to serve",
     rate.element,
-    bounds.elements,
-    others.map((each) => each.element),
+    ...bounds.elements,
+    ...others.map((each) => each.element),
     devices.element,
     formats.element,
-    money.elements,
+    ...money.elements,
   );
+  element.classList.add("plan-form");
   return {
     element,
     // Plans are made by data sheets, which measured machines of a known vendor have too.

@@ -3,7 +3,7 @@
 
 import { make } from "./dom.js";
 import { spent } from "./drawing.js";
-import { heat, joules, percent } from "./format.js";
+import { heat, joules, percent, runsText } from "./format.js";
 import { pathTo } from "./nodes.js";
 
 const add = (into, type, energy) => {
@@ -54,14 +54,18 @@ export function createSandwich(onChoose) {
   function cell({ type, energy, x, width }, total) {
     const share = total > 0 ? energy / total : undefined;
     const text = `${type}: ${joules(energy)}, ${percent(share)}`;
-    const button = make(
+    return make(
       "button",
-      { type: "button", class: `heat-${heat(share)}`, title: text, data: { type, joules: energy }, on: { click: () => onChoose(type) } },
+      {
+        type: "button",
+        class: `heat-${heat(share)}`,
+        title: text,
+        data: { type, joules: energy },
+        style: { "--x": x, "--share": width },
+        on: { click: () => onChoose(type) },
+      },
       make("span", {}, text),
     );
-    button.style.setProperty("--x", x);
-    button.style.setProperty("--share", width);
-    return button;
   }
 
   const row = (cells, total) =>
@@ -78,7 +82,7 @@ export function createSandwich(onChoose) {
       const above = rowsOf(callers, whole.energy).toReversed();
       const below = rowsOf(callees, whole.energy);
       element.replaceChildren(
-        make("h3", {}, `${type}: ${Number(count.toPrecision(6))} in the model, ${joules(whole.energy)}`),
+        make("h3", {}, `${type}: ${runsText(count)} in the model, ${joules(whole.energy)}`),
         make("p", { class: "quiet" }, "Above, what contains it; below, what it contains. Choose a type to put it in the middle."),
         ...above.map((cells) => row(cells, total)),
         make("div", { class: "sandwich-row middle" }, cell({ ...whole, x: 0, width: 1 }, total)),

@@ -26,7 +26,7 @@ function amounts(letter, of) {
       make("small", {}, `a ${name}`),
     ),
     make("p", { class: "quiet" }, lines.filter(Boolean).join(", ")),
-    components.length > 0 && partsBar(components, { label: "Where a request’s energy goes", most }),
+    components.length > 0 && partsBar(components, "Where a request’s energy goes", most),
     notesText(notes),
   ];
 }

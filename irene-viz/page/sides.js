@@ -2,10 +2,10 @@
 
 import { changeLabel } from "./changes.js";
 import { componentName, divergingBars, stackedBar } from "./bars.js";
-import { make } from "./dom.js";
-import { csv } from "./downloads.js";
+import { head, make, scroller, table } from "./dom.js";
+import { csv, plainColumns } from "./downloads.js";
 import { labelled } from "./form.js";
-import { bytes, capital, difference, interval, isKnown, joules, number, percent, seconds, times, watts } from "./format.js";
+import { bytes, capital, change, difference, interval, isKnown, joules, number, percent, seconds, times, watts } from "./format.js";
 
 // By how much, as people say it: a share up to twice as much, and how many times from there on.
 export function howMuch(ratio) {
@@ -16,39 +16,33 @@ export function howMuch(ratio) {
 }
 
 // The answer in one sentence.
-export function verdict({ energy }, b = "B", a = "A") {
+export function verdict({ energy }, b = "B") {
   const { by, a_j, b_j, ratio } = energy;
   const amounts = `${joules(b_j)} a ${by} instead of ${joules(a_j)}`;
   const much = howMuch(ratio);
-  if (much === "as much") return `${b} takes as much energy as ${a}: ${joules(b_j)} a ${by}.`;
-  if (much.endsWith("×")) return `${b} takes ${much.replace(" ×", " times")} the energy of ${a}: ${amounts}.`;
-  return `${b} takes ${much} energy than ${a}: ${amounts}.`;
+  if (much === "as much") return `${b} takes as much energy as A: ${joules(b_j)} a ${by}.`;
+  if (much.endsWith("×")) return `${b} takes ${much.replace(" ×", " times")} the energy of A: ${amounts}.`;
+  return `${b} takes ${much} energy than A: ${amounts}.`;
 }
 
 // How sure that is; the errors that both share are in neither.
-export function certainty({ energy }, b = "B", a = "A") {
+export function certainty({ energy }, b = "B") {
   const { ratio_low: low, ratio_high: high, is_within_intervals: isUnsure } = energy;
   const between =
-    isKnown(low) && isKnown(high) ? `90%: ${b} takes ${number(low)} to ${number(high)} times as much as ${a}.` : "";
+    isKnown(low) && isKnown(high) ? `90%: ${b} takes ${number(low)} to ${number(high)} times as much as A.` : "";
   const unsure = isUnsure ? "The two cannot be told apart: what is likely of one is likely of the other." : "";
   return [between, unsure].filter(Boolean).join(" ");
 }
 
-function signed(value, format) {
-  if (!isKnown(value)) return "";
-  if (value === 0) return "no change";
-  return value > 0 ? `+${format(value)}` : `−${format(-value)}`;
-}
-
 function tile(title, a, b, format, data) {
   if (!isKnown(a) || !isKnown(b)) return "";
-  const change = difference(a, b);
-  const share = a > 0 && change !== 0 ? ` (${howMuch(b / a)})` : "";
+  const changed = difference(a, b);
+  const share = a > 0 && changed !== 0 ? ` (${howMuch(b / a)})` : "";
   return make(
     "div",
     { class: "tile" },
     make("dt", {}, title),
-    make("dd", { class: "figure", data }, `${signed(change, format)}${share}`),
+    make("dd", { class: "figure", data }, `${change(changed, format)}${share}`),
     make("dd", { class: "quiet" }, `A ${format(a)}, B ${format(b)}`),
   );
 }
@@ -65,11 +59,6 @@ export function tiles({ energy, latency, memory }) {
     latency && tile("Time of a request", latency.a_s, latency.b_s, seconds, { seconds: latency.difference_s }),
     memory && tile("Memory of each GPU", memory.a_bytes, memory.b_bytes, bytes, { bytes: memory.difference_bytes }),
   );
-}
-
-// A table of text alone scrolls with the keyboard only where it takes the focus.
-export function scroller(label, more, ...content) {
-  return make("div", { class: `scroller ${more}`.trim(), role: "group", tabindex: "0", "aria-label": label }, content);
 }
 
 // All that is known of a selection, in the order of the table.
@@ -105,31 +94,16 @@ export function figuresTable(wholes) {
   };
   return scroller(
     "All figures",
-    "",
-    make(
-      "table",
+    table(
       { class: "figures-table" },
-      make("caption", {}, make("span", {}, "All figures, with 90% intervals where there are some")),
-      make(
-        "thead",
-        {},
+      "All figures, with 90% intervals where there are some",
+      [head("Figure"), ...wholes.map(([letter]) => head(letter, true))],
+      rows.map((row) =>
         make(
           "tr",
           {},
-          make("th", { scope: "col" }, "Figure"),
-          wholes.map(([letter]) => make("th", { scope: "col", class: "number" }, letter)),
-        ),
-      ),
-      make(
-        "tbody",
-        {},
-        rows.map((row) =>
-          make(
-            "tr",
-            {},
-            make("th", { scope: "row" }, row[0]),
-            wholes.map(([, of]) => cell(of, row)),
-          ),
+          make("th", { scope: "row" }, row[0]),
+          wholes.map(([, of]) => cell(of, row)),
         ),
       ),
     ),
@@ -137,7 +111,7 @@ export function figuresTable(wholes) {
 }
 
 // A side's parts as a stacked bar; `most` is what the longest bar of all stands for.
-export function partsBar(components, { label, most }) {
+export function partsBar(components, label, most) {
   const total = components.reduce((sum, { energy_j }) => sum + energy_j, 0);
   return stackedBar(
     components.map(({ component, energy_j }) => ({
@@ -147,7 +121,7 @@ export function partsBar(components, { label, most }) {
       colour: `part-${component}`,
       data: { component, joules: energy_j },
     })),
-    { label },
+    label,
   );
 }
 
@@ -166,7 +140,8 @@ export function differences({ components, energy }, b = "B") {
       difference: difference_j,
       data: { component },
     })),
-    { caption: `Where they differ, by the energy of a ${energy.by}`, of: ["A", b], difference: `${b} − A` },
+    `Where they differ, by the energy of a ${energy.by}`,
+    b,
   );
 }
 
@@ -180,8 +155,8 @@ export function parts(comparison) {
     "section",
     { class: "parts" },
     make("h3", {}, "Where the energy goes"),
-    partsBar(of("a_j"), { label: label("A", energy.a_j), most }),
-    partsBar(of("b_j"), { label: label("B", energy.b_j), most }),
+    partsBar(of("a_j"), label("A", energy.a_j), most),
+    partsBar(of("b_j"), label("B", energy.b_j), most),
     differences(comparison),
   );
 }
@@ -196,8 +171,8 @@ function changeRow({ name, from, to, energy_ratio, effect, reason }) {
     make("th", { scope: "row" }, changeLabel(name)),
     make("td", {}, from ?? "not set"),
     make("td", {}, to),
-    make("td", {}, known ? `${howMuch(energy_ratio)}` : (EFFECTS[effect] ?? "")),
-    make("td", { class: "reason" }, reason ? reason[0].toUpperCase() + reason.slice(1) : ""),
+    make("td", {}, known ? howMuch(energy_ratio) : (EFFECTS[effect] ?? "")),
+    make("td", { class: "reason" }, capital(reason)),
   );
 }
 
@@ -206,31 +181,11 @@ export function changesTable(changes) {
   const heads = ["Change", "A", "B", "Energy, this change alone", "Why"];
   return scroller(
     "What was changed",
-    "",
-    make(
-      "table",
-      { class: "changes" },
-      make("caption", {}, make("span", {}, "What was changed, one by one")),
-      make(
-        "thead",
-        {},
-        make(
-          "tr",
-          {},
-          heads.map((head) => make("th", { scope: "col" }, head)),
-        ),
-      ),
-      make("tbody", {}, changes.map(changeRow)),
-    ),
+    table({ class: "changes" }, "What was changed, one by one", heads.map((text) => head(text)), changes.map(changeRow)),
   );
 }
 
-const CSV = [
-  ["part", (row) => row.component],
-  ["a_j", (row) => row.a_j],
-  ["b_j", (row) => row.b_j],
-  ["difference_j", (row) => row.difference_j],
-];
+const CSV = [["part", (row) => row.component], ...plainColumns("a_j", "b_j", "difference_j")];
 
 const rowsOf = ({ energy, components }) => [{ component: `all, a ${energy.by}`, ...energy }, ...components];
 
@@ -240,7 +195,7 @@ export const comparisonCsv = (comparison) => csv(CSV, rowsOf(comparison));
 // The same of several that A is compared with, each by its letter.
 export const comparisonsCsv = (known) =>
   csv(
-    [["other", (row) => row.other], ...CSV],
+    [...plainColumns("other"), ...CSV],
     known.flatMap(({ letter, comparison }) => rowsOf(comparison).map((row) => ({ other: letter.toUpperCase(), ...row }))),
   );
 

@@ -2,10 +2,12 @@
 
 import { getSweep, hasPrediction, isReport } from "./api.js";
 import { lineChart, log, logTicks } from "./chart.js";
-import { make } from "./dom.js";
-import { csv } from "./downloads.js";
+import { head, make, table } from "./dom.js";
+import { csv, plainColumns } from "./downloads.js";
+import { select } from "./field.js";
 import { labelled } from "./form.js";
 import { interval, isKnown, joules, seconds, tick } from "./format.js";
+import { createLeftOut } from "./states.js";
 
 const METRICS = {
   energy_j: { label: "Energy", of: " of a whole batch", format: joules, unit: "J" },
@@ -13,26 +15,26 @@ const METRICS = {
   latency_s: { label: "Latency", of: " of a whole batch", format: seconds, unit: "s" },
 };
 const COLOUR_STEPS = 6;
-const FILE = ["batch_size", "seq_len", "energy_j", "energy_low_j", "energy_high_j", "energy_per_token_j", "latency_s", "extrapolated"].map(
-  (name) => [name, (cell) => cell[name]],
-);
+const FILE = [
+  ...plainColumns("batch_size", "seq_len", "energy_j", "energy_low_j", "energy_high_j"),
+  ...plainColumns("energy_per_token_j", "latency_s", "extrapolated"),
+];
 
 const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);
 
 export function createSizesView(panel, act) {
-  const choice = make(
-    "select",
-    { id: "metric", on: { change: () => act.go({ metric: choice.value }) } },
-    Object.entries(METRICS).map(([id, { label }]) => make("option", { value: id }, label)),
+  const choice = select(
+    "metric",
+    Object.entries(METRICS).map(([id, { label }]) => [id, label]),
   );
+  choice.addEventListener("change", () => act.go({ metric: choice.value }));
   const holder = make("div", { class: "scroller" });
   const chart = make("div", { class: "chart-holder" });
   const note = make("p", { class: "quiet" });
-  const reasons = make("ul", { class: "reasons" });
-  const leftOut = make("details", { class: "on-demand" }, make("summary", {}, "Left out"), reasons);
+  const leftOut = createLeftOut();
   panel.append(
     make("div", { class: "tools" }, make("label", {}, "Show ", choice)),
-    make("div", { class: "beside" }, make("div", {}, holder, note, leftOut), chart),
+    make("div", { class: "beside" }, make("div", {}, holder, note, leftOut.element), chart),
   );
 
   // The cell beside, above or below, if there is one.
@@ -71,12 +73,11 @@ export function createSizesView(panel, act) {
 
   // Cells with the same reason are one line.
   function showReasons(out) {
-    leftOut.hidden = out.length === 0;
-    leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
     const byReason = Map.groupBy(out, ({ reason }) => labelled(reason));
     const sizes = (cells) => cells.map(({ batch_size: batch, seq_len: length }) => `${batch} × ${length}`).join(", ");
-    reasons.replaceChildren(
-      ...[...byReason].map(([reason, cells]) => make("li", {}, make("strong", {}, sizes(cells)), `: ${reason}`)),
+    leftOut.show(
+      [...byReason].map(([reason, cells]) => [sizes(cells), `: ${reason}`]),
+      out.length,
     );
   }
 
@@ -112,34 +113,16 @@ export function createSizesView(panel, act) {
       const data = { batch, seq: length, [id === "latency_s" ? "seconds" : "joules"]: cell[id] };
       return make("td", { class: `heat-${step(cell[id])}`, data }, button);
     };
-    return make(
-      "table",
+    return table(
       { class: "heat-table" },
-      make(
-        "caption",
-        {},
-        make("span", {}, isReport ? about : `${about}; choose one to predict it`),
-      ),
-      make(
-        "thead",
-        {},
+      isReport ? about : `${about}; choose one to predict it`,
+      [head("Batch"), ...lengths.map((length) => head(length))],
+      batches.map((batch) =>
         make(
           "tr",
           {},
-          make("th", { scope: "col" }, "Batch"),
-          lengths.map((length) => make("th", { scope: "col" }, length)),
-        ),
-      ),
-      make(
-        "tbody",
-        {},
-        batches.map((batch) =>
-          make(
-            "tr",
-            {},
-            make("th", { scope: "row" }, batch),
-            lengths.map((length) => buildCell(batch, length)),
-          ),
+          make("th", { scope: "row" }, batch),
+          lengths.map((length) => buildCell(batch, length)),
         ),
       ),
     );

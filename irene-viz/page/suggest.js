@@ -3,9 +3,11 @@
 import { getSuggestions, hasWhatIf } from "./api.js";
 import { createBounds } from "./bounds.js";
 import { make } from "./dom.js";
-import { csv } from "./downloads.js";
-import { labelled } from "./form.js";
-import { isKnown, joules, number, percent } from "./format.js";
+import { csv, plainColumns } from "./downloads.js";
+import { fieldsForm } from "./field.js";
+import { labelled, orProblem } from "./form.js";
+import { capital, clipped, isKnown, joules, number, percent } from "./format.js";
+import { createLeftOut } from "./states.js";
 
 const RATIOS = [
   ["ttft_ratio", "time to the first token"],
@@ -29,24 +31,16 @@ function priceWords({ accuracy, gpus, ...ratios } = {}) {
   return [`Price: ${worse.join(", ")}`, better.length > 0 && `Gain: ${better.join(", ")}`].filter(Boolean);
 }
 
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
-
 // The share saved with its interval, as a bar.
 function savingBar({ saved_share: share, saved_share_low: low, saved_share_high: high }) {
-  const clip = (value) => `${100 * Math.min(Math.max(value, 0), 1)}%`;
+  const end = (value) => `${100 * clipped(value)}%`;
   const hasRange = isKnown(low) && isKnown(high);
-  const bar = make(
+  return make(
     "span",
     { class: "saving", "aria-hidden": "true" },
-    make("span", { class: "saved" }),
-    hasRange && make("span", { class: "range" }),
+    make("span", { class: "saved", style: { "--saved": end(share) } }),
+    hasRange && make("span", { class: "range", style: { "--from": end(low), "--to": end(high) } }),
   );
-  bar.style.setProperty("--saved", clip(share));
-  if (hasRange) {
-    bar.style.setProperty("--from", clip(low));
-    bar.style.setProperty("--to", clip(high));
-  }
-  return bar;
 }
 
 function savingText({ saved_share: share, saved_share_low: low, saved_share_high: high }) {
@@ -55,14 +49,9 @@ function savingText({ saved_share: share, saved_share_low: low, saved_share_high
 }
 
 const CSV = [
-  ["kind", (row) => row.kind],
-  ["title", (row) => row.title],
+  ...plainColumns("kind", "title"),
   ["change", (row) => row.set],
-  ["energy_a_j", (row) => row.energy_a_j],
-  ["energy_b_j", (row) => row.energy_b_j],
-  ["saved_share", (row) => row.saved_share],
-  ["saved_share_low", (row) => row.saved_share_low],
-  ["saved_share_high", (row) => row.saved_share_high],
+  ...plainColumns("energy_a_j", "energy_b_j", "saved_share", "saved_share_low", "saved_share_high"),
   ["price", (row) => priceWords(row.price).join("; ")],
 ];
 
@@ -71,29 +60,18 @@ export function createSuggestView(panel, act) {
   const bounds = createBounds("suggest", ["max_ttft", "max_itl", "max_latency"], act.go);
   const intro = make("p", { id: "suggest-summary", role: "status" });
   const list = make("ol", { class: "suggestions" });
-  const reasons = make("ul");
-  const leftOut = make("details", { class: "on-demand" }, make("summary", {}, "Left out"), reasons);
+  const leftOut = createLeftOut();
   panel.append(
     make("h2", {}, "What would save energy here?"),
-    make(
-      "form",
-      {
-        class: "fields",
-        novalidate: true,
-        "aria-label": "Bounds that a suggestion has to keep",
-        on: { submit: (event) => event.preventDefault() },
-      },
-      bounds.elements,
-    ),
+    fieldsForm("Bounds that a suggestion has to keep", ...bounds.elements),
     intro,
     list,
-    leftOut,
+    leftOut.element,
   );
 
   function title({ title: text, set }, state) {
     if (!set || !hasWhatIf(state, set)) return make("h3", {}, text);
-    const to = { view: "whatif", set_b: set };
-    return make("h3", {}, make("a", { href: act.address(to), on: { click: (event) => act.follow(event, to) } }, text));
+    return make("h3", {}, act.link({ view: "whatif", set_b: set }, text));
   }
 
   function entry(measure, suggestion, state) {
@@ -105,7 +83,7 @@ export function createSuggestView(panel, act) {
       title(suggestion, state),
       make("div", { class: "saving-row" }, savingBar(suggestion), savingText(suggestion)),
       [amounts, ...priceWords(price)].filter(Boolean).map((line) => make("p", {}, line)),
-      why && make("p", { class: "quiet" }, sentence(why)),
+      why && make("p", { class: "quiet" }, `${capital(why)}.`),
       assumed && make("p", { class: "quiet" }, `Assumed: ${assumed}`),
     );
   }
@@ -123,13 +101,7 @@ export function createSuggestView(panel, act) {
   }
 
   return {
-    async load(state) {
-      try {
-        return await getSuggestions(state);
-      } catch (error) {
-        return { problem: labelled(error.message) };
-      }
-    },
+    load: (state) => orProblem(getSuggestions(state)),
     downloads: () => (shown.length > 0 ? [["csv", "suggestions", () => csv(CSV, shown)]] : []),
     render(state, prediction, answer) {
       bounds.show(state);
@@ -138,11 +110,7 @@ export function createSuggestView(panel, act) {
       intro.textContent = problem ?? summary(answer, state);
       intro.classList.toggle("wrong", Boolean(problem));
       list.replaceChildren(...suggestions.map((each) => entry(measure, each, state)));
-      leftOut.hidden = out.length === 0;
-      leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
-      reasons.replaceChildren(
-        ...out.map(({ kind, reason }) => make("li", {}, make("strong", {}, kind.replaceAll("_", " ")), `: ${labelled(reason)}`)),
-      );
+      leftOut.show(out.map(({ kind, reason }) => [kind.replaceAll("_", " "), `: ${labelled(reason)}`]));
     },
   };
 }

@@ -1,7 +1,7 @@
 // A table that sorts by its columns, in a container that scrolls by itself.
 
 import { fillCell } from "./columns.js";
-import { insertLazily, make } from "./dom.js";
+import { insertLazily, make, table } from "./dom.js";
 
 // Rows whose value is not known come last, whichever way the others go.
 function comparison(value, descending) {
@@ -30,14 +30,8 @@ export function createTable({ caption, columns, sort, rowAttributes, onSort, onA
       make("button", { type: "button", on: { click: () => sortBy(column) } }, column.label),
     ),
   );
-  const body = make("tbody");
-  const table = make(
-    "table",
-    {},
-    make("caption", {}, make("span", {}, caption)),
-    make("thead", {}, make("tr", {}, headers)),
-    body,
-  );
+  const element = table({}, caption, headers, []);
+  const [body] = element.tBodies;
 
   function sortBy(column) {
     const first = column.numeric ? `-${column.id}` : column.id;
@@ -112,7 +106,7 @@ export function createTable({ caption, columns, sort, rowAttributes, onSort, onA
   }
 
   return {
-    element: make("div", { class: "scroller" }, table),
+    element: make("div", { class: "scroller" }, element),
     // Other titles of columns, by their ids.
     rename(titles) {
       columns.forEach(({ id }, at) => {

@@ -129,9 +129,6 @@ function explained(id, label, text) {
   return button;
 }
 
-// For a word that cannot be a button, such as the title of a column that sorts.
-const explanation = (id) => GLOSSARY[id]?.text;
-
 // The words of the form have explanations too, where `data-term` says so: a tip for who points at the label, and a
 // description for who hears the control.
 export function explainLabels(root) {

@@ -3,6 +3,7 @@
 import { fillCell, nodeColumns } from "./columns.js";
 import { insertLazily, make } from "./dom.js";
 import { nodesCsv } from "./downloads.js";
+import { options } from "./field.js";
 import { createLayersSwitch, opened } from "./fold.js";
 import { pathTo } from "./nodes.js";
 import { readOpenness } from "./openness.js";
@@ -195,10 +196,7 @@ export function createTreeView(panel, act) {
   function showDepths(state, prediction) {
     const deepest = Math.max(...prediction.nodes.map((node) => node.depth));
     const depths = [...Array(deepest).keys()].map(String);
-    depthSelect.replaceChildren(
-      ...depths.map((depth) => make("option", { value: depth }, depth)),
-      make("option", { value: "all" }, "all"),
-    );
+    depthSelect.replaceChildren(...options([...depths, "all"].map((depth) => [depth])));
     depthSelect.value = depths.includes(state.depth) ? state.depth : "all";
   }
 

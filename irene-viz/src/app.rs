@@ -4,15 +4,13 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use irene_advice::{Lookup, Selection};
+use irene_advice::{Basis, Estimate, Lookup, Selection};
 use irene_models::{ModelSpec, Run};
 use irene_regress::DeviceProfile;
-use irene_tree::{Tree, suggestion};
+use irene_tree::{Tree, similar};
 use tokio::sync::Semaphore;
 
-use crate::{
-    Limits, Options, answer::Answer, api::shown, jobs::Jobs, kept::Kept, metrics::Metrics, problem::Problem, room::Room,
-};
+use crate::{Limits, Options, answer::Answer, jobs::Jobs, kept::Kept, metrics::Metrics, problem::Problem, room::Room};
 
 /// The state that all requests share.
 pub(crate) struct App {
@@ -91,21 +89,25 @@ impl App {
     /// The first device if none is named.
     pub(crate) fn device(&self, name: Option<&str>) -> Result<&Device, Problem> {
         let is_it = |device: &&Device| name.is_none_or(|name| device.name == name);
-        self.devices.iter().find(is_it).ok_or_else(|| {
-            let known = self.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ");
-            let name = name.unwrap_or_default();
-            let near = suggestion(name, self.devices.iter().map(|device| device.name.as_str()));
-            Problem::unknown(format!("device `{}` is unknown{near}; there are {known}", shown(name))).about("device")
-        })
+        let unknown = || Problem::none_of("device", name.unwrap_or_default(), &self.device_names());
+        self.devices.iter().find(is_it).ok_or_else(unknown)
+    }
+
+    pub(crate) fn device_names(&self) -> Vec<String> {
+        self.devices.iter().map(|device| device.name.clone()).collect()
+    }
+
+    /// The machine whose profile gave an estimate; None for one by a data sheet.
+    pub(crate) fn measured(&self, estimate: &Estimate) -> Option<&Device> {
+        let is_it = |known: &&Device| estimate.basis == Basis::Profile && known.name == estimate.device;
+        self.devices.iter().find(is_it)
     }
 
     /// The built-in model with this name: no request reaches the file system.
     pub(crate) fn model(&self, name: &str) -> Result<ModelSpec, Problem> {
         ModelSpec::builtin(name).ok_or_else(|| {
             let names: Vec<String> = ModelSpec::builtin_names().collect();
-            let near = suggestion(name, names.iter().map(String::as_str));
-            Problem::unknown(format!("model `{}` is unknown{near}; /api/v1/models lists the known ones", shown(name)))
-                .about("model")
+            Problem::unknown_of("model", name, &similar(name, names.iter().map(String::as_str))).about("model")
         })
     }
 

@@ -253,7 +253,7 @@ pub(crate) fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
     (first..).map(tick).take_while(|tick| *tick <= high + 1e-9 * whole).take(10).collect()
 }
 
-/// Text in markup.
+/// Text in markup, also in an attribute between double quotes.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -2,7 +2,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use irene_tree::did_you_mean;
+use irene_tree::{did_you_mean, suggestion};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -56,9 +56,16 @@ impl Problem {
     }
 
     /// A name that the list of models or of devices does not have.
-    pub(crate) fn unknown_of(what: &str, name: &str, similar: &[String]) -> Self {
+    pub(crate) fn unknown_of(what: &str, name: &str, similar: &[impl AsRef<str>]) -> Self {
         let near = did_you_mean(similar);
         Self::unknown(format!("{what} `{}` is unknown{near}; /api/v1/{what}s lists the known ones", shown(name)))
+    }
+
+    /// The value of a parameter that is none of a few.
+    pub(crate) fn none_of(parameter: &str, name: &str, known: &[String]) -> Self {
+        let near = suggestion(name, known.iter().map(String::as_str));
+        let detail = format!("{parameter} `{}` is unknown{near}; there are {}", shown(name), known.join(", "));
+        Self::unknown(detail).about(parameter)
     }
 }
 

@@ -12,12 +12,13 @@ use crate::{
     Error, Options,
     api::{self, Question, Sizes},
     app::{App, Device},
+    chart::escaped,
     page,
     problem::Problem,
 };
 
-/// The settings of a selection: their names in the page's address, and in the API.
-const SETTINGS: [(&str, &str); 18] = [
+/// The settings of a selection: their names in the page's address, which changes have too, and in the API.
+pub(crate) const SETTINGS: [(&str, &str); 18] = [
     ("device", "device"),
     ("batch", "batch_size"),
     ("concurrency", "concurrency"),
@@ -66,9 +67,8 @@ fn encoded(name: &str) -> String {
 /// The page with the state that it shows first, as in its address, and its answers.
 fn filled(state: &str, answers: Map<String, Value>) -> String {
     // Nothing in them may end the attribute or the script that holds them.
-    let state = state.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     let answers = Value::Object(answers).to_string().replace('<', "\\u003c");
-    let holder = format!("data-state=\"{state}\">{answers}</script>");
+    let holder = format!("data-state=\"{}\">{answers}</script>", escaped(state));
     page::REPORT.replacen("data-state=\"\">{}</script>", &holder, 1)
 }
 

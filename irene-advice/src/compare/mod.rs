@@ -152,7 +152,7 @@ impl EnergyDifference {
             ratio,
             ratio_low: factor.map(|factor| ratio / factor),
             ratio_high: factor.map(|factor| ratio * factor),
-            is_within_intervals: interval::is_within(a, b, ratio),
+            is_within_intervals: ratio == 1.0 || factor.is_some_and(|factor| ratio.ln().abs() <= factor.ln()),
         })
     }
 }

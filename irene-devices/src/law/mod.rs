@@ -131,10 +131,15 @@ impl Kernels {
 impl LawOn<'_> {
     /// The time and energy of one kernel on one GPU, without the power limit.
     pub fn work(&self, work: &Work) -> WorkCost {
-        let mut busy = BusyTimes::default();
-        busy.add(work, 1.0, &self.kernels.time(work, self.device), &self.law.pass, self.device);
-        let seconds = self.on_device(&busy);
+        let seconds = self.on_device(&self.busy(work, &self.kernels.time(work, self.device)));
         WorkCost { seconds, joules: self.law.power.dynamic_joules(work, self.device) }
+    }
+
+    /// The times of one kernel in a pass, from its time alone.
+    fn busy(&self, work: &Work, alone: &KernelTime) -> BusyTimes {
+        let mut busy = BusyTimes::default();
+        busy.add(work, 1.0, alone, &self.law.pass, self.device);
+        busy
     }
 
     /// The device.
@@ -184,8 +189,7 @@ impl LawOn<'_> {
         let (mut busy, mut joules) = (BusyTimes::default(), 0.0);
         for (work, times) in &pass.works {
             let (of_one, of_work) = known.of(work, || {
-                let mut of_one = BusyTimes::default();
-                of_one.add(work, 1.0, &self.kernels.time(work, self.device), &self.law.pass, self.device);
+                let of_one = self.busy(work, &self.kernels.time(work, self.device));
                 (of_one, self.law.power.dynamic_joules(work, self.device))
             });
             busy.add_times(&of_one, *times);

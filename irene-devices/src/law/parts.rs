@@ -1,4 +1,4 @@
-use super::{BusyTimes, LawOn, WorkCost};
+use super::{LawOn, WorkCost};
 use crate::{Work, WorkKind};
 
 /// The parts of the cost of one kernel on one GPU, without the power limit: all of them together are [`LawOn::work`]. Arithmetic and traffic
@@ -19,8 +19,7 @@ impl LawOn<'_> {
     /// The parts of the cost of one kernel on one GPU.
     pub fn parts(&self, work: &Work) -> WorkParts {
         let alone = self.kernels.time(work, self.device);
-        let mut busy = BusyTimes::default();
-        busy.add(work, 1.0, &alone, &self.law.pass, self.device);
+        let busy = self.busy(work, &alone);
         let seconds = self.on_device(&busy);
         let launch_s = self.on_device(&busy.starts(alone.launch_s)).min(seconds);
         let rest = seconds - launch_s;

@@ -34,13 +34,13 @@ impl DesignProfiler<'_> {
     /// # Errors
     /// [`Error::Stopped`] if it was told to stop before the design was known; what the model says.
     pub fn measure(&self, step: Step, size: Size) -> Result<Record> {
-        let hash = ModelHash::of(&step.design).to_string();
+        let hash = ModelHash::of(&step.design);
         let spec = ModelSpec::from_design(format!("design {hash}"), &step.design)?;
         // An input that does not fit is refused before weights are made up.
         spec.trace(size)?;
         let weights = RandomWeights { seed: self.weights, dtype: self.dtype, device: self.device.clone() };
         let batch = Batch::made_up(&spec, size, &self.device)?;
-        let mut record = Record { hash, ..Record::new(step.order, step.design, Measures::default()) };
+        let mut record = Record::new(step.order, step.design, Measures::default());
         (record.conditions.batch_size, record.conditions.seq_len) = (Some(size.sequences), Some(size.new));
         let model = spec.build(&weights)?;
         let measured = self.measured(|| model.run(&mut Cx::silent(), &batch).map(drop))?;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{Candidate, Measure, Result, records::Dimension};
 
 /// A predicted figure of a design, with its uncertainty.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PredictedValue {
     /// The figure, in the measure's unit.
     pub value: f64,

@@ -38,17 +38,12 @@ impl Evaluation {
 /// `{"latency_s": {"value": .., "deviation": ..}, ..}`, what is unknown left out.
 impl Serialize for Evaluation {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Figure {
-            value: f64,
-            deviation: f64,
-        }
         let mut map = serializer.serialize_map(None)?;
         for criterion in Criterion::ALL {
-            if let Some(PredictedValue { value, deviation }) = self.get(criterion) {
+            if let Some(prediction) = self.get(criterion) {
                 let unit = criterion.unit();
                 let key = if unit.is_empty() { criterion.name().to_owned() } else { format!("{criterion}_{unit}") };
-                map.serialize_entry(&key, &Figure { value, deviation })?;
+                map.serialize_entry(&key, &prediction)?;
             }
         }
         map.end()

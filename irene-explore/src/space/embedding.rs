@@ -51,8 +51,12 @@ impl DesignSpace {
     pub fn embedding_choices(&self) -> Vec<u32> {
         // A space that was read has no more than fit.
         let [feed_forward, heads] = [self.feed_forward_choices(), self.head_choices()].map(Option::unwrap_or_default);
-        let layer = [self.hidden.len() as u32, feed_forward, heads];
-        [self.layers.len() as u32].into_iter().chain(layer.into_iter().cycle()).take(self.embedding_len()).collect()
+        self.numbers([self.hidden.len() as u32, feed_forward, heads])
+    }
+
+    /// The same where each layer's three numbers have so many.
+    pub(super) fn numbers(&self, of_layer: [u32; 3]) -> Vec<u32> {
+        [self.layers.len() as u32].into_iter().chain(of_layer.into_iter().cycle()).take(self.embedding_len()).collect()
     }
 
     /// The published embedding.

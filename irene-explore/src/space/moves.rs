@@ -6,13 +6,6 @@ use rand::{
 
 use super::DesignSpace;
 
-/// The part of a design that a move changes.
-#[derive(Clone, Copy)]
-enum Change {
-    Depth,
-    Layer(Choice),
-}
-
 /// The part of a layer that a move changes.
 #[derive(Clone, Copy)]
 enum Choice {
@@ -45,15 +38,14 @@ impl DesignSpace {
     pub fn mutate<R: Rng + ?Sized>(&self, design: &Design, rng: &mut R) -> Design {
         let design = self.canonical(design);
         let layers = design.layers();
-        let mut changes = [Change::Depth; 4];
-        for (change, choice) in changes.iter_mut().zip(Choice::ALL) {
-            *change = Change::Layer(choice);
-        }
+        let [hidden, feed_forward, heads] = Choice::ALL.map(Some);
+        // None is the number of layers.
+        let mut changes = [hidden, feed_forward, heads, None];
         changes.shuffle(rng);
         for change in changes {
             let moves = match change {
-                Change::Depth => self.depth_moves(layers),
-                Change::Layer(choice) => {
+                None => self.depth_moves(layers),
+                Some(choice) => {
                     let index = rng.random_range(0..layers.len());
                     let moves = self.layer_moves(choice, &layers[index]);
                     moves.choose(rng).map(|layer| with_layer(layers, index, layer.clone())).into_iter().collect()
@@ -93,8 +85,8 @@ impl DesignSpace {
                 others.map(|&hidden| LayerDesign { hidden, ..layer.clone() }).collect()
             }
             Choice::FeedForward => {
-                let lists =
-                    replaced(&layer.feed_forward, &self.feed_forward).chain(self.restacked(&layer.feed_forward));
+                let replaced = replaced_at(&layer.feed_forward, &self.feed_forward, |_| true);
+                let lists = replaced.chain(self.restacked(&layer.feed_forward));
                 lists.map(|feed_forward| LayerDesign { feed_forward, ..layer.clone() }).collect()
             }
             Choice::Heads => {
@@ -154,12 +146,7 @@ fn with_layer(layers: &[LayerDesign], index: usize, layer: LayerDesign) -> Vec<L
     layers
 }
 
-/// The list with one place changed to another choice, for every place and choice.
-fn replaced<'a, T: Copy + PartialEq>(list: &'a [T], choices: &'a [T]) -> impl Iterator<Item = Vec<T>> + 'a {
-    replaced_at(list, choices, |_| true)
-}
-
-/// [`replaced`] of some places.
+/// The list with one of these places changed to another choice, for every such place and choice.
 fn replaced_at<'a, T: Copy + PartialEq>(
     list: &'a [T],
     choices: &'a [T],

@@ -97,13 +97,7 @@ impl Part<'_> {
 
     /// Some designs, perhaps some of them the same.
     fn draw(&self, sampling: Sampling, count: usize, seed: u64) -> Vec<Embedding> {
-        let length = self.space.embedding_len();
-        let choices: Vec<u32> = [self.space.layers.len() as u32]
-            .into_iter()
-            .chain(self.of_layer().into_iter().cycle())
-            .take(length)
-            .collect();
-        let columns = sampling.columns(&choices, count, seed);
+        let columns = sampling.columns(&self.space.numbers(self.of_layer()), count, seed);
         (0..count).map(|point| self.embedding(columns.iter().map(|column| column[point]).collect())).collect()
     }
 

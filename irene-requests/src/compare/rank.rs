@@ -54,12 +54,11 @@ mod tests {
 
     #[test]
     fn an_order_has_1_its_reverse_minus_1_and_ties_count_for_neither() {
-        let of = |rows: &[(f64, f64)]| kendall(rows);
-        assert_eq!(of(&[(1.0, 10.0), (2.0, 20.0), (3.0, 30.0)]), Some(1.0));
-        assert_eq!(of(&[(1.0, 3.0), (2.0, 2.0), (3.0, 1.0)]), Some(-1.0));
+        assert_eq!(kendall(&[(1.0, 10.0), (2.0, 20.0), (3.0, 30.0)]), Some(1.0));
+        assert_eq!(kendall(&[(1.0, 3.0), (2.0, 2.0), (3.0, 1.0)]), Some(-1.0));
         // Five pairs of rows are ordered in each, four of them alike and none contrary: 4 / √(5·5).
-        let tied = of(&[(1.0, 1.0), (2.0, 1.0), (3.0, 2.0), (3.0, 3.0)]);
+        let tied = kendall(&[(1.0, 1.0), (2.0, 1.0), (3.0, 2.0), (3.0, 3.0)]);
         assert!(tied.is_some_and(|tau| (tau - 0.8).abs() < 1e-12), "{tied:?}");
-        assert_eq!((of(&[(1.0, 1.0)]), of(&[(1.0, 1.0), (1.0, 2.0)])), (None, None));
+        assert_eq!((kendall(&[(1.0, 1.0)]), kendall(&[(1.0, 1.0), (1.0, 2.0)])), (None, None));
     }
 }

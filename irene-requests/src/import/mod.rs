@@ -83,7 +83,7 @@ pub fn import_bytes(origin: &str, bytes: &[u8], path: &Path) -> Result<Imported>
     for record in &records {
         if !is_of(&format, record) {
             let reason = format!("is no record of {}, as the others are", format.name);
-            left_out.push(Error::Row { origin: origin.to_owned(), line: record.line, column: String::new(), reason });
+            left_out.push(records::fault(origin, record.line, reason));
             continue;
         }
         for row in (format.read)(record, path) {

@@ -89,7 +89,7 @@ pub(super) fn read(origin: &str, bytes: &[u8]) -> (Vec<Record>, Vec<Error>) {
     }
 }
 
-fn fault(origin: &str, line: u64, reason: impl ToString) -> Error {
+pub(super) fn fault(origin: &str, line: u64, reason: impl ToString) -> Error {
     Error::Row { origin: origin.to_owned(), line, column: String::new(), reason: reason.to_string() }
 }
 

@@ -54,7 +54,7 @@ impl<'a> Fields<'a> {
         about: &'static str,
         kind: K,
     ) -> Result<K::Value, Problem> {
-        if matches!(self.given, Given::Nothing) {
+        if self.is_described() {
             self.describe(name, about, true, &kind);
             return Ok(K::Value::default());
         }
@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
         about: &'static str,
         kind: K,
     ) -> Result<Option<K::Value>, Problem> {
-        if matches!(self.given, Given::Nothing) {
+        if self.is_described() {
             self.describe(name, about, false, &kind);
             return Ok(None);
         }

@@ -200,7 +200,7 @@ pub(super) async fn submit(
 
 /// A job that was submitted, or that ends.
 async fn accepted(app: &Arc<App>, asked: Asked, job: Arc<Job>) -> Result<Response, Problem> {
-    let response = answer(app, asked, move |_| Ok(JobEntry::brief(&job, job.status()))).await?;
+    let response = answer(app, asked, Effort::Short, move |_| Ok(JobEntry::brief(&job, job.status()))).await?;
     Ok((StatusCode::ACCEPTED, response).into_response())
 }
 
@@ -255,7 +255,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let listed =
         move |_: &App| Ok(JobList { jobs: jobs.list().iter().map(|job| JobEntry::brief(job, job.status())).collect() });
-    answer(&app, asked, listed).await
+    answer(&app, asked, Effort::Short, listed).await
 }
 
 pub(super) async fn get(
@@ -264,7 +264,7 @@ pub(super) async fn get(
     asked: Asked,
     Params(Nothing): Params<Nothing>,
 ) -> Result<Response, Problem> {
-    answer(&app, asked, move |_| Ok(JobEntry::whole(&job, job.status()))).await
+    answer(&app, asked, Effort::Short, move |_| Ok(JobEntry::whole(&job, job.status()))).await
 }
 
 pub(super) async fn cancel(

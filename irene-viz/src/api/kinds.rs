@@ -112,8 +112,7 @@ impl Kind for Formats {
 
     fn read(&self, text: &str) -> Result<Precision, String> {
         Precision::from_str(text).map_err(|_| {
-            let names = Format::all().filter(|format| format.holds_weights()).map(Format::name);
-            let names = names.collect::<Vec<_>>().join(", ");
+            let names = weight_formats();
             format!("is no number format for weights, or for weights, activations and cache with commas between them; there are {names}")
         })
     }
@@ -132,11 +131,14 @@ impl Kind for OneFormat {
 
     fn read(&self, text: &str) -> Result<Format, String> {
         let found = text.parse().ok().filter(|format: &Format| format.holds_weights());
-        found.ok_or_else(|| {
-            let names = Format::all().filter(|format| format.holds_weights()).map(Format::name);
-            format!("is no number format for weights; there are {}", names.collect::<Vec<_>>().join(", "))
-        })
+        found.ok_or_else(|| format!("is no number format for weights; there are {}", weight_formats()))
     }
+}
+
+/// The formats of weights, for errors.
+fn weight_formats() -> String {
+    let names = Format::all().filter(|format| format.holds_weights()).map(Format::name);
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Number formats of weights with commas between them.
@@ -178,12 +180,10 @@ impl Kind for NameList {
     }
 
     fn read(&self, text: &str) -> Result<Vec<String>, String> {
+        check_length(text)?;
         let names: Vec<String> =
             text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
         match names.len() {
-            _ if text.len() > LONGEST_CHANGES => {
-                Err(format!("has {} characters; at most {LONGEST_CHANGES} are taken", text.len()))
-            }
             1..=MOST_LISTED => Ok(names),
             0 => Err("has no name".to_owned()),
             count => Err(format!("has {count} names; at most {MOST_LISTED} are taken")),
@@ -199,6 +199,13 @@ const MOST_CHANGES: usize = 32;
 /// Characters of them: a list for each layer is a value too.
 const LONGEST_CHANGES: usize = 4000;
 
+fn check_length(text: &str) -> Result<(), String> {
+    match text.chars().count() {
+        0..=LONGEST_CHANGES => Ok(()),
+        count => Err(format!("has {count} characters; at most {LONGEST_CHANGES} are taken")),
+    }
+}
+
 impl Kind for Changes {
     type Value = Vec<Change>;
 
@@ -208,9 +215,7 @@ impl Kind for Changes {
     }
 
     fn read(&self, text: &str) -> Result<Vec<Change>, String> {
-        if text.len() > LONGEST_CHANGES {
-            return Err(format!("has {} characters; at most {LONGEST_CHANGES} are taken", text.len()));
-        }
+        check_length(text)?;
         let changes = Change::list(text).map_err(|_| {
             "is no list of changes: write NAME=VALUE with semicolons between them, as in num_hidden_layers=6;hidden_act=relu"
         })?;
@@ -238,5 +243,18 @@ impl Kind for Members {
 
     fn read_json(&self, value: &Value) -> Result<Self::Value, String> {
         value.as_object().cloned().ok_or_else(|| "is not an object".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_as_long_as_its_characters() {
+        let names = NameList { examples: &[] };
+        assert!(names.read(&"é".repeat(LONGEST_CHANGES)).is_ok());
+        let error = names.read(&"é".repeat(LONGEST_CHANGES + 1)).unwrap_err();
+        assert_eq!(error, "has 4001 characters; at most 4000 are taken");
     }
 }

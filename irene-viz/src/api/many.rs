@@ -6,7 +6,7 @@ use irene_models::{BuiltinModel, ModelTask};
 use irene_numerics::dominates;
 
 use super::{
-    Shared,
+    Shared, answer,
     answers::{Entry, Figures, Leaderboard, ModelLeftOut, Point, Tradeoff},
     fields::{Fields, FromFields, Params},
     kinds::{Known, Word},
@@ -14,8 +14,8 @@ use super::{
     sweep::rests_on_estimates,
 };
 use crate::{
-    answer::{Answer, Asked},
-    app::{App, Effort, compute},
+    answer::Asked,
+    app::{App, Effort},
     kept::{self, Key},
     problem::{Problem, in_parameters},
 };
@@ -57,22 +57,17 @@ impl FromFields for RankQuery {
         let most = fields.optional("max_parameters", most, Whole(1..=MOST_PARAMETERS))?;
         let benchmark = "The benchmark of the entries' scores; by default the first in which a model has one.";
         let benchmark = fields.optional("benchmark", benchmark, Known(benchmarks))?;
-        check_known("family", family.as_deref(), families(fields.app))?;
-        check_known("benchmark", benchmark.as_deref(), benchmarks(fields.app))?;
+        check_known("family", family.as_deref(), &families(fields.app))?;
+        check_known("benchmark", benchmark.as_deref(), &benchmarks(fields.app))?;
         let filter = RankFilter { family, task, max_parameters: most.map(|most| most as u64) };
         Ok(Self { selection, filter, benchmark })
     }
 }
 
-fn check_known(parameter: &'static str, asked: Option<&str>, known: Vec<String>) -> Result<(), Problem> {
+fn check_known(parameter: &'static str, asked: Option<&str>, known: &[String]) -> Result<(), Problem> {
     match asked.filter(|asked| !known.iter().any(|name| name == asked)) {
         None => Ok(()),
-        Some(asked) => {
-            let near = irene_tree::suggestion(asked, known.iter().map(String::as_str));
-            let detail =
-                format!("{parameter} `{}` is unknown{near}; there are {}", super::shown(asked), known.join(", "));
-            Err(Problem::unknown(detail).about(parameter))
-        }
+        Some(asked) => Err(Problem::none_of(parameter, asked, known)),
     }
 }
 
@@ -97,8 +92,7 @@ fn leaderboard_of(app: &App, query: &RankQuery) -> Result<Leaderboard, Problem> 
         let fault = left_out.into_iter().map(|(_, error)| error).find(|error| !is_of_model(error));
         return Err(fault.map_or_else(|| Problem::malformed("no model can run so"), Problem::from));
     }
-    let estimated =
-        ranked.first().is_none_or(|first| rests_on_estimates(app, first.estimate.basis, &first.estimate.device));
+    let estimated = ranked.first().is_none_or(|first| rests_on_estimates(app, &first.estimate));
     let mut entries: Vec<Entry> = ranked
         .iter()
         .enumerate()
@@ -181,10 +175,7 @@ pub(super) async fn tradeoff(
     Params(TradeoffQuery(selection)): Params<TradeoffQuery>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let traded = move |app: &App| {
-        Answer::json(&app.answers, &tradeoff_of(app, &selection, &body)?)?.response(&app.answers, &asked)
-    };
-    compute(&app, Effort::Long, traded).await
+    answer(&app, asked, Effort::Long, move |app| tradeoff_of(app, &selection, &body)).await
 }
 
 fn tradeoff_of(app: &App, selection: &Selection, body: &[u8]) -> Result<Tradeoff, Problem> {
@@ -204,7 +195,7 @@ fn tradeoff_of(app: &App, selection: &Selection, body: &[u8]) -> Result<Tradeoff
         of_model.row.model = Some(model.clone());
         let in_line = |problem: Problem| refuse(format!("the CSV, line {line}: {}", problem.detail()));
         let estimate = app.lookup.estimate(&of_model).map_err(|error| in_line(error.into()))?;
-        estimated = rests_on_estimates(app, estimate.basis, &estimate.device);
+        estimated = rests_on_estimates(app, &estimate);
         let energy_j = Figures::of(&estimate)?.energy_j;
         let energy_per_request_j = estimate.energy_j(By::Request).unwrap_or(energy_j);
         points.push(Point { model, accuracy, energy_j, energy_per_request_j, is_on_front: false });

@@ -54,10 +54,10 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 async fn answer<T: Serialize>(
     app: &Arc<App>,
     asked: Asked,
+    effort: Effort,
     work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
-    compute(app, Effort::Short, move |app| Answer::json(&app.answers, &work(app)?)?.response(&app.answers, &asked))
-        .await
+    compute(app, effort, move |app| Answer::json(&app.answers, &work(app)?)?.response(&app.answers, &asked)).await
 }
 
 async fn openapi(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothing>) -> Result<Response, Problem> {
@@ -77,7 +77,7 @@ pub(crate) fn value(answer: &impl serde::Serialize) -> Result<serde_json::Value,
 async fn trace(State(app): Shared, asked: Asked, Params(query): Params<TraceQuery>) -> Result<Response, Problem> {
     let traced = move |app: &App| {
         let spec = app.model(&query.model)?;
-        Trace::of(&app.trace(&spec, query.run.run(&spec)?)?)
+        Trace::of(&app.trace(&spec, query.run(&spec)?)?)
     };
-    answer(&app, asked, traced).await
+    answer(&app, asked, Effort::Short, traced).await
 }

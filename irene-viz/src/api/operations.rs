@@ -214,11 +214,11 @@ fn of_models<Q: Question<Answer: ToSchema>>(
     success: &'static str,
 ) -> [Operation; 2] {
     [
-        operation("get", path, of_name::<Q>(), describe::<OfName<Q>>)
+        operation("get", path, get(of_name::<Q>), describe::<OfName<Q>>)
             .is(by_name, summary)
             .gives::<Q::Answer>(200, success)
             .or(&[404, 422]),
-        operation("post", path, of_config::<Q>(), describe::<OfConfig<Q>>)
+        operation("post", path, post(of_config::<Q>), describe::<OfConfig<Q>>)
             .is(by_config, summary)
             .more("The model is that of the config.json in the body.")
             .takes(Body::Object(A_CONFIG, config))

@@ -13,7 +13,11 @@ use super::{
     queries::TreesQuery,
     question::Question,
 };
-use crate::{answer::Asked, app::App, problem::Problem};
+use crate::{
+    answer::Asked,
+    app::{App, Effort},
+    problem::Problem,
+};
 
 /// The prediction of a selection, node by node.
 pub(super) struct Predict(Selection);
@@ -68,7 +72,7 @@ pub(super) async fn predict_trees(
         }
         Ok(Predictions { predictions })
     };
-    answer(&app, asked, predicted).await
+    answer(&app, asked, Effort::Short, predicted).await
 }
 
 /// Refuses names so long that the answer, which repeats them in every node below, is many times the body.

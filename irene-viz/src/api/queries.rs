@@ -27,11 +27,6 @@ fn models(_: &App) -> Vec<String> {
     ModelSpec::builtin_names().collect()
 }
 
-/// The measured machines.
-fn measured(app: &App) -> Vec<String> {
-    app.devices.iter().map(|device| device.name.clone()).collect()
-}
-
 impl Fields<'_> {
     pub(crate) fn model_if_any(&mut self) -> Result<Option<String>, Problem> {
         self.optional("model", "A built-in model's name.", Known(models))
@@ -62,23 +57,25 @@ impl Fields<'_> {
     }
 }
 
-/// How a model runs, but for the size of its input.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Way {
+pub(super) const KERNELS: [(&str, Kernels); 2] = [("eager", Kernels::Eager), ("fused", Kernels::Fused)];
+
+pub(super) const HEADS: [(&str, TaskHead); 3] =
+    [("none", TaskHead::None), ("lm", TaskHead::Lm), ("classification", TaskHead::Classification)];
+
+/// The tree of a built-in model.
+pub(crate) struct TraceQuery {
+    pub(crate) model: String,
+    size: Size,
     past_len: usize,
     generate: usize,
     /// The config's own formats by default.
     dtype: Option<Precision>,
     kernels: Kernels,
     head: Option<TaskHead>,
+    math: bool,
 }
 
-pub(super) const KERNELS: [(&str, Kernels); 2] = [("eager", Kernels::Eager), ("fused", Kernels::Fused)];
-
-pub(super) const HEADS: [(&str, TaskHead); 3] =
-    [("none", TaskHead::None), ("lm", TaskHead::Lm), ("classification", TaskHead::Classification)];
-
-impl FromFields for Way {
+impl FromFields for TraceQuery {
     fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
         let most = fields.app.limits.seq_len;
         let past_len = "Tokens of each sequence that are in the cache already; 0 by default.";
@@ -86,63 +83,34 @@ impl FromFields for Way {
                      config's, or f32.";
         let kernels = "How operations become kernels; eager by default.";
         let head = "The head on top of the trunk; none by default, and lm where tokens are generated.";
-        let way = Self {
+        let query = Self {
+            model: fields.model()?,
+            size: fields.size()?,
             past_len: fields.optional("past_len", past_len, Whole(0..=most))?.unwrap_or(0),
             generate: fields.generate()?.unwrap_or(0),
             dtype: fields.optional("dtype", dtype, Formats)?,
             kernels: fields.optional("kernels", kernels, Word(&KERNELS))?.unwrap_or_default(),
             head: fields.optional("head", head, Word(&HEADS))?,
+            math: fields.shows_math()?,
         };
-        if way.generate > 0 && way.head.is_some_and(|head| head != TaskHead::Lm) {
+        if query.generate > 0 && query.head.is_some_and(|head| head != TaskHead::Lm) {
             let detail = "head: works only with single passes; what is generated comes from the language model's head";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).about("head"));
         }
-        Ok(way)
+        Ok(query)
     }
 }
 
-impl Way {
-    /// The run of a model at a size, without its single operations.
-    pub(crate) fn run(self, spec: &ModelSpec, size: Size) -> Result<Run, Problem> {
+impl TraceQuery {
+    /// The run that is asked for.
+    pub(crate) fn run(&self, spec: &ModelSpec) -> Result<Run, Problem> {
         let precision = match self.dtype {
             Some(asked) => asked,
             None => spec.config().precision().map_err(|error| Problem::refused(&error))?,
         };
-        let Self { past_len, generate, kernels, .. } = self;
+        let Self { size, past_len, generate, kernels, math: shows_math, .. } = *self;
         let head = self.head.unwrap_or_default();
-        Ok(Run { precision, kernels, head, generate, shows_math: false, ..size.after(past_len).into() })
-    }
-}
-
-/// The run of one model.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct RunQuery {
-    pub(crate) size: Size,
-    pub(crate) way: Way,
-    pub(crate) math: bool,
-}
-
-impl FromFields for RunQuery {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        Ok(Self { size: fields.size()?, way: Way::read(fields)?, math: fields.shows_math()? })
-    }
-}
-
-impl RunQuery {
-    pub(crate) fn run(self, spec: &ModelSpec) -> Result<Run, Problem> {
-        Ok(Run { shows_math: self.math, ..self.way.run(spec, self.size)? })
-    }
-}
-
-/// The tree of a built-in model.
-pub(crate) struct TraceQuery {
-    pub(crate) model: String,
-    pub(crate) run: RunQuery,
-}
-
-impl FromFields for TraceQuery {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        Ok(Self { model: fields.model()?, run: RunQuery::read(fields)? })
+        Ok(Run { precision, kernels, head, generate, shows_math, ..size.after(past_len).into() })
     }
 }
 
@@ -157,7 +125,8 @@ const METHODS: [(&str, Track); 3] =
 
 impl FromFields for TreesQuery {
     fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        let device = fields.optional("device", "A measured machine's name; the first by default.", Known(measured))?;
+        let device =
+            fields.optional("device", "A measured machine's name; the first by default.", Known(App::device_names))?;
         let method = "What was measured: every node's latency and driver energy (measured), those of the primitives (primitives), or \
                       nothing (specs, the default).";
         let method = fields.optional("method", method, Word(&METHODS))?.unwrap_or(Track::Specs);

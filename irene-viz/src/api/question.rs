@@ -2,24 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Bytes,
-    extract::State,
-    response::Response,
-    routing::{MethodRouter, get, post},
-};
+use axum::{body::Bytes, extract::State, response::Response};
 use irene_advice::Selection;
 use irene_models::{Config, ModelSpec};
 use serde::Serialize;
 
 use super::{
-    Shared,
+    Shared, answer,
     fields::{Fields, FromFields, Params},
     kinds::OwnName,
 };
 use crate::{
-    answer::{Answer, Asked},
-    app::{App, Effort, compute},
+    answer::Asked,
+    app::{App, Effort},
     kept::{self, Key},
     problem::Problem,
 };
@@ -63,15 +58,7 @@ impl<Q: Question> FromFields for OfConfig<Q> {
     }
 }
 
-pub(super) fn of_name<Q: Question>() -> MethodRouter<Arc<App>> {
-    get(answer_of_name::<Q>)
-}
-
-pub(super) fn of_config<Q: Question>() -> MethodRouter<Arc<App>> {
-    post(answer_of_config::<Q>)
-}
-
-async fn answer_of_name<Q: Question>(
+pub(super) async fn of_name<Q: Question>(
     State(app): Shared,
     key: Key,
     asked: Asked,
@@ -80,7 +67,7 @@ async fn answer_of_name<Q: Question>(
     kept::answer(&app, key, asked, Q::EFFORT, move |app| question.answer(app)).await
 }
 
-async fn answer_of_config<Q: Question>(
+pub(super) async fn of_config<Q: Question>(
     State(app): Shared,
     asked: Asked,
     Params(OfConfig { mut question, name }): Params<OfConfig<Q>>,
@@ -92,7 +79,7 @@ async fn answer_of_config<Q: Question>(
         let own = ModelSpec::from_config(name, config).map_err(|error| Problem::refused(&error))?;
         let selection = question.selection();
         (selection.row.model, selection.own) = (Some(name.to_owned()), Some(Arc::new(own)));
-        Answer::json(&app.answers, &question.answer(app)?)?.response(&app.answers, &asked)
+        question.answer(app)
     };
-    compute(&app, Q::EFFORT, answered).await
+    answer(&app, asked, Q::EFFORT, answered).await
 }

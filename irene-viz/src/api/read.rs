@@ -7,7 +7,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Shared, answer, fields::Params, kinds::LONGEST_NAME, queries::Nothing};
-use crate::{answer::Asked, app::App, problem::Problem};
+use crate::{
+    answer::Asked,
+    app::{App, Effort},
+    problem::Problem,
+};
 
 /// The path of this operation, whose body may be larger than others'.
 pub(crate) const READ: &str = "/api/v1/read";
@@ -55,5 +59,5 @@ pub(super) async fn read(
         let head = FileHead::read("the file", &body).map_err(|error| Problem::refused(&error))?;
         Ok(FileContents::from(head))
     };
-    answer(&app, asked, read).await
+    answer(&app, asked, Effort::Short, read).await
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     fields::Fields,
     kinds::{Changes, Flag, Formats, Known, OneFormat, Word},
+    lists,
     numbers::{Above0, Whole},
     queries::{HEADS, KERNELS},
 };
@@ -25,11 +26,7 @@ const MOST_WATTS: f64 = 1e5;
 
 /// The measured machines and the data sheets.
 fn devices(app: &App) -> Vec<String> {
-    let sheets = irene_devices::Catalogue::all().iter().chain(app.lookup.own_devices()).map(|sheet| sheet.name.clone());
-    let mut names: Vec<String> = app.devices.iter().map(|device| device.name.clone()).collect();
-    let sheets: Vec<String> = sheets.filter(|name| !names.contains(name)).collect();
-    names.extend(sheets);
-    names
+    lists::devices(app).devices.into_iter().map(|entry| entry.name).collect()
 }
 
 fn engines(_: &App) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use axum::http::StatusCode;
-use irene_advice::{Basis, Selection};
+use irene_advice::{Estimate, Selection};
 use irene_requests::{Load, RequestRow};
 
 use super::{
@@ -73,7 +73,7 @@ impl Question for Sizes {
             match app.lookup.estimate(&self.at(batch_size, seq_len)) {
                 Ok(estimate) => {
                     device.clone_from(&estimate.device);
-                    estimated = rests_on_estimates(app, estimate.basis, &device);
+                    estimated = rests_on_estimates(app, &estimate);
                     let extrapolated = estimate.marks.contains(&"extrapolated");
                     cells.push(Cell { batch_size, seq_len, figures: Figures::of(&estimate)?, extrapolated });
                 }
@@ -105,7 +105,6 @@ impl Sizes {
 }
 
 /// Whether energies rest on a model of the power.
-pub(super) fn rests_on_estimates(app: &App, basis: Basis, device: &str) -> bool {
-    let measured = app.devices.iter().find(|known| basis == Basis::Profile && known.name == device);
-    measured.is_none_or(|known| known.profile.provenance.estimated)
+pub(super) fn rests_on_estimates(app: &App, estimate: &Estimate) -> bool {
+    app.measured(estimate).is_none_or(|known| known.profile.provenance.estimated)
 }

@@ -66,7 +66,7 @@ fn a_form_that_has_changed_is_told_apart_from_the_results() {
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
-fn an_error_stands_beside_the_field_that_caused_it_in_its_words() {
+fn an_error_stands_beside_its_field_and_what_was_refused_is_in_no_later_change() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
     browser.fill("#seq", "0");
@@ -81,7 +81,13 @@ fn an_error_stands_beside_the_field_that_caused_it_in_its_words() {
     browser.fill("#seq", "32");
     browser.click("#predict");
     browser.wait("no error", "return !document.getElementById('seq').hasAttribute('aria-invalid')");
-    visit.end(&["status of 400"]);
+    browser.fill("#seq", "0");
+    browser.click("#predict");
+    browser.wait("the error again", "return document.getElementById('seq').hasAttribute('aria-invalid')");
+    browser.click("#tab-list");
+    browser.wait("the list", "return document.getElementById('panel-list').checkVisibility()");
+    assert!(browser.url().contains("seq=32"), "{}", browser.url());
+    visit.end(&["status of 400", "status of 400"]);
 }
 
 #[test]
@@ -96,17 +102,6 @@ fn an_unknown_device_is_explained_in_the_words_of_the_form() {
     let said = browser.wait("an error beside the device", said);
     assert!(said.as_str().unwrap().ends_with("; choose one of the list"), "{said}");
     visit.end(&["status of 404"]);
-}
-
-#[test]
-#[ignore = "needs a browser (chromium and chromedriver)"]
-fn math_operations_are_not_ticked_where_nothing_is_asked_for_want_of_a_device() {
-    let visit = Visit::start(BERT);
-    let is_ticked = "document.getElementById('device').value = '';
-        document.getElementById('math').click();
-        return document.getElementById('math').checked";
-    assert_eq!(visit.browser.ask(is_ticked), false);
-    visit.end(&[]);
 }
 
 #[test]
@@ -276,13 +271,15 @@ fn that_a_model_does_not_fit_a_measured_machine_stands_below_the_sentence() {
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
-fn an_empty_device_is_asked_for() {
+fn an_empty_device_is_asked_for_and_math_operations_are_not_ticked_without_one() {
     let visit = Visit::start(BERT);
     let browser = &visit.browser;
     browser.fill("#device", "");
     browser.press(key::ESCAPE);
     browser.click("#predict");
     browser.wait("what to do", "return document.getElementById('device-error')?.textContent");
+    let is_ticked = "document.getElementById('math').click(); return document.getElementById('math').checked";
+    assert_eq!(browser.ask(is_ticked), false);
     assert!(browser.url().contains("device=gtx-1080-ti"), "{}", browser.url());
     visit.end(&[]);
 }

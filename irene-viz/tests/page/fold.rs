@@ -39,7 +39,7 @@ fn layers_are_one_row_with_the_energy_of_all_and_each_on_demand() {
 }
 
 /// The text that a button would save as a file.
-const SAVED: &str = "return new Promise((done) => {
+pub(super) const SAVED: &str = "return new Promise((done) => {
     URL.createObjectURL = (blob) => { blob.text().then(done); return 'data:,'; };
     document.getElementById(arguments[0]).click(); })";
 

@@ -4,7 +4,7 @@ use irene_advice::{Lookup, Selection};
 use irene_models::{Config, ModelSpec};
 use serde_json::json;
 
-use super::{BERT, energy, root};
+use super::{BERT, energy, fold::SAVED, root};
 use crate::{
     access,
     visit::{File, TOTAL, Visit, small_bert},
@@ -97,10 +97,7 @@ fn the_page_saves_itself_with_what_it_shows() {
 
 /// The page saved by its button, opened as a file.
 fn open_saved(browser: &Browser) -> File {
-    let page = "return new Promise((done) => {
-        URL.createObjectURL = (blob) => { blob.text().then(done); return 'data:,'; };
-        document.getElementById('download-page').click(); })";
-    let page = browser.ask(page);
+    let page = browser.run(SAVED, json!(["download-page"]));
     let file = opened(browser, "saved.html", page.as_str().unwrap());
     browser.wait("its prediction", TOTAL);
     file

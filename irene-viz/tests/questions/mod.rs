@@ -37,35 +37,20 @@ fn relu_for_gelu_is_answered_in_three_actions_with_the_reason() {
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
-fn a_batch_of_1_against_32_is_answered_by_the_token() {
+fn another_load_prompt_and_device_are_answered_one_after_another() {
     let person = Person::arrives();
     person.opens("whatif");
-    person.clicks("#preset-load");
-    let answer = person.reads_comparison(&[("set_b", "concurrency=1")]);
-    assert_eq!(answer["energy"]["by"], "token");
-    assert!(answer["energy"]["ratio"].as_f64().unwrap() > 2.0, "{}", answer["energy"]);
-    person.leaves();
-}
-
-#[test]
-#[ignore = "needs a browser (chromium and chromedriver)"]
-fn a_prompt_of_512_against_128_tokens_is_answered_in_three_actions() {
-    let person = Person::arrives();
-    person.opens("whatif");
-    person.clicks("#preset-length");
-    let answer = person.reads_comparison(&[("set_b", "seq_len=128")]);
-    assert!(answer["energy"]["ratio"].as_f64().unwrap() < 1.0);
-    person.leaves();
-}
-
-#[test]
-#[ignore = "needs a browser (chromium and chromedriver)"]
-fn an_h100_against_an_l4_is_answered_in_three_actions() {
-    let person = Person::arrives();
-    person.opens("whatif");
-    person.clicks("#preset-device");
-    let answer = person.reads_comparison(&[("set_b", "device=l4")]);
-    assert_eq!(answer["b"]["selection"]["device"], "l4");
+    let compares = |preset: &str, change: &str| {
+        person.asks_anew();
+        person.clicks(preset);
+        person.reads_comparison(&[("set_b", change)])
+    };
+    let one = compares("#preset-load", "concurrency=1");
+    assert_eq!(one["energy"]["by"], "token");
+    assert!(one["energy"]["ratio"].as_f64().unwrap() > 2.0, "{}", one["energy"]);
+    let short = compares("#preset-length", "seq_len=128");
+    assert!(short["energy"]["ratio"].as_f64().unwrap() < 1.0, "{}", short["energy"]);
+    assert_eq!(compares("#preset-device", "device=l4")["b"]["selection"]["device"], "l4");
     person.leaves();
 }
 

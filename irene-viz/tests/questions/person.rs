@@ -37,6 +37,11 @@ impl Person {
         self.actions.set(self.actions.get() + 1);
     }
 
+    /// Another question in the view that is open: opening it counts, and earlier questions do not.
+    pub(crate) fn asks_anew(&self) {
+        self.actions.set(1);
+    }
+
     /// Clicks what this selector finds.
     pub(crate) fn clicks(&self, selector: &str) {
         self.acts();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{FRESH, api, look};
 use crate::{
-    page::{BERT, LLAMA, assert_close},
+    page::{LLAMA, assert_close},
     visit::Visit,
 };
 
@@ -34,20 +34,6 @@ fn changes_in_quick_succession_are_all_made() {
     let both = "return ['weights%3Dint4', 'kernels%3Deager'].every((change) => location.search.includes(change))";
     visit.browser.wait("both changes", both);
     visit.end(&[]);
-}
-
-#[test]
-#[ignore = "needs a browser (chromium and chromedriver)"]
-fn what_was_refused_is_in_no_later_change() {
-    let visit = Visit::start(BERT);
-    let browser = &visit.browser;
-    browser.fill("#seq", "0");
-    browser.click("#predict");
-    browser.wait("the error", "return document.getElementById('seq').hasAttribute('aria-invalid')");
-    browser.click("#tab-list");
-    browser.wait("the list", "return document.getElementById('panel-list').checkVisibility()");
-    assert!(browser.url().contains("seq=128"), "{}", browser.url());
-    visit.end(&["status of 400"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One selection.
 
-use irene_advice::{Answer, Basis, ComponentShare, FigureSet, MemoryBytes, Settings};
+use irene_advice::{Answer, ComponentShare, FigureSet, MemoryBytes, Settings};
 use irene_predict::Part;
 use irene_regress::{Bottleneck, DeviceProfile, PRICE_PER_KWH, bottlenecks, kwh_per_million};
 use irene_tree::{Quantity, Tree};
@@ -180,9 +180,8 @@ impl PredictorEntry {
     }
 
     fn of(app: &App, answer: &Answer) -> Self {
-        let irene_advice::Estimate { device, basis, notes, provenance, .. } = &answer.estimate;
-        let profile = app.devices.iter().find(|known| *basis == Basis::Profile && known.name == *device);
-        if let Some(known) = profile {
+        let irene_advice::Estimate { device, notes, provenance, .. } = &answer.estimate;
+        if let Some(known) = app.measured(&answer.estimate) {
             return Self::by_profile(device, &known.profile, notes.clone());
         }
         let sheet = irene_devices::Catalogue::find(device).ok();
