@@ -131,7 +131,7 @@ fn alone(op: &Operation) -> (u64, u64) {
         }
         OpKind::Conv1D => product(op).flattened().counted_once_a_batch(op),
         OpKind::Embedding => (0, id_bytes(op).saturating_add(op.output.bytes())),
-        OpKind::Convolution => (elements.saturating_mul(taps(op).saturating_mul(2)), moved_once()),
+        OpKind::Convolution => (elements.saturating_mul(taps(dims(op, 1)).saturating_mul(2)), moved_once()),
         OpKind::Scan => (scan_flops(op, elements, SCAN), moved_once()),
         OpKind::Dft => (transform_flops(op), scaled(0, 2).1),
         OpKind::Dct => (transform_flops(op).saturating_add(scaled(8, 2).0), scaled(8, 2).1),
@@ -259,11 +259,13 @@ fn of_others(whole: u64, gpus: u64) -> u64 {
     part.div_ceil(u128::from(gpus.max(1))).try_into().unwrap_or(u64::MAX)
 }
 
-/// Kernels of an RMS norm run operation by operation: power, mean, addition of eps, root, and two products.
-const RMS_NORM_KERNELS: u64 = 6;
-
-/// Further kernels where numbers are narrower than 32 bits, in which the norm is computed: one cast there and one back.
+/// Further kernels of an RMS norm where numbers are narrower than 32 bits, in which it is computed: one cast there and one back.
 const RMS_NORM_CASTS: u64 = 2;
+
+/// Kernels of an RMS norm run operation by operation: power, mean, addition of eps, root, two products, and the casts.
+fn rms_norm_kernels(op: &Operation) -> u64 {
+    6 + if op.output.format.bytes(1) < 4 { RMS_NORM_CASTS } else { 0 }
+}
 
 /// Bytes that those kernels read and write, without the norm's own operands: power, mean and product in 32 bits at least, then the
 /// product with the weight.
@@ -288,9 +290,7 @@ fn kernels(op: &Operation) -> u64 {
         _ if op.is_gradient => gradient::kernels(op),
         OpKind::Dft => 2,
         OpKind::Dct => 6,
-        OpKind::RmsNorm if op.fused.is_empty() => {
-            RMS_NORM_KERNELS + if op.output.format.bytes(1) < 4 { RMS_NORM_CASTS } else { 0 }
-        }
+        OpKind::RmsNorm if op.fused.is_empty() => rms_norm_kernels(op),
         OpKind::Linear if op.has_bias() && !is_flat(op) && !op.fused.contains(&OpKind::Add) => 2,
         OpKind::Adafactor => ADAFACTOR_PASSES,
         _ => 1,
@@ -322,8 +322,8 @@ fn dims(op: &Operation, place: usize) -> &[usize] {
 }
 
 /// Inputs of one result of a convolution with a weight (out, in a group, kernel).
-fn taps(op: &Operation) -> u64 {
-    dims(op, 1).iter().skip(1).fold(1, |product, &dim| product.saturating_mul(dim as u64))
+fn taps(weight: &[usize]) -> u64 {
+    weight.iter().skip(1).fold(1, |product, &dim| product.saturating_mul(dim as u64))
 }
 
 /// FLOPs for each number of a scan's states: the step times the decay, e to that power, the product with it, what the token brings (a

@@ -30,6 +30,7 @@ mod generation;
 mod gguf;
 mod head;
 mod layers;
+#[cfg(feature = "profile")]
 mod measuring;
 mod models;
 mod quantisation;

@@ -3,9 +3,9 @@
 use irene_tree::{OpKind, Operation, Shape};
 
 use super::{
-    RMS_NORM_CASTS, RMS_NORM_KERNELS, by_element, dims, operand_bytes,
-    products::{Product, attention_flops},
-    rms_norm_passes, scan_flops,
+    by_element, operand_bytes,
+    products::{Product, attended_pairs, attended_width, attention_flops},
+    rms_norm_kernels, rms_norm_passes, scan_flops, taps,
 };
 
 /// FLOPs of a gradient, without what tiles round up.
@@ -15,9 +15,7 @@ pub(super) fn flops(op: &Operation) -> u64 {
         OpKind::GroupedLinear => grouped(op).flops(),
         OpKind::Convolution => {
             let of_result = op.inputs.last().map_or(0, |g| g.shape.elements());
-            let taps =
-                op.output.shape.dims().iter().skip(1).fold(1, |product: u64, &dim| product.saturating_mul(dim as u64));
-            of_result.saturating_mul(taps.saturating_mul(2))
+            of_result.saturating_mul(taps(op.output.shape.dims()).saturating_mul(2))
         }
         OpKind::Scan => scan_flops(op, op.inputs.last().map_or(0, |g| g.shape.elements()), SCAN),
         OpKind::Attention => attention(op),
@@ -47,11 +45,9 @@ fn of_number(kind: OpKind) -> u64 {
 
 /// Three products of queries or keys, two of values, the softmax that is computed again, and its gradient, for each pair.
 fn attention(op: &Operation) -> u64 {
-    let width = |place| dims(op, place).last().map_or(0, |&width| width as u64);
-    let (forward, key) = (attention_flops(op), width(0));
-    let heads = dims(op, 0).iter().take(2).fold(op.pairs, |product, &dim| product.saturating_mul(dim as u64));
     // The forward products twice, the scores once more, and the gradient of the softmax.
-    forward.saturating_mul(2).saturating_add(heads.saturating_mul(2 * key + of_number(OpKind::Softmax)))
+    let more_of_pair = attended_width(op, 0).saturating_mul(2).saturating_add(of_number(OpKind::Softmax));
+    attention_flops(op).saturating_mul(2).saturating_add(attended_pairs(op).saturating_mul(more_of_pair))
 }
 
 /// The weights' gradients of a grouped product: for each expert (outputs x rows)(rows x inputs).
@@ -88,9 +84,7 @@ pub(super) fn kernels(op: &Operation) -> u64 {
     match op.kind {
         // The gradients of x, and those of the scale and shift.
         OpKind::LayerNorm => 2,
-        OpKind::RmsNorm if op.fused.is_empty() => {
-            2 * (RMS_NORM_KERNELS + if op.output.format.bytes(1) < 4 { RMS_NORM_CASTS } else { 0 })
-        }
+        OpKind::RmsNorm if op.fused.is_empty() => 2 * rms_norm_kernels(op),
         OpKind::RmsNorm => 2,
         _ => 1,
     }

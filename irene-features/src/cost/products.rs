@@ -81,9 +81,16 @@ pub(super) fn grouped_in_tiles(op: &Operation) -> u64 {
 /// FLOPs of the two products and the softmax over the pairs that an attention computes, for query and value (batch, heads, tokens,
 /// width).
 pub(super) fn attention_flops(op: &Operation) -> u64 {
-    let heads = dims(op, 0).iter().take(2).fold(op.pairs, |product, &dim| product.saturating_mul(dim as u64));
-    let width = |place| dims(op, place).last().map_or(0, |&width| width as u64);
-    heads.saturating_mul(
-        width(0).saturating_add(width(2)).saturating_mul(2).saturating_add(by_element(OpKind::Softmax).0),
-    )
+    let of_pair = attended_width(op, 0).saturating_add(attended_width(op, 2)).saturating_mul(2);
+    attended_pairs(op).saturating_mul(of_pair.saturating_add(by_element(OpKind::Softmax).0))
+}
+
+/// The pairs that all heads of all sequences compute.
+pub(super) fn attended_pairs(op: &Operation) -> u64 {
+    dims(op, 0).iter().take(2).fold(op.pairs, |product, &dim| product.saturating_mul(dim as u64))
+}
+
+/// Numbers in a head of the operand at this place.
+pub(super) fn attended_width(op: &Operation, place: usize) -> u64 {
+    dims(op, place).last().map_or(0, |&width| width as u64)
 }

@@ -176,6 +176,10 @@ fn costs_add_up_and_saturate() {
     let costs = [Cost { flops: 3, bytes: u64::MAX, kernels: 1 }, Cost { flops: 4, bytes: 1, kernels: 2 }];
     assert_eq!(costs.into_iter().sum::<Cost>(), Cost { flops: 7, bytes: u64::MAX, kernels: 3 });
     assert_eq!(std::iter::empty::<Cost>().sum::<Cost>(), Cost::default());
+    // As a file may say it: the gradient of an attention whose heads are as wide as no machine's.
+    let wide = Operand::activation([1, 1, 1, usize::MAX], Format::F32);
+    let attention = Operation::new(OpKind::Attention, &[wide; 3], wide);
+    assert_eq!(irene(&Operation { is_gradient: true, ..attention }).flops, u64::MAX);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use irene_tree::{OpKind, Operand, Operation, Role};
+use irene_tree::{Format, OpKind, Operand, Operation, Role};
 
 use super::{is_activation, keeps_result};
 
@@ -38,13 +38,17 @@ pub fn kept(op: &Operation, results: usize, needs: impl Fn(usize) -> bool) -> Ke
         OpKind::MatMul | OpKind::Mul => one_of_two(),
         OpKind::Div if of(1) => inputs(&[0, 1]),
         OpKind::Div => inputs(&[1]),
-        OpKind::LayerNorm => Kept { beside: 8 * rows + sum_bytes(op, results), ..of_norm(op, results, inputs(&[0])) },
         OpKind::RmsNorm if op.fused.is_empty() => by_operation(op, rows, of(1)),
-        OpKind::RmsNorm => Kept { beside: 4 * rows + sum_bytes(op, results), ..of_norm(op, results, inputs(&[0])) },
+        OpKind::LayerNorm | OpKind::RmsNorm => {
+            let statistics = if op.kind == OpKind::LayerNorm { 2 } else { 1 };
+            let statistics = Format::F32.bytes(rows.saturating_mul(statistics));
+            let beside = statistics.saturating_add(sum_bytes(op, results));
+            Kept { beside, ..of_norm(op, results, inputs(&[0])) }
+        }
         OpKind::Attention => {
             let biases = (3..op.inputs.len()).filter(|place| of(*place));
             let places: Vec<usize> = (0..3).chain(biases).collect();
-            Kept { outputs: vec![0], beside: 4 * queries(op), ..inputs(&places) }
+            Kept { outputs: vec![0], beside: Format::F32.bytes(queries(op)), ..inputs(&places) }
         }
         OpKind::Dropout => Kept { beside: op.output.shape.elements(), ..Kept::default() },
         OpKind::Where => inputs(&[1]),
@@ -77,12 +81,13 @@ fn sum_bytes(op: &Operation, results: usize) -> u64 {
 /// An RMS norm run operation by operation: x in 32 bits, the root of each row, and for a scale that is trained the quotient before it.
 /// Narrower numbers are cast, and it is the cast that is kept.
 fn by_operation(op: &Operation, rows: u64, trains_scale: bool) -> Kept {
-    let elements = op.output.shape.elements();
     let quotient = if trains_scale { op.output.bytes() } else { 0 };
+    let beside = quotient.saturating_add(Format::F32.bytes(rows));
     if op.output.format.bytes(1) < 4 {
-        return Kept { beside: 4 * elements + quotient + 4 * rows, ..Kept::default() };
+        let wide = Format::F32.bytes(op.output.shape.elements());
+        return Kept { beside: beside.saturating_add(wide), ..Kept::default() };
     }
-    Kept { inputs: vec![0], beside: quotient + 4 * rows, ..Kept::default() }
+    Kept { inputs: vec![0], beside, ..Kept::default() }
 }
 
 /// Queries of all heads.

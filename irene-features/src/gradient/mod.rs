@@ -180,20 +180,19 @@ impl Of<'_> {
     /// One kernel that reads what the operation read, and the gradient of its result, and writes the gradients of all activations.
     fn of_one_kernel(&self, all: &mut Vec<Gradient>) {
         let op = self.op;
-        let mut inputs = op.inputs.clone();
-        if op.kind == OpKind::RmsNorm || op.kind == OpKind::LayerNorm {
-            // A sum before the norm passes the gradient on; the norm reads the sum once.
-            let parameters = op.inputs.iter().filter(|operand| matches!(operand.role, Role::Parameter(_)));
-            inputs = std::iter::once(self.source(0)).chain(parameters.copied()).collect();
-        }
-        if op.kind == OpKind::Rotary {
-            inputs.clear();
-        }
+        let (mut inputs, output) = match op.kind {
+            OpKind::LayerNorm | OpKind::RmsNorm => {
+                // A sum before the norm passes the gradient on; the norm reads the sum once.
+                let parameters = op.inputs.iter().filter(|operand| matches!(operand.role, Role::Parameter(_)));
+                (std::iter::once(self.source(0)).chain(parameters.copied()).collect(), self.g())
+            }
+            OpKind::Rotary => (Vec::new(), self.g()),
+            _ => {
+                let wanted = (0..op.inputs.len()).filter(|place| self.is_activation_wanted(*place));
+                (op.inputs.clone(), joined(wanted.map(|place| self.source(place)), self.g()))
+            }
+        };
         inputs.push(self.g());
-        let written =
-            (0..op.inputs.len()).filter(|place| self.is_activation_wanted(*place)).map(|place| self.source(place));
-        let is_norm_of_sum = matches!(op.kind, OpKind::LayerNorm | OpKind::RmsNorm);
-        let output = if op.kind == OpKind::Rotary || is_norm_of_sum { self.g() } else { joined(written, self.g()) };
         let operation = Operation::new(op.kind, &inputs, output).fused_with(&op.fused);
         all.push(self.own("input", operation));
     }
@@ -212,12 +211,12 @@ impl Of<'_> {
     }
 
     fn of_gather(&self, all: &mut Vec<Gradient>) {
-        let whole = self.gradient_of(0);
-        if whole.shape.elements() > self.op.output.shape.elements() {
-            all.push(Gradient { name: "zeros", operation: Operation::new(OpKind::Fill, &[], whole) });
+        let mut output = self.gradient_of(0);
+        if output.shape.elements() > self.op.output.shape.elements() {
+            all.push(Gradient { name: "zeros", operation: Operation::new(OpKind::Fill, &[], output) });
+            output = self.g();
         }
         let inputs: Vec<Operand> = std::iter::once(self.g()).chain(self.op.inputs.iter().skip(1).copied()).collect();
-        let output = if whole.shape.elements() > self.op.output.shape.elements() { self.g() } else { whole };
         all.push(Gradient { name: "input", operation: Operation::new(OpKind::Scatter, &inputs, output) });
     }
 

@@ -267,7 +267,7 @@ fn products(query: &[f32], width: usize, (key, step): (&[f32], usize), scores: &
         return scores::products(query, width, (key, step), scores);
     }
     let (query, key) = (Matrix::new(query, (rows, width), width), Matrix::new(key, (keys, width), step));
-    Tile::new(scores, (rows, keys), keys).fill_with_product(query, key.transposed(), 1.0);
+    Tile::new(scores, (rows, keys), keys).fill_with_product(query, key.transposed());
 }
 
 /// Adds the weighed values to the sums.

@@ -48,7 +48,7 @@ impl Masks {
             padding: padding.map(|padding| Added::new(&padding, dims)).transpose()?,
             is_causal,
             window: how.window,
-            sinks: sinks.map(|sinks| Ok::<_, candle_core::Error>(wide(sinks)?.into_owned())).transpose()?,
+            sinks: sinks.map(wide).transpose()?,
             past: keys.saturating_sub(queries),
             keys,
         })
@@ -99,7 +99,7 @@ impl Added {
         if [batch, heads, queries, keys].iter().zip(dims).any(|(&own, full)| own != 1 && own != full) {
             bail!("{:?} does not stretch to {dims:?}", tensor.shape());
         }
-        let values = wide(&tensor.broadcast_as((batch, heads, queries, dims[3]))?)?.into_owned();
+        let values = wide(&tensor.broadcast_as((batch, heads, queries, dims[3]))?)?;
         let step = |dim: usize, step: usize| if dim == 1 { 0 } else { step * dims[3] };
         Ok(Self { values, steps: [step(batch, heads * queries), step(heads, queries), step(queries, 1)] })
     }

@@ -1,6 +1,6 @@
 //! Floats of 32 and 16 bits on the CPU. Kernels compute in 32 bits; 16 bits are how numbers are stored.
 
-use std::{borrow::Cow, ops::Deref};
+use std::ops::Deref;
 
 use candle_core::{DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
 use half::{bf16, f16, slice::HalfFloatSliceExt, vec::HalfBitsVecExt};
@@ -135,8 +135,8 @@ impl<'a> Held<'a> {
 }
 
 /// All elements in order, in 32 bits.
-pub(super) fn wide(tensor: &Tensor) -> Result<Cow<'static, [f32]>> {
-    Ok(Cow::Owned(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?))
+pub(super) fn wide(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
 }
 
 /// The same tensor, or a copy if the elements of a row are not neighbours.

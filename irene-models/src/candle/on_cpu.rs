@@ -167,7 +167,7 @@ fn products(x: (&CpuStorage, &Layout), y: (&CpuStorage, &Layout)) -> Result<(Cpu
     let mut out = vec![0.0; dims.iter().product()];
     let work = out.len() * x_dims[outer + 1];
     for_pieces_of(work, &mut out, rows * columns, |entry, out| {
-        Tile::new(out, (rows, columns), columns).fill_with_product(x(entry), y(entry), 1.0);
+        Tile::new(out, (rows, columns), columns).fill_with_product(x(entry), y(entry));
     });
     Ok((CpuStorage::F32(out), Shape::from(dims)))
 }

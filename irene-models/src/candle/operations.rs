@@ -234,17 +234,17 @@ pub(crate) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -
     centred.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
-/// The norm of a sum, where there is a kernel for it: with a bias a layer norm, without one a root mean square norm.
+/// The layer norm of a sum, where there is a kernel for it.
 pub(crate) fn norm_of_sum(
     terms: [&Candle; 2],
     weight: &Candle,
-    bias: Option<&Candle>,
+    bias: &Candle,
     eps: f64,
 ) -> Option<CandleResult<Candle>> {
-    if norm_tracks(terms, weight, bias) {
+    if norm_tracks(terms, weight, Some(bias)) {
         return None;
     }
-    Some(passes::norm_of_sum(terms, weight, bias, eps, false)?.map(|(normed, _)| normed))
+    Some(passes::norm_of_sum(terms, weight, Some(bias), eps, false)?.map(|(normed, _)| normed))
 }
 
 fn norm_tracks(terms: [&Candle; 2], weight: &Candle, bias: Option<&Candle>) -> bool {

@@ -59,12 +59,12 @@ impl<'a> Tile<'a> {
         Self { first: values.as_mut_ptr(), rows, columns, row_step, owner: PhantomData }
     }
 
-    /// Fills the tile with x y · scale, on this thread.
+    /// Fills the tile with x y, on this thread.
     ///
     /// # Panics
     /// If the sizes do not fit together.
-    pub(super) fn fill_with_product(&mut self, x: Matrix<'_>, y: Matrix<'_>, scale: f32) {
-        self.product(x, y, scale, false);
+    pub(super) fn fill_with_product(&mut self, x: Matrix<'_>, y: Matrix<'_>) {
+        self.product(x, y, false);
     }
 
     /// Adds x y to the tile, on this thread.
@@ -72,10 +72,10 @@ impl<'a> Tile<'a> {
     /// # Panics
     /// If the sizes do not fit together.
     pub(super) fn add_product(&mut self, x: Matrix<'_>, y: Matrix<'_>) {
-        self.product(x, y, 1.0, true);
+        self.product(x, y, true);
     }
 
-    fn product(&mut self, x: Matrix<'_>, y: Matrix<'_>, scale: f32, adds: bool) {
+    fn product(&mut self, x: Matrix<'_>, y: Matrix<'_>, adds: bool) {
         assert!(x.rows == self.rows && x.columns == y.rows && y.columns == self.columns);
         // SAFETY: the constructors ensure that every element these sizes and steps reach exists, once each in the tile; by the
         // borrows, the tile does not overlap the operands.
@@ -95,7 +95,7 @@ impl<'a> Tile<'a> {
                 y.column_step as isize,
                 y.row_step as isize,
                 1.0,
-                scale,
+                1.0,
                 false,
                 false,
                 false,
@@ -115,23 +115,18 @@ mod tests {
         let y: Vec<f32> = (0..60).map(|i| (i % 5) as f32 - 2.0).collect();
         let (rows, inner, columns) = (3, 4, 5);
         let mut out = [9.0; 20];
-        let mut tile = Tile::new(&mut out, (rows, columns), 7);
-        tile.fill_with_product(
-            Matrix::new(&x, (rows, inner), 6),
-            Matrix::new(&y, (columns, inner), 7).transposed(),
-            0.5,
-        );
+        let (left, right) = (Matrix::new(&x, (rows, inner), 6), Matrix::new(&y, (columns, inner), 7).transposed());
+        Tile::new(&mut out, (rows, columns), 7).fill_with_product(left, right);
         for row in 0..rows {
             for column in 0..columns {
                 let terms = (0..inner).map(|i| x[row * 6 + i] * y[column * 7 + i]);
-                assert_eq!(out[row * 7 + column], 0.5 * terms.sum::<f32>());
+                assert_eq!(out[row * 7 + column], terms.sum::<f32>());
             }
         }
         assert_eq!([out[5], out[6], out[19]], [9.0; 3], "what lies between rows stays");
         let before = out;
-        let (x, y) = (Matrix::new(&x, (rows, inner), 6), Matrix::new(&y, (columns, inner), 7).transposed());
-        Tile::new(&mut out, (rows, columns), 7).add_product(x, y);
-        assert!((0..rows * 7).filter(|i| i % 7 < columns).all(|i| out[i] == 3.0 * before[i]));
+        Tile::new(&mut out, (rows, columns), 7).add_product(left, right);
+        assert!((0..rows * 7).filter(|i| i % 7 < columns).all(|i| out[i] == 2.0 * before[i]));
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl Quantised {
             Stored::Cpu(blocks) => {
                 let dims = [ids.dims(), &[width]].concat();
                 let ids = ids.flatten_all()?.to_dtype(DType::U32)?.to_vec1()?;
-                plain(blocks.embedding(&ids, rows, width)?, &dims)?.to_dtype(dtype)
+                let numbers = floats(blocks.embedding(&ids, rows, width)?)?;
+                Tensor::from_vec(numbers, dims, &Device::Cpu)?.to_dtype(dtype)
             }
             Stored::Device(tensor) => tensor.embedding(ids)?.to_dtype(dtype),
             Stored::Parts(_) => bail!("rows of matrices below each other"),
@@ -163,10 +164,6 @@ impl Quantised {
         let is_even = parts.iter().all(|part| part.dims[1] == width);
         is_even.then(|| Self { dims: [rows, width], stored: Stored::Parts(parts.into()) })
     }
-}
-
-fn plain(storage: CpuStorage, dims: &[usize]) -> Result<Tensor> {
-    Tensor::from_vec(floats(storage)?, dims, &Device::Cpu)
 }
 
 fn floats(storage: CpuStorage) -> Result<Vec<f32>> {
@@ -223,7 +220,7 @@ impl Product<'_> {
             match self.blocks.embedding(&ids, self.outputs, inputs).and_then(floats) {
                 Ok(weight) => {
                     let weight = Matrix::new(&weight, (count, inputs), inputs);
-                    Tile::new(product, (count, rows), rows).fill_with_product(weight, x, 1.0);
+                    Tile::new(product, (count, rows), rows).fill_with_product(weight, x);
                 }
                 Err(error) => drop(fault.set(error)),
             }

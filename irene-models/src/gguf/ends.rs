@@ -54,7 +54,7 @@ impl Gguf {
         if ends.is_empty() {
             return Vec::new();
         }
-        let kinds = self.array(KINDS).and_then(|kinds| kinds.numbers(self.first())).unwrap_or_default();
+        let kinds = self.numbers(KINDS).unwrap_or_default();
         ends.into_iter().filter(|&id| kinds.get(id) == Some(&CONTROL)).map(|id| id as u64).collect()
     }
 }

@@ -19,8 +19,7 @@ fn state_width(fields: &Fields<'_>) -> Result<usize> {
 
 /// Whether each layer has something of which the file has the size in each.
 fn has_in_layers(fields: &Fields<'_>, key: &str) -> Vec<bool> {
-    let sizes = fields.file.array(&fields.key(key)).and_then(|sizes| sizes.numbers(fields.file.first()));
-    sizes.unwrap_or_default().into_iter().map(|size| size > 0.0).collect()
+    fields.file.numbers(&fields.key(key)).unwrap_or_default().into_iter().map(|size| size > 0.0).collect()
 }
 
 /// Qwen3-Next, and the text models of Qwen3.5 and 3.6.

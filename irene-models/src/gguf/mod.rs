@@ -78,13 +78,7 @@ impl Gguf {
     /// [`Error::Io`] if a file cannot be read; [`Error::Files`] for one that is damaged or no GGUF file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let (map, header) = header(path)?;
-        let mut parts = Parts {
-            path: path.to_owned(),
-            maps: Vec::new(),
-            metadata: BTreeMap::new(),
-            tensors: HashMap::with_capacity(header.tensors.len()),
-        };
-        parts.metadata = parts.add(path, Contents::Map(map), header)?;
+        let mut parts = Parts::new(path, Contents::Map(map), header)?;
         for path in parts.others()? {
             let (map, header) = self::header(&path)?;
             parts.add(&path, Contents::Map(map), header)?;
@@ -99,10 +93,7 @@ impl Gguf {
     pub(crate) fn of_head(name: &str, bytes: &[u8]) -> Result<Self> {
         let path = Path::new(name);
         let header = Header::of_head(bytes).map_err(|reason| refuse(path, reason))?;
-        let mut parts =
-            Parts { path: path.to_owned(), maps: Vec::new(), metadata: BTreeMap::new(), tensors: HashMap::new() };
-        parts.metadata = parts.add(path, Contents::Head(bytes.to_vec()), header)?;
-        Ok(Self(Arc::new(parts)))
+        Ok(Self(Arc::new(Parts::new(path, Contents::Head(bytes.to_vec()), header)?)))
     }
 
     /// Every tensor.
@@ -176,6 +167,11 @@ impl Gguf {
         }
     }
 
+    /// The numbers of an array of the metadata.
+    fn numbers(&self, key: &str) -> Option<Vec<f64>> {
+        self.array(key)?.numbers(self.first())
+    }
+
     /// The bytes of the file that the metadata is in.
     fn first(&self) -> &[u8] {
         &self.0.maps[0]
@@ -202,6 +198,14 @@ impl Gguf {
 }
 
 impl Parts {
+    /// The first part.
+    fn new(path: &Path, contents: Contents, header: Header) -> Result<Self> {
+        let tensors = HashMap::with_capacity(header.tensors.len());
+        let mut parts = Self { path: path.to_owned(), maps: Vec::new(), metadata: BTreeMap::new(), tensors };
+        parts.metadata = parts.add(path, contents, header)?;
+        Ok(parts)
+    }
+
     fn add(&mut self, path: &Path, map: Contents, header: Header) -> Result<BTreeMap<String, Value>> {
         for (name, stored) in header.tensors {
             if self.tensors.contains_key(&name) {

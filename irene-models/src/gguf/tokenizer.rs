@@ -182,10 +182,6 @@ impl Gguf {
         let bytes = bytes.ok_or_else(|| self.error(key, "is no array of texts"))?;
         Ok(bytes.into_iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())
     }
-
-    fn numbers(&self, key: &str) -> Option<Vec<f64>> {
-        self.array(key)?.numbers(self.first())
-    }
 }
 
 struct Parts<'a> {

@@ -160,7 +160,7 @@ fn apart(weights: &Weights<'_>, keys: &[&str], shape: [usize; 3]) -> Result<(Ope
         let load = |key: &&str| weights.parameter(&format!("{expert}.{key}.weight"), [of_one, inputs]);
         let parts = keys.iter().map(load).collect::<Result<Vec<_>>>()?;
         #[cfg(feature = "candle")]
-        if parts.iter().all(Tensor::has_data) {
+        if !parts.iter().any(Tensor::is_shape) {
             each.push(Weight::of_linear(&Tensor::below_each_other(&parts)?)?);
         }
         first = first.or(parts.into_iter().next());

@@ -8,7 +8,7 @@ mod lm_head;
 
 pub(super) use embeddings::BertEmbeddings;
 use irene_tree::{Format, Level};
-pub(super) use layer::{Layer, ResidualOutput};
+pub(super) use layer::{Attended, Layer, ResidualOutput};
 pub(super) use lm_head::{MlmClasses, MlmSizes, OnlyMlmHead};
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{
     Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
-labelled!(EncoderModel, BertAttention, BertSelfAttention, BertPooler);
+labelled!(EncoderModel, BertSelfAttention, BertPooler);
 trunk!(EncoderModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
@@ -154,11 +154,12 @@ impl Sizes {
     }
 }
 
-/// Embeddings, encoder, pooler.
+/// Embeddings, encoder, pooler; between widths of embeddings and layers that differ, a map (ELECTRA).
 pub(super) struct EncoderModel {
     label: Label,
     activations: Format,
     embeddings: BertEmbeddings,
+    embeddings_project: Option<Linear>,
     encoder: BertEncoder,
     pooler: Option<BertPooler>,
 }
@@ -172,11 +173,14 @@ impl EncoderModel {
         embeddings: BertEmbeddings,
         pooler: Option<&'static str>,
     ) -> Result<Self> {
-        let pooler = pooler.map(|class| BertPooler::load(&weights.child("pooler"), sizes.hidden, class));
+        let (width, hidden) = (embeddings.word_embeddings.width(), sizes.hidden);
+        let pooler = pooler.map(|class| BertPooler::load(&weights.child("pooler"), hidden, class));
+        let project = || Linear::load(&weights.child("embeddings_project"), width, hidden);
         Ok(Self {
             label: weights.label(classes.model, level),
             activations: weights.activations(),
             embeddings,
+            embeddings_project: (width != hidden).then(project).transpose()?,
             encoder: encoder(&weights.child("encoder"), sizes, classes)?,
             pooler: pooler.transpose()?,
         })
@@ -189,54 +193,28 @@ impl Module for EncoderModel {
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
-        let embedded = cx.call(&self.embeddings, batch)?;
-        let last_hidden_state = cx.call(&self.encoder, (&embedded, &mask))?;
+        let mut hidden = cx.call(&self.embeddings, batch)?;
+        if let Some(project) = &self.embeddings_project {
+            hidden = cx.call(project, &hidden)?;
+        }
+        let last_hidden_state = cx.call(&self.encoder, (&hidden, &mask))?;
         let pooler_output = self.pooler.as_ref().map(|pooler| cx.call(pooler, &last_hidden_state)).transpose()?;
         Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
     }
 }
 
 /// The layers, each of which takes hidden states and the additive mask.
-pub(super) type BertEncoder = Chain<Layer<BertAttention>>;
+type BertEncoder = Chain<Layer<Attended<BertSelfAttention>>>;
 
 /// Loads the layers, by the family's class names.
-pub(super) fn encoder(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<BertEncoder> {
+fn encoder(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<BertEncoder> {
+    let (widths, rates) = ((sizes.hidden, sizes.hidden), [sizes.eps, sizes.dropout]);
     Chain::load(weights, classes.encoder, ("layer", sizes.layers), |layer| {
-        let attention = BertAttention::load(&layer.child("attention"), sizes, classes)?;
+        let place = layer.child("attention");
+        let attention = BertSelfAttention::load(&place.child("self"), sizes, classes.self_attention)?;
+        let attention = Attended::load(&place, [classes.attention, classes.self_output], attention, widths, rates)?;
         Layer::load(layer, sizes, [classes.layer, classes.intermediate, classes.output], attention)
     })
-}
-
-pub(super) struct BertAttention {
-    label: Label,
-    self_attention: BertSelfAttention,
-    output: ResidualOutput,
-}
-
-impl BertAttention {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
-        let output = weights.child("output");
-        Ok(Self {
-            label: weights.label(classes.attention, Level::Module),
-            self_attention: BertSelfAttention::load(&weights.child("self"), sizes, classes.self_attention)?,
-            output: ResidualOutput::load(
-                &output,
-                classes.self_output,
-                (sizes.hidden, sizes.hidden),
-                [sizes.eps, sizes.dropout],
-            )?,
-        })
-    }
-}
-
-impl Module for BertAttention {
-    type Input<'a> = (&'a Tensor, &'a Tensor);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let context = cx.call(&self.self_attention, (hidden, mask))?;
-        cx.call(&self.output, (&context, hidden))
-    }
 }
 
 /// An attention without its last product.

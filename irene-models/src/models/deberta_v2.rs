@@ -16,7 +16,7 @@ use self::{
     positions::{Places, RelativePositions},
 };
 use super::{
-    bert::{Layer, MlmClasses, OnlyMlmHead, ResidualOutput, Sizes},
+    bert::{Attended, Layer, MlmClasses, OnlyMlmHead, Sizes},
     task_head::{HeadClasses, HeadLayers, WithHead, trunk},
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(DebertaModel, DebertaEncoder, DebertaAttention, ContextPooler);
+labelled!(DebertaModel, DebertaEncoder, ContextPooler);
 trunk!(DebertaModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
@@ -128,7 +128,7 @@ impl Module for DebertaModel {
 
 struct DebertaEncoder {
     label: Label,
-    layers: Vec<Layer<DebertaAttention>>,
+    layers: Vec<Layer<Attended<DisentangledSelfAttention>>>,
     /// A row for each bucket of relative positions.
     rel_embeddings: Option<Tensor>,
     /// The norm of those rows.
@@ -139,7 +139,7 @@ struct DebertaEncoder {
 
 impl DebertaEncoder {
     fn load(weights: &Weights<'_>, sizes: &DebertaSizes) -> Result<Self> {
-        let Sizes { hidden, layers, eps, .. } = sizes.bert;
+        let Sizes { hidden, layers, eps, dropout, .. } = sizes.bert;
         let relative = sizes.relative;
         // Where scores have no part of relative positions, nothing reads the rows.
         let of_positions = |name| match relative.content_to_position || relative.position_to_content {
@@ -150,7 +150,9 @@ impl DebertaEncoder {
         let norm = || LayerNorm::load(&of_positions("LayerNorm"), hidden, eps);
         let conv = |shape: &convolution::Shape| ConvLayer::load(&weights.child("conv"), &sizes.bert, shape);
         let layer = |layer: &Weights<'_>| {
-            let attention = DebertaAttention::load(&layer.child("attention"), sizes)?;
+            let (place, classes) = (layer.child("attention"), ["DebertaV2Attention", "DebertaV2SelfOutput"]);
+            let attention = DisentangledSelfAttention::load(&place.child("self"), sizes)?;
+            let attention = Attended::load(&place, classes, attention, (hidden, hidden), [eps, dropout])?;
             let classes = ["DebertaV2Layer", "DebertaV2Intermediate", "DebertaV2Output"];
             Layer::load(layer, &sizes.bert, classes, attention)
         };
@@ -190,34 +192,6 @@ impl Module for DebertaEncoder {
             }
         }
         Ok(hidden)
-    }
-}
-
-struct DebertaAttention {
-    label: Label,
-    self_attention: DisentangledSelfAttention,
-    output: ResidualOutput,
-}
-
-impl DebertaAttention {
-    fn load(weights: &Weights<'_>, sizes: &DebertaSizes) -> Result<Self> {
-        let Sizes { hidden, eps, dropout, .. } = sizes.bert;
-        let output = weights.child("output");
-        Ok(Self {
-            label: weights.label("DebertaV2Attention", Level::Module),
-            self_attention: DisentangledSelfAttention::load(&weights.child("self"), sizes)?,
-            output: ResidualOutput::load(&output, "DebertaV2SelfOutput", (hidden, hidden), [eps, dropout])?,
-        })
-    }
-}
-
-impl Module for DebertaAttention {
-    type Input<'a> = Seen<'a>;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<Tensor> {
-        let context = cx.call(&self.self_attention, seen)?;
-        cx.call(&self.output, (&context, seen.0))
     }
 }
 

@@ -4,6 +4,7 @@
 use irene_tree::{Format, Level};
 
 use super::{
+    bert::Sizes,
     heads::{Chain, SelfAttention},
     task_head::{HeadClasses, HeadLayers, Transforming, WithHead, decoder, trunk},
 };
@@ -24,7 +25,7 @@ impl Architecture for DistilBert {
     }
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
-        let sizes = Sizes::read(config)?;
+        let sizes = sizes(config)?;
         let trunk = |weights: &Weights<'_>, level| {
             let (transformer, list) = (weights.child("transformer"), ("layer", sizes.layers));
             let layer = |layer: &Weights<'_>| TransformerBlock::load(layer, &sizes);
@@ -52,36 +53,23 @@ const HEADS: HeadClasses = HeadClasses {
     classification: "DistilBertForSequenceClassification",
 };
 
-/// Fixed in transformers' code, not in the config.
-const LAYER_NORM_EPS: f64 = 1e-12;
-
-struct Sizes {
-    hidden: usize,
-    heads: usize,
-    layers: usize,
-    intermediate: usize,
-    vocabulary: usize,
-    positions: usize,
-    activation: Activation,
-    dropout: f64,
-    attention_dropout: f64,
-}
-
-impl Sizes {
-    fn read(config: &Config) -> Result<Self> {
-        let (hidden, heads) = config.width_and_heads("dim", "n_heads")?;
-        Ok(Self {
-            hidden,
-            heads,
-            layers: config.layers("n_layers")?,
-            intermediate: config.size("hidden_dim")?,
-            vocabulary: config.size("vocab_size")?,
-            positions: config.size("max_position_embeddings")?,
-            activation: Activation::from_config(config, "activation", "gelu")?,
-            dropout: config.probability_or("dropout", 0.1)?,
-            attention_dropout: config.probability_or("attention_dropout", 0.1)?,
-        })
-    }
+/// BERT's sizes, by names of its own.
+fn sizes(config: &Config) -> Result<Sizes> {
+    let (hidden, heads) = config.width_and_heads("dim", "n_heads")?;
+    Ok(Sizes {
+        hidden,
+        heads,
+        layers: config.layers("n_layers")?,
+        intermediate: config.size("hidden_dim")?,
+        vocabulary: config.size("vocab_size")?,
+        positions: config.size("max_position_embeddings")?,
+        segments: 0,
+        activation: Activation::from_config(config, "activation", "gelu")?,
+        // Fixed in transformers' code, not in the config.
+        eps: 1e-12,
+        dropout: config.probability_or("dropout", 0.1)?,
+        attention_dropout: config.probability_or("attention_dropout", 0.1)?,
+    })
 }
 
 struct DistilBertModel {
@@ -119,7 +107,7 @@ impl Embeddings {
             label: weights.label("Embeddings", Level::Module),
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
             position_embeddings: table("position_embeddings", sizes.positions)?,
-            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, LAYER_NORM_EPS)?,
+            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
             dropout: sizes.dropout,
             positions: sizes.positions,
         })
@@ -152,7 +140,7 @@ struct TransformerBlock {
 
 impl TransformerBlock {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        let norm = |name| LayerNorm::load(&weights.child(name), sizes.hidden, LAYER_NORM_EPS);
+        let norm = |name| LayerNorm::load(&weights.child(name), sizes.hidden, sizes.eps);
         Ok(Self {
             label: weights.label("TransformerBlock", Level::Module),
             attention: MultiHeadSelfAttention::load(&weights.child("attention"), sizes)?,
@@ -249,7 +237,7 @@ impl VocabHead {
                 dense: Linear::load(&weights.child("vocab_transform"), sizes.hidden, sizes.hidden)?,
                 // Fixed in transformers' code, not in the config.
                 activation: Activation::Gelu,
-                norm: LayerNorm::load(&weights.child("vocab_layer_norm"), sizes.hidden, LAYER_NORM_EPS)?,
+                norm: LayerNorm::load(&weights.child("vocab_layer_norm"), sizes.hidden, sizes.eps)?,
             },
             vocab_projector: decoder(config, &projector, tokens, bias)?,
         })

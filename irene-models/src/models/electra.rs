@@ -1,19 +1,12 @@
 //! ELECTRA (Clark et al., 2020), the discriminator: BERT's layers behind embeddings of a width of their own; no pooler.
 
-use irene_tree::{Format, Level};
+use irene_tree::Level;
 
 use super::{
-    bert::{self, BertEmbeddings, BertEncoder, Classes, Sizes},
-    heads,
-    task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, WithHead, decoder, trunk},
+    bert::{BertEmbeddings, Classes, EncoderModel, Sizes},
+    task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, WithHead, decoder},
 };
-use crate::{
-    Activation, Architecture, Batch, Config, Cx, Label, LayerNorm, Linear, Model, ModelOutput, Module, Result,
-    TaskHead, Weights, labelled,
-};
-
-labelled!(ElectraModel);
-trunk!(ElectraModel: embeddings.word_embeddings);
+use crate::{Activation, Architecture, Config, LayerNorm, Linear, Model, Result, TaskHead, Weights};
 
 /// The entry in the registry.
 pub(super) struct Electra;
@@ -26,7 +19,11 @@ impl Architecture for Electra {
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let width = config.size_or("embedding_size", sizes.hidden)?;
-        let trunk = |weights: &Weights<'_>, level| ElectraModel::load(weights, level, &sizes, width);
+        let trunk = |weights: &Weights<'_>, level| {
+            let classes = [CLASSES.embeddings, CLASSES.model];
+            let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, classes, width)?;
+            EncoderModel::load(weights, level, &sizes, &CLASSES, embeddings, None)
+        };
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
             let hidden = sizes.hidden;
             if head == TaskHead::Classification {
@@ -63,43 +60,3 @@ const CLASSES: Classes = Classes {
 
 const HEADS: HeadClasses =
     HeadClasses { trunk: "electra", lm: "ElectraForMaskedLM", classification: "ElectraForSequenceClassification" };
-
-struct ElectraModel {
-    label: Label,
-    activations: Format,
-    embeddings: BertEmbeddings,
-    project: Option<Linear>,
-    encoder: BertEncoder,
-}
-
-impl ElectraModel {
-    fn load(weights: &Weights<'_>, level: Level, sizes: &Sizes, width: usize) -> Result<Self> {
-        // Between equal widths there is nothing to map.
-        let project = (width != sizes.hidden)
-            .then(|| Linear::load(&weights.child("embeddings_project"), width, sizes.hidden))
-            .transpose()?;
-        let classes = [CLASSES.embeddings, CLASSES.model];
-        Ok(Self {
-            label: weights.label(CLASSES.model, level),
-            activations: weights.activations(),
-            embeddings: BertEmbeddings::load(&weights.child("embeddings"), sizes, classes, width)?,
-            project,
-            encoder: bert::encoder(&weights.child("encoder"), sizes, &CLASSES)?,
-        })
-    }
-}
-
-impl Module for ElectraModel {
-    type Input<'a> = &'a Batch;
-    type Output = ModelOutput;
-
-    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
-        let mut hidden = cx.call(&self.embeddings, batch)?;
-        if let Some(project) = &self.project {
-            hidden = cx.call(project, &hidden)?;
-        }
-        let last_hidden_state = cx.call(&self.encoder, (&hidden, &mask))?;
-        Ok(last_hidden_state.into())
-    }
-}

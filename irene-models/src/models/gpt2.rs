@@ -200,18 +200,6 @@ impl GptAttention {
         })
     }
 
-    /// Query, key and value, each a view (batch, heads, sequence, width).
-    fn split(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 3]> {
-        let all = cx.call(&self.c_attn, hidden)?;
-        let (batch, seq_len, width) = (hidden.dim(0), hidden.dim(1), hidden.dim(2) / self.heads);
-        let all = cx.reshape(&all, [batch, seq_len, 3, self.heads, width])?;
-        let mut third = |index| {
-            let part = cx.select(&all, 2, index)?;
-            cx.transpose(&part, 1, 2)
-        };
-        Ok([third(0)?, third(1)?, third(2)?])
-    }
-
     /// (batch, heads, sequence, width) to (batch, sequence, hidden), projected.
     fn merge(&self, cx: &mut Cx<'_>, context: &Tensor) -> Result<Tensor> {
         let context = heads::from_heads(cx, context)?;
@@ -227,7 +215,8 @@ impl Module for GptAttention {
     type Output = (Tensor, Option<KeyValue>);
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, (masks, past)): Seen<'_>) -> Result<Self::Output> {
-        let heads = self.split(cx, hidden)?;
+        let joint = cx.call(&self.c_attn, hidden)?;
+        let heads = heads::split_joint(cx, &joint, self.heads)?;
         let (heads, kept) = cx.remember(past, heads, None)?;
         let (mask, otherwise) = (&masks.causal, heads::MASKED);
         let how = Attention {

@@ -83,6 +83,17 @@ pub(super) fn split(cx: &mut Cx<'_>, x: &Tensor, heads: usize) -> Result<Tensor>
     cx.transpose(&x, 1, 2)
 }
 
+/// Query, key and value beside each other (batch, sequence, 3 x heads x width), each as a view (batch, heads, sequence, width).
+pub(super) fn split_joint(cx: &mut Cx<'_>, joint: &Tensor, heads: usize) -> Result<[Tensor; 3]> {
+    let (batch, seq_len, width) = (joint.dim(0), joint.dim(1), joint.dim(2) / 3 / heads);
+    let joint = cx.reshape(joint, [batch, seq_len, 3, heads, width])?;
+    let mut third = |place| {
+        let part = cx.select(&joint, 2, place)?;
+        cx.transpose(&part, 1, 2)
+    };
+    Ok([third(0)?, third(1)?, third(2)?])
+}
+
 /// (batch, heads, sequence, width) to (batch, sequence, heads, width), copied to lie contiguous.
 pub(super) fn from_heads(cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
     let x = cx.transpose(x, 1, 2)?;

@@ -235,16 +235,10 @@ impl Module for ModernBertAttention {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Around)) -> Result<Tensor> {
         let joint = cx.call(&self.wqkv, hidden)?;
-        let (batch, tokens, width) = (joint.dim(0), joint.dim(1), joint.dim(2) / 3 / self.heads);
-        let joint = cx.reshape(&joint, [batch, tokens, 3, self.heads, width])?;
-        let mut part = |place| -> Result<Tensor> {
-            let heads = cx.select(&joint, 2, place)?;
-            cx.transpose(&heads, 1, 2)
-        };
-        let [query, key, value] = [part(0)?, part(1)?, part(2)?];
+        let [query, key, value] = heads::split_joint(cx, &joint, self.heads)?;
         let [query, key] = cx.rotary([&query, &key], &around.angles, Pairing::Halves)?;
         let how = Attention {
-            scaling: Scaling::Factor((width as f64).powf(-0.5)),
+            scaling: Scaling::Factor((query.dim(3) as f64).powf(-0.5)),
             padding: around.added.as_ref().map_or(Padding::None, Padding::Added),
             window: around.window,
             wide_softmax: true,
@@ -286,9 +280,7 @@ impl Module for ModernBertMlp {
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let both = cx.call(&self.wi, hidden)?;
-        let half = both.dim(2) / 2;
-        let [gate, up] = [cx.narrow(&both, 2, 0, half)?, cx.narrow(&both, 2, half, half)?];
-        let weighed = cx.gated(&gate, &up, self.activation)?;
+        let weighed = cx.gated_jointly(&both, self.activation, None)?;
         let weighed = cx.dropout(&weighed, self.dropout)?;
         cx.call(&self.wo, &weighed)
     }

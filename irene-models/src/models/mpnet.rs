@@ -3,7 +3,7 @@
 use irene_tree::{Format, Kernels, Level};
 
 use super::{
-    bert::{BertPooler, Layer, Sizes, pooler_runs},
+    bert::{BertEmbeddings, BertPooler, Layer, Sizes, pooler_runs},
     heads::{self, SelfAttention},
     roberta,
     task_head::{FirstToken, HeadClasses, WithHead, trunk},
@@ -13,7 +13,7 @@ use crate::{
     Module, Padding, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(MpNetModel, MpNetEmbeddings, MpNetEncoder, MpNetAttention, MpNetSelfAttention);
+labelled!(MpNetModel, MpNetEncoder, MpNetAttention, MpNetSelfAttention);
 trunk!(MpNetModel: embeddings.word_embeddings);
 
 /// The entry in the registry.
@@ -30,7 +30,7 @@ impl Architecture for MpNet {
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = MpNetSizes {
-            bert: Sizes::read(config)?,
+            bert: Sizes::read_with_segments(config, 0)?,
             buckets: buckets(config)?,
             longest: self.longest_sequence(config)?,
         };
@@ -102,18 +102,20 @@ struct MpNetSizes {
 struct MpNetModel {
     label: Label,
     activations: Format,
-    embeddings: MpNetEmbeddings,
+    embeddings: BertEmbeddings,
     encoder: MpNetEncoder,
     pooler: Option<BertPooler>,
 }
 
 impl MpNetModel {
     fn load(weights: &Weights<'_>, level: Level, sizes: &MpNetSizes, is_pooled: bool) -> Result<Self> {
-        let pooler = || BertPooler::load(&weights.child("pooler"), sizes.bert.hidden, "MPNetPooler");
+        let (place, hidden) = (weights.child("embeddings"), sizes.bert.hidden);
+        let embeddings = BertEmbeddings::load(&place, &sizes.bert, ["MPNetEmbeddings", MODEL], hidden)?;
+        let pooler = || BertPooler::load(&weights.child("pooler"), hidden, "MPNetPooler");
         Ok(Self {
             label: weights.label(MODEL, level),
             activations: weights.activations(),
-            embeddings: MpNetEmbeddings::load(&weights.child("embeddings"), sizes)?,
+            embeddings: embeddings.after(PAD, sizes.longest),
             encoder: MpNetEncoder::load(&weights.child("encoder"), sizes)?,
             pooler: is_pooled.then(pooler).transpose()?,
         })
@@ -131,43 +133,6 @@ impl Module for MpNetModel {
         let last_hidden_state = cx.call(&self.encoder, (&embedded, (&mask, &ids)))?;
         let pooler_output = self.pooler.as_ref().map(|pooler| cx.call(pooler, &last_hidden_state)).transpose()?;
         Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
-    }
-}
-
-struct MpNetEmbeddings {
-    label: Label,
-    word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    layer_norm: LayerNorm,
-    dropout: f64,
-    longest: usize,
-}
-
-impl MpNetEmbeddings {
-    fn load(weights: &Weights<'_>, sizes: &MpNetSizes) -> Result<Self> {
-        let Sizes { hidden, vocabulary, positions, eps, dropout, .. } = sizes.bert;
-        Ok(Self {
-            label: weights.label("MPNetEmbeddings", Level::Module),
-            word_embeddings: Embedding::load(&weights.child("word_embeddings"), vocabulary, hidden)?,
-            position_embeddings: Embedding::load(&weights.child("position_embeddings"), positions, hidden)?,
-            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), hidden, eps)?,
-            dropout,
-            longest: sizes.longest,
-        })
-    }
-}
-
-impl Module for MpNetEmbeddings {
-    type Input<'a> = &'a Batch;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_whole(MODEL, self.longest)?;
-        let position_ids = roberta::position_ids(cx, &batch.input_ids, PAD)?;
-        let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
-        let positions = cx.call(&self.position_embeddings, &position_ids)?;
-        let normed = cx.add_norm(&words, &positions, &self.layer_norm)?;
-        cx.dropout(&normed, self.dropout)
     }
 }
 

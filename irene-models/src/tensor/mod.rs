@@ -173,11 +173,6 @@ impl Tensor {
         Form::Blocks(matrix, layout).into()
     }
 
-    /// Whether there are numbers, and not a shape alone.
-    pub(crate) fn has_data(&self) -> bool {
-        !matches!(self.form, Form::Shape(..))
-    }
-
     /// Whether it is a matrix in blocks, which most operations do not take.
     fn is_in_blocks(&self) -> bool {
         matches!(self.form, Form::Blocks(..))

@@ -165,7 +165,7 @@ impl Tensor {
         match (&self.form, &residual.form, &weight.form, &bias.form) {
             #[cfg(feature = "candle")]
             (Form::Candle(x), Form::Candle(residual), Form::Candle(weight), Form::Candle(bias)) => {
-                let normed = operations::norm_of_sum([x, residual], weight, Some(bias), eps)?;
+                let normed = operations::norm_of_sum([x, residual], weight, bias, eps)?;
                 Some(normed.map(|out| Form::Candle(out).into()).map_err(Into::into))
             }
             _ => Some(self.binary(Binary::Add, residual)),

@@ -43,7 +43,7 @@ impl Cx<'_> {
         }
         let run = || {
             #[cfg(feature = "candle")]
-            if x.has_data() {
+            if !x.is_shape() {
                 let reason = "several GPUs are followed by shape alone; nothing runs on them here".into();
                 return Err(Error::Shape { operation: kind.name(), reason });
             }

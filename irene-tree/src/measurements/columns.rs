@@ -96,8 +96,8 @@ impl Columns {
     /// [`WrongColumns`] for an unknown or repeated field, or if nothing is measured.
     pub fn parse(text: &str) -> Result<Self, WrongColumns> {
         let mut columns: Vec<Column> = Vec::new();
-        for entry in entries(text)? {
-            let column = column(&entry)?;
+        for (field, entry) in entries(text)? {
+            let column = column(field, &entry)?;
             if columns.iter().any(|known| known.field == column.field) {
                 return Err(WrongColumns(format!("{} is given twice", column.field.name())));
             }
@@ -116,27 +116,26 @@ impl Columns {
 }
 
 /// Splits at the commas that a field follows.
-fn entries(text: &str) -> Result<Vec<String>, WrongColumns> {
-    let mut entries: Vec<String> = Vec::new();
+fn entries(text: &str) -> Result<Vec<(Field, String)>, WrongColumns> {
+    let mut entries: Vec<(Field, String)> = Vec::new();
     for part in text.split(',') {
         let name = part.split(['=', ':']).next().unwrap_or_default().trim();
+        if let Some(field) = Field::from_name(name) {
+            entries.push((field, part.to_owned()));
+            continue;
+        }
         match entries.last_mut() {
-            _ if Field::from_name(name).is_some() => entries.push(part.to_owned()),
             // A title may have a comma.
-            Some(before) if !part.contains('=') && !part.trim().is_empty() => *before += &format!(",{part}"),
+            Some((_, before)) if !part.contains('=') && !part.trim().is_empty() => *before += &format!(",{part}"),
             _ => return Err(WrongColumns(format!("`{name}` is not a field; there are {}", names(false)))),
         }
     }
     Ok(entries)
 }
 
-fn column(entry: &str) -> Result<Column, WrongColumns> {
-    // entries() has found the field.
+fn column(field: Field, entry: &str) -> Result<Column, WrongColumns> {
     let end = entry.find(['=', ':']).unwrap_or(entry.len());
     let (name, rest) = (entry[..end].trim(), &entry[end..]);
-    let Some(field) = Field::from_name(name) else {
-        return Err(WrongColumns(format!("`{name}` is not a field; there are {}", names(false))));
-    };
     let title_and_unit = match rest.strip_prefix('=') {
         Some(title) => title.to_owned(),
         None => format!("{name}{rest}"),

@@ -87,7 +87,7 @@ impl TreeReader {
         loop {
             let row = self.row();
             let depth = row.count(columns::LEVEL, 0)?.unwrap_or(0);
-            if depth > above.len() || (depth == 0 && !tree.nodes.is_empty()) {
+            if depth > above.len() {
                 let reason = format!("stands {} levels below the node before it", depth + 1 - above.len());
                 return Err(row.fault(columns::LEVEL, &reason));
             }

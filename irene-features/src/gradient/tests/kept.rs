@@ -85,4 +85,9 @@ fn a_norm_keeps_its_statistics_and_a_sum_that_nobody_else_reads() {
     assert_eq!(kept_of(&norm(Format::F32), &[0, 1]), Kept { beside: 16 + 128, ..inputs(&[0]) });
     assert_eq!(kept_of(&norm(Format::BF16), &[0]), Kept { beside: 16 + 128, ..Kept::default() });
     assert_eq!(kept_of(&norm(Format::BF16), &[0, 1]), Kept { beside: 16 + 128 + 64, ..Kept::default() });
+    // More than any memory saturates.
+    let beyond = numbers([usize::MAX, 1], Format::BF16);
+    for kind in [OpKind::LayerNorm, OpKind::RmsNorm] {
+        assert_eq!(kept_of(&Operation::new(kind, &[beyond, scale], beyond), &[0]).beside, u64::MAX, "{kind:?}");
+    }
 }

@@ -271,8 +271,8 @@ impl Trainer {
     }
 }
 
-fn refuse(setting: &'static str, reason: &str) -> Error {
-    Error::Training { setting, reason: reason.to_owned() }
+fn refuse(setting: &'static str, reason: impl Into<String>) -> Error {
+    Error::Training { setting, reason: reason.into() }
 }
 
 fn check(training: Training, learning_rate: f64) -> Result<()> {
@@ -283,10 +283,7 @@ fn check(training: Training, learning_rate: f64) -> Result<()> {
         return Err(refuse("accumulate", "a step has at least one micro-batch"));
     }
     if !(learning_rate.is_finite() && learning_rate >= 0.0) {
-        return Err(Error::Training {
-            setting: "learning rate",
-            reason: format!("expected a finite number from 0 on, found {learning_rate}"),
-        });
+        return Err(refuse("learning rate", format!("expected a finite number from 0 on, found {learning_rate}")));
     }
     Ok(())
 }

@@ -7,12 +7,12 @@ use crate::{
 
 labelled!(BertEmbeddings);
 
-/// The normalised sum of words, positions and the first segment.
+/// The normalised sum of words, positions and, in a model of segments, the first of them.
 pub(in crate::models) struct BertEmbeddings {
     label: Label,
     pub(in crate::models) word_embeddings: Embedding,
     position_embeddings: Embedding,
-    token_type_embeddings: Embedding,
+    token_type_embeddings: Option<Embedding>,
     layer_norm: LayerNorm,
     dropout: f64,
     model: &'static str,
@@ -30,11 +30,12 @@ impl BertEmbeddings {
         width: usize,
     ) -> Result<Self> {
         let table = |name, rows| Embedding::load(&weights.child(name), rows, width);
+        let segments = || table("token_type_embeddings", sizes.segments);
         Ok(Self {
             label: weights.label(class, Level::Module),
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
             position_embeddings: table("position_embeddings", sizes.positions)?,
-            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
+            token_type_embeddings: (sizes.segments > 0).then(segments).transpose()?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), width, sizes.eps)?,
             dropout: sizes.dropout,
             model,
@@ -61,10 +62,15 @@ impl Module for BertEmbeddings {
         };
         let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
         let positions = cx.call(&self.position_embeddings, &position_ids)?;
-        let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
-        let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
-        let sum = cx.add(&words, &positions)?;
-        let normed = cx.add_norm(&sum, &segments, &self.layer_norm)?;
+        let normed = match &self.token_type_embeddings {
+            Some(table) => {
+                let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
+                let segments = cx.call(table, &first_segment)?;
+                let sum = cx.add(&words, &positions)?;
+                cx.add_norm(&sum, &segments, &self.layer_norm)?
+            }
+            None => cx.add_norm(&words, &positions, &self.layer_norm)?,
+        };
         cx.dropout(&normed, self.dropout)
     }
 }

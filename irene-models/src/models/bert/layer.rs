@@ -3,7 +3,7 @@ use irene_tree::Level;
 use super::Sizes;
 use crate::{Activation, Cx, Label, LayerNorm, Linear, Module, Result, Tensor, Weights, labelled};
 
-labelled!(Layer<A>, BertIntermediate, ResidualOutput);
+labelled!(Layer<A>, Attended<S>, BertIntermediate, ResidualOutput);
 
 /// A BERT-like layer: an attention, and a feed-forward part at the layer's own place.
 pub(in crate::models) struct Layer<A> {
@@ -39,6 +39,57 @@ impl<A: Module<Output = Tensor>> Module for Layer<A> {
         let attended = cx.call(&self.attention, input)?;
         let intermediate = cx.call(&self.intermediate, &attended)?;
         cx.call(&self.output, (&intermediate, &attended))
+    }
+}
+
+/// An attention without its last product, and that product with the residual.
+pub(in crate::models) struct Attended<S> {
+    label: Label,
+    self_attention: S,
+    output: ResidualOutput,
+}
+
+impl<S> Attended<S> {
+    /// Loads `output` beside an attention; the classes are those of both together and of the output, the numbers as in
+    /// [`ResidualOutput::load`].
+    pub(in crate::models) fn load(
+        weights: &Weights<'_>,
+        [class, output]: [&'static str; 2],
+        self_attention: S,
+        widths: (usize, usize),
+        rates: [f64; 2],
+    ) -> Result<Self> {
+        let label = weights.label(class, Level::Module);
+        Ok(Self {
+            label,
+            self_attention,
+            output: ResidualOutput::load(&weights.child("output"), output, widths, rates)?,
+        })
+    }
+}
+
+/// An attention's input, which begins with the hidden states.
+pub(in crate::models) trait Seen {
+    fn hidden(&self) -> &Tensor;
+}
+
+impl<T> Seen for (&Tensor, T) {
+    fn hidden(&self) -> &Tensor {
+        self.0
+    }
+}
+
+impl<S> Module for Attended<S>
+where
+    S: Module<Output = Tensor>,
+    for<'a> S::Input<'a>: Seen,
+{
+    type Input<'a> = S::Input<'a>;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, input: S::Input<'_>) -> Result<Tensor> {
+        let context = cx.call(&self.self_attention, input)?;
+        cx.call(&self.output, (&context, input.hidden()))
     }
 }
 

@@ -2,10 +2,11 @@ use irene_tree::Level;
 
 use super::{LayerDesign, Sizes, attention::FlexiBertSelfAttention, surroundings::Surroundings};
 use crate::{
-    Activation, Cx, Label, LayerNorm, Linear, Module, Result, Tensor, Weights, labelled, models::bert::ResidualOutput,
+    Activation, Cx, Label, Linear, Module, Result, Tensor, Weights, labelled,
+    models::bert::{Attended, ResidualOutput},
 };
 
-labelled!(FlexiBertEncoder, FlexiBertLayer, FlexiBertAttention, FlexiBertIntermediate, FlexiBertOutput);
+labelled!(FlexiBertEncoder, FlexiBertLayer, FlexiBertIntermediate, FlexiBertOutput);
 
 /// The layers, one after another.
 pub(super) struct FlexiBertEncoder {
@@ -35,16 +36,19 @@ impl Module for FlexiBertEncoder {
 
 struct FlexiBertLayer {
     label: Label,
-    attention: FlexiBertAttention,
+    attention: Attended<FlexiBertSelfAttention>,
     intermediate: FlexiBertIntermediate,
     output: FlexiBertOutput,
 }
 
 impl FlexiBertLayer {
     fn load(weights: &Weights<'_>, design: &LayerDesign, next: usize, sizes: &Sizes) -> Result<Self> {
+        let (place, classes) = (weights.child("attention"), ["FlexiBertAttention", "FlexiBertSelfOutput"]);
+        let attention = FlexiBertSelfAttention::load(&place.child("self"), design, sizes)?;
+        let (widths, rates) = ((design.all_heads_width(), design.hidden), [sizes.eps, sizes.dropout]);
         Ok(Self {
             label: weights.label("FlexiBertLayer", Level::Module),
-            attention: FlexiBertAttention::load(&weights.child("attention"), design, sizes)?,
+            attention: Attended::load(&place, classes, attention, widths, rates)?,
             intermediate: FlexiBertIntermediate::load(&weights.child("intermediate"), design, sizes)?,
             output: FlexiBertOutput::load(&weights.child("output"), design, next, sizes)?,
         })
@@ -59,38 +63,6 @@ impl Module for FlexiBertLayer {
         let attended = cx.call(&self.attention, (hidden, around))?;
         let intermediate = cx.call(&self.intermediate, &attended)?;
         cx.call(&self.output, (&intermediate, &attended))
-    }
-}
-
-struct FlexiBertAttention {
-    label: Label,
-    self_attention: FlexiBertSelfAttention,
-    output: ResidualOutput,
-}
-
-impl FlexiBertAttention {
-    fn load(weights: &Weights<'_>, design: &LayerDesign, sizes: &Sizes) -> Result<Self> {
-        let widths = (design.all_heads_width(), design.hidden);
-        Ok(Self {
-            label: weights.label("FlexiBertAttention", Level::Module),
-            self_attention: FlexiBertSelfAttention::load(&weights.child("self"), design, sizes)?,
-            output: ResidualOutput::load(
-                &weights.child("output"),
-                "FlexiBertSelfOutput",
-                widths,
-                [sizes.eps, sizes.dropout],
-            )?,
-        })
-    }
-}
-
-impl Module for FlexiBertAttention {
-    type Input<'a> = (&'a Tensor, &'a Surroundings);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
-        let context = cx.call(&self.self_attention, (hidden, around))?;
-        cx.call(&self.output, (&context, hidden))
     }
 }
 
@@ -135,9 +107,7 @@ impl Module for FlexiBertIntermediate {
 /// Maps back to the hidden size, adds the residual and normalises; then maps to the next layer's hidden size if it differs.
 struct FlexiBertOutput {
     label: Label,
-    dense: Linear,
-    dropout: f64,
-    layer_norm: LayerNorm,
+    normed: ResidualOutput,
     proj_head: Option<Linear>,
 }
 
@@ -145,11 +115,10 @@ impl FlexiBertOutput {
     fn load(weights: &Weights<'_>, design: &LayerDesign, next: usize, sizes: &Sizes) -> Result<Self> {
         let inputs = design.feed_forward.last().copied().unwrap_or(design.hidden);
         let project = || Linear::load(&weights.child("proj_head"), design.hidden, next);
+        let (class, rates) = ("FlexiBertOutput", [sizes.eps, sizes.dropout]);
         Ok(Self {
-            label: weights.label("FlexiBertOutput", Level::Module),
-            dense: Linear::load(&weights.child("dense"), inputs, design.hidden)?,
-            dropout: sizes.dropout,
-            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), design.hidden, sizes.eps)?,
+            label: weights.label(class, Level::Module),
+            normed: ResidualOutput::load(weights, class, (inputs, design.hidden), rates)?,
             proj_head: (next != design.hidden).then(project).transpose()?,
         })
     }
@@ -161,9 +130,7 @@ impl Module for FlexiBertOutput {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let mapped = cx.call(&self.dense, hidden)?;
-        let mapped = cx.dropout(&mapped, self.dropout)?;
-        let normed = cx.add_norm(&mapped, residual, &self.layer_norm)?;
+        let normed = self.normed.forward(cx, (hidden, residual))?;
         match &self.proj_head {
             Some(project) => cx.call(project, &normed),
             None => Ok(normed),
