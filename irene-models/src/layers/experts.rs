@@ -141,7 +141,7 @@ fn in_rows(weights: &Weights<'_>, keys: &[&str], shape: [usize; 3]) -> Result<(O
     let parts = keys.iter().map(load).collect::<Result<Vec<_>>>()?;
     let mut each = Vec::new();
     #[cfg(feature = "candle")]
-    if parts.iter().all(Tensor::has_data) {
+    if parts.iter().all(|part| !part.is_shape()) {
         for expert in 0..experts {
             let own = parts.iter().map(|part| part.narrow(0, expert * of_one, of_one)).collect::<Result<Vec<_>>>()?;
             each.push(Weight::of_linear(&Tensor::below_each_other(&own)?)?);
