@@ -3,8 +3,9 @@
 use irene_tree::Level;
 
 use super::{
-    layer::{DecoderLayer, Kept, Stream},
+    layer::{DecoderLayer, Kept},
     masks::Positions,
+    stream::Stream,
 };
 use crate::{Cx, Label, Labelled, Module, Norm, Past, Result, Tensor, Weights, labelled};
 

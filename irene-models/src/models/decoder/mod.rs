@@ -7,11 +7,13 @@
 
 mod around;
 mod attention;
+mod attention_recipe;
 mod beside;
 mod cache;
 mod compressed;
 mod families;
 mod feed_forward;
+mod feed_forward_recipe;
 mod latent;
 mod layer;
 mod lent;
@@ -24,6 +26,7 @@ mod repeats;
 pub(crate) mod rotary;
 mod sparse;
 mod states;
+mod stream;
 mod streams;
 
 use irene_tree::{Format, Kernels, Level, Role};
@@ -31,12 +34,13 @@ use irene_tree::{Format, Kernels, Level, Role};
 pub(crate) use self::families::DECODERS;
 use self::{
     around::Wrapped,
-    layer::{DecoderLayer, Stream},
+    layer::DecoderLayer,
     masks::Positions,
     per_layer::PerLayerInputs,
     recipe::{Classes, HeadRecipe, Keys, Recipe},
     repeats::{EqualLayers, Loaded, Repeats},
     rotary::RotaryEmbedding,
+    stream::Stream,
     streams::HyperHead,
 };
 use super::task_head::{HeadLayers, Trunk, WithHead};

@@ -1,8 +1,9 @@
 //! Equal layers, followed once: by shape alone they differ in their names and in which parameters are theirs.
 
 use super::{
-    layer::{DecoderLayer, Kept, Stream},
+    layer::{DecoderLayer, Kept},
     recipe::LayerRecipe,
+    stream::Stream,
 };
 use crate::Cx;
 
