@@ -167,7 +167,9 @@ impl Work {
         let physical = cost::physical(op);
         let (weight_bytes, cache_bytes) = parameter_and_cache_bytes(op);
         let is_weight = |operand: &&Operand| matches!(operand.role, Role::Parameter(_)) && operand.shape.rank() > 1;
-        let activations = op.output.format;
+        // An indexer's scores are in 32 bits, and its products in the format of what it multiplies.
+        let multiplied = op.inputs.first().filter(|_| kind == WorkKind::Attention);
+        let activations = multiplied.map_or(op.output.format, |query| query.format);
         let heads = |place: usize| op.inputs.get(place).and_then(|operand| operand.shape.dims().iter().rev().nth(2));
         let group = match (kind, heads(0), heads(1)) {
             (WorkKind::Attention, Some(&queries), Some(&keys)) => queries as f64 / keys.max(1) as f64,
@@ -290,6 +292,14 @@ mod tests {
         gradient.is_gradient = true;
         let work = Work::of(&gradient);
         assert_eq!((work.kind, work.rows, work.columns), (WorkKind::Elementwise, 18.0, 64.0));
+    }
+
+    #[test]
+    fn scores_in_32_bits_are_products_in_the_format_of_queries() {
+        let of = |shape: &[usize], format| Operand::activation(irene_tree::Shape::new(shape).unwrap(), format);
+        let inputs = [[1, 8, 40, 64], [1, 1, 40, 64], [1, 8, 40, 1]].map(|shape| of(&shape, Format::BF16));
+        let scores = Operation::new(OpKind::Attention, &inputs, of(&[1, 1, 40, 40], Format::F32));
+        assert_eq!(Work::of(&scores).activations, Format::BF16);
     }
 
     #[test]
