@@ -176,20 +176,22 @@ fn trees_of_one_model_or_of_one_size_are_told_of_calibrating() {
     let data = training_data(&folder);
     let lines = std::fs::read_to_string(&data).unwrap();
     let model = folder.path("model.safetensors");
-    let told = |kept: &str| {
+    let part = |kept: &str| {
         let lines: String = lines.lines().filter(|line| line.contains(kept)).map(|line| format!("{line}\n")).collect();
-        let part = folder.write("part.jsonl", &lines);
-        said(&["train", &part, "--method", "specs", "-o", &model])
+        folder.write("part.jsonl", &lines)
     };
-    let one_model = told("\"model_name\":\"gpt2\"");
+    let told = |data: &str| said(&["train", data, "--method", "specs", "-o", &model]);
+    let one_model = told(&part("\"model_name\":\"gpt2\""));
     one_model.says("all trees are of one model; to predict others, `irene calibrate`").says("no interval: ");
-    told("\"batch_size\":8,").says("all trees are of one size, 8x32;").says("`irene calibrate`");
+    let one_size = part("\"batch_size\":8,");
+    let refused = refused(1, &["train", &one_size, "--method", "specs", "-o", &model]);
+    refused.says("all trees are of one size, 8x32;").says("`irene calibrate`");
     // Two sizes leave none to leave out.
-    let all = told("\"model_name\"");
+    let all = told(&part("\"model_name\""));
     all.says("no interval: ");
     assert!(!all.contains("one model"), "{all}");
     let few = training_data_at(&folder, &["4", "8", "16", "32"]);
-    let few = said(&["train", &few, "--method", "specs", "-o", &model]);
+    let few = told(&few);
     few.says("8 models at a size are few: intervals are wide");
     assert!(!few.contains("no interval"), "{few}");
 }
