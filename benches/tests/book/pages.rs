@@ -111,6 +111,20 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
 }
 
 #[test]
+fn no_blank_line_cuts_a_table_in_two() {
+    for file in linking_files() {
+        let text = read(&file);
+        let lines: Vec<&str> = prose(&text).collect();
+        let is_row = |at: usize| lines.get(at).is_some_and(|line| line.starts_with('|'));
+        for first in (0..lines.len()).filter(|&at| is_row(at) && !(at > 0 && is_row(at - 1))) {
+            let below = lines.get(first + 1).copied().unwrap_or_default();
+            let has_titles = below.trim_start_matches(['|', ' ']).starts_with("---");
+            assert!(has_titles, "{}: no titles above {}", file.display(), lines[first]);
+        }
+    }
+}
+
+#[test]
 fn pages_link_to_nothing_outside_of_the_book() {
     for file in markdown_files(&docs()) {
         for (_, target) in links(&read(&file)) {
