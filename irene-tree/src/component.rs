@@ -78,13 +78,16 @@ impl Component {
         }
     }
 
-    /// By the name of a module, where the class is only `Linear`.
+    /// By the name of a module, where the class does not tell.
     fn of_name(name: &str) -> Option<Self> {
         match name {
             "embedding_hidden_mapping_in" | "embeddings_project" | "project_in" => Some(Self::Embeddings),
-            "fc1" | "fc2" | "ffn" | "ffn_output" => Some(Self::FeedForward),
+            "attn_hc" => Some(Self::Attention),
+            "fc1" | "fc2" | "ffn" | "ffn_output" | "ffn_hc" => Some(Self::FeedForward),
             "lm_head" | "generator_lm_head" | "score" | "classifier" | "pre_classifier" | "pooler"
-            | "pooler_activation" | "vocab_transform" | "vocab_projector" | "project_out" => Some(Self::Head),
+            | "pooler_activation" | "hc_head" | "vocab_transform" | "vocab_projector" | "project_out" => {
+                Some(Self::Head)
+            }
             _ => None,
         }
     }

@@ -56,6 +56,11 @@ impl Embedding {
         self.weight.dim(0)
     }
 
+    /// Whether it is a shape alone.
+    pub(crate) fn is_shape(&self) -> bool {
+        self.weight.is_shape()
+    }
+
     /// Numbers in a row.
     pub fn width(&self) -> usize {
         self.weight.dim(1)

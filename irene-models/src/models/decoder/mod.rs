@@ -149,6 +149,10 @@ impl DecoderModel {
             RotaryEmbedding::new(label, rotary.clone(), weights.activations())
         };
         let (label, tokens) = (weights.label(class, level), Tokens::load(&weights.child(names.tokens), &recipe)?);
+        if let Some(layers) = recipe.layers_by_shape().filter(|_| !tokens.table().is_shape()) {
+            let reason = format!("its {layers} are followed by shape alone, and cannot be run");
+            return Err(Error::Input { model: class.to_owned(), reason });
+        }
         let learned_positions = recipe.learned_positions.map(of_positions).transpose()?;
         let (projections, embedding_norm) =
             (projections.transpose()?, recipe.embedding_norm.map(load_norm).transpose()?);

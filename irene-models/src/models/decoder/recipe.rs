@@ -275,4 +275,22 @@ impl Recipe {
         let classes = &self.names.classes;
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
+
+    /// The layers that are followed by shape alone, so that the model cannot be run.
+    pub(super) fn layers_by_shape(&self) -> Option<&'static str> {
+        if self.streams.is_some() {
+            return Some("layers with several streams");
+        }
+        let has_states = |layer: &LayerRecipe| {
+            matches!(layer.parts, Parts::States | Parts::StatesAndFeedForward | Parts::StatesBesideAttention)
+        };
+        let states = self.attention.states.filter(|_| self.layers.iter().any(has_states))?;
+        Some(match states.kind {
+            StateKind::Mamba { .. } => "Mamba layers",
+            StateKind::Mamba2 => "Mamba-2 layers",
+            StateKind::Delta { .. } => "gated DeltaNet layers",
+            StateKind::KimiDelta => "Kimi Delta Attention layers",
+            StateKind::Convolution => "convolution layers",
+        })
+    }
 }

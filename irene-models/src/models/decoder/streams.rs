@@ -212,10 +212,6 @@ impl HyperHead {
 
     /// Hidden states (batch, tokens, hidden) once in each stream.
     pub(super) fn spread(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        if !hidden.is_shape() {
-            let reason = "its layers with several streams are followed by shape alone, and cannot be run".to_owned();
-            return Err(Error::Input { model: self.label.instance_type.to_owned(), reason });
-        }
         let [batch, tokens, width] = [0, 1, 2].map(|dim| hidden.dim(dim));
         let one = cx.reshape(hidden, [batch, tokens, 1, width])?;
         let each = cx.expand(&one, [batch, tokens, self.products.streams, width])?;

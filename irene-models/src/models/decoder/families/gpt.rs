@@ -162,11 +162,11 @@ fn gpt_neo(config: &Config) -> Result<Recipe> {
 const ROUNDS: &str = "attention_types";
 const KINDS: &str = "attention_layers";
 
-/// Which layers see a window alone: by the words of a round of layers and how often it is repeated, else by the words of all layers.
+/// Which layers see a window alone: by the words of all layers, else by those of a round of layers and how often it is repeated.
 fn local_layers(config: &Config) -> Result<Vec<bool>> {
     let layers = config.layers("num_hidden_layers")?;
     let (mut own, mut field) = (config.clone(), KINDS);
-    if config.value(ROUNDS).is_some() {
+    if config.value(KINDS).is_none() && config.value(ROUNDS).is_some() {
         let rounds: Vec<(Vec<String>, usize)> = config.field(ROUNDS)?;
         let repeated = rounds.into_iter().flat_map(|(words, times)| {
             let all = words.len().saturating_mul(times);

@@ -12,7 +12,7 @@ use self::{
     ways::{Convolutions, Projected, Steps, Ways},
 };
 use super::recipe::{Names, StateKind, States};
-use crate::{Cx, Error, Label, Linear, Module, Past, Result, Tensor, Weights, labelled};
+use crate::{Cx, Label, Linear, Module, Past, Result, Tensor, Weights, labelled};
 
 labelled!(StateMixer);
 
@@ -80,22 +80,6 @@ impl StateMixer {
         })
     }
 
-    /// Refuses tensors with numbers.
-    fn refuse_run(&self, hidden: &Tensor) -> Result<()> {
-        if hidden.is_shape() {
-            return Ok(());
-        }
-        let name = match self.states.kind {
-            StateKind::Mamba { .. } => "Mamba",
-            StateKind::Mamba2 => "Mamba-2",
-            StateKind::Delta { .. } => "gated DeltaNet",
-            StateKind::KimiDelta => "Kimi Delta Attention",
-            StateKind::Convolution => "convolution",
-        };
-        let reason = format!("its {name} layers are followed by shape alone, and cannot be run");
-        Err(Error::Input { model: self.label.instance_type.to_owned(), reason })
-    }
-
     /// The results of the states (batch, tokens, inner), normalised and weighed by their gates in one kernel.
     fn gated(&self, cx: &mut Cx<'_>, scanned: &Tensor, gate: &Tensor) -> Result<Tensor> {
         let results = Operand::activation(Shape::from([gate.dim(0), gate.dim(1), self.states.inner()]), gate.format());
@@ -115,7 +99,6 @@ impl Module for StateMixer {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, past): Self::Input<'_>) -> Result<Tensor> {
-        self.refuse_run(hidden)?;
         let Projected { channels, gate, steps } = self.into.run(cx, &self.states, hidden)?;
         let has_past = matches!(past, Past::Tokens(_));
         let convolved = self.convolutions.run(cx, &channels, has_past)?;
