@@ -37,7 +37,7 @@ pub struct Work {
     pub is_gradient: bool,
     /// The format in which weights are stored; that of the activations where there are none.
     pub weights: Format,
-    /// The format of the activations.
+    /// The format of the activations; of an attention, that of its queries.
     pub activations: Format,
 }
 
@@ -167,7 +167,11 @@ impl Work {
         let physical = cost::physical(op);
         let (weight_bytes, cache_bytes) = parameter_and_cache_bytes(op);
         let is_weight = |operand: &&Operand| matches!(operand.role, Role::Parameter(_)) && operand.shape.rank() > 1;
-        let activations = op.output.format;
+        let activations = match (kind, op.inputs.first()) {
+            // An indexer's scores have 32 bits, and are products of narrower numbers.
+            (WorkKind::Attention, Some(queries)) => queries.format,
+            _ => op.output.format,
+        };
         let heads = |place: usize| op.inputs.get(place).and_then(|operand| operand.shape.dims().iter().rev().nth(2));
         let group = match (kind, heads(0), heads(1)) {
             (WorkKind::Attention, Some(&queries), Some(&keys)) => queries as f64 / keys.max(1) as f64,
@@ -263,6 +267,14 @@ mod tests {
         let work = Work::of(&sent);
         assert_eq!((work.batch, work.rows, work.weights), (6.0, 4.0, Format::Mxfp4));
         assert_eq!(work.weight_bytes, Format::Mxfp4.bytes(6 * 32 * 64) as f64);
+    }
+
+    #[test]
+    fn an_attention_multiplies_in_the_format_of_its_queries() {
+        let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::BF16);
+        let inputs = [of(&[1, 64, 40, 128]), of(&[1, 1, 40, 128]), of(&[1, 64, 40, 1])];
+        let scores = Operation::new(OpKind::Attention, &inputs, Operand::activation([1, 1, 40, 40], Format::F32));
+        assert_eq!(Work::of(&scores).activations, Format::BF16);
     }
 
     #[test]
