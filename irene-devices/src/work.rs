@@ -37,7 +37,7 @@ pub struct Work {
     pub is_gradient: bool,
     /// The format in which weights are stored; that of the activations where there are none.
     pub weights: Format,
-    /// The format of the activations.
+    /// The format of the activations; of an attention, that of its queries.
     pub activations: Format,
 }
 
@@ -167,9 +167,11 @@ impl Work {
         let physical = cost::physical(op);
         let (weight_bytes, cache_bytes) = parameter_and_cache_bytes(op);
         let is_weight = |operand: &&Operand| matches!(operand.role, Role::Parameter(_)) && operand.shape.rank() > 1;
-        // An indexer's scores are in 32 bits, and its products in the format of what it multiplies.
-        let multiplied = op.inputs.first().filter(|_| kind == WorkKind::Attention);
-        let activations = multiplied.map_or(op.output.format, |query| query.format);
+        let activations = match (kind, op.inputs.first()) {
+            // An indexer's scores have 32 bits, and are products of narrower numbers.
+            (WorkKind::Attention, Some(queries)) => queries.format,
+            _ => op.output.format,
+        };
         let heads = |place: usize| op.inputs.get(place).and_then(|operand| operand.shape.dims().iter().rev().nth(2));
         let group = match (kind, heads(0), heads(1)) {
             (WorkKind::Attention, Some(&queries), Some(&keys)) => queries as f64 / keys.max(1) as f64,
@@ -268,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn an_attention_multiplies_in_the_format_of_its_queries() {
+        let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::BF16);
+        let inputs = [of(&[1, 64, 40, 128]), of(&[1, 1, 40, 128]), of(&[1, 64, 40, 1])];
+        let scores = Operation::new(OpKind::Attention, &inputs, Operand::activation([1, 1, 40, 40], Format::F32));
+        assert_eq!(Work::of(&scores).activations, Format::BF16);
+    }
+
+    #[test]
     fn the_gradient_of_experts_sums_over_the_rows_of_each() {
         let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::BF16);
         let mut gradient = Operation::new(OpKind::GroupedLinear, &[of(&[24, 64]), of(&[24, 32])], of(&[16, 32, 64]));
@@ -292,14 +302,6 @@ mod tests {
         gradient.is_gradient = true;
         let work = Work::of(&gradient);
         assert_eq!((work.kind, work.rows, work.columns), (WorkKind::Elementwise, 18.0, 64.0));
-    }
-
-    #[test]
-    fn scores_in_32_bits_are_products_in_the_format_of_queries() {
-        let of = |shape: &[usize], format| Operand::activation(irene_tree::Shape::new(shape).unwrap(), format);
-        let inputs = [[1, 8, 40, 64], [1, 1, 40, 64], [1, 8, 40, 1]].map(|shape| of(&shape, Format::BF16));
-        let scores = Operation::new(OpKind::Attention, &inputs, of(&[1, 1, 40, 40], Format::F32));
-        assert_eq!(Work::of(&scores).activations, Format::BF16);
     }
 
     #[test]

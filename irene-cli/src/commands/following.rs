@@ -242,6 +242,14 @@ pub(crate) fn model(name_or_path: &str) -> Result<ModelSpec> {
     Ok(spec)
 }
 
+/// The same, for a command that runs the model.
+#[cfg(feature = "candle")]
+pub(crate) fn model_to_run(name_or_path: &str) -> Result<ModelSpec> {
+    let spec = model(name_or_path)?;
+    spec.check_run()?;
+    Ok(spec)
+}
+
 /// Tells the user when a decoder's head is left out by default.
 pub(crate) fn tell_what_is_left_out(spec: &ModelSpec, run: Run) -> Result<()> {
     if let Some(share) = spec.left_out_head(run)? {

@@ -81,7 +81,7 @@ impl From<LevelName> for Level {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
-    let spec = following::model(&args.model.model)?;
+    let spec = following::model_to_run(&args.model.model)?;
     let levels = args.level.iter().copied().map(Level::from).collect();
     let measuring = args.measuring.at(&args.model.place, levels)?;
     let selection = measuring.meter.select()?;

@@ -276,6 +276,20 @@ fn a_text_ends_with_an_end_token_of_either_config() {
         .says("generation_config.json, field `eos_token_id`");
 }
 
+/// Before their billions of weights are made.
+#[test]
+fn models_that_are_followed_by_shape_alone_are_refused() {
+    for (model, layers) in [("falcon-mamba-7b", "Mamba layers"), ("DeepSeek-V4-Flash", "layers with several streams")] {
+        for generate in [&["--generate", "2"][..], &[]] {
+            refused(
+                1,
+                &[&["run", model, "--random-weights", "1", "--sequences", "1", "--prompt", "4"], generate].concat(),
+            )
+            .says(&format!("its {layers} are followed by shape alone, and cannot be run"));
+        }
+    }
+}
+
 #[test]
 fn a_chat_template_makes_the_prompt() {
     let folder = Folder::new("chat");

@@ -62,6 +62,14 @@ pub trait Architecture: Sync {
         false
     }
 
+    /// Refuses to run a model that is followed by shape alone.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the layers that cannot be run; [`Error::Config`] for a missing or contradictory field.
+    fn check_run(&self, _config: &Config) -> Result<()> {
+        Ok(())
+    }
+
     /// Builds the model with one of its heads.
     ///
     /// # Errors

@@ -33,6 +33,14 @@ impl ModelSpec {
         Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 
+    /// Refuses to run a model that is followed by shape alone (states, several streams), before its weights are read.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the layers that cannot be run.
+    pub fn check_run(&self) -> Result<()> {
+        self.architecture.check_run(&self.config)
+    }
+
     /// Refuses a generation after a prompt that is longer than the model has positions.
     ///
     /// # Errors

@@ -212,7 +212,8 @@ fn later_mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     let has_experts: Vec<u8> = (0..48).map(|place| u8::from(place > 0)).collect();
     let mimo = json!({"head_dim": 192, "v_head_dim": 128, "swa_num_attention_heads": 64, "swa_num_key_value_heads": 8, "swa_head_dim": 192,
         "swa_v_head_dim": 128, "add_swa_attention_sink_bias": true, "add_full_attention_sink_bias": false, "sliding_window": 128,
-        "sliding_window_size": 128, "attention_chunk_size": 128, "attention_value_scale": 0.707, "partial_rotary_factor": 0.334,
+        "sliding_window_size": 128, "sliding_window_pattern": 6, "attention_chunk_size": 128, "attention_value_scale": 0.707,
+        "partial_rotary_factor": 0.334,
         "rope_theta": 5_000_000, "swa_rope_theta": 10_000, "rope_scaling": null, "layernorm_epsilon": 1e-5, "n_routed_experts": 256,
         "n_shared_experts": null, "num_experts_per_tok": 8, "moe_intermediate_size": 2048, "n_group": 1, "topk_group": 1,
         "topk_method": "noaux_tc", "scoring_func": "sigmoid", "routed_scaling_factor": null, "hybrid_layer_pattern": slides,
@@ -221,7 +222,7 @@ fn later_mixtures_have_their_published_parameters_in_all_and_for_a_token() {
     let hy3 = json!({"head_dim": 128, "qk_norm": true, "num_experts": 192, "num_shared_experts": 1, "num_experts_per_tok": 8,
         "moe_intermediate_size": 1536, "router_scaling_factor": 2.826, "first_k_dense_replace": 1, "num_nextn_predict_layers": 1,
         "moe_router_use_sigmoid": true, "moe_router_enable_expert_bias": true, "route_norm": true, "enable_moe_fp32_combine": true,
-        "enable_attention_fp32_softmax": true, "enable_lm_head_fp32": true, "use_grouped_mm": true});
+        "enable_attention_fp32_softmax": true, "enable_lm_head_fp32": true, "use_grouped_mm": true, "output_router_logits": true});
     let hy3 = config("hy_v3", [4096, 80, 64, 8, 13312, 120_832], hy3);
     let small = json!({"head_dim": 128, "qk_head_dim": 128, "q_lora_rank": 1024, "kv_lora_rank": 256, "qk_nope_head_dim": 64,
         "qk_rope_head_dim": 64, "v_head_dim": 128, "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 4,

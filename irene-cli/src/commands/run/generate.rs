@@ -116,7 +116,7 @@ impl Plan {
     fn new(args: &Args, count: usize) -> Result<Self> {
         let sampling = args.generation.sampling()?;
         let device = args.model.place.device()?;
-        let spec = following::model(&args.model.model)?;
+        let spec = following::model_to_run(&args.model.model)?;
         let reader = Reader { spec: &spec, files: args.files(&spec), device: &device, is_prompt: true };
         // The last token is not gone on from.
         let room = |size: Size| size.keys().saturating_add(count - 1);

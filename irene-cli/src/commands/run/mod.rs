@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return generate::run(args, count);
     }
     let device = args.model.place.device()?;
-    let spec = following::model(&args.model.model)?;
+    let spec = following::model_to_run(&args.model.model)?;
     let reader = Reader { spec: &spec, files: args.files(&spec), device: &device, is_prompt: false };
     // Report an input that does not fit before reading the weights.
     let batch = args.input.read(reader, |size| Ok(spec.trace(size).map(drop)?))?.batch;

@@ -112,7 +112,7 @@ const PHASES: [&str; 3] = ["forward", "backward", "update"];
 impl Plan {
     fn new(args: &Args, training: Training) -> Result<Self> {
         let device = args.model.place.device()?;
-        let spec = following::model(&args.model.model)?;
+        let spec = following::model_to_run(&args.model.model)?;
         let head = spec.training_head(args.train.head.unwrap_or_default())?;
         let seed = args.model.random_weights.unwrap_or(0);
         let reader = Reader { spec: &spec, files: args.files(&spec), device: &device, is_prompt: false };

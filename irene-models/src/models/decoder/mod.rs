@@ -80,6 +80,10 @@ impl Architecture for Decoder {
         true
     }
 
+    fn check_run(&self, config: &Config) -> Result<()> {
+        (self.recipe)(config)?.check_run()
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let recipe = (self.recipe)(config)?;
         let vocabulary = recipe.vocabulary;
@@ -149,9 +153,8 @@ impl DecoderModel {
             RotaryEmbedding::new(label, rotary.clone(), weights.activations())
         };
         let (label, tokens) = (weights.label(class, level), Tokens::load(&weights.child(names.tokens), &recipe)?);
-        if let Some(layers) = recipe.layers_by_shape().filter(|_| !tokens.table().is_shape()) {
-            let reason = format!("its {layers} are followed by shape alone, and cannot be run");
-            return Err(Error::Input { model: class.to_owned(), reason });
+        if !tokens.table().is_shape() {
+            recipe.check_run()?;
         }
         let learned_positions = recipe.learned_positions.map(of_positions).transpose()?;
         let (projections, embedding_norm) =

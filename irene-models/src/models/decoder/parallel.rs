@@ -25,6 +25,7 @@ const INNER_OF_SHARED: &[&str] = &[
     "moe_num_shared_experts",
     "intermediate_size",
 ];
+const CHANNELS_OF_STATES: &[&str] = &["mamba_expand", "intermediate_size", "hidden_size"];
 const HEADS_OF_STATES: &[&str] = &[
     "mamba_num_heads",
     "linear_num_value_heads",
@@ -67,7 +68,7 @@ impl Recipe {
         if let Some(states) = &mut attention.states {
             let (names, what): (&[&str], _) = match states.kind {
                 StateKind::Convolution => (&["hidden_size"], "channels of the convolution"),
-                StateKind::Mamba { .. } => (&["hidden_size"], "channels of states"),
+                StateKind::Mamba { .. } => (CHANNELS_OF_STATES, "channels of states"),
                 _ => (HEADS_OF_STATES, "heads of states"),
             };
             states.heads = split.by_tensor(names, what, states.heads)?;

@@ -7,7 +7,7 @@ pub(super) use super::{
     },
     feed_forward_recipe::{Correction, ExpertKeys, FeedForward, Mixture, Router, Scores, Shared},
 };
-use crate::{Activation, models::task_head::HeadClasses};
+use crate::{Activation, Error, Result, models::task_head::HeadClasses};
 
 /// A whole decoder.
 pub(crate) struct Recipe {
@@ -276,8 +276,14 @@ impl Recipe {
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
 
-    /// The layers that are followed by shape alone, so that the model cannot be run.
-    pub(super) fn layers_by_shape(&self) -> Option<&'static str> {
+    /// Refuses to run what is followed by shape alone.
+    pub(super) fn check_run(&self) -> Result<()> {
+        let Some(layers) = self.layers_by_shape() else { return Ok(()) };
+        let reason = format!("its {layers} are followed by shape alone, and cannot be run");
+        Err(Error::Input { model: self.names.classes.model.to_owned(), reason })
+    }
+
+    fn layers_by_shape(&self) -> Option<&'static str> {
         if self.streams.is_some() {
             return Some("layers with several streams");
         }

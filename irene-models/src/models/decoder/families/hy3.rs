@@ -17,6 +17,8 @@ const READS: &[&str] = &[
     "enable_attention_fp32_softmax",
     "enable_moe_fp32_combine",
     "enable_lm_head_fp32",
+    // Whether the router's scores are given too: its code adds no loss of them.
+    "output_router_logits",
 ];
 
 pub(super) const HY_V3: Decoder = Decoder {
@@ -38,7 +40,6 @@ pub(super) const HY_V3: Decoder = Decoder {
             ("norm_topk_prob", Plain::On),
             ("moe_router_use_sigmoid", Plain::On),
             ("moe_router_enable_expert_bias", Plain::On),
-            ("output_router_logits", Plain::Off),
         ],
         defaults: sizes! {
             vocab_size: 120_832, hidden_size: 4096, intermediate_size: 13_312, num_hidden_layers: 80,

@@ -22,8 +22,9 @@ const READS: &[&str] = &[
     WINDOW,
     "hybrid_layer_pattern",
     "moe_layer_freq",
-    // No code reads it.
+    // No code reads these.
     "attention_chunk_size",
+    "sliding_window_pattern",
 ];
 
 const VALUE_SCALE: &str = "attention_value_scale";
