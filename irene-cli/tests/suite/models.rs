@@ -77,7 +77,7 @@ fn the_list_is_of_the_words_and_the_family_that_were_asked_for() {
     let text = good(&["models", "--family", "mixtral"]);
     assert!(text.starts_with("mixtral\nmodel ") && text.contains("  46.7 G  12.9 G "), "{text}");
     refused(1, &["models", "gpt2", "mixtral"]).says("no built-in model has `gpt2`, `mixtral` in its name");
-    refused(1, &["models", "--family", "mixtrall"]).says("did you mean `mixtral`?");
+    refused(1, &["models", "--family", "starcoder3"]).says("did you mean `starcoder2`?");
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(crate) fn label_of(kind: OpKind) -> Label {
         OpKind::MatMul => ("matmul", Level::Ml),
         OpKind::Softmax => ("softmax", Level::Ml),
         OpKind::Unfold => ("unfold", Level::Ml),
+        // The one primitive in the module of xIELU.
+        OpKind::Expm1 => ("expm1", Level::Ml),
         OpKind::Dft => ("dft", Level::Ml),
         OpKind::Dct => ("dct", Level::Ml),
         OpKind::Attention => ("attention", Level::Ml),

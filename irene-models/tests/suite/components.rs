@@ -21,7 +21,9 @@ fn no_product_and_no_table_is_without_a_component() {
             let does_work = ["Linear", "Conv1D", "GroupedLinear", "MatMul", "Softmax", "FusedAttention", "Embedding"]
                 .contains(&node.instance_type());
             let place = format!("{}: {} ({})", tree.model_name, node.scope(), node.instance_type());
-            assert!(!does_work || tree.component(id) != Component::Other, "{place}");
+            // DeepSeek-V4's layers multiply where others add: they mix streams.
+            let mixes = tree.model_name.starts_with("DeepSeek-V4") && node.name() == "matmul";
+            assert!(!does_work || mixes || tree.component(id) != Component::Other, "{place}");
         }
     }
 }

@@ -85,8 +85,8 @@ fn every_family_is_trained() {
         }
         let phases = spec.training_phases(step(Training::default())).unwrap();
         let ratio = products(&phases.backward) / products(&phases.forward);
-        // Mamba's convolutions are activated in their own kernel.
-        assert!((1.97..=2.0001).contains(&ratio), "{name}: {ratio}");
+        // Mamba's convolutions are activated in their own kernel; an indexer is not trained.
+        assert!((1.9..=2.0001).contains(&ratio), "{name}: {ratio}");
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) struct Xielu {
 impl Xielu {
     fn load(weights: &Weights<'_>) -> Result<Self> {
         let scales = [weights.parameter("alpha_p", [1])?, weights.parameter("alpha_n", [1])?];
-        Ok(Self { label: weights.label("XIELUActivation", Level::Ml), scales })
+        Ok(Self { label: weights.label("XIELUActivation", Level::Module), scales })
     }
 }
 
