@@ -131,6 +131,7 @@ fn what_an_indexer_cannot_do_is_refused() {
     assert!(why(json!({"q_lora_rank": null})).contains("field `q_lora_rank`"));
     assert!(why(json!({"layer_types": vec!["full_attention"; 4]})).contains("field `layer_types`: `full_attention`"));
     assert!(why(json!({"scoring_func": "softmax"})).contains("field `scoring_func`"));
+    assert!(why(json!({"topk_group": 9})).contains("field `topk_group`: 9 groups are chosen of 1"));
     // No head has this width.
     let traced = |further: Value| glm(&further).trace(Size::new(1, 2)).unwrap();
     assert_eq!(traced(json!({"head_dim": 192})), traced(json!({})));

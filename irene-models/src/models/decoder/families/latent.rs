@@ -201,6 +201,9 @@ fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
     if experts % groups[0] != 0 {
         return Err(config.error("n_group", format!("{} groups do not divide {experts} experts", groups[0])));
     }
+    if groups[1] > groups[0] {
+        return Err(config.error("topk_group", format!("{} groups are chosen of {}", groups[1], groups[0])));
+    }
     Ok(Some(groups))
 }
 
