@@ -20,7 +20,7 @@ export const onDemand = (title, ...content) =>
 // Each line begins with what it is of.
 export const named = (pairs) => pairs.map(([what, text]) => make("li", {}, make("strong", {}, what), text));
 
-// What was left out, and why.
+// Entries that were left out, and why.
 export function createLeftOut() {
   const list = make("ul", { class: "reasons" });
   const element = onDemand("", list);

@@ -185,7 +185,7 @@ impl Total {
         self.lacking().map(|missing| missing.resource.to_string()).collect()
     }
 
-    /// What the total lacks, with the reasons.
+    /// The parts that the total lacks, with the reasons.
     pub(crate) fn lacking(&self) -> impl Iterator<Item = &Missing> {
         self.missing.iter().filter(|missing| missing.need != Need::Spare)
     }

@@ -170,7 +170,7 @@ pub(super) struct Latent {
     pub(super) indexer: Option<IndexerRecipe>,
 }
 
-/// What chooses the tokens that a query attends to (DeepSeek-V3.2, section 2.1).
+/// A part that chooses the tokens that a query attends to (DeepSeek-V3.2, section 2.1).
 #[derive(Clone, Copy)]
 pub(super) struct IndexerRecipe {
     pub(super) heads: usize,

@@ -37,7 +37,7 @@ enum Query {
     Latent { down: Linear, norm: Norm, up: Linear },
 }
 
-/// What the projections make of hidden states.
+/// Queries and latent vectors that the projections make of hidden states.
 pub(super) struct Projected {
     /// The queries' parts without and with positions, (batch, heads, tokens, width).
     pub(super) queries: [Tensor; 2],

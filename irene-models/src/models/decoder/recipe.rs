@@ -253,7 +253,7 @@ pub(super) struct Streams {
     pub(super) count: usize,
     /// Rounds that make the sums of rows and columns of the mixing matrix one (Sinkhorn and Knopp).
     pub(super) rounds: usize,
-    /// What is added to sums and weights.
+    /// A small number that is added to sums and weights.
     pub(super) eps: f64,
 }
 
