@@ -281,6 +281,12 @@ impl Setting {
         self.calibration.as_ref().is_some_and(|known| known.knows(&self.device, self.engine, is_served))
     }
 
+    /// Whether energies are among these measurements; without them the energy is that of the data sheet over the measured time.
+    pub fn is_energy_calibrated(&self, forecast: &Forecast) -> bool {
+        let is_served = forecast.schedule.is_served();
+        self.calibration.as_ref().is_some_and(|known| known.knows_energy(&self.device, self.engine, is_served))
+    }
+
     /// The cost of one pass of each copy of the model on all GPUs, apart from those of a forecast: a part of a prompt behind one that is in the
     /// cache, or several tokens of each sequence at once.
     ///

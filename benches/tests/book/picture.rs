@@ -173,6 +173,9 @@ fn the_picture_of_a_request_is_drawn_from_its_prediction() {
     )
     .unwrap();
     drawn(FILE, &svg);
-    assert!(read(&root().join("README.md")).contains(&format!("(docs/{FILE})")), "the README shows the picture");
+    let figure = render::si(whole.joules, "J");
+    let shown =
+        format!("on an H100 takes {figure}; nested boxes show which part of the model takes how much](docs/{FILE})");
+    assert!(read(&root().join("README.md")).contains(&shown), "the README shows the picture as `{shown}`");
     assert!(read(&docs().join("introduction.md")).contains(&format!("({FILE})")), "the book shows the picture");
 }

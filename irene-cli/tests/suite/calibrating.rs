@@ -51,6 +51,21 @@ fn requests_that_were_measured_move_what_a_data_sheet_says() {
 }
 
 #[test]
+fn times_alone_leave_the_power_to_the_data_sheet() {
+    let folder = Folder::new("times-alone");
+    let sheet = "model,device,engine,concurrency,prompt,generated,latency_s
+Llama-3.1-8B,h100-sxm,vllm-0.11,16,500,250,2.6
+Llama-3.1-8B,h100-sxm,vllm-0.11,64,500,250,3.5
+";
+    let (sheet, mine) = (folder.write("times.csv", sheet), folder.path("mine.safetensors"));
+    said(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine])
+        .says("energy: in no row, so that its power is still the data sheet's");
+    let asked = of(&["--concurrency", "16", "--predictor", &mine]);
+    words(&good(&asked)).says("energy is that of the device alone");
+    assert_eq!(json(&asked)["forecast"]["meter"], "gpu");
+}
+
+#[test]
 fn a_plan_takes_what_was_measured_on_its_device() {
     let folder = Folder::new("measured-plan");
     let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));

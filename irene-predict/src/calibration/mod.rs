@@ -154,6 +154,11 @@ impl Calibration {
         self.part(device, engine, is_served).is_some()
     }
 
+    /// Whether energies of these were measured.
+    pub(crate) fn knows_energy(&self, device: &Device, engine: &Engine, is_served: bool) -> bool {
+        self.part(device, engine, is_served).is_some_and(Part::knows_energy)
+    }
+
     /// How far off calibrations on all other measurements are on each: on the time, the power at the measured time, the energy, the time to the
     /// first token and that between tokens. Repeats of one setting are left out together and count once. A calibration that was read from a file
     /// does not know.

@@ -207,6 +207,11 @@ fn covariance(figures: &[(&Place, Mixture, f64)], freedom: Freedom) -> Option<Co
 }
 
 impl Part {
+    /// Whether an energy is among the measurements.
+    pub(super) fn knows_energy(&self) -> bool {
+        self.data.observations.iter().any(|observation| observation.mixture[1] != 0.0)
+    }
+
     /// The calibration by requests of one engine on one device, of which there is one at least.
     ///
     /// A figure that all others contradict is doubted, as long as these are few: a unit or a meter went wrong there.

@@ -305,6 +305,8 @@ fn measure(
 
 /// Idle power, after a pause in which the device calms down from the questions about its API.
 fn idle_power(args: &Args, sampler: &Sampler, stop: &AtomicBool) -> irene_bench::Result<Option<f64>> {
+    /// The share of a processor's design power above which it is not idle.
+    const BUSY: f64 = 0.9;
     let has_meter = sampler.look(|recording| !recording.totals().is_empty());
     if args.stand_by.is_zero() || !has_meter {
         return Ok(None);
@@ -312,7 +314,14 @@ fn idle_power(args: &Args, sampler: &Sampler, stop: &AtomicBool) -> irene_bench:
     Bench::idle_power(sampler, args.stand_by / 2, stop)?;
     let idle_w = Bench::idle_power(sampler, args.stand_by, stop)?;
     match idle_w {
-        Some(watts) => output::tell(&format!("idle power is {}", si(watts, "W"))),
+        Some(watts) => {
+            output::tell(&format!("idle power is {}", si(watts, "W")));
+            if args.meter.tdp_watts.is_some_and(|tdp| watts > BUSY * tdp) {
+                output::tell(
+                    "that is nearly all of --tdp-watts: other work keeps this machine busy, and its energies say little",
+                );
+            }
+        }
         None => output::tell("idle power is not known: the meter has too few readings in that time (--stand-by)"),
     }
     Ok(idle_w)

@@ -264,6 +264,7 @@ fn tell_errors(calibration: &Calibration, measured: &[Measured]) {
             None if is_of_tokens && measured.iter().any(Measured::generates) => {
                 output::tell(&format!("{name}: in no row, so that it is still known by the data sheet alone"));
             }
+            None if name == "energy" => output::tell("energy: in no row, so that its power is still the data sheet's"),
             None => {}
         }
     }

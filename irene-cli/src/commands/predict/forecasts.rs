@@ -115,7 +115,9 @@ pub(super) fn whose(answer: &Answer) -> Option<&'static str> {
     let Answer { setting, forecast, .. } = answer;
     match meter(forecast) {
         Some(_) => None,
-        None if setting.is_calibrated(forecast) => Some("energy is what the meter of the measured requests counts"),
+        None if setting.is_energy_calibrated(forecast) => {
+            Some("energy is what the meter of the measured requests counts")
+        }
         None => Some(of_devices(setting.request.parallel)),
     }
 }
@@ -282,7 +284,7 @@ fn object(args: &Args, answer: &Answer) -> Value {
     match meter(forecast) {
         Some(meter) => set("meter", meter.into()),
         // That of a calibration may have been any.
-        None if setting.is_calibrated(forecast) => {}
+        None if setting.is_energy_calibrated(forecast) => {}
         None => set("meter", "gpu".into()),
     }
     set("provenance", forecast.provenance.as_str().into());
