@@ -104,21 +104,25 @@ fn a_prompt_of_whole_chunks_costs_its_tokens() {
     assert_eq!(prompt(8), f64::from(products + projections + convolution + norm + passing));
 }
 
-#[test]
-fn a_prompt_of_deltanet_costs_its_chunks() {
-    let prompt = |tokens: usize| flops(&qwen_next(), tokens, "root.0.linear_attn");
-    assert_eq!(prompt(128), 2.0 * prompt(64));
-    // A chunk of 64 tokens: the triangle of keys and its inverse, what they make of values and keys, what that leaves beside the state, the
-    // state behind it, the queries' scores, and the results from the chunk and from the state.
-    let (heads, chunk) = (4, 64);
+/// Those of a chunk, for heads of width 8: the triangle of keys and its inverse, what they make of values and keys, what that leaves beside
+/// the state, the state behind it, the queries' scores, and the results from the chunk and from the state.
+fn products_of_deltanet(heads: u32, chunk: u32) -> u32 {
     let triangles = 2 * (2 * heads * chunk * chunk * 8) + 2 * heads * chunk * chunk;
     let made = 2 * heads * chunk * chunk * (8 + 8);
     let left = heads * chunk * 8 * (2 * 8 + 1);
     let states = heads * 8 * 8 * (2 * chunk + 2);
     let results = 2 * heads * chunk * 8 * (chunk + 8);
+    triangles + made + left + states + results
+}
+
+#[test]
+fn a_prompt_of_deltanet_costs_its_chunks() {
+    let prompt = |tokens: usize| flops(&qwen_next(), tokens, "root.0.linear_attn");
+    assert_eq!(prompt(128), 2.0 * prompt(64));
+    let (heads, chunk) = (4, 64);
     let projections = 2 * chunk * 32 * (64 + 32 + 8) + 2 * chunk * 32 * 32;
     let (convolution, norm) = ((2 * 4 + 5) * 64 * chunk, (4 + 5 + 1 + 1) * 32 * chunk);
-    let all = triangles + made + left + states + results + projections + convolution + norm;
+    let all = products_of_deltanet(heads, chunk) + projections + convolution + norm;
     assert_eq!(prompt(64), f64::from(all));
 }
 
@@ -146,18 +150,12 @@ fn a_later_token_of_the_first_mamba_reads_its_state() {
 fn a_prompt_of_kimi_linear_costs_its_chunks() {
     let prompt = |tokens: usize| flops(&kimi_linear(), tokens, "root.0.self_attn");
     assert_eq!(prompt(128), 2.0 * prompt(64));
-    // The products are those of gated DeltaNet.
     let (heads, chunk) = (4, 64);
-    let triangles = 2 * (2 * heads * chunk * chunk * 8) + 2 * heads * chunk * chunk;
-    let made = 2 * heads * chunk * chunk * (8 + 8);
-    let left = heads * chunk * 8 * (2 * 8 + 1);
-    let states = heads * 8 * 8 * (2 * chunk + 2);
-    let results = 2 * heads * chunk * 8 * (chunk + 8);
     // Decays and gates come through products as narrow as a head.
     let projections =
         2 * chunk * 32 * (3 * 32 + heads) + 2 * (2 * chunk * 32 * 8 + 2 * chunk * 8 * 32) + 2 * chunk * 32 * 32;
     let (convolutions, norm) = (3 * (2 * 4 + 5) * 32 * chunk, (4 + 4 + 1 + 1) * 32 * chunk);
-    let all = triangles + made + left + states + results + projections + convolutions + norm;
+    let all = products_of_deltanet(heads, chunk) + projections + convolutions + norm;
     assert_eq!(prompt(64), f64::from(all));
 }
 
